@@ -1,0 +1,226 @@
+"""The kinds of values a setting can have: how each is read, bounded, written and described.
+
+A kind knows nothing of where its value comes from; that is `flowrunner.config.sources`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from flowrunner.errors import SettingsError
+from flowrunner.model.ids import Json
+from flowrunner.model.quantities import (
+    QuantityError,
+    parse_duration,
+    parse_size,
+    render_duration,
+    render_size,
+)
+
+_LONGEST_QUOTE = 60
+_HIGHEST_PORT = 65_535
+_PORT = re.compile(r"[0-9]{1,5}")
+_COUNT = re.compile(r"[0-9]{1,18}")
+_DURATION = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
+_LISTEN_HINT = "write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one"
+
+Quantity = TypeVar("Quantity", int, float)
+
+
+class BadValueError(SettingsError):
+    """Something written that does not fit; the loader makes a finding of it.
+
+    Attributes:
+        hint: What would fit.
+    """
+
+    default_code = "settings.value"
+
+    def __init__(self, message: str, *, code: str | None = None, hint: str) -> None:
+        super().__init__(message, code=code)
+        self.hint = hint
+
+
+class ListenAddress(NamedTuple):
+    """Where the server listens; port 0 lets the system choose a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it: 127.0.0.0/8, ::1 or localhost."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            address = ip_address(self.host)
+        except ValueError:
+            return False
+        # Python releases disagree on mapped addresses (::ffff:127.0.0.1): these are refused.
+        is_ipv4 = isinstance(address, IPv4Address)
+        return address.is_loopback if is_ipv4 else address == IPv6Address("::1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """How the values of one setting are read and written.
+
+    Attributes:
+        parse: Written value and the folder of relative paths → checked value; raises
+            `BadValueError` (``settings.type``, ``settings.value``, ``settings.path``).
+        schema: What JSON Schema can say about the written value.
+        render: Checked value → written value.
+        from_text: Text of a flag or variable → written value.
+        nullable: Whether `null` may stand for "as by default".
+    """
+
+    parse: Callable[[Json, Path], Any]
+    schema: Mapping[str, Json]
+    render: Callable[[Any], Json] = str
+    from_text: Callable[[str], Json] = str
+    nullable: bool = False
+
+
+def duration(at_least: float, at_most: float) -> Kind:
+    """A time span; value and bounds are in seconds."""
+    return Kind(
+        parse=lambda value, _: _quantity(
+            parse_duration, value, (at_least, at_most), render_duration
+        ),
+        render=render_duration,
+        schema={"type": "string", "minLength": 2, "pattern": _DURATION},
+    )
+
+
+def size(at_least: int, at_most: int) -> Kind:
+    """An amount of data; value and bounds are in bytes."""
+    return Kind(
+        parse=lambda value, _: _quantity(parse_size, value, (at_least, at_most), render_size),
+        render=render_size,
+        schema={"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"},
+    )
+
+
+def count(at_least: int, at_most: int) -> Kind:
+    """A whole number within its bounds."""
+
+    def parse(value: Json, _: Path) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise _wrong_type(value, "a whole number", f"for example {at_least}")
+        return _within(value, (at_least, at_most), str)
+
+    return Kind(
+        parse=parse,
+        render=int,
+        # What are no digits stays text, to be refused as such.
+        from_text=lambda text: int(text) if _COUNT.fullmatch(text) else text,
+        schema={"type": "integer", "minimum": at_least, "maximum": at_most},
+    )
+
+
+def choice(options: tuple[str, ...]) -> Kind:
+    """One of a few words."""
+
+    def parse(value: Json, _: Path) -> str:
+        words = "one of: " + ", ".join(options)
+        if not isinstance(value, str):
+            raise _wrong_type(value, "a word", words)
+        if value not in options:
+            raise BadValueError(f"{quote(value)} is not known", hint=words)
+        return value
+
+    return Kind(parse=parse, schema={"type": "string", "enum": list(options)})
+
+
+def file_path(*, nullable: bool = False) -> Kind:
+    """A file or folder; the value is absolute. Whether it exists is not asked."""
+
+    def parse(value: Json, folder: Path) -> Path:
+        if not isinstance(value, str):
+            raise _wrong_type(value, "a path", "write it as text")
+        if not value or "\0" in value:
+            message = f"{quote(value)} is not a path"
+            raise BadValueError(message, code="settings.path", hint="name a file or folder")
+        if value == "~" or value.startswith("~/"):
+            message = f"~ is not expanded in {quote(value)}"
+            hint = "write the path from /, or ./~ for a folder of that name"
+            raise BadValueError(message, code="settings.path", hint=hint)
+        return folder / value
+
+    return Kind(
+        parse=parse,
+        render=lambda path: printable(str(path)),
+        schema={"type": ["string", "null"] if nullable else "string", "minLength": 1},
+        nullable=nullable,
+    )
+
+
+def listen_address() -> Kind:
+    """An address and a port to listen on; which hosts are allowed is the loader's question."""
+
+    def parse(value: Json, _folder: Path) -> ListenAddress:
+        if not isinstance(value, str):
+            raise _wrong_type(value, "HOST:PORT", _LISTEN_HINT)
+        host, _, port = value.rpartition(":")
+        is_bracketed = host.startswith("[") and host.endswith("]")
+        host = host[1:-1] if is_bracketed else host
+        well_formed = _is_ipv6(host) if is_bracketed else host and ":" not in host
+        if not well_formed or not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT:
+            raise BadValueError(f"{quote(value)} is not HOST:PORT", hint=_LISTEN_HINT)
+        return ListenAddress(host, int(port))
+
+    return Kind(parse=parse, schema={"type": "string", "pattern": "^.+:[0-9]{1,5}$"})
+
+
+def quote(value: object) -> str:
+    """Returns a value from outside for a message: escaped and cut."""
+    text = ascii(value)
+    return text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + "…"
+
+
+def printable(text: str) -> str:
+    """Returns text that any terminal and JSON can carry: names of files may not be UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        IPv6Address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _wrong_type(value: Json, wanted: str, hint: str) -> BadValueError:
+    return BadValueError(f"{quote(value)} is not {wanted}", code="settings.type", hint=hint)
+
+
+def _quantity(
+    parse: Callable[[object], Quantity],
+    value: Json,
+    bounds: tuple[Quantity, Quantity],
+    render: Callable[[Quantity], str],
+) -> Quantity:
+    try:
+        return _within(parse(value), bounds, render)
+    except QuantityError as error:
+        code = "settings.value" if isinstance(value, str) else "settings.type"
+        raise BadValueError(error.message, code=code, hint=error.hint) from error
+
+
+def _within(
+    value: Quantity, bounds: tuple[Quantity, Quantity], render: Callable[[Quantity], str]
+) -> Quantity:
+    at_least, at_most = bounds
+    if not at_least <= value <= at_most:
+        hint = f"at least {render(at_least)}, at most {render(at_most)}"
+        raise BadValueError(f"{render(value)} is out of range", hint=hint)
+    return value

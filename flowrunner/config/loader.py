@@ -1,0 +1,208 @@
+"""Merges the sources by precedence, checks every value, and remembers where each came from.
+
+Precedence: defaults < YAML file < environment < flags. All problems are reported at once; a value
+that a stronger source overrides must still be well formed, since it is a mistake all the same.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from flowrunner.config.kinds import BadValueError, Kind, printable, quote
+from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, Settings
+from flowrunner.config.sources import (
+    SOCKET_NAME,
+    Given,
+    ReadYaml,
+    from_environment,
+    from_file,
+    from_flags,
+    from_unit,
+)
+from flowrunner.config.unknown import explain_unknown
+from flowrunner.errors import SettingsError
+from flowrunner.model.quantities import render_duration
+
+Key = tuple[str, ...]
+"""Section and name of a setting."""
+
+Values = dict[Key, Any]
+"""The value of every setting."""
+
+LONGEST_SOCKET_PATH = 107
+"""Bytes. Source: unix(7), `sun_path` holds 108 with its terminating zero."""
+
+MOST_FINDINGS = 100
+"""After so many the rest is not looked at: it is the wrong file."""
+
+_DEFAULT = "default"
+_LISTEN = ("server", "listen")
+_SOCKET = ("server", "control_socket")
+_STATE = ("storage", "path")
+_DEBOUNCE = ("source", "debounce")
+_DEBOUNCE_LIMIT = ("source", "debounce_limit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedSettings:
+    """Valid settings.
+
+    Attributes:
+        settings: All paths in it are absolute.
+        origins: `section.name` → ``default``, ``file:/path:line:column``, ``env:NAME`` or
+            ``flag:--name``, for every setting.
+    """
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def load_settings(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    flags: Mapping[str, str | None],
+    folder: Path,
+    read_yaml: ReadYaml,
+) -> LoadedSettings:
+    """Returns the settings in force.
+
+    Args:
+        file: The YAML settings file; None for none. Relative paths in it are relative to its
+            folder.
+        environment: All environment variables.
+        flags: Options by name (`--listen`); None for one that was not given.
+        folder: The current folder, absolute, for relative paths from elsewhere.
+        read_yaml: The strict reader; what it raises passes through.
+
+    Raises:
+        SettingsError: With all findings, each ``{code, message, origin, hint}``; its code is
+            theirs when they agree, else ``settings``.
+    """
+    merge = _Merge(folder)
+    merge.add(from_unit(environment, folder))
+    if file is not None:
+        merge.add_file(folder / file, read_yaml)
+    merge.add(from_environment(environment, folder))
+    merge.add(from_flags(flags, folder))
+    return merge.result()
+
+
+class _Merge:
+    """Takes sources from weak to strong; holds the winning values and the findings."""
+
+    def __init__(self, folder: Path) -> None:
+        self._values = {path: _below(folder, it.default) for path, it in SETTINGS.items()}
+        self._origins = dict.fromkeys(SETTINGS, _DEFAULT)
+        self._findings: list[dict[str, str]] = []
+
+    def add(self, source: Iterable[Given]) -> None:
+        """Lets the values of a source win over all before."""
+        for given in source:
+            if len(self._findings) >= MOST_FINDINGS:
+                return
+            setting = SETTINGS.get(given.path)
+            with self._reporting(given.origin, setting):
+                if setting is None:
+                    raise explain_unknown(given)
+                self._take(given, setting.kind)
+
+    def add_file(self, file: Path, read_yaml: ReadYaml) -> None:
+        """Adds a settings file; that it cannot be read is one finding among the others."""
+        with self._reporting(f"file:{file}"):
+            self.add(from_file(file, read_yaml))
+
+    def result(self) -> LoadedSettings:
+        """Returns what won, or raises all findings."""
+        if self._origins[_SOCKET] == _DEFAULT:
+            self._values[_SOCKET] = self._values[_STATE] / SOCKET_NAME
+        for check, paths in _CHECKS:
+            written = [self._origins[it] for it in paths if self._origins[it] != _DEFAULT]
+            with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
+                check(self._values)
+        if self._findings:
+            raise _error(self._findings)
+        sections = {
+            name: cls(**{part.name: self._values[name, part.name] for part in fields(cls)})
+            for name, cls in SECTIONS.items()
+        }
+        origins = {SETTINGS[path].key: origin for path, origin in self._origins.items()}
+        return LoadedSettings(settings=Settings(**sections), origins=origins)
+
+    def _take(self, given: Given, kind: Kind) -> None:
+        if given.value is None and kind.nullable:
+            return  # null is a way to write the default
+        value = kind.from_text(given.value) if given.is_text else given.value
+        self._values[given.path] = kind.parse(value, given.folder)
+        self._origins[given.path] = printable(given.origin)
+
+    @contextmanager
+    def _reporting(self, origin: str, setting: Setting | None = None) -> Iterator[None]:
+        """Turns a bad value inside the block into a finding about the setting."""
+        try:
+            yield
+        except BadValueError as error:
+            subject = f"{setting.key}: " if setting else ""
+            self._findings.append(
+                {
+                    "code": error.code,
+                    "message": subject + error.message,
+                    "origin": printable(origin),
+                    "hint": error.hint,
+                }
+            )
+
+
+def _below(folder: Path, default: Any) -> Any:
+    return folder / default if isinstance(default, Path) else default
+
+
+def _check_listen(values: Values) -> None:
+    listen = values[_LISTEN]
+    if not listen.is_loopback:
+        raise BadValueError(
+            f"{quote(str(listen))} is not a loopback address",
+            code="settings.listen_off_loopback",
+            hint="listen on 127.0.0.1, [::1] or localhost; others need tokens, which are planned",
+        )
+
+
+def _check_socket(values: Values) -> None:
+    path = values[_SOCKET]
+    length = len(os.fsencode(path))
+    if length > LONGEST_SOCKET_PATH:
+        raise BadValueError(
+            f"the path has {length} bytes, at most {LONGEST_SOCKET_PATH} work: {quote(str(path))}",
+            code="settings.path",
+            hint="set server.control_socket to a shorter path, such as one below /run",
+        )
+
+
+def _check_debounce(values: Values) -> None:
+    limit, debounce = values[_DEBOUNCE_LIMIT], values[_DEBOUNCE]
+    if limit < debounce:
+        raise BadValueError(
+            f"{render_duration(limit)} is below source.debounce, {render_duration(debounce)}",
+            hint="raise debounce_limit or lower debounce",
+        )
+
+
+_CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
+    (_check_listen, (_LISTEN,)),
+    (_check_socket, (_SOCKET, _STATE)),
+    (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),
+)
+"""What is judged about the winners, and the settings that can be to blame, the nearest first."""
+
+
+def _error(findings: Sequence[Mapping[str, str]]) -> SettingsError:
+    first, *others = findings
+    codes = {finding["code"] for finding in findings}
+    message = first["message"] + (f" (and {len(others)} more)" if others else "")
+    code = first["code"] if len(codes) == 1 else None
+    return SettingsError(message, code=code, findings=findings)

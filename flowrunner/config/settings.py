@@ -1,0 +1,228 @@
+"""Every setting there is, with its meaning, unit, default and the reason for the default.
+
+This page is the single source: the loader, `flowrunner config show` and the JSON schema read the
+fields and the paragraphs under them. A setting enters this page in the change that makes it work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from flowrunner.config.kinds import (
+    Kind,
+    ListenAddress,
+    choice,
+    count,
+    duration,
+    file_path,
+    listen_address,
+    size,
+)
+
+StorageBackend = Literal["local", "memory"]
+LocalAccess = Literal["restricted", "open"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
+
+PLANNED = frozenset(
+    {
+        "accounts",
+        "auth.tokens",
+        "defaults",
+        "metrics",
+        "notify",
+        "secrets",
+        "server.cors",
+        "server.rate_limit",
+        "source.read",
+        "storage.backup_every",
+    }
+)
+"""Sections and settings of the design that do not work yet: refused, with a hint that says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What is known about one setting besides its paragraph.
+
+    Attributes:
+        section: Its section in the settings file.
+        name: Its key within the section.
+        kind: How its value is read and written.
+        default: The value without any source; a path is relative to the current folder.
+        example: A value as one would write it.
+        flag: The option of `serve` that sets it; None without one.
+    """
+
+    section: str
+    name: str
+    kind: Kind
+    default: Any
+    example: Any
+    flag: str | None
+
+    @property
+    def key(self) -> str:
+        """Section and name, as messages write it."""
+        return f"{self.section}.{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return f"FLOWRUNNER_{self.section}__{self.name}".upper()
+
+
+def _about(kind: Kind, *, example: Any, flag: str | None = None) -> Mapping[str, Any]:
+    """Returns what a field says of itself; the words are those of `Setting`."""
+    return {"kind": kind, "example": example, "flag": flag}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """How the daemon can be reached."""
+
+    listen: ListenAddress = field(
+        default=ListenAddress("127.0.0.1", 8080),
+        metadata=_about(listen_address(), example="127.0.0.1:9090", flag="--listen"),
+    )
+    """Address and port for HTTP, `HOST:PORT` or `[::1]:PORT`; port 0 takes a free one. Default
+    `127.0.0.1:8080`. Only loopback is accepted (127.0.0.0/8, ::1, localhost), because callers
+    off this machine would need tokens, which are planned."""
+
+    control_socket: Path = field(
+        default=Path(".flowrunner/control.sock"),
+        metadata=_about(file_path(nullable=True), example="/run/flowrunner/control.sock"),
+    )
+    """Path of the unix socket through which the commands talk to the daemon, at most 107 bytes.
+    Default (null): `control.sock` in `$RUNTIME_DIRECTORY` when systemd sets that, else in
+    `storage.path`, so that a second daemon with its own state has its own socket."""
+
+    max_body: int = field(
+        default=4 * 1024**2, metadata=_about(size(1024, 64 * 1024**2), example="8MiB")
+    )
+    """Largest HTTP request body, a size. Default `4MiB`, from `1KiB` to `64MiB`. It holds before a
+    delivery is authenticated and a body is held in memory, so it bounds what a stranger can
+    occupy; most of what webhooks carry is far smaller."""
+
+    max_connections: int = field(default=256, metadata=_about(count(1, 65_536), example=1024))
+    """Most HTTP connections at once, a number; more are refused. Default 256: far above what
+    webhooks and a scraper open, far below the usual limit of 1024 open files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSettings:
+    """Where the flows come from and how soon a change is seen."""
+
+    path: Path = field(
+        default=Path("flows"), metadata=_about(file_path(), example="/srv/flows", flag="--flows")
+    )
+    """Folder with the flows, a git checkout or a plain folder. Default `flows` below the
+    current folder, so that a daemon started in a checkout finds them. A folder that is missing
+    changes nothing that already runs."""
+
+    resync: float = field(default=60.0, metadata=_about(duration(1, 86_400), example="5m"))
+    """Longest time between two passes when nothing seems to change, a duration. Default `60s`, from
+    `1s` to `1d`. The watcher is only a hint: network file systems and overflowing queues lose
+    events, and this bounds how long such a loss can last."""
+
+    debounce: float = field(default=0.3, metadata=_about(duration(0, 60), example="1s"))
+    """How long the folder must be quiet before a pass begins, a duration. Default `300ms`, at most
+    `1m`. Long enough for an editor or `git pull` to finish writing, too short to be noticed."""
+
+    debounce_limit: float = field(default=5.0, metadata=_about(duration(0, 600), example="10s"))
+    """Longest that steady changes can put off a pass, a duration not below `debounce`. Default
+    `5s`, at most `10m`. Without it a file that is written all the time would hide all others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageSettings:
+    """Where executions, logs and the last good flows are kept."""
+
+    backend: StorageBackend = field(
+        default="local", metadata=_about(choice(get_args(StorageBackend)), example="memory")
+    )
+    """`local` (files and SQLite) or `memory` (forgotten at the end). Default `local`, because an
+    accepted delivery must survive a crash; `memory` is for trying things out."""
+
+    path: Path = field(
+        default=Path(".flowrunner"),
+        metadata=_about(file_path(), example="/var/lib/flowrunner", flag="--state"),
+    )
+    """Folder of the state; one daemon at a time uses it. Default: `$STATE_DIRECTORY` when systemd
+    sets that, else `./.flowrunner`, so that a trial needs no rights and stays in one place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """Who may see what over HTTP."""
+
+    local: LocalAccess = field(
+        default="restricted", metadata=_about(choice(get_args(LocalAccess)), example="open")
+    )
+    """What a caller on this machine sees: `restricted` (no inputs, outputs, logs, definitions) or
+    `open` (everything). Default `restricted`, because any user of a shared host can connect;
+    `open` is for a workstation. Nothing can be changed over HTTP either way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineSettings:
+    """How executions are carried."""
+
+    max_running_nodes: int = field(default=0, metadata=_about(count(0, 10_000), example=16))
+    """Most nodes running at once on this host, a number; the others wait their turn. Default 0,
+    which means four times the number of cores: most nodes wait for something else."""
+
+    drain_timeout: float = field(default=300.0, metadata=_about(duration(0, 86_400), example="30s"))
+    """How long running attempts may go on after the daemon was told to stop, a duration; then they
+    are terminated. Default `5m`, at most `1d`. Keep `TimeoutStopSec` of the unit above it, or
+    systemd kills what was still allowed to run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggingSettings:
+    """What the daemon says about itself on standard error."""
+
+    level: LogLevel = field(
+        default="info", metadata=_about(choice(get_args(LogLevel)), example="debug")
+    )
+    """Least severity that is written: `debug`, `info`, `warning` or `error`. Default `info`: one
+    line for each change of state."""
+
+    format: LogFormat = field(
+        default="text", metadata=_about(choice(get_args(LogFormat)), example="json")
+    )
+    """`text` for people or `json` (one object per line) for log collectors. Default `text`, since
+    a person looks first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one daemon."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    engine: EngineSettings = field(default_factory=EngineSettings)
+    logging: LoggingSettings = field(default_factory=LoggingSettings)
+
+
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
+    {part.name: type(getattr(Settings(), part.name)) for part in fields(Settings)}
+)
+"""Name of a section in the settings file → its class."""
+
+SETTINGS: Mapping[tuple[str, ...], Setting] = MappingProxyType(
+    {
+        (section, part.name): Setting(
+            section=section, name=part.name, default=part.default, **part.metadata
+        )
+        for section, cls in SECTIONS.items()
+        for part in fields(cls)
+    }
+)
+"""Section and name → the setting, in the order of this page."""

@@ -1,0 +1,161 @@
+"""The life of the daemon: open the state, put flows in force, serve, drain, stop.
+
+The order is the promise: the state is locked before it is touched, sockets are bound before
+flows are read (a second daemon fails at once), `READY` comes after the first pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import stat
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from flowrunner.daemon.build import Parts
+from flowrunner.daemon.restore import restore_metrics
+from flowrunner.engine.recovery import recover
+from flowrunner.errors import FlowError
+from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.system.clock import Clock
+from flowrunner.system.systemd import Notifier
+from flowrunner.web.server import HttpServer
+
+_LOG = logging.getLogger(__name__)
+_STATUS_PERIOD_S = 5.0
+_LAG_PERIOD_S = 1.0
+
+
+class Daemon:
+    """A wired daemon and its servers; `run` returns when it has stopped."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        servers: tuple[HttpServer, ...],
+        notifier: Notifier,
+        clock: Clock,
+        announce: Callable[[str], None],
+    ) -> None:
+        self._parts = parts
+        self._servers = servers
+        self._notifier = notifier
+        self._clock = clock
+        self._announce = announce
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Starts, serves until a signal asks to stop, drains and stops.
+
+        Raises:
+            FlowError: It could not start; what was opened is closed again.
+        """
+        parts = self._parts
+        self._handle_signals()
+        await parts.storage.open()
+        try:
+            await self._put_in_force()
+            for server in self._servers:
+                await server.start()
+            async with asyncio.TaskGroup() as background:
+                running = [
+                    background.create_task(work(), name=work.__name__)
+                    for work in (parts.reconciler.run, self._tell_status, self._measure_lag)
+                ]
+                self._say_ready()
+                await self._stopping.wait()
+                self._notifier.stopping()
+                await self._drain()
+                for task in running:
+                    task.cancel()
+        finally:
+            await self._close()
+
+    def stop(self) -> None:
+        """Asks the daemon to stop; also what SIGTERM and SIGINT do."""
+        self._stopping.set()
+
+    async def _put_in_force(self) -> None:
+        """Last good first, so that a broken or missing source costs nothing; then the source."""
+        parts = self._parts
+        count = await load_last_good(
+            parts.storage.flows, parts.compiler, parts.registry, self._clock
+        )
+        if count:
+            _LOG.info("registry.restored flows=%d", count)
+        await parts.service.load()
+        parts.observer.on_ended = parts.service.note_ended
+        await restore_metrics(parts)
+        parts.timers.start()
+        await parts.reconciler.start()
+        await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
+
+    def _say_ready(self) -> None:
+        addresses = " ".join(server.bound for server in self._servers)
+        self._announce(f"READY {addresses}")
+        self._notifier.ready()
+        _LOG.info("daemon.ready addresses=%s", addresses)
+
+    async def _drain(self) -> None:
+        parts = self._parts
+        _LOG.info(
+            "daemon.draining running=%d timeout_s=%g",
+            parts.engine.running_count,
+            parts.settings.engine.drain_timeout,
+        )
+        parts.timers.stop()
+        await parts.schedules.settle()
+        await parts.engine.drain(parts.settings.engine.drain_timeout)
+
+    async def _close(self) -> None:
+        """Closes in the reverse order of opening; one failure does not keep the rest open."""
+        parts = self._parts
+        closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
+        closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
+        closing.append(lambda: asyncio.to_thread(parts.spawner.close))
+        closing.append(parts.storage.close)
+        for close in closing:
+            try:
+                await close()
+            except (FlowError, OSError) as error:
+                _LOG.error("daemon.close_failed: %s", error)
+        _LOG.info("daemon.stopped")
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        """SIGHUP: a pass now, whatever the watcher saw."""
+        self._notifier.reloading(int(self._clock.monotonic() * 1_000_000))
+        task = asyncio.create_task(self._parts.reconciler.request("signal"), name="reload")
+        task.add_done_callback(lambda _: self._notifier.ready())
+        self._reloading = task
+
+    async def _tell_status(self) -> None:
+        """Keeps the line of `systemctl status` current."""
+        while True:
+            self._notifier.status(self._status_line())
+            await asyncio.sleep(_STATUS_PERIOD_S)
+
+    def _status_line(self) -> str:
+        entries = self._parts.registry.entries.values()
+        not_ready = sum(1 for entry in entries if not entry.is_ready)
+        note = f" ({not_ready} not ready)" if not_ready else ""
+        engine = self._parts.engine
+        return (
+            f"{len(entries)} flows{note}, {engine.running_count} running, "
+            f"{engine.queued_count} queued"
+        )
+
+    async def _measure_lag(self) -> None:
+        """Measures how late the loop wakes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _LAG_PERIOD_S
+            await asyncio.sleep(_LAG_PERIOD_S)
+            self._parts.metrics.event_loop_lag(max(loop.time() - due, 0.0))

@@ -1,0 +1,85 @@
+"""Facts of the host and small adapters that the composition root hands out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import socket
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from flowrunner.engine.engine import Engine
+from flowrunner.engine.runtime import ClosableSink, LogFactory
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.states import Reason
+from flowrunner.nodes.environment import HostFacts
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.secrets.masking import Masker
+from flowrunner.system.clock import Clock
+from flowrunner.telemetry.attempt_log import AttemptLog
+from flowrunner.telemetry.log_writer import LogWriter
+from flowrunner.telemetry.metrics import Metrics
+
+_NODES_PER_CORE = 4
+
+
+def host_facts() -> HostFacts:
+    """Returns who this process is and where it runs."""
+    try:
+        account = pwd.getpwuid(os.geteuid())
+        user, home = account.pw_name, account.pw_dir
+    except KeyError:  # a user without an entry, as in a container
+        user, home = str(os.geteuid()), "/"
+    return HostFacts(name=socket.gethostname(), user=user, home=home)
+
+
+def credentials_folder(environment: Mapping[str, str]) -> Path | None:
+    """Returns the unit's credentials directory. Source: systemd.exec(5), "Credentials"."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    return Path(folder) if folder else None
+
+
+def running_nodes(setting: int) -> int:
+    """Returns how many processes may run at once: the setting, or 4 for each core."""
+    return setting or _NODES_PER_CORE * (os.cpu_count() or 1)
+
+
+def flow_folder(registry: FlowRegistry, root: Path, key: FlowKey) -> Path:
+    """Returns `$FLOW_DIR`: the live folder of the flow's file; the root for a flow that left."""
+    entry = registry.get(key)
+    folder = root.absolute()
+    return (folder / entry.path).parent if entry else folder
+
+
+def log_factory(clock: Clock, writer: LogWriter) -> LogFactory:
+    """Returns how the engine opens the log of an attempt."""
+
+    def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
+        values = tuple(masked)
+        return AttemptLog(path, clock=clock, masker=lambda: Masker(values), writer=writer)
+
+    return make_log
+
+
+class FlowLeaver:
+    """What else happens when the set of flows changes: queues, limits, series."""
+
+    def __init__(self, engine: Engine, metrics: Metrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def flows_changed(
+        self,
+        entries: Mapping[FlowKey, FlowEntry],  # noqa: ARG002 - the registry has them already
+        removed: frozenset[FlowKey],
+    ) -> None:
+        """Ends what waits for a removed flow, and starts what a larger limit allows."""
+        for key in removed:
+            self._metrics.forget_flow(key)
+            task = asyncio.create_task(self._engine.cancel_queued(key, Reason.DELETED))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._engine.admit_waiting()

@@ -1,0 +1,84 @@
+"""One ear for everything that happens: passes it on to the metrics, the log and the service."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from flowrunner.model.execution import Attempt, Execution
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.states import SlotOutcome
+from flowrunner.registry.entry import PassResult
+from flowrunner.system.clock import Clock
+from flowrunner.telemetry.metrics import Metrics
+
+_LOG = logging.getLogger("flowrunner.daemon")
+
+
+class DaemonObserver:
+    """Observes the engine, the reconciler and the schedules."""
+
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+        self.on_ended: Callable[[Execution], None] = lambda _: None
+
+    def execution_queued(self, execution: Execution) -> None:
+        """Counts an execution that waits."""
+        self._metrics.execution_queued(execution)
+
+    def execution_started(self, execution: Execution) -> None:
+        """Counts a start; for a schedule also its slot, with how late it is."""
+        self._metrics.execution_started(execution)
+        slot_at, started_at = execution.cause.slot_at, execution.started_at
+        if slot_at is not None and started_at is not None:
+            self._metrics.slot_decided(
+                execution.flow,
+                SlotOutcome.STARTED,
+                "",
+                1,
+                lag_s=(started_at - slot_at).total_seconds(),
+            )
+        _LOG.info("execution.started", extra=_facts(execution))
+
+    def execution_ended(self, execution: Execution) -> None:
+        """Counts an end; a slot whose execution never started was skipped."""
+        self._metrics.execution_ended(execution)
+        if execution.cause.slot_at is not None and execution.started_at is None:
+            self.slot_decided(execution.flow, SlotOutcome.SKIPPED, execution.reason, 1)
+        self.on_ended(execution)
+        _LOG.info(
+            "execution.ended",
+            extra={
+                **_facts(execution),
+                "state": str(execution.state),
+                "reason": execution.reason,
+                "error": execution.error.message if execution.error else "",
+            },
+        )
+
+    def attempt_ended(self, node_type: str, attempt: Attempt) -> None:
+        """Counts an attempt."""
+        self._metrics.attempt_ended(node_type, attempt)
+
+    def slot_decided(
+        self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int
+    ) -> None:
+        """Counts slots that did not start."""
+        self._metrics.slot_decided(flow, outcome, reason, count)
+        _LOG.info("slots.%s flow=%s reason=%s count=%d", outcome, flow, reason, count)
+
+    def pass_ended(self, result: PassResult) -> None:
+        """Counts a pass; it is good when the source was read and no file was rejected."""
+        ok = result.result in ("applied", "unchanged") and not result.errors
+        self._metrics.pass_ended(
+            result.trigger, result.result, result.duration_s, ok, self._clock.now()
+        )
+
+
+def _facts(execution: Execution) -> dict[str, str]:
+    return {
+        "flow": str(execution.flow),
+        "execution": execution.id,
+        "trigger": execution.cause.trigger_id,
+    }

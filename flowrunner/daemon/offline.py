@@ -1,0 +1,90 @@
+"""What works without a daemon: validating and printing schemas, by the daemon's own code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flowrunner.definitions.compiler import Compiler
+from flowrunner.definitions.yaml_reader import read_yaml
+from flowrunner.errors import ValidationError
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json, Revision
+from flowrunner.nodes.builtins import register_builtins
+from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.reconcile.plan import make_plan
+from flowrunner.reconcile.revision import NoRevisions
+from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot, UnstableSourceError
+from flowrunner.system.clock import SystemClock
+from flowrunner.system.files import LocalFiles
+
+read_settings_yaml = read_yaml
+"""The reader of settings files, for `flowrunner.config.loader.load_settings`."""
+
+STDIN_NAME = "<stdin>"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What `validate` found; `flows` counts the files that define a valid flow."""
+
+    findings: tuple[Finding, ...]
+    flows: int
+
+
+class MissingPathError(ValidationError):
+    """A path on the command line does not exist."""
+
+    default_code = "usage.path"
+
+
+def make_compiler() -> Compiler:
+    """Returns a compiler with the built-in node types; they cannot execute."""
+    nodes = NodeRegistry()
+    register_builtins(nodes, runner=None)
+    return Compiler(nodes)
+
+
+def flow_schema_document() -> Mapping[str, Json]:
+    """Returns the flow schema with the built-in node types."""
+    return make_compiler().schema.document
+
+
+def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
+    """Checks files and folders together, as one pass of the daemon would.
+
+    Args:
+        paths: Files, folders, or `-` for `stdin`.
+        stdin: The content of standard input, when a path is `-`.
+
+    Raises:
+        MissingPathError: A path does not exist.
+    """
+    scanner = Scanner(LocalFiles(), make_compiler(), NoRevisions(), SystemClock())
+    files = [file for path in paths for file in _scanned(scanner, path, stdin)]
+    plan = make_plan(Snapshot(revision=Revision(""), files=tuple(files)), {})
+    findings = {f for entry in plan.entries.values() for f in entry.findings}
+    findings.update(f for file in plan.rejected for f in file.findings)
+    flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
+    return Report(findings=tuple(sorted(findings)), flows=flows)
+
+
+def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> list[ScannedFile]:
+    if path == "-":
+        return [scanner.compile(stdin or b"", STDIN_NAME)]
+    try:
+        if Path(path).is_dir():
+            prefix = "" if path in (".", "./") else path.rstrip("/") + "/"
+            return [_prefixed(file, prefix) for file in scanner.scan(Path(path)).files]
+        return [scanner.read_file(Path(path), path)]
+    except (UnstableSourceError, OSError) as error:
+        raise MissingPathError(f"{path}: no such file or folder") from error
+
+
+def _prefixed(file: ScannedFile, prefix: str) -> ScannedFile:
+    """Returns a file under the path a person can open from here."""
+    candidate = file.candidate
+    findings = tuple(replace(f, file=prefix + f.file) for f in candidate.findings)
+    named = replace(candidate, file=prefix + candidate.file, findings=findings)
+    return replace(file, candidate=named)

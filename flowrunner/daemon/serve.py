@@ -1,0 +1,55 @@
+"""`flowrunner serve`: the process around the daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Mapping
+
+from flowrunner.config.loader import LoadedSettings
+from flowrunner.config.settings import Settings
+from flowrunner.daemon.build import build
+from flowrunner.daemon.daemon import Daemon
+from flowrunner.daemon.network import make_servers
+from flowrunner.secrets.lookup import take_environment
+from flowrunner.system.clock import SystemClock
+from flowrunner.system.hardening import harden_process, prepare_state_folder
+from flowrunner.system.lock import StateLock
+from flowrunner.system.systemd import make_notifier
+from flowrunner.telemetry.logs import configure_logging
+
+_LOG = logging.getLogger(__name__)
+
+
+def serve(loaded: LoadedSettings) -> int:
+    """Runs the daemon until it is asked to stop; returns the exit code 0.
+
+    Raises:
+        FlowError: It could not start: settings, state, lock, sockets.
+    """
+    settings = loaded.settings
+    control = configure_logging(settings.logging.level, settings.logging.format, sys.stderr)
+    try:
+        secrets = take_environment(os.environ)
+        harden_process()
+        prepare_state_folder(settings.storage.path)
+        with StateLock(settings.storage.path):
+            asyncio.run(_run(settings, secrets))
+    finally:
+        control.stop()
+    return 0
+
+
+async def _run(settings: Settings, secrets: Mapping[str, str]) -> None:
+    parts = build(settings, secrets)
+    servers = make_servers(parts)
+    notifier = make_notifier(os.environ)
+    daemon = Daemon(parts, servers, notifier, SystemClock(), _announce)
+    await daemon.run()
+
+
+def _announce(text: str) -> None:
+    """Says something to whoever started us, besides the log."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one line others wait for

@@ -1,0 +1,237 @@
+"""From a checked definition to a `FlowSpec`: no findings, no positions, only construction.
+
+Works on plain JSON data, so that a definition kept from an earlier revision compiles the same
+way as a file just read. What cannot be built raises `ValidationError`; for a definition that
+went through `flowrunner.definitions.checks` nothing does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.errors import ValidationError
+from flowrunner.model.expressions import Template, condition, parse_template
+from flowrunner.model.flow import (
+    AuthType,
+    ConcurrencySpec,
+    FlowSpec,
+    InputSpec,
+    NodeSpec,
+    OnConflict,
+    RetrySpec,
+    ScheduleTrigger,
+    Trigger,
+    ValueType,
+    WebhookAuth,
+    WebhookTrigger,
+)
+from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.quantities import parse_duration, parse_size
+from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
+
+GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
+"""GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
+
+
+def build_flow(
+    key: FlowKey, digest: Digest, definition: Mapping[str, Json], catalog: NodeCatalog
+) -> FlowSpec:
+    """Returns the spec of a definition.
+
+    Raises:
+        ValidationError: The definition is not one that the checks let through.
+    """
+    return FlowSpec(
+        key=key,
+        digest=digest,
+        description=definition.get("description", ""),
+        labels=definition.get("labels", {}),
+        inputs={
+            name: _input(raw) for name, raw in (definition.get("inputs") or {}).items()
+        },
+        vars=definition.get("vars", {}),
+        env=_env(definition.get("env", {})),
+        secrets=tuple(definition.get("secrets", ())),
+        triggers=_triggers(key, definition),
+        concurrency=_concurrency(definition.get("concurrency", {})),
+        nodes=_nodes(definition["nodes"], catalog),
+    )
+
+
+def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
+    """Returns the id of each trigger: its own, else its type if it is the only one of it."""
+    types = [raw["type"] for raw in triggers]
+    return [
+        raw.get("id") or (raw["type"] if types.count(raw["type"]) == 1 else None)
+        for raw in triggers
+    ]
+
+
+def text_or_template(value: Json) -> Json:
+    """Returns a template for a text with an expression in it, anything else as it is."""
+    return parse_template(value) if isinstance(value, str) and "${{" in value else value
+
+
+def templated(value: Json, schema: Mapping[str, Any]) -> Json:
+    """Returns a value of `params` with templates where its schema allows expressions."""
+    if schema.get("x-expression"):
+        return _templated_deep(value)
+    if isinstance(value, dict):
+        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
+        other = rest if isinstance(rest, Mapping) else {}
+        return {name: templated(item, known.get(name, other)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [templated(item, schema.get("items", {})) for item in value]
+    return value
+
+
+def resolved_needs(nodes: list[dict[str, Json]]) -> list[tuple[str, ...]]:
+    """Returns the needs of each node: omitted means the node above."""
+    return [
+        tuple(raw["needs"]) if "needs" in raw else ((nodes[index - 1]["id"],) if index else ())
+        for index, raw in enumerate(nodes)
+    ]
+
+
+def node_type(raw: Mapping[str, Json]) -> str:
+    """Returns the type of a node as written; `run` is short for `shell`."""
+    return "shell" if "run" in raw else str(raw["type"])
+
+
+def node_params(raw: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns the params of a node as written, `run` resolved."""
+    return {"script": raw["run"]} if "run" in raw else dict(raw.get("params") or {})
+
+
+def _templated_deep(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {name: _templated_deep(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_templated_deep(item) for item in value]
+    return text_or_template(value)
+
+
+def _input(raw: Mapping[str, Json]) -> InputSpec:
+    return InputSpec(
+        type=ValueType(raw.get("type", "string")),
+        required="default" not in raw,
+        default=raw.get("default"),
+        enum=tuple(raw.get("enum", ())),
+        minimum=raw.get("minimum"),
+        maximum=raw.get("maximum"),
+        description=raw.get("description", ""),
+    )
+
+
+def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
+    return {name: text_or_template(value) for name, value in raw.items()}
+
+
+def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
+    return ConcurrencySpec(
+        limit=raw.get("limit", 1),
+        on_conflict=OnConflict(raw.get("on_conflict", "queue")),
+        queue_limit=raw.get("queue_limit", 100),
+    )
+
+
+def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
+    needs = resolved_needs(raw)
+    return tuple(_node(node, needs[index], catalog) for index, node in enumerate(raw))
+
+
+def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog) -> NodeSpec:
+    facts = catalog.get(node_type(raw))
+    if facts is None:
+        raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
+    retry = raw.get("retry", {})
+    return NodeSpec(
+        id=raw["id"],
+        type=node_type(raw),
+        needs=needs,
+        condition=_condition(raw),
+        params=templated(node_params(raw), facts.schema),
+        env=_env(raw.get("env", {})),
+        timeout_s=parse_duration(raw["timeout"]) if "timeout" in raw else None,
+        kill_after_s=parse_duration(raw.get("kill_after", "10s")),
+        retry=RetrySpec(
+            max_attempts=retry.get("max_attempts", 1),
+            delay_s=parse_duration(retry.get("delay", "1s")),
+        ),
+        outputs={
+            name: ValueType(declared.get("type", "string"))
+            for name, declared in raw.get("outputs", {}).items()
+        },
+    )
+
+
+def _condition(raw: Mapping[str, Json]) -> Template | None:
+    if "if" not in raw:
+        return None
+    value = raw["if"]
+    return condition(value if isinstance(value, str) else str(value).lower())
+
+
+def _triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
+    raw_triggers = definition.get("triggers", [])
+    ids = trigger_ids(raw_triggers)
+    return tuple(
+        _trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers)
+    )
+
+
+def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
+    inputs = {name: _templated_deep(value) for name, value in raw.get("inputs", {}).items()}
+    if raw["type"] == "schedule":
+        return ScheduleTrigger(
+            id=trigger_id, schedule=_schedule(raw), condition=_condition(raw), inputs=inputs
+        )
+    dedupe = raw.get("dedupe", {})
+    auth = _auth(raw["auth"])
+    dedupe_key = dedupe.get("key")
+    if dedupe_key is None and auth.type is AuthType.GITHUB:
+        dedupe_key = GITHUB_DELIVERY
+    return WebhookTrigger(
+        id=trigger_id,
+        path=raw.get("path", f"{key.name}/{trigger_id}"),
+        methods=tuple(raw.get("methods", ("POST",))),
+        auth=auth,
+        dedupe_key=None if dedupe_key is None else condition(dedupe_key),
+        dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
+        max_body=parse_size(raw.get("max_body", "1MiB")),
+        condition=_condition(raw),
+        inputs=inputs,
+    )
+
+
+def _schedule(raw: Mapping[str, Json]) -> Schedule:
+    if "every" in raw:
+        return EverySchedule(period_s=int(parse_duration(raw["every"])))
+    return parse_cron(raw["cron"], raw.get("timezone", "UTC"))
+
+
+def _auth(raw: Mapping[str, Json]) -> WebhookAuth:
+    secrets = tuple(raw["secrets"]) if "secrets" in raw else (raw["secret"],)
+    match AuthType(raw["type"]):
+        case AuthType.GITHUB:
+            return WebhookAuth(
+                type=AuthType.GITHUB,
+                secrets=secrets,
+                header="x-hub-signature-256",
+                prefix="sha256=",
+            )
+        case AuthType.BEARER:
+            return WebhookAuth(
+                type=AuthType.BEARER, secrets=secrets, header="authorization", prefix="Bearer "
+            )
+        case AuthType.HMAC:
+            return WebhookAuth(
+                type=AuthType.HMAC,
+                secrets=secrets,
+                header=str(raw["header"]).lower(),
+                algorithm=raw.get("algorithm", "sha256"),
+                encoding=raw.get("encoding", "hex"),
+                prefix=raw.get("prefix", ""),
+            )

@@ -1,0 +1,57 @@
+"""What the compiler must know of node types, without knowing the node package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from flowrunner.model.ids import Json
+
+
+class ParamIssue(Protocol):
+    """What a node type has against literal params."""
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Where, below `params`."""
+
+    @property
+    def message(self) -> str:
+        """What."""
+
+    @property
+    def hint(self) -> str:
+        """What to do."""
+
+
+class NodeFacts(Protocol):
+    """The static side of a node type."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """JSON Schema of `params`, with `x-expression` and `x-interpreted` marks."""
+
+    @property
+    def is_shell_like(self) -> bool:
+        """Whether it takes `env`, `outputs` and `kill_after`."""
+
+    @property
+    def output_names(self) -> frozenset[str] | None:
+        """Fixed outputs; None when params or declarations decide."""
+
+    def validate(self, params: Mapping[str, Json]) -> Sequence[ParamIssue]:
+        """Returns what the schema cannot say about literal params."""
+
+
+class NodeCatalog(Protocol):
+    """Every node type on this host."""
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """All types, sorted."""
+
+    def get(self, node_type: str) -> NodeFacts | None:
+        """Returns a type's facts, or None."""
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Returns the schema of `params` for every type."""

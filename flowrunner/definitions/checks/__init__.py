@@ -1,0 +1,29 @@
+"""What the schema cannot say: each module yields findings about one aspect of a definition.
+
+All of them expect data that fits the schema and a document that tells positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowrunner.definitions.checks.expressions import check_expressions
+from flowrunner.definitions.checks.graph import check_graph
+from flowrunner.definitions.checks.nodes import check_nodes
+from flowrunner.definitions.checks.quantities import check_quantities
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.triggers import check_triggers
+from flowrunner.definitions.checks.values import check_values
+from flowrunner.model.finding import Finding
+
+__all__ = ["Subject", "check_definition"]
+
+
+def check_definition(subject: Subject) -> Iterator[Finding]:
+    """Yields every finding about a definition that fits the schema."""
+    yield from check_graph(subject)
+    yield from check_nodes(subject)
+    yield from check_quantities(subject)
+    yield from check_values(subject)
+    yield from check_triggers(subject)
+    yield from check_expressions(subject)

@@ -1,0 +1,235 @@
+"""Expressions before they run: syntax, every name they use, and where they may stand."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.build import node_type, resolved_needs
+from flowrunner.definitions.checks.places import Kind, Place, places
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.codes import Code
+from flowrunner.model.expressions import (
+    STATUS_FUNCTIONS,
+    Expression,
+    ExpressionSyntaxError,
+    Reference,
+    Template,
+    calls,
+    condition,
+    parse_template,
+    references,
+)
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json
+
+_BASE: Mapping[Kind, frozenset[str]] = {
+    Kind.CONDITION: frozenset(
+        {"inputs", "vars", "env", "trigger", "execution", "nodes", "flow", "secrets"}
+    ),
+    Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow"}),
+    Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
+}
+_CONTEXTS: Mapping[Kind, frozenset[str]] = {
+    **_BASE,
+    Kind.PARAM: _BASE[Kind.CONDITION],
+    Kind.NODE_ENV: _BASE[Kind.CONDITION],
+    Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
+}
+_PLANNED_CONTEXTS = frozenset({"host", "item", "index", "attempt"})
+_MEMBERS = {
+    "trigger": frozenset({"id", "type", "headers", "query", "body"}),
+    "execution": frozenset(
+        {"id", "revision", "slot_at", "created_at", "work_dir", "flow_dir"}
+    ),
+    "flow": frozenset({"name", "account", "labels"}),
+}
+_NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
+_EMBEDDED = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+
+
+def check_expressions(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about every expression, and about those that must not be there."""
+    checker = _Checker(subject)
+    for place in places(subject):
+        yield from checker.check(place)
+
+
+class _Checker:
+    """Judges places one by one; knows the names of the flow."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    def check(self, place: Place) -> Iterator[Finding]:
+        if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
+            if "${{" in place.text.replace("$${{", ""):
+                yield self._forbidden(place)
+            return
+        if not place.kind.is_bare and "${{" not in place.text:
+            return
+        try:
+            template = (condition if place.kind.is_bare else parse_template)(place.text)
+        except ExpressionSyntaxError as error:
+            yield self._finding(
+                codes.EXPRESSION_SYNTAX, error.message, place, error.offset, error.hint
+            )
+            return
+        for expression in template.expressions:
+            yield from self._functions(place, expression)
+            for reference in references(expression):
+                yield from self._reference(place, template, reference)
+
+    def _forbidden(self, place: Place) -> Finding:
+        offset = place.text.find("${{")
+        if place.kind is Kind.LITERAL:
+            message = "an expression is not evaluated here"
+            return self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
+        found = _EMBEDDED.search(place.text)
+        expression = found.group(1) if found else "…"
+        name = re.sub(r"[^A-Z0-9]+", "_", expression.upper()).strip("_")[-40:] or "VALUE"
+        hint = (
+            f'write env: {{{name}: "${{{{ {expression} }}}}"}} on the node '
+            f'and use "${name}" in the text'
+        )
+        message = "an expression in text that an interpreter parses would run as code"
+        return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
+
+    def _functions(self, place: Place, expression: Expression) -> Iterator[Finding]:
+        if place.kind is Kind.CONDITION:
+            return
+        for name, offset in calls(expression):
+            if name in STATUS_FUNCTIONS:
+                message = f"{name}() speaks about a node's needs: it belongs to the 'if' of a node"
+                yield self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
+
+    def _reference(
+        self, place: Place, template: Template, reference: Reference
+    ) -> Iterator[Finding]:
+        root, offset = reference.root, reference.offset
+        if root not in _CONTEXTS[place.kind]:
+            known = _CONTEXTS[place.kind]
+            hint = "planned" if root in _PLANNED_CONTEXTS else _nearest(root, known)
+            message = f"{root!r} is not known in {place.kind.value}"
+            yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
+        elif root == "secrets":
+            yield from self._secret(place, template, reference)
+        elif root == "nodes":
+            yield from self._node(place, reference)
+        elif reference.path:
+            name = str(reference.path[0])
+            names = self._names[root]
+            if name not in names:
+                message = f"there is no {root}.{name}"
+                yield self._finding(
+                    codes.UNKNOWN_NAME, message, place, offset, _nearest(name, names)
+                )
+
+    def _secret(
+        self, place: Place, template: Template, reference: Reference
+    ) -> Iterator[Finding]:
+        listed = self._subject.data.get("secrets", [])
+        name = str(reference.path[0]) if reference.path else ""
+        sole = template.sole_expression
+        is_whole = (
+            sole is not None
+            and len(reference.path) == 1
+            and sole.source.strip() in (f"secrets.{name}", f"secrets['{name}']")
+        )
+        if place.kind not in (Kind.NODE_ENV, Kind.FLOW_ENV) or not is_whole:
+            message = "a secret may only be the whole value of an env entry"
+            hint = f'env: {{{name or "NAME"}: "${{{{ secrets.{name or "NAME"} }}}}"}}'
+            yield self._finding(
+                codes.SECRET_MISUSE, message, place, reference.offset, hint
+            )
+        elif name not in listed:
+            message = f"the flow does not list the secret {name!r}"
+            hint = f"add secrets: [{name}] to the flow"
+            yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
+
+    def _node(self, place: Place, reference: Reference) -> Iterator[Finding]:
+        offset = reference.offset
+        if not reference.path:
+            message = "'nodes' needs the id of a node: nodes.fetch.outputs"
+            yield self._finding(codes.UNKNOWN_NAME, message, place, offset, "")
+            return
+        name = str(reference.path[0])
+        if name not in self._by_id:
+            message = f"there is no node {name!r}"
+            hint = _nearest(name, self._by_id)
+            yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
+        elif place.node is not None and name not in self._upstream(place.node):
+            own = self._subject.nodes[place.node]["id"]
+            message = f"the node {name!r} does not come before {own!r}"
+            hint = f"add {name} to 'needs' of {own}" if name != own else "a node cannot see itself"
+            yield self._finding(codes.NOT_UPSTREAM, message, place, offset, hint)
+        else:
+            yield from self._node_member(place, reference, name)
+
+    def _node_member(self, place: Place, reference: Reference, name: str) -> Iterator[Finding]:
+        members = [str(part) for part in reference.path[1:3]]
+        if members and members[0] not in _NODE_MEMBERS:
+            message = f"there is no nodes.{name}.{members[0]}"
+            hint = _nearest(members[0], _NODE_MEMBERS)
+            yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
+        elif members[:1] == ["outputs"] and len(members) > 1:
+            known = self._outputs(name)
+            if members[1] not in known:
+                message = f"the node {name!r} has no output {members[1]!r}"
+                hint = _nearest(members[1], known) or (
+                    f"declare it: outputs: {{{members[1]}: {{type: string}}}} on the node {name}"
+                )
+                yield self._finding(
+                    codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint
+                )
+
+    def _outputs(self, name: str) -> frozenset[str]:
+        node = self._by_id[name]
+        facts = self._subject.catalog.get(node_type(node))
+        if facts is not None and facts.output_names is not None:
+            return facts.output_names
+        if facts is not None and not facts.is_shell_like:
+            return frozenset(node.get("params", {}).get("values", {}))
+        return frozenset(node.get("outputs", {}))
+
+    @cached_property
+    def _by_id(self) -> dict[str, dict[str, Json]]:
+        return {node["id"]: node for node in self._subject.nodes}
+
+    @cached_property
+    def _names(self) -> dict[str, frozenset[str]]:
+        data = self._subject.data
+        own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars", "env")}
+        return {**own, **_MEMBERS}
+
+    @cached_property
+    def _needs(self) -> dict[str, tuple[str, ...]]:
+        nodes = self._subject.nodes
+        return {node["id"]: need for node, need in zip(nodes, resolved_needs(nodes), strict=True)}
+
+    def _upstream(self, index: int) -> frozenset[str]:
+        own = self._subject.nodes[index]["id"]
+        found: set[str] = set()
+        pending = list(self._needs[own])
+        while pending:
+            need = pending.pop()
+            if need not in found:
+                found.add(need)
+                pending.extend(self._needs.get(need, ()))
+        return frozenset(found - {own})
+
+    def _finding(self, code: Code, message: str, place: Place, offset: int, hint: str) -> Finding:
+        return self._subject.document.finding(
+            code, message, path=place.path, offset=offset, hint=hint
+        )
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known here: {', '.join(names)}" if names and len(names) <= 12 else ""  # noqa: PLR2004 - a longer list helps nobody

@@ -1,0 +1,43 @@
+"""Nodes one by one: their type's own rules, and keys that would have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json
+
+_SHELL_LIKE_KEYS = ("env", "outputs", "kill_after")
+
+
+def check_nodes(subject: Subject) -> Iterator[Finding]:
+    """Yields findings of node types about their params, and about keys without effect."""
+    for index, node in enumerate(subject.nodes):
+        facts = subject.catalog.get(node_type(node))
+        if facts is None:
+            continue
+        for issue in facts.validate(node_params(node)):
+            below: tuple[str | int, ...] = ("params", *issue.path)
+            yield subject.document.finding(
+                codes.VALUE_NOT_ALLOWED,
+                issue.message,
+                path=("nodes", index, *(("run",) if "run" in node else below)),
+                hint=issue.hint,
+            )
+        if not facts.is_shell_like:
+            yield from _without_effect(subject, index, node)
+
+
+def _without_effect(subject: Subject, index: int, node: dict[str, Json]) -> Iterator[Finding]:
+    for key in _SHELL_LIKE_KEYS:
+        if key in node:
+            yield subject.document.finding(
+                codes.EXCLUSIVE_KEYS,
+                f"{key!r} has no effect on a node of type {node_type(node)!r}",
+                path=("nodes", index, key),
+                key=True,
+                hint="it belongs to nodes that start a process: shell, exec",
+            )

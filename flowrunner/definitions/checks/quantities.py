@@ -1,0 +1,44 @@
+"""Durations and sizes beyond what the pattern of the schema can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.document import Path
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json
+from flowrunner.model.quantities import QuantityError, parse_duration, parse_size
+
+_MAY_BE_ZERO = frozenset({"delay", "kill_after"})
+
+
+def check_quantities(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about durations and sizes that are zero or beyond reason."""
+    for path, key, holder in _places(subject):
+        if key not in holder:
+            continue
+        read = parse_size if key == "max_body" else parse_duration
+        try:
+            value = read(holder[key])
+        except QuantityError as error:
+            yield subject.document.finding(
+                codes.MALFORMED_QUANTITY, error.message, path=(*path, key), hint=error.hint
+            )
+            continue
+        if not value and key not in _MAY_BE_ZERO:
+            yield subject.document.finding(
+                codes.VALUE_NOT_ALLOWED, f"{key!r} must be more than nothing", path=(*path, key)
+            )
+
+
+def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+    for index, node in enumerate(subject.nodes):
+        yield ("nodes", index), "timeout", node
+        yield ("nodes", index), "kill_after", node
+        yield ("nodes", index, "retry"), "delay", node.get("retry", {})
+    for index, trigger in enumerate(subject.triggers):
+        yield ("triggers", index), "every", trigger
+        yield ("triggers", index), "max_body", trigger
+        yield ("triggers", index, "dedupe"), "window", trigger.get("dedupe", {})

@@ -1,0 +1,185 @@
+"""Triggers: their ids, schedules, webhooks, and the inputs they bring."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.build import trigger_ids
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.values import input_spec
+from flowrunner.definitions.document import Path
+from flowrunner.model.finding import Finding, Severity
+from flowrunner.model.ids import Json
+from flowrunner.model.quantities import QuantityError, parse_duration
+from flowrunner.model.schedule import ScheduleError, has_fixed_hour, parse_cron
+from flowrunner.model.values import problem_with
+
+_RESERVED = frozenset({"manual", "backfill", "retry"})
+_SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
+_HMAC_ONLY = ("header", "algorithm", "encoding", "prefix")
+
+
+def check_triggers(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about every trigger."""
+    yield from _ids(subject)
+    for index, raw in enumerate(subject.triggers):
+        path: Path = ("triggers", index)
+        if raw["type"] == "schedule":
+            yield from _schedule(subject, path, raw)
+        else:
+            yield from _webhook(subject, path, raw)
+        yield from _inputs(subject, path, raw)
+    yield from _paths(subject)
+
+
+def _ids(subject: Subject) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, name in enumerate(trigger_ids(subject.triggers)):
+        path: Path = ("triggers", index)
+        if name is None:
+            kind = subject.triggers[index]["type"]
+            message = f"several triggers are of type {kind!r}: each needs an 'id'"
+        elif name in _RESERVED:
+            message = f"the trigger id {name!r} is reserved"
+        elif name in seen:
+            message = f"the trigger id {name!r} is taken"
+        else:
+            seen.add(name)
+            continue
+        at = (*path, "id") if "id" in subject.triggers[index] else path
+        yield subject.document.finding(codes.TRIGGER_ID, message, path=at)
+
+
+def _schedule(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    document = subject.document
+    if "cron" in raw and "every" in raw:
+        yield document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "a schedule has either 'cron' or 'every'",
+            path=(*path, "every"),
+            key=True,
+        )
+    elif "cron" in raw:
+        yield from _cron(subject, path, raw)
+    elif "every" in raw:
+        yield from _every(subject, path, raw)
+    else:
+        yield document.finding(codes.MISSING_KEY, "the key 'cron' or 'every' is missing", path=path)
+
+
+def _cron(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    try:
+        parse_cron(raw["cron"], raw.get("timezone", "UTC"))
+    except ScheduleError as error:
+        is_zone = error.field == "timezone"
+        yield subject.document.finding(
+            codes.UNKNOWN_TIME_ZONE if is_zone else codes.MALFORMED_CRON,
+            error.message,
+            path=(*path, "timezone" if is_zone else "cron"),
+            hint=error.hint,
+        )
+        return
+    if "timezone" not in raw and has_fixed_hour(raw["cron"]):
+        yield subject.document.finding(
+            codes.NO_TIME_ZONE,
+            "a fixed hour without a time zone is in UTC",
+            path=(*path, "cron"),
+            hint="add timezone: Europe/Berlin or the like, or timezone: UTC if you mean it",
+            severity=Severity.WARNING,
+        )
+
+
+def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    if "timezone" in raw:
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "'timezone' has no effect on 'every', which is aligned to the epoch",
+            path=(*path, "timezone"),
+            key=True,
+        )
+    try:
+        seconds = parse_duration(raw["every"])
+    except QuantityError:
+        return
+    if not _SHORTEST_S <= seconds <= _LONGEST_S or seconds != int(seconds):
+        yield subject.document.finding(
+            codes.VALUE_NOT_ALLOWED,
+            "'every' takes whole seconds from 1s to 366d",
+            path=(*path, "every"),
+        )
+
+
+def _webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    document, auth = subject.document, raw["auth"]
+    at: Path = (*path, "auth")
+    if "secret" in auth and "secrets" in auth:
+        yield document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "either 'secret' or 'secrets'",
+            path=(*at, "secrets"),
+            key=True,
+        )
+    elif "secret" not in auth and "secrets" not in auth:
+        yield document.finding(
+            codes.MISSING_KEY, "the key 'secret' is missing: the name of the secret", path=at
+        )
+    if auth["type"] == "hmac":
+        if "header" not in auth:
+            message = "the key 'header' is missing: the header with the signature"
+            yield document.finding(codes.MISSING_KEY, message, path=at)
+    else:
+        for key in _HMAC_ONLY:
+            if key in auth:
+                message = f"{key!r} has no effect with type {auth['type']!r}"
+                yield document.finding(
+                    codes.EXCLUSIVE_KEYS, message, path=(*at, key), key=True
+                )
+    if "dedupe" in raw and "key" not in raw["dedupe"] and auth["type"] != "github":
+        message = f"'dedupe' needs a 'key': {auth['type']} deliveries carry no id of their own"
+        yield document.finding(codes.MISSING_KEY, message, path=(*path, "dedupe"))
+
+
+def _paths(subject: Subject) -> Iterator[Finding]:
+    seen: dict[str, int] = {}
+    ids = trigger_ids(subject.triggers)
+    for index, raw in enumerate(subject.triggers):
+        if raw["type"] != "webhook":
+            continue
+        claimed = raw.get("path", f"{subject.data['name']}/{ids[index]}")
+        if claimed in seen:
+            yield subject.document.finding(
+                codes.WEBHOOK_PATH_TAKEN,
+                f"the path {claimed!r} is taken by the trigger before",
+                path=("triggers", index, "path"),
+            )
+        seen.setdefault(claimed, index)
+
+
+def _inputs(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    given, declared = raw.get("inputs", {}), subject.inputs
+    for name, value in given.items():
+        if name not in declared:
+            close = difflib.get_close_matches(name, declared, n=1)
+            yield subject.document.finding(
+                codes.UNKNOWN_INPUT,
+                f"the flow has no input {name!r}",
+                path=(*path, "inputs", name),
+                key=True,
+                hint=f"did you mean {close[0]!r}?" if close else "",
+            )
+        elif not (isinstance(value, str) and "${{" in value):
+            problem = problem_with(value, input_spec(declared[name]))
+            if problem:
+                yield subject.document.finding(
+                    codes.DEFAULT_MISFIT, f"the value {problem}", path=(*path, "inputs", name)
+                )
+    for name, spec in declared.items():
+        if "default" not in spec and name not in given:
+            yield subject.document.finding(
+                codes.MISSING_INPUT,
+                f"this trigger leaves the required input {name!r} without a value",
+                path=path,
+                hint=f"give it a default, or add inputs: {{{name}: …}} to the trigger",
+            )

@@ -1,0 +1,92 @@
+"""Inputs and environments: defaults that fit, names that may be set, places that take no data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.document import Path
+from flowrunner.model.finding import Finding
+from flowrunner.model.flow import InputSpec, ValueType
+from flowrunner.model.ids import Json
+from flowrunner.model.values import fits, problem_with
+
+_DANGEROUS = re.compile(
+    r"PATH|LD_.*|DYLD_.*|BASH_ENV|ENV|IFS|PYTHON.*|PERL.*|RUBY.*|NODE_OPTIONS|GIT_.*|SSH_.*"
+)
+_OURS = frozenset(
+    {
+        "FLOW_NAME",
+        "EXECUTION_ID",
+        "NODE_ID",
+        "ATTEMPT",
+        "SLOT_AT",
+        "HOST_NAME",
+        "WORK_DIR",
+        "FLOW_DIR",
+        "TMPDIR",
+        "FLOW_OUTPUT",
+        "FLOW_PAYLOAD_FILE",
+    }
+)
+_NUMBERS = (ValueType.INTEGER, ValueType.NUMBER)
+
+
+def check_values(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about inputs and environment variables."""
+    for name, raw in subject.inputs.items():
+        yield from _input(subject, name, raw)
+    yield from _env(subject, ("env",), subject.data.get("env", {}))
+    for index, node in enumerate(subject.nodes):
+        yield from _env(subject, ("nodes", index, "env"), node.get("env", {}))
+
+
+def input_spec(raw: Mapping[str, Json]) -> InputSpec:
+    """Returns the spec of an input as far as its values are concerned."""
+    return InputSpec(
+        type=ValueType(raw.get("type", "string")),
+        enum=tuple(raw.get("enum", ())),
+        minimum=raw.get("minimum"),
+        maximum=raw.get("maximum"),
+    )
+
+
+def _input(subject: Subject, name: str, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    spec, path = input_spec(raw), ("inputs", name)
+    for key in ("minimum", "maximum"):
+        if key in raw and spec.type not in _NUMBERS:
+            message = f"{key!r} has no effect on an input of type {spec.type}"
+            yield subject.document.finding(
+                codes.EXCLUSIVE_KEYS, message, path=(*path, key), key=True
+            )
+    for index, choice in enumerate(spec.enum):
+        if not fits(choice, spec.type):
+            yield subject.document.finding(
+                codes.DEFAULT_MISFIT,
+                f"{choice!r} is not of type {spec.type}",
+                path=(*path, "enum", index),
+            )
+    problem = problem_with(raw["default"], spec) if "default" in raw else None
+    if problem:
+        yield subject.document.finding(
+            codes.DEFAULT_MISFIT, f"the default {problem}", path=(*path, "default")
+        )
+
+
+def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Finding]:
+    for name, value in env.items():
+        if name in _OURS:
+            yield subject.document.finding(
+                codes.VALUE_NOT_ALLOWED,
+                f"{name} is set by FlowRunner for every attempt",
+                path=(*path, name),
+                key=True,
+            )
+        if _DANGEROUS.fullmatch(name) and isinstance(value, str) and "${{" in value:
+            yield subject.document.finding(
+                codes.LITERAL_ENV_ONLY,
+                f"{name} decides what programs load or run, so it takes a literal only",
+                path=(*path, name),
+            )

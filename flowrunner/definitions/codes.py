@@ -1,0 +1,280 @@
+"""The codes of findings: what `FR101` means and what to do about it.
+
+A code is stable: it never changes its meaning and is never used again for another one. The first
+digit names the check: 1 the file and its YAML, 2 keys and their values, 3 the graph and what it
+refers to, 4 expressions, 5 advice. The checks stand in the modules that raise them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One kind of finding.
+
+    Attributes:
+        code: Stable, `FR` and three digits.
+        title: A few words, for tables.
+        explanation: What is wrong and how to put it right, for a person who looks the code up.
+    """
+
+    code: str
+    title: str
+    explanation: str
+
+
+SYNTAX = Code(
+    "FR101",
+    "not YAML",
+    "The file breaks the rules of YAML. The position is where reading stopped; the cause is often "
+    "a missing quotation mark or an indentation just before it.",
+)
+DUPLICATE_KEY = Code(
+    "FR102",
+    "duplicate key",
+    "The same key stands twice in one mapping. Only one of the two values could count, so neither "
+    "does: remove or rename one.",
+)
+TAG = Code(
+    "FR103",
+    "tag not allowed",
+    "A tag such as `!include` is not part of the flow format. Of YAML's own tags `!!str !!int "
+    "!!float !!bool !!null !!seq !!map` are read. A text that begins with `!` must be quoted.",
+)
+SEVERAL_DOCUMENTS = Code(
+    "FR104",
+    "several documents",
+    "A file holds one YAML document. Put each flow into its own file and remove the `---` between "
+    "them.",
+)
+TOO_DEEP = Code(
+    "FR105",
+    "nested too deeply",
+    "Lists and mappings may be nested 50 deep, aliases expanded.",
+)
+TOO_LARGE = Code(
+    "FR106",
+    "file too large",
+    "A definition may have 1 MiB. Move scripts and data into files beside it and refer to them "
+    "through `$FLOW_DIR`.",
+)
+FORBIDDEN_CHARACTER = Code(
+    "FR107",
+    "forbidden character",
+    "The file is not UTF-8, or it holds a character that cannot be seen and that readers treat "
+    "differently: a control character, U+0085, U+2028, U+2029, or a byte order mark that is not "
+    "at the start. Inside double quotes write an escape instead, such as `\\u2028`.",
+)
+TOO_MANY_NODES = Code(
+    "FR108",
+    "too many values",
+    "A definition may hold 100,000 values, keys included. An alias counts as much as what it "
+    "stands for, and long texts behind an alias count by their length.",
+)
+NOT_A_FLOW = Code(
+    "FR109",
+    "not a flow",
+    "A YAML file among the flows must have `version` and `nodes`. Let the name of other files "
+    "begin with `_` or `.`, or list them in `.flowrunnerignore`.",
+)
+NOT_READABLE = Code(
+    "FR110",
+    "file cannot be read",
+    "The file is not a regular file, or the daemon's user may not read it.",
+)
+SYMLINK_OUTSIDE = Code(
+    "FR111",
+    "link leaves the root",
+    "A symbolic link points outside the root of the flows. Only files below the root are read.",
+)
+MERGE_KEY = Code(
+    "FR112",
+    "merge key",
+    "The merge key `<<` belongs to YAML 1.1; YAML 1.2 has no such key. Write the keys out, or use "
+    "an alias for a whole value. A real key of that name must be quoted.",
+)
+KEY_NOT_STRING = Code(
+    "FR113",
+    "key is not a string",
+    "A key must be a word or text of at most 1,024 characters. This is often an expression without "
+    "quotes: `{{ x }}` is a mapping inside a mapping for YAML.",
+)
+NUMBER_TOO_LARGE = Code(
+    "FR114",
+    "number too large",
+    "Integers have 64 bits with a sign, other numbers the range of a double and at most 400 "
+    "characters. Quote the value if it is a text.",
+)
+ALIAS = Code(
+    "FR115",
+    "alias without anchor",
+    "An alias `*name` must follow its anchor `&name` and may not stand inside it. A text that "
+    "begins with `*` or `&` must be quoted.",
+)
+
+UNKNOWN_KEY = Code(
+    "FR201",
+    "unknown key",
+    "The flow format does not know this key here. Nothing is ignored, because an ignored key is a "
+    "promise not kept.",
+)
+PLANNED_KEY = Code(
+    "FR202",
+    "planned key",
+    "The key belongs to the flow format but this version does not carry it out yet.",
+)
+WRONG_TYPE = Code(
+    "FR203",
+    "wrong type",
+    "The value has another type than the key takes, such as a text where a list belongs.",
+)
+MISSING_KEY = Code(
+    "FR204",
+    "missing key",
+    "A required key is missing. The position is the mapping that lacks it.",
+)
+VALUE_NOT_ALLOWED = Code(
+    "FR205",
+    "value not allowed",
+    "The value has the right type but is out of range or none of the words the key takes.",
+)
+MALFORMED_QUANTITY = Code(
+    "FR206",
+    "malformed duration or size",
+    "Durations are written `500ms 90s 15m 2h30m 1d 1w`, sizes `64KiB 20MiB`. A bare number is "
+    "refused because it does not say its unit.",
+)
+MALFORMED_NAME = Code(
+    "FR207",
+    "malformed name",
+    "Flows and accounts are named by lower-case letters, digits and hyphens; nodes, inputs, "
+    "triggers, variables and outputs by lower-case letters, digits and underscores, a letter "
+    "first. Names have at most 63 characters.",
+)
+EXCLUSIVE_KEYS = Code(
+    "FR208",
+    "keys exclude each other",
+    "Of these keys exactly one, or at most one, may be given.",
+)
+
+DUPLICATE_NODE = Code(
+    "FR301",
+    "duplicate node id",
+    "Two nodes have the same id. Ids are unique within a flow.",
+)
+UNKNOWN_NEED = Code(
+    "FR302",
+    "unknown node",
+    "`needs` names a node that the flow does not have.",
+)
+CYCLE = Code(
+    "FR303",
+    "cycle",
+    "Nodes wait for each other in a circle, so none of them could ever start.",
+)
+TRIGGER_ID = Code(
+    "FR304",
+    "duplicate or reserved trigger id",
+    "Trigger ids are unique within a flow, and `manual`, `backfill` and `retry` are reserved. "
+    "Without `id` a trigger is called by its type.",
+)
+UNKNOWN_NODE_TYPE = Code(
+    "FR305",
+    "unknown node type",
+    "No node type of this name is built in.",
+)
+MALFORMED_CRON = Code(
+    "FR306",
+    "malformed cron expression",
+    "A cron expression has five fields (minute, hour, day of month, month, day of week) or is one "
+    "of `@hourly @daily @weekly @monthly @yearly`, and must match some date.",
+)
+UNKNOWN_TIME_ZONE = Code(
+    "FR307",
+    "unknown time zone",
+    "Time zones are named as in the IANA database, such as `Europe/Berlin` or `UTC`.",
+)
+MISSING_INPUT = Code(
+    "FR308",
+    "required input without a value",
+    "A trigger starts the flow without a value for an input that has no default.",
+)
+DEFAULT_MISFIT = Code(
+    "FR309",
+    "default does not fit",
+    "The default of an input does not meet the type or the limits of that input.",
+)
+WEBHOOK_PATH_TAKEN = Code(
+    "FR310",
+    "webhook path claimed twice",
+    "Another webhook of the account already has this path. The one that came first keeps it.",
+)
+DUPLICATE_FLOW = Code(
+    "FR311",
+    "duplicate flow name",
+    "Two files of one account name the same flow. The name is the identity of a flow.",
+)
+UNKNOWN_INPUT = Code(
+    "FR312",
+    "unknown input",
+    "A value is given for an input that the flow does not have.",
+)
+
+EXPRESSION_SYNTAX = Code(
+    "FR401",
+    "malformed expression",
+    "The text between `${{` and `}}` is not an expression.",
+)
+UNKNOWN_NAME = Code(
+    "FR402",
+    "unknown name",
+    "The expression uses a name or a function that does not exist here.",
+)
+NOT_UPSTREAM = Code(
+    "FR403",
+    "node is not upstream",
+    "The expression reads a node that need not have ended by then. Add it to `needs`.",
+)
+EXPRESSION_NOT_ALLOWED = Code(
+    "FR404",
+    "expression not allowed here",
+    "This value is taken literally. Write `$${{` for a literal `${{` where expressions are taken.",
+)
+EXPRESSION_IN_SCRIPT = Code(
+    "FR405",
+    "expression in a script",
+    "Data is never pasted into text that an interpreter parses. Pass it through `env` and let the "
+    "script read the variable.",
+)
+SECRET_MISUSE = Code(
+    "FR406",
+    "misuse of a secret",
+    "A secret may be used only where it stays secret, only as a whole value, and only if "
+    "`secrets` lists it.",
+)
+UNDECLARED_OUTPUT = Code(
+    "FR407",
+    "undeclared output",
+    "The expression reads an output that its node does not declare under `outputs`.",
+)
+LITERAL_ENV_ONLY = Code(
+    "FR408",
+    "variable takes literals only",
+    "Names such as `PATH`, `LD_PRELOAD` or `BASH_ENV` decide what code runs, so their value may "
+    "not come from data.",
+)
+
+NO_TIME_ZONE = Code(
+    "FR501",
+    "fixed hour without a time zone",
+    "The schedule names an hour but no `timezone`, so it means UTC. Name the zone to be clear.",
+)
+
+CODES: Mapping[str, Code] = MappingProxyType(
+    {value.code: value for value in tuple(globals().values()) if isinstance(value, Code)}
+)
+"""Every code above by its identifier, in order."""

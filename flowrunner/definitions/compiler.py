@@ -1,0 +1,179 @@
+"""The compiler: bytes of a file in, a candidate with its findings out.
+
+The daemon, `flowrunner validate` and a later restart on stored definitions all pass through
+here, so that what one of them says is what the others do. It reads no file itself.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.build import build_flow
+from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.checks import Subject, check_definition
+from flowrunner.definitions.document import Document
+from flowrunner.definitions.flow_schema import FLOW_NAME, flow_schema
+from flowrunner.definitions.schema import FlowSchema, SchemaProblem
+from flowrunner.definitions.yaml_reader import YamlError, read_yaml
+from flowrunner.model.digest import digest_of
+from flowrunner.model.finding import Finding
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import FlowKey, Json
+
+_FLOW_NAME = re.compile(FLOW_NAME)
+_FOREIGN = {
+    "apiVersion": "a Kubernetes manifest",
+    "services": "a compose file",
+    "jobs": "a GitHub workflow or another runner's file",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What one file turned out to be.
+
+    Attributes:
+        name: The flow's name as far as it could be read, even when the file is otherwise wrong.
+        spec: None when the file has errors.
+        definition: The effective definition, normalised; None when the file has errors.
+    """
+
+    file: str
+    name: str | None = None
+    spec: FlowSpec | None = None
+    definition: Mapping[str, Json] | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+class Compiler:
+    """Compiles files and stored definitions with the node types of this host."""
+
+    def __init__(self, catalog: NodeCatalog) -> None:
+        self._catalog = catalog
+
+    @cached_property
+    def schema(self) -> FlowSchema:
+        """The merged schema, built once."""
+        return FlowSchema(flow_schema(self._catalog.schemas()))
+
+    def read(self, data: bytes, *, file: str, account: str) -> Candidate:
+        """Returns the candidate of a file; never raises for anything the file holds."""
+        try:
+            document = read_yaml(data, file=file)
+        except YamlError as error:
+            return Candidate(file=file, findings=(error.finding,))
+        foreign = _not_a_flow(document)
+        if foreign is not None:
+            return Candidate(file=file, findings=(foreign,))
+        name = _name(document.data)
+        findings = sorted(set(self._findings(document)))
+        candidate = Candidate(file=file, name=name, findings=tuple(findings))
+        if any(finding.is_error for finding in findings) or name is None:
+            return candidate
+        definition = normalised(document)
+        spec = self.compile_definition(FlowKey(account, name), definition)
+        return replace(candidate, spec=spec, definition=definition)
+
+    def compile_definition(self, key: FlowKey, definition: Mapping[str, Json]) -> FlowSpec:
+        """Returns the spec of a definition that went through `read` once.
+
+        Raises:
+            ValidationError: It does not compile with the node types of this host.
+        """
+        return build_flow(key, digest_of(definition), definition, self._catalog)
+
+    def _findings(self, document: Document) -> list[Finding]:
+        problems = self.schema.problems(document.data)
+        findings = [_located(document, problem) for problem in problems]
+        data = document.data if not problems else self._without(document.data, problems)
+        if data is not None:
+            subject = Subject(document=document, data=data, catalog=self._catalog)
+            findings.extend(check_definition(subject))
+        return findings
+
+    def _without(self, data: Json, problems: list[SchemaProblem]) -> Json | None:
+        """Returns the data less what does not fit, if the rest fits, so that it is checked too.
+
+        List entries are never taken out: the positions of those behind them would shift.
+        """
+        pruned = copy.deepcopy(data)
+        for problem in problems:
+            parent = pruned
+            for part in problem.path[:-1]:
+                parent = _child(parent, part)
+            if problem.path and isinstance(parent, dict):
+                parent.pop(problem.path[-1], None)
+        return pruned if self.schema.is_valid(pruned) else None
+
+
+def normalised(document: Document) -> dict[str, Json]:
+    """Returns the effective definition: the data, environment values as their source text."""
+    data: dict[str, Json] = dict(document.data)
+    if "env" in data:
+        data["env"] = _env_text(document, ("env",), data["env"])
+    data["nodes"] = [
+        {**node, "env": _env_text(document, ("nodes", index, "env"), node["env"])}
+        if "env" in node
+        else node
+        for index, node in enumerate(data["nodes"])
+    ]
+    return data
+
+
+def _env_text(
+    document: Document, path: tuple[str | int, ...], env: Mapping[str, Json]
+) -> dict[str, Json]:
+    return {
+        name: value
+        if value is None or isinstance(value, str)
+        else document.source_text((*path, name))
+        for name, value in env.items()
+    }
+
+
+def _child(parent: Json, part: str | int) -> Json:
+    try:
+        return parent[part]
+    except (KeyError, IndexError, TypeError):
+        return None
+
+
+def _name(data: Mapping[str, Json]) -> str | None:
+    name = data.get("name")
+    return name if isinstance(name, str) and _FLOW_NAME.fullmatch(name) else None
+
+
+def _located(document: Document, problem: SchemaProblem) -> Finding:
+    return document.finding(
+        problem.code,
+        problem.message,
+        path=problem.path,
+        key=problem.at_key,
+        hint=problem.hint,
+    )
+
+
+def _not_a_flow(document: Document) -> Finding | None:
+    """Returns the one finding of a file that is no flow at all, or None.
+
+    A file with either of `version` and `nodes` is meant as a flow and gets all its findings.
+    """
+    data = document.data
+    if isinstance(data, dict) and ("nodes" in data or "version" in data):
+        return None
+    hint = "a flow has the keys version, name and nodes; files beginning with _ are not read"
+    message = "not a flow"
+    if isinstance(data, dict):
+        known = next((text for key, text in _FOREIGN.items() if key in data), None)
+        typo = next((k for k in data if difflib.get_close_matches(k, ["version", "nodes"])), None)
+        if known:
+            message = f"not a flow, but {known}"
+        elif typo:
+            hint = f"did you misspell {typo!r}? {hint}"
+    return document.finding(codes.NOT_A_FLOW, message, hint=hint)

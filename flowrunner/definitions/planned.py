@@ -1,0 +1,63 @@
+"""Keys of the flow format that are not built yet: refused like any unknown key, with a hint.
+
+A list of words, so that a flow written from the documentation gets "planned" instead of a
+guess. An entry leaves this page in the change that makes its field work.
+"""
+
+from __future__ import annotations
+
+PLANNED: dict[str, frozenset[str]] = {
+    "flow": frozenset(
+        {
+            "defaults",
+            "finally",
+            "finally_timeout",
+            "notify",
+            "outputs",
+            "pause_after_failures",
+            "protect",
+            "retention",
+            "runs_on",
+            "sla",
+            "suspend",
+            "timeout",
+        }
+    ),
+    "node": frozenset(
+        {
+            "continue_on_error",
+            "fail_fast",
+            "foreach",
+            "limits",
+            "max_parallel",
+            "nice",
+            "on_interrupt",
+            "shell",
+            "stdin",
+            "success_exit_codes",
+            "umask",
+            "user",
+            "working_dir",
+        }
+    ),
+    "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
+    "input": frozenset({"format", "items", "pattern"}),
+    "concurrency": frozenset({"group"}),
+    "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
+    "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
+    "auth": frozenset({"tolerance"}),
+    "wait": frozenset({"every", "probe", "until"}),
+}
+"""Kind of mapping (`x-kind` in the schema) → planned keys."""
+
+PLANNED_NODE_TYPES = frozenset(
+    {"email", "file", "flow", "http", "notify", "python", "store", "switch"}
+)
+PLANNED_TRIGGER_TYPES = frozenset({"file", "flow", "start"})
+PLANNED_AUTH_TYPES = frozenset(
+    {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
+)
+PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})
+PLANNED_WORDS = (
+    PLANNED_NODE_TYPES | PLANNED_TRIGGER_TYPES | PLANNED_AUTH_TYPES | PLANNED_ON_CONFLICT
+)

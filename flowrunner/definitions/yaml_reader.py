@@ -1,0 +1,170 @@
+"""Reads a definition as strict YAML 1.2: the only door to the `yaml` library.
+
+PyYAML's C parser delivers events; the data is built from them one by one, without recursion.
+Composing with the library itself crashes the process on 200,000 brackets, keeps the last of two
+equal keys in silence, and expands aliases without a bound. Here each such file is a finding with
+its position, in bounded time and memory. Whether the data is a flow is decided by its readers.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from yaml.events import (
+    AliasEvent,
+    DocumentEndEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.codes import Code
+from flowrunner.definitions.document import Document
+from flowrunner.definitions.source import TEXT_START, Mark, Position, Source, YamlError, quote
+from flowrunner.definitions.yaml_composer import Composer
+from flowrunner.definitions.yaml_faults import Complaint, explain
+
+__all__ = ["Document", "Position", "YamlError", "read_yaml"]
+
+MAX_BYTES = 1_048_576
+"""Largest file in bytes."""
+
+_BOM = "\ufeff"
+
+# Lines before the document that are no directive or a harmless one, then a directive.
+_DIRECTIVE = re.compile(r"(?:[ \t]*(?:#[^\r\n]*)?(?:\r\n?|\n)|%YAML[ \t][^\r\n]*(?:\r\n?|\n))*+%")
+
+# What may follow the end of the document: space, comments and further "..." lines.
+_AFTER_END = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*|\.\.\.(?=\s|\Z))*+")
+
+
+def read_yaml(data: bytes, *, file: str) -> Document:
+    """Returns the one document of a file; an empty file gives a document whose data is None.
+
+    Linear in the size of the file, which blocks the caller for up to a second at `MAX_BYTES`.
+
+    Args:
+        data: The whole file, in UTF-8.
+        file: Its path for findings, relative to the root of the flows.
+
+    Raises:
+        YamlError: FR101 to FR108 and FR112 to FR115, the first thing wrong with the file.
+    """
+    source = _decode(data, file)
+    _refuse_directives(source)
+    composer = Composer(source)
+    try:
+        end = _feed(composer, yaml.parse(data.removeprefix(codecs.BOM_UTF8), yaml.CSafeLoader))
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(source, error) from error
+    if end is not None:
+        # The parser is not asked on: it takes long over a second document's directives.
+        _refuse_rest(source, end)
+    return composer.document()
+
+
+def _decode(data: bytes, file: str) -> Source:
+    if len(data) > MAX_BYTES:
+        source = Source("", file=file)
+        raise _error(source, codes.TOO_LARGE, "the file is larger than 1 MiB", Position(1, 1))
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        source = Source(data.decode(errors="replace").removeprefix(_BOM), file=file)
+        position = source.position_at(len(data[: error.start].decode().removeprefix(_BOM)))
+        message = f"the byte 0x{data[error.start]:02X} is not UTF-8"
+        hint = "Save the file as UTF-8."
+        raise _error(source, codes.FORBIDDEN_CHARACTER, message, position, hint) from error
+    source = Source(text.removeprefix(_BOM), file=file)
+    found = source.find_forbidden()
+    if found is not None:
+        message = f"the character U+{ord(source.text[found]):04X} is not allowed"
+        hint = "Remove it, or write it as an escape inside double quotes."
+        position = source.position_at(found)
+        raise _error(source, codes.FORBIDDEN_CHARACTER, message, position, hint)
+    return source
+
+
+def _refuse_directives(source: Source) -> None:
+    """Refuses `%TAG` before the parser sees it: many of them cost it the square of their number."""
+    match = _DIRECTIVE.match(source.text)
+    if match is None:
+        return
+    position = source.position_at(match.end() - 1)
+    line = source.lines[position.line - 1]
+    if line.startswith("%TAG"):
+        raise _error(source, codes.TAG, "tags of one's own are not allowed", position)
+    message = f"the directive {quote(line)} is not allowed"
+    raise _error(source, codes.SYNTAX, message, position)
+
+
+def _feed(composer: Composer, events: Iterator[Any]) -> Mark | None:
+    """Returns the end of the document; None when the file is empty, which reads as null."""
+    start = next(events)
+    for event in events:
+        kind = type(event)
+        if kind is ScalarEvent:
+            composer.scalar(event)
+        elif kind is MappingStartEvent:
+            composer.open_mapping(event)
+        elif kind is SequenceStartEvent:
+            composer.open_sequence(event)
+        elif kind is MappingEndEvent or kind is SequenceEndEvent:
+            composer.close(event)
+        elif kind is AliasEvent:
+            composer.alias(event)
+        elif kind is DocumentEndEvent:
+            end: Mark = event.end_mark
+            return end
+    null: Any = ScalarEvent(None, None, (True, False), "", start.start_mark, start.end_mark)
+    composer.scalar(null)
+    return None
+
+
+def _refuse_rest(source: Source, end: Mark) -> None:
+    match = _AFTER_END.match(source.text, end.index)
+    start = match.end() if match else end.index
+    if start == len(source.text):
+        return
+    position = source.position_at(start)
+    if source.text.startswith(("---", "%"), start):
+        message = "a second document begins here; a file holds one"
+        hint = 'Put it into a file of its own, or remove the "---".'
+        raise _error(source, codes.SEVERAL_DOCUMENTS, message, position, hint)
+    message = "nothing may follow here: the document has ended"
+    raise _error(source, codes.SYNTAX, message, position)
+
+
+def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> YamlError:
+    problem: Mark = error.problem_mark or error.context_mark or TEXT_START
+    position = source.position(problem)
+    opening = source.position(error.context_mark) if error.context_mark else position
+    line = source.lines[position.line - 1]
+    fault = explain(
+        Complaint(
+            problem=error.problem or "",
+            context=error.context or "",
+            at_end=not source.text[problem.index :].strip(),
+            rest=line[position.column - 1 :],
+            line=line,
+        )
+    )
+    message = fault.message
+    if fault.within:
+        begins = f"line {opening.line}, column {opening.column}"
+        message += f", in the {fault.within} that begins at {begins}"
+    place = opening if fault.opening else position
+    return _error(source, fault.code, message, place, fault.hint)
+
+
+def _error(
+    source: Source, code: Code, message: str, position: Position, hint: str = ""
+) -> YamlError:
+    return YamlError(source.finding(code, message, position, hint=hint))

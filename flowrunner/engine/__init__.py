@@ -1,0 +1,1 @@
+"""Carries executions: admission, the walk of the graph, attempts, the end, recovery."""

@@ -1,0 +1,104 @@
+"""What the parts of the engine share: its services, and the facts of one execution."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from flowrunner.engine.observer import EngineObserver
+from flowrunner.model.execution import Execution
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.states import Reason
+from flowrunner.nodes.context import AttemptSink, Directories
+from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.secrets.lookup import Secrets
+from flowrunner.secrets.value import SecretValue
+from flowrunner.storage.protocols import DefinitionStore, ExecutionStore, Journal
+from flowrunner.system.clock import Clock
+from flowrunner.system.files import Files
+
+
+class ClosableSink(AttemptSink, Protocol):
+    """The log of an attempt, as the engine holds it."""
+
+    async def close(self) -> None:
+        """Returns when every line is written; costs nothing if there was none."""
+
+
+LogFactory = Callable[[Path, Iterable[str]], ClosableSink]
+"""Makes the log of an attempt at a path, masking the given texts."""
+
+
+class FlowCompiler(Protocol):
+    """Makes a spec of a stored definition; `flowrunner.definitions` provides it."""
+
+    def compile_definition(self, key: FlowKey, definition: Mapping[str, Json]) -> FlowSpec:
+        """Returns the spec; raises `ValidationError` when the definition does not compile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineFolders:
+    """Where executions leave things; `flow` gives `$FLOW_DIR` of a flow."""
+
+    work: Path
+    logs: Path
+    flow: Callable[[FlowKey], Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineServices:
+    """Everything the engine uses, given once by the composition root.
+
+    `node_slots` bounds how many processes run at once on this host.
+    """
+
+    nodes: NodeRegistry
+    executions: ExecutionStore
+    journal: Journal
+    definitions: DefinitionStore
+    compiler: FlowCompiler
+    secrets: Secrets
+    files: Files
+    clock: Clock
+    make_log: LogFactory
+    observer: EngineObserver
+    folders: EngineFolders
+    node_slots: asyncio.Semaphore
+
+
+@dataclass(slots=True, kw_only=True)
+class ExecutionRuntime:
+    """One execution under way.
+
+    Attributes:
+        secrets: The flow's secrets that exist on this host, read at its start.
+        cancel_reason: Set once, when the execution is asked to end early.
+    """
+
+    services: EngineServices
+    execution: Execution
+    spec: FlowSpec
+    directories: Directories
+    secrets: Mapping[str, SecretValue] = field(default_factory=dict)
+    cancel_reason: Reason | None = None
+
+    def open_log(self, key: AttemptKey) -> ClosableSink:
+        """Opens the log of an attempt; the file comes into being with its first line."""
+        path = log_path(
+            self.services.folders.logs, self.execution, key.node, key.number
+        )
+        return self.services.make_log(path, [value.reveal() for value in self.secrets.values()])
+
+
+def log_folder(logs: Path, execution: Execution) -> Path:
+    """Returns the folder of an execution's logs: by the day it was created, in UTC."""
+    return logs / f"{execution.created_at:%Y-%m-%d}" / execution.id
+
+
+def log_path(logs: Path, execution: Execution, node: str, number: int) -> Path:
+    """Returns the file of one attempt's log."""
+    return log_folder(logs, execution) / f"{node}.{number}.log"

@@ -1,0 +1,135 @@
+"""What expressions see: the contexts of the flow format, filled for one place and moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from flowrunner.errors import ExecutionError
+from flowrunner.model.execution import Cause, Execution, NodeStatus
+from flowrunner.model.expressions import Template
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Json
+from flowrunner.model.states import NodeState
+from flowrunner.nodes.context import Directories
+
+
+class ContextScope:
+    """A scope over given contexts; status functions are answered by a callable.
+
+    Contexts may be given lazily: a callable is asked on first use.
+    """
+
+    def __init__(
+        self,
+        contexts: Mapping[str, Json | Callable[[], Json]],
+        status: Callable[[str], bool],
+    ) -> None:
+        self._contexts = dict(contexts)
+        self._status = status
+
+    def lookup(self, name: str) -> Json:
+        """Returns a context by its root name; null for one that is not offered here."""
+        value = self._contexts.get(name)
+        if callable(value):
+            value = self._contexts[name] = value()
+        return value
+
+    def status(self, name: str) -> bool:
+        """Answers `success()`, `failure()`, `always()`, `cancelled()` or `skipped()`."""
+        return self._status(name)
+
+
+def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
+    """Returns the contexts that depend on the flow alone."""
+    return {
+        "vars": spec.vars,
+        "env": {name: value for name, value in spec.env.items() if isinstance(value, str)},
+        "flow": {
+            "name": spec.key.name,
+            "account": spec.key.account,
+            "labels": dict(spec.labels),
+        },
+    }
+
+
+def trigger_context(cause: Cause) -> dict[str, Json]:
+    """Returns what `trigger` is for a cause; the body of a delivery was checked to be JSON."""
+    context: dict[str, Json] = {
+        "id": cause.trigger_id,
+        "type": cause.trigger_type,
+        "headers": cause.context.get("headers", {}),
+        "query": cause.context.get("query", {}),
+        "body": None,
+    }
+    if cause.payload is not None:
+        context["body"] = _body(cause)
+    return context
+
+
+def _body(cause: Cause) -> Json:
+    return json.loads(cause.payload) if cause.payload else None
+
+
+def execution_context(execution: Execution, directories: Directories) -> dict[str, Json]:
+    """Returns what `execution` is; times are RFC 3339."""
+    slot_at = execution.cause.slot_at
+    return {
+        "id": execution.id,
+        "revision": execution.revision,
+        "slot_at": None if slot_at is None else slot_at.isoformat(),
+        "created_at": execution.created_at.isoformat(),
+        "work_dir": str(directories.work),
+        "flow_dir": str(directories.flow),
+    }
+
+
+def node_context(status: NodeStatus, exit_code: int | None) -> dict[str, Json]:
+    """Returns what `nodes.<id>` is; outputs of anything but a success are null."""
+    error = status.error
+    return {
+        "state": str(status.state),
+        "exit_code": exit_code,
+        "outputs": status.outputs if status.state is NodeState.SUCCEEDED else None,
+        "error": None if error is None else {"code": error.code, "message": error.message},
+        "duration_s": _duration_s(status.started_at, status.ended_at),
+    }
+
+
+def _duration_s(started_at: datetime | None, ended_at: datetime | None) -> float | None:
+    if started_at is None or ended_at is None:
+        return None
+    return (ended_at - started_at).total_seconds()
+
+
+def resolve(value: Json, scope: ContextScope) -> Json:
+    """Returns a value with every template in it evaluated, at any depth.
+
+    Raises:
+        ExecutionError: ``expression`` when one cannot be evaluated.
+    """
+    if isinstance(value, Template):
+        return value.evaluate(scope)
+    if isinstance(value, Mapping):
+        return {key: resolve(item, scope) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(item, scope) for item in value]
+    return value
+
+
+def text_of(name: str, value: Json) -> str:
+    """Returns a resolved value as the text of an environment variable.
+
+    Raises:
+        ExecutionError: ``environment`` for a value that has no plain text.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | list | dict):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    raise ExecutionError(f"env {name} has no text", code="environment", final=True)

@@ -1,0 +1,82 @@
+"""Conditions: what is true of a flow or of the source, with a reason and since when.
+
+The shape and the rule of the transition time are Kubernetes'. Source: Kubernetes API
+conventions, "Typical status properties".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """The types in use; the first three belong to flows, the last to the source."""
+
+    READY = "Ready"
+    VALID = "Valid"
+    SCHEDULED = "Scheduled"
+    SOURCE_READY = "SourceReady"
+
+
+class Status(StrEnum):
+    """Kubernetes' three words."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class ConditionReason(StrEnum):
+    """Reason constants; each is explained in `docs/conditions.md`."""
+
+    READY = "Ready"
+    VALID = "Valid"
+    INVALID = "Invalid"
+    INVALID_NEW_VERSION = "InvalidNewVersion"
+    DUPLICATE_NAME = "DuplicateName"
+    WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    LAST_GOOD = "LastGood"
+    SCHEDULED = "Scheduled"
+    NO_SCHEDULE = "NoSchedule"
+    NOT_READY = "NotReady"
+    SOURCE_READ = "SourceRead"
+    SOURCE_MISSING = "SourceMissing"
+    SOURCE_EMPTY = "SourceEmpty"
+    SOURCE_UNREADABLE = "SourceUnreadable"
+    SOURCE_UNSTABLE = "Unstable"
+    SOURCE_TOO_LARGE = "SourceTooLarge"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One condition; `last_transition_at` changes with the status alone."""
+
+    type: ConditionType
+    status: Status
+    reason: ConditionReason
+    message: str = ""
+    last_transition_at: datetime
+
+
+def merge_conditions(
+    before: Iterable[Condition], after: Iterable[Condition]
+) -> tuple[Condition, ...]:
+    """Returns `after`, each keeping its old transition time where the status did not change."""
+    known = {condition.type: condition for condition in before}
+    return tuple(_merged(known.get(new.type), new) for new in after)
+
+
+def _merged(old: Condition | None, new: Condition) -> Condition:
+    if old is None or old.status is not new.status:
+        return new
+    return Condition(
+        type=new.type,
+        status=new.status,
+        reason=new.reason,
+        message=new.message,
+        last_transition_at=old.last_transition_at,
+    )

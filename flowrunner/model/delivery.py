@@ -1,0 +1,51 @@
+"""Deliveries: one webhook request as received, and the answer to it. Values only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flowrunner.model.ids import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One webhook request as received, its body whole and untouched.
+
+    Attributes:
+        path: Below `/hooks/`, with the account as its first segment.
+        headers: Lower-case names; a name sent twice has its values joined by a comma.
+        source: Address of the peer, for the log.
+    """
+
+    path: str
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAnswer:
+    """The answer to a delivery.
+
+    Attributes:
+        status: HTTP status.
+        result: Word for logs and metrics: `accepted`, `duplicate`, `ignored`, `skipped`,
+            `unauthorized`, `unavailable`, `too_large`, `unsupported`, `unprocessable`,
+            `queue_full`.
+        body: JSON of a success (`execution_id`, `status`), else empty.
+        problem: Sentence for a problem document; empty for a success.
+        code: Error code of the problem.
+        retry_after_s: For 429 and 503.
+        hook: Label for metrics: `account/path`, or `_unknown`.
+    """
+
+    status: int
+    result: str
+    hook: str
+    body: Mapping[str, Json] = field(default_factory=dict)
+    problem: str = ""
+    code: str = ""
+    retry_after_s: int | None = None

@@ -1,0 +1,120 @@
+"""Records of what happens: executions, their nodes, their attempts, and slots.
+
+Each is a plain value as it is journaled. Who may move one to which state is the engine's
+business; how it is kept is the store's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why something failed, as shown in `error`: a stable code, a sentence, bounded facts."""
+
+    code: str
+    message: str
+    details: dict[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """What asked for an execution.
+
+    Attributes:
+        trigger_id: The trigger's id in the flow, or `manual`.
+        trigger_type: `schedule`, `webhook` or `manual`.
+        slot_at: The slot this execution stands for; None for anything but schedules.
+        context: What expressions see as `trigger.headers` and `trigger.query` of a delivery.
+        payload: The raw body of a delivery; None when there is none.
+    """
+
+    trigger_id: str
+    trigger_type: str
+    slot_at: datetime | None = None
+    context: dict[str, Json] = field(default_factory=dict)
+    payload: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """One run of a flow, as accepted and as it stands.
+
+    `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for
+    ever: a second submission with the same key is the same execution (a slot, a delivery).
+    """
+
+    id: ExecutionId
+    flow: FlowKey
+    state: ExecutionState
+    reason: str = ""
+    cause: Cause
+    start_key: str | None = None
+    revision: Revision
+    digest: Digest
+    inputs: dict[str, Json] = field(default_factory=dict)
+    error: Failure | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStatus:
+    """Where one node of an execution stands; journaled when it becomes final."""
+
+    execution: ExecutionId
+    node: str
+    state: NodeState
+    reason: str = ""
+    outputs: Json = None
+    error: Failure | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try of one node; journaled before its side effect and again at its end.
+
+    `exit_code` is None for nodes without a process and for a process killed by a signal, whose
+    `reason` is then `signal:SIGKILL` or the like.
+    """
+
+    key: AttemptKey
+    state: AttemptState
+    reason: str = ""
+    exit_code: int | None = None
+    error: Failure | None = None
+    started_at: datetime
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleKey:
+    """The identity of a cursor in the slot ledger; a changed schedule begins a new one."""
+
+    flow: FlowKey
+    trigger: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotRun:
+    """Consecutive slots of one schedule with the same outcome, as one row of the ledger.
+
+    `started` never stands here: the execution's own row says it.
+    """
+
+    schedule: ScheduleKey
+    outcome: SlotOutcome
+    reason: str
+    first: datetime
+    last: datetime
+    count: int
+    decided_at: datetime

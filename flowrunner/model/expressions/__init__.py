@@ -1,0 +1,40 @@
+"""The expression language of the flow format, section 5: parse, check, evaluate.
+
+This is the public door of the package. It is pure: data come in through a `Scope`, and the
+places where expressions are allowed are the business of `flowrunner.definitions`.
+"""
+
+from __future__ import annotations
+
+from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
+from flowrunner.model.expressions.evaluate import Scope
+from flowrunner.model.expressions.expression import Expression, parse_expression, render
+from flowrunner.model.expressions.functions import FUNCTIONS, PLANNED_FUNCTIONS, STATUS_FUNCTIONS
+from flowrunner.model.expressions.references import (
+    Reference,
+    calls,
+    references,
+    uses_status_function,
+)
+from flowrunner.model.expressions.template import Template, condition, parse_template
+from flowrunner.model.expressions.values import truth
+
+__all__ = [
+    "FUNCTIONS",
+    "PLANNED_FUNCTIONS",
+    "STATUS_FUNCTIONS",
+    "Expression",
+    "ExpressionError",
+    "ExpressionSyntaxError",
+    "Reference",
+    "Scope",
+    "Template",
+    "calls",
+    "condition",
+    "parse_expression",
+    "parse_template",
+    "references",
+    "render",
+    "truth",
+    "uses_status_function",
+]

@@ -1,0 +1,191 @@
+"""A flow as compiled: what the reconciler keeps and the engine carries out.
+
+Everything here is checked already; building one from a file is the work of
+`flowrunner.definitions.compiler`. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from flowrunner.model.expressions import Template
+from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.schedule import Schedule
+
+
+class ValueType(StrEnum):
+    """The types of inputs and declared outputs; the words of JSON Schema."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    ARRAY = "array"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """One input of a flow; required when it has no default."""
+
+    type: ValueType = ValueType.STRING
+    required: bool = True
+    default: Json = None
+    enum: tuple[Json, ...] = ()
+    minimum: float | None = None
+    maximum: float | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySpec:
+    """How often an attempt is tried: `max_attempts` counts the first one."""
+
+    max_attempts: int = 1
+    delay_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """One node of the graph.
+
+    Attributes:
+        needs: The nodes that must be final before this one starts, already resolved.
+        condition: The `if`; None means `success()`.
+        params: The params of the type; a string with an expression is a `Template`, at any depth.
+        env: Environment of shell-like nodes; None removes a variable of the flow.
+        timeout_s: Bound of each attempt; None means no bound.
+        outputs: Declared outputs by name, for shell-like nodes.
+    """
+
+    id: str
+    type: str
+    needs: tuple[str, ...] = ()
+    condition: Template | None = None
+    params: Mapping[str, Json] = field(default_factory=dict)
+    env: Mapping[str, Template | str | None] = field(default_factory=dict)
+    timeout_s: float | None = None
+    kill_after_s: float = 10.0
+    retry: RetrySpec = RetrySpec()
+    outputs: Mapping[str, ValueType] = field(default_factory=dict)
+
+
+class OnConflict(StrEnum):
+    """What happens to a start when the flow's limit of running executions is reached."""
+
+    QUEUE = "queue"
+    SKIP = "skip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcurrencySpec:
+    """How many executions of the flow may run at once, and what becomes of the others."""
+
+    limit: int = 1
+    on_conflict: OnConflict = OnConflict.QUEUE
+    queue_limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleTrigger:
+    """`type: schedule`: starts the flow at the slots of a schedule."""
+
+    id: str
+    schedule: Schedule
+    condition: Template | None = None
+    inputs: Mapping[str, Template | Json] = field(default_factory=dict)
+
+
+class AuthType(StrEnum):
+    """How a delivery proves where it comes from."""
+
+    HMAC = "hmac"
+    GITHUB = "github"
+    BEARER = "bearer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAuth:
+    """The `auth` of a webhook trigger.
+
+    Attributes:
+        secrets: Names of secrets, any of which may have signed (rotation).
+        header: Lower-case name of the header that carries the proof.
+    """
+
+    type: AuthType
+    secrets: tuple[str, ...]
+    header: str
+    algorithm: str = "sha256"
+    encoding: str = "hex"
+    prefix: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookTrigger:
+    """`type: webhook`: starts the flow for each authenticated delivery.
+
+    Attributes:
+        path: Relative to `/hooks/<account>/`.
+        dedupe_key: Template of the delivery's own id; None where the type knows no id.
+        dedupe_window_s: How long the same id is a duplicate.
+        max_body: Largest body in bytes.
+    """
+
+    id: str
+    path: str
+    methods: tuple[str, ...] = ("POST",)
+    auth: WebhookAuth
+    dedupe_key: Template | None = None
+    dedupe_window_s: float = 86_400.0
+    max_body: int = 1_048_576
+    condition: Template | None = None
+    inputs: Mapping[str, Template | Json] = field(default_factory=dict)
+
+
+Trigger = ScheduleTrigger | WebhookTrigger
+
+
+def trigger_type(trigger: Trigger) -> str:
+    """Returns the word of the flow format for a trigger: `schedule` or `webhook`."""
+    return "schedule" if isinstance(trigger, ScheduleTrigger) else "webhook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowSpec:
+    """A whole flow, in the order in which it was written.
+
+    Attributes:
+        digest: Of the effective definition this was compiled from.
+        secrets: Names of secrets its expressions may use.
+    """
+
+    key: FlowKey
+    digest: Digest
+    description: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, InputSpec] = field(default_factory=dict)
+    vars: Mapping[str, Json] = field(default_factory=dict)
+    env: Mapping[str, Template | str | None] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    concurrency: ConcurrencySpec = ConcurrencySpec()
+    nodes: tuple[NodeSpec, ...] = ()
+
+    @property
+    def schedules(self) -> tuple[ScheduleTrigger, ...]:
+        """The triggers of type schedule."""
+        return tuple(t for t in self.triggers if isinstance(t, ScheduleTrigger))
+
+    @property
+    def webhooks(self) -> tuple[WebhookTrigger, ...]:
+        """The triggers of type webhook."""
+        return tuple(t for t in self.triggers if isinstance(t, WebhookTrigger))
+
+    @property
+    def secrets_in_use(self) -> frozenset[str]:
+        """Every secret the flow needs: those it lists and those its webhooks verify with."""
+        names = {name for hook in self.webhooks for name in hook.auth.secrets}
+        return frozenset(names.union(self.secrets))

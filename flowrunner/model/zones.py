@@ -1,0 +1,68 @@
+"""Wall time and UTC: what becomes of a local time in a zone whose offset changes.
+
+A local time exists once, twice (the clock was set back) or not at all (it was set forward).
+Python tells the cases apart by `fold`; Source: PEP 495. Which of them a schedule wants is
+decided in `flowrunner.model.schedule`. Zones are data of the interpreter; nothing here asks
+for the time or for the zone of the host. A wall time is naive, an instant aware and in UTC.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+
+SECOND = timedelta(seconds=1)
+"""The grain of offset changes: none happens between two seconds."""
+
+
+def wall_time(instant: datetime, zone: tzinfo) -> datetime:
+    """Returns what a clock on the wall shows at an instant."""
+    return instant.astimezone(zone).replace(tzinfo=None, fold=0)
+
+
+def instants_of(wall: datetime, zone: tzinfo) -> tuple[datetime, ...]:
+    """Returns the instants at which the clock shows `wall`: none, one, or two in order."""
+    first, second = _readings(wall, zone)
+    if first > second:
+        return ()
+    return (first,) if first == second else (first, second)
+
+
+def first_instant(wall: datetime, zone: tzinfo) -> datetime:
+    """Returns the first instant at which the clock shows `wall` or has skipped it.
+
+    A skipped wall time gives the first instant after its gap, a repeated one its first
+    occurrence. Never decreases as `wall` grows.
+    """
+    first, second = _readings(wall, zone)
+    return first if first <= second else _change_between(second, first, zone)
+
+
+def set_back_at(instant: datetime, zone: tzinfo) -> datetime | None:
+    """Returns when the clock will be set back so that it shows the time of `instant` again.
+
+    None when it shows that time only once, or for the second time already.
+    """
+    second = instant.replace(microsecond=0)
+    again = second.astimezone(zone).replace(fold=1).astimezone(UTC)
+    return _change_between(second, again, zone) if again > second else None
+
+
+def _readings(wall: datetime, zone: tzinfo) -> tuple[datetime, datetime]:
+    """Reads `wall` with the offset before and with the one after a change nearby.
+
+    Equal far from any change; growing when the time is repeated, falling when it is skipped.
+    """
+    local = wall.replace(tzinfo=zone, fold=0)
+    return local.astimezone(UTC), local.replace(fold=1).astimezone(UTC)
+
+
+def _change_between(low: datetime, high: datetime, zone: tzinfo) -> datetime:
+    """Returns the first second after `low`, at most `high`, with another offset than `low`'s."""
+    before = low.astimezone(zone).utcoffset()
+    while (seconds := (high - low) // SECOND) > 1:
+        middle = low + SECOND * (seconds // 2)
+        if middle.astimezone(zone).utcoffset() == before:
+            low = middle
+        else:
+            high = middle
+    return high

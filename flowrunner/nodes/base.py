@@ -1,0 +1,92 @@
+"""The protocol of a node type, what it may return and how it fails.
+
+A node type is one object that carries out every node of its type: it holds no state of an
+execution. The engine resolves expressions, bounds the time, journals and retries; a node does
+its work and returns outputs, or raises `ExecutionError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from flowrunner.errors import ExecutionError
+from flowrunner.model.ids import Json
+from flowrunner.nodes.context import ExecutionContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParamProblem:
+    """What the schema of params cannot say: a message and a hint for the value at `path`."""
+
+    path: tuple[str | int, ...]
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeResult:
+    """What a successful attempt gives back."""
+
+    outputs: Mapping[str, Json] = field(default_factory=dict)
+    exit_code: int | None = None
+
+
+class NodeFailedError(ExecutionError):
+    """An attempt whose process ended badly.
+
+    Attributes:
+        exit_code: None when a signal ended it.
+        reason: `exit_code`, or `signal:SIGKILL` and the like.
+    """
+
+    default_code = "node_failed"
+
+    def __init__(self, message: str, *, exit_code: int | None, reason: str) -> None:
+        super().__init__(message, details={"exit_code": exit_code, "reason": reason})
+        self.exit_code = exit_code
+        self.reason = reason
+
+
+class Node(Protocol):
+    """A node type.
+
+    Attributes:
+        type: The word in `type:`.
+        schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
+            expressions, `x-interpreted: true` text that an interpreter parses.
+        is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
+            and `outputs`, and `timeout` and `retry` reach them through `defaults`.
+        output_names: Names of its outputs where they do not depend on params; None when params
+            or declarations decide.
+    """
+
+    @property
+    def type(self) -> str:
+        """The word in `type:`."""
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """JSON Schema of `params`."""
+
+    @property
+    def is_shell_like(self) -> bool:
+        """Whether it starts a process of the flow's author."""
+
+    @property
+    def output_names(self) -> frozenset[str] | None:
+        """Names of its outputs, or None when params or declarations decide."""
+
+    def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
+        """Returns what is wrong with literal params beyond the schema; reads nothing."""
+
+    async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
+        """Carries out one attempt with resolved params.
+
+        Cancellation is how a timeout, a cancel and a stop arrive: clean up, then let
+        `CancelledError` pass.
+
+        Raises:
+            ExecutionError: The attempt failed; `final` when another could not help.
+        """

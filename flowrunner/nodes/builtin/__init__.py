@@ -1,0 +1,1 @@
+"""The built-in node types, one module per type, unaware of each other."""

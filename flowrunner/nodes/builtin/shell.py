@@ -1,0 +1,47 @@
+"""`shell`: a script run by `/bin/sh -e`, the work horse; `run:` is short for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flowrunner.model.ids import Json
+from flowrunner.nodes.base import NodeResult, ParamProblem
+from flowrunner.nodes.context import ExecutionContext
+from flowrunner.nodes.programs import Program, ProgramRunner
+
+
+class ShellNode:
+    """Runs `script` from a file. Data reaches it through the environment, never by pasting."""
+
+    type = "shell"
+    schema: Mapping[str, Any] = {
+        "type": "object",
+        "required": ["script"],
+        "additionalProperties": False,
+        "properties": {
+            "script": {
+                "description": "Text of a POSIX shell script; takes no expressions, use `env`.",
+                "type": "string",
+                "minLength": 1,
+                "x-interpreted": True,
+                "examples": ['echo "rows=42" >> "$FLOW_OUTPUT"'],
+            }
+        },
+    }
+    is_shell_like = True
+    output_names = None
+
+    def __init__(self, runner: ProgramRunner) -> None:
+        self._runner = runner
+
+    def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
+        """Refuses a NUL, which no shell script can hold."""
+        if "\0" in str(params.get("script", "")):
+            return (ParamProblem(path=("script",), message="the script contains a NUL character"),)
+        return ()
+
+    async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
+        """Runs the script in `$WORK_DIR` and reads its outputs."""
+        program = Program(argv=("/bin/sh", "-e"), script=str(params["script"]))
+        return await self._runner.run(ctx, program)

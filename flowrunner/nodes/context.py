@@ -1,0 +1,75 @@
+"""What an attempt knows about its surroundings: one frozen value, made by the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from logging import LoggerAdapter
+from pathlib import Path
+from typing import Any, Protocol
+
+from flowrunner.model.flow import ValueType
+from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.secrets.value import SecretValue
+from flowrunner.system.clock import Clock
+from flowrunner.system.process import OutputSink
+
+
+class AttemptSink(OutputSink, Protocol):
+    """Where an attempt's output goes: what its process prints, and notes of the node itself."""
+
+    def note(self, text: str) -> None:
+        """Adds a line to the log; text is masked like any other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directories:
+    """The folders of an attempt.
+
+    Attributes:
+        work: `$WORK_DIR`, shared by the nodes of the execution, the current directory.
+        flow: `$FLOW_DIR`, the folder of the flow file.
+        private: For this attempt alone, holding its script, `$TMPDIR` and `$FLOW_OUTPUT`.
+    """
+
+    work: Path
+    flow: Path
+    private: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionContext:
+    """One attempt's view of the world.
+
+    Attributes:
+        env: The flow's and the node's `env`, resolved; secrets still masked.
+        upstream: Outputs of the nodes above, by node id.
+        secrets: The flow's secrets by name.
+        declared_outputs: Types of the outputs the node declares.
+        deadline: When the attempt's `timeout` strikes; None without one.
+        kill_after_s: Seconds between the polite and the final signal.
+        payload: Raw body of the delivery that started the execution, if one did.
+    """
+
+    flow: FlowKey
+    key: AttemptKey
+    node_type: str
+    inputs: Mapping[str, Json]
+    upstream: Mapping[str, Json]
+    env: Mapping[str, str | SecretValue] = field(default_factory=dict)
+    secrets: Mapping[str, SecretValue] = field(default_factory=dict)
+    declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    slot_at: datetime | None = None
+    deadline: datetime | None = None
+    kill_after_s: float = 10.0
+    payload: bytes | None = None
+    directories: Directories
+    sink: AttemptSink
+    logger: LoggerAdapter[Any]
+    clock: Clock
+
+    @property
+    def account(self) -> str:
+        """The account that owns the flow."""
+        return self.flow.account

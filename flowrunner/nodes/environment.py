@@ -1,0 +1,69 @@
+"""The environment of shell-like nodes: the fixed part, the flow's own, nothing of the daemon's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowrunner.errors import ExecutionError
+from flowrunner.nodes.context import ExecutionContext
+from flowrunner.secrets.value import SecretValue
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+VALUE_LIMIT = 128 * 1024
+"""Bytes of one value: Linux refuses an environment string over 128 KiB (MAX_ARG_STRLEN)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """Who and where we are; read once at start by the composition root."""
+
+    name: str
+    user: str
+    home: str
+
+
+def build_environment(
+    ctx: ExecutionContext, host: HostFacts, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns the whole environment of a program.
+
+    The flow's own variables may override the fixed part, but not those that say which attempt
+    this is.
+
+    Raises:
+        ExecutionError: ``environment`` when a value holds a NUL or is over `VALUE_LIMIT`.
+    """
+    fixed = {
+        "PATH": PATH,
+        "HOME": host.home,
+        "USER": host.user,
+        "LOGNAME": host.user,
+        "SHELL": "/bin/sh",
+        "LANG": "C.UTF-8",
+    }
+    own = {name: _value(name, value) for name, value in ctx.env.items()}
+    return {**fixed, **own, **_identity(ctx, host), **extra}
+
+
+def _identity(ctx: ExecutionContext, host: HostFacts) -> dict[str, str]:
+    return {
+        "FLOW_NAME": ctx.flow.name,
+        "EXECUTION_ID": ctx.key.execution,
+        "NODE_ID": ctx.key.node,
+        "ATTEMPT": str(ctx.key.number),
+        "SLOT_AT": "" if ctx.slot_at is None else ctx.slot_at.isoformat(),
+        "HOST_NAME": host.name,
+        "WORK_DIR": str(ctx.directories.work),
+        "FLOW_DIR": str(ctx.directories.flow),
+    }
+
+
+def _value(name: str, value: str | SecretValue) -> str:
+    text = value.reveal() if isinstance(value, SecretValue) else value
+    if "\0" in text:
+        raise ExecutionError(f"env {name} holds a NUL", code="environment", final=True)
+    if len(text.encode(errors="surrogatepass")) > VALUE_LIMIT:
+        message = f"env {name} is larger than {VALUE_LIMIT // 1024} KiB"
+        raise ExecutionError(message, code="environment", final=True)
+    return text

@@ -1,0 +1,89 @@
+r"""Reading `$FLOW_OUTPUT`: `key=value` lines and `key<<EOF` blocks, typed where declared.
+
+The syntax is that of GitHub's `$GITHUB_OUTPUT`. Source: GitHub Actions documentation,
+"Workflow commands", multiline strings.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from flowrunner.errors import ExecutionError
+from flowrunner.model.flow import ValueType
+from flowrunner.model.ids import Json
+from flowrunner.model.values import fits
+
+OUTPUT_LIMIT = 256 * 1024
+"""Bytes of `$FLOW_OUTPUT` of one node."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def parse_outputs(data: bytes, declared: Mapping[str, ValueType]) -> dict[str, Json]:
+    """Returns the outputs a program wrote; a name written twice keeps its last value.
+
+    Undeclared outputs are strings. A declared one that was not written is left out.
+
+    Raises:
+        ExecutionError: ``output`` for a malformed line, name or value, or bytes that are not
+            UTF-8; trying again would not help.
+    """
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise _malformed(f"$FLOW_OUTPUT is not UTF-8 at byte {error.start}") from error
+    raw = dict(_entries(text))
+    return {name: _typed(name, value, declared.get(name)) for name, value in raw.items()}
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    lines = iter(enumerate(text.split("\n"), start=1))
+    for number, line in lines:
+        if not line.strip():
+            continue
+        name, separator, rest = _split(line)
+        if not _NAME.fullmatch(name) or not separator:
+            raise _malformed(f"line {number} of $FLOW_OUTPUT is neither key=value nor key<<EOF")
+        yield name, rest if separator == "=" else _block(name, rest, lines)
+
+
+def _split(line: str) -> tuple[str, str, str]:
+    equals, heredoc = line.find("="), line.find("<<")
+    if heredoc >= 0 and (equals < 0 or heredoc < equals):
+        return line[:heredoc], "<<", line[heredoc + 2 :]
+    return line.partition("=")
+
+
+def _block(name: str, delimiter: str, lines: Iterator[tuple[int, str]]) -> str:
+    content: list[str] = []
+    for _, line in lines:
+        if line == delimiter:
+            return "\n".join(content)
+        content.append(line)
+    raise _malformed(f"output {name}: the closing {delimiter or 'delimiter'!r} is missing")
+
+
+def _typed(name: str, text: str, declared: ValueType | None) -> Json:
+    if declared is None or declared is ValueType.STRING:
+        return text
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise _misfit(name, declared, text) from error
+    if not fits(value, declared):
+        raise _misfit(name, declared, text)
+    return value
+
+
+def _refuse_constant(word: str) -> Json:
+    raise ValueError(word)
+
+
+def _misfit(name: str, declared: ValueType, text: str) -> ExecutionError:
+    return _malformed(f"output {name} is declared as {declared} and got {text[:80]!r}")
+
+
+def _malformed(message: str) -> ExecutionError:
+    return ExecutionError(message, code="output", final=True)

@@ -1,0 +1,83 @@
+"""The conditions of a flow and of the source, worked out from facts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flowrunner.model.conditions import (
+    Condition,
+    ConditionReason,
+    ConditionType,
+    Status,
+    merge_conditions,
+)
+from flowrunner.model.finding import Finding
+from flowrunner.registry.entry import FlowEntry
+
+
+def flow_conditions(entry: FlowEntry, now: datetime) -> tuple[Condition, ...]:
+    """Returns `Ready`, `Valid` and `Scheduled` of a flow, with their transition times."""
+    new = (_ready(entry, now), _valid(entry, now), _scheduled(entry, now))
+    return merge_conditions(entry.conditions, new)
+
+
+def source_condition(
+    before: tuple[Condition, ...], reason: ConditionReason, message: str, now: datetime
+) -> tuple[Condition, ...]:
+    """Returns `SourceReady`: true for `SourceRead`, false for every other reason."""
+    status = Status.TRUE if reason is ConditionReason.SOURCE_READ else Status.FALSE
+    condition = Condition(
+        type=ConditionType.SOURCE_READY,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_at=now,
+    )
+    return merge_conditions(before, (condition,))
+
+
+def _ready(entry: FlowEntry, now: datetime) -> Condition:
+    first = _first_error(entry.findings)
+    if first is not None:
+        reason = ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
+        return _condition(ConditionType.READY, False, reason, _text(first), now)
+    if entry.missing_secrets:
+        names = ", ".join(entry.missing_secrets)
+        text = f"this host has no secret {names}"
+        return _condition(ConditionType.READY, False, ConditionReason.SECRET_MISSING, text, now)
+    return _condition(ConditionType.READY, True, ConditionReason.READY, "", now)
+
+
+def _valid(entry: FlowEntry, now: datetime) -> Condition:
+    first = _first_error(entry.findings)
+    if first is None:
+        return _condition(ConditionType.VALID, True, ConditionReason.VALID, "", now)
+    return _condition(ConditionType.VALID, False, ConditionReason.INVALID, _text(first), now)
+
+
+def _scheduled(entry: FlowEntry, now: datetime) -> Condition:
+    if entry.spec is None:
+        return _condition(ConditionType.SCHEDULED, False, ConditionReason.NOT_READY, "", now)
+    if not entry.spec.schedules:
+        return _condition(ConditionType.SCHEDULED, False, ConditionReason.NO_SCHEDULE, "", now)
+    return _condition(ConditionType.SCHEDULED, True, ConditionReason.SCHEDULED, "", now)
+
+
+def _condition(
+    kind: ConditionType, holds: bool, reason: ConditionReason, message: str, now: datetime
+) -> Condition:
+    return Condition(
+        type=kind,
+        status=Status.TRUE if holds else Status.FALSE,
+        reason=reason,
+        message=message,
+        last_transition_at=now,
+    )
+
+
+def _first_error(findings: tuple[Finding, ...]) -> Finding | None:
+    return next((finding for finding in findings if finding.is_error), None)
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.file}:{finding.line}:{finding.column}: {finding.code} {finding.message}"

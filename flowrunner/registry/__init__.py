@@ -1,0 +1,1 @@
+"""What is known: the flows in force and the state of their source, in memory."""

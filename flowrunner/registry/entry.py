@@ -1,0 +1,104 @@
+"""What the registry holds about one flow, and about the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowrunner.model.conditions import Condition, ConditionType, Status
+from flowrunner.model.finding import Finding
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Digest, FlowKey, Json, Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowEntry:
+    """One flow: the version in force, and what its file says now.
+
+    Attributes:
+        path: The file that claims the name, relative to the root of the flows.
+        spec: The version in force; None for a flow that never was valid.
+        content: Hash of the file's latest content, by which a new generation is noticed.
+        generation: Grows with each new content; `observed_generation` is the one in force.
+        missing_secrets: Secrets the flow needs and this host does not have.
+        findings: Of the latest content, warnings included.
+    """
+
+    key: FlowKey
+    path: str
+    spec: FlowSpec | None = None
+    definition: Mapping[str, Json] = field(default_factory=dict)
+    revision: Revision = Revision("")
+    content: str = ""
+    generation: int = 1
+    observed_generation: int = 0
+    missing_secrets: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of the version in force; empty for a flow that never was valid."""
+        return self.spec.digest if self.spec else Digest("")
+
+    def condition(self, kind: ConditionType) -> Condition | None:
+        """Returns one condition."""
+        return next((c for c in self.conditions if c.type is kind), None)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the condition `Ready` is true."""
+        ready = self.condition(ConditionType.READY)
+        return ready is not None and ready.status is Status.TRUE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedFile:
+    """A file that is no flow in force, with what is wrong with it."""
+
+    path: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassResult:
+    """How a reconcile pass ended.
+
+    Attributes:
+        trigger: `start`, `watch`, `resync`, `signal` or `command`.
+        result: `applied`, `unchanged`, `held` (source missing, empty or unstable) or `failed`.
+        errors: Number of findings that keep a file out.
+    """
+
+    trigger: str
+    result: str
+    revision: Revision
+    started_at: datetime
+    duration_s: float
+    added: int = 0
+    updated: int = 0
+    removed: int = 0
+    errors: int = 0
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """What is known of the source of the flows.
+
+    Attributes:
+        fresh_at: When a pass last read the whole source, monotonic seconds; None before.
+    """
+
+    revision: Revision = Revision("")
+    conditions: tuple[Condition, ...] = ()
+    last_pass: PassResult | None = None
+    fresh_at: float | None = None
+    rejected: tuple[RejectedFile, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the condition `SourceReady` is true."""
+        kinds = {c.type: c.status for c in self.conditions}
+        return kinds.get(ConditionType.SOURCE_READY) is Status.TRUE

@@ -1,0 +1,1 @@
+"""`FlowService`: the one door from the command line and HTTP to the business."""

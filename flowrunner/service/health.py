@@ -1,0 +1,59 @@
+"""Whether the daemon can do its work: the checks behind `/readyz` and `/healthz`.
+
+A bad flow file is no reason to be unready; a source that cannot be read, a pass that is stale
+and a state that cannot be written are.
+"""
+
+from __future__ import annotations
+
+from flowrunner.errors import StorageError
+from flowrunner.model.conditions import ConditionType
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.views import HealthCheck
+from flowrunner.storage.protocols import Storage
+from flowrunner.system.clock import Clock
+
+_STALE_RESYNCS = 5
+"""A pass is stale after this many resync periods without one that read the source."""
+
+
+class Health:
+    """The checks; each call does them anew."""
+
+    def __init__(
+        self, registry: FlowRegistry, storage: Storage, clock: Clock, resync_s: float
+    ) -> None:
+        self._registry = registry
+        self._storage = storage
+        self._clock = clock
+        self._limit_s = resync_s * _STALE_RESYNCS
+
+    async def checks(self) -> tuple[HealthCheck, ...]:
+        """Returns every check with its status and, where it failed, the reason."""
+        return (self._source(), self._fresh(), await self._store())
+
+    def _source(self) -> HealthCheck:
+        source = self._registry.source
+        if source.is_ready:
+            return HealthCheck(name="source", status="ok")
+        ready = next((c for c in source.conditions if c.type is ConditionType.SOURCE_READY), None)
+        text = f"{ready.reason}: {ready.message}" if ready else "no pass has ended yet"
+        return HealthCheck(name="source", status="failed", message=text)
+
+    def _fresh(self) -> HealthCheck:
+        fresh_at = self._registry.source.fresh_at
+        if fresh_at is None:
+            return HealthCheck(name="reconcile", status="failed", message="no pass has ended yet")
+        age_s = self._clock.monotonic() - fresh_at
+        if age_s <= self._limit_s:
+            return HealthCheck(name="reconcile", status="ok")
+        message = f"the last pass that read the source was {age_s:.0f} s ago"
+        return HealthCheck(name="reconcile", status="failed", message=message)
+
+    async def _store(self) -> HealthCheck:
+        try:
+            await self._storage.check()
+        except StorageError as error:
+            message = f"{error.code}: {error.message}"
+            return HealthCheck(name="store", status="failed", message=message)
+        return HealthCheck(name="store", status="ok")

@@ -1,0 +1,153 @@
+"""What the service shows: values made for reading, still free of any wire format.
+
+The web layer turns them into JSON of the shapes of DESIGN 5; whether a caller may see inputs,
+outputs and error details is decided there, by the caller's rights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from flowrunner.model.conditions import Condition
+from flowrunner.model.execution import Attempt, Execution, Failure
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.states import ExecutionState, NodeState
+from flowrunner.registry.entry import PassResult, RejectedFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerView:
+    """One trigger of a flow; `next_slot_at` is None for anything but an armed schedule."""
+
+    id: str
+    type: str
+    next_slot_at: datetime | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastExecution:
+    """The newest ended execution of a flow."""
+
+    id: ExecutionId
+    state: ExecutionState
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowView:
+    """One flow as the API and the command line show it."""
+
+    key: FlowKey
+    description: str
+    labels: Mapping[str, str]
+    path: str
+    revision: Revision
+    digest: Digest
+    generation: int
+    observed_generation: int
+    conditions: tuple[Condition, ...]
+    triggers: tuple[TriggerView, ...]
+    last_execution: LastExecution | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeView:
+    """One node of an execution; `items` counts the items of a node, 1 without `foreach`."""
+
+    id: str
+    type: str
+    state: NodeState
+    reason: str
+    attempts: tuple[Attempt, ...]
+    outputs: Json = None
+    error: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionView:
+    """One execution with its nodes; `nodes` is empty in lists. `files` is `live`: the folder of
+    the flow file is not covered by the pin.
+    """
+
+    execution: Execution
+    nodes: tuple[NodeView, ...] = ()
+    files: str = "live"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogEntry:
+    """One line: when it was printed, on which stream, its text."""
+
+    at: datetime
+    stream: str
+    text: str
+    is_partial: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogChunk:
+    """Lines of the log of one attempt."""
+
+    node: str
+    attempt: int
+    lines: tuple[LogEntry, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """What `read_logs` found.
+
+    Attributes:
+        cursor: Where to read on: bytes read so far by log file name; opaque to callers.
+        is_complete: True when the execution has ended and everything was read.
+    """
+
+    chunks: tuple[LogChunk, ...]
+    cursor: Mapping[str, int] = field(default_factory=dict)
+    is_complete: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceView:
+    """The source and the last pass, as `/api/v1/reconcile` and `status` show them."""
+
+    revision: Revision
+    conditions: tuple[Condition, ...]
+    last_pass: PassResult | None
+    rejected: tuple[RejectedFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """One check of `/healthz`: `status` is `ok` or `failed`."""
+
+    name: str
+    status: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A page of executions; `next_cursor` is None on the last."""
+
+    items: tuple[ExecutionView, ...]
+    next_cursor: ExecutionId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusView:
+    """What `flowrunner status` shows."""
+
+    version: str
+    started_at: datetime
+    source: SourceView
+    flows: int
+    flows_ready: int
+    executions_running: int
+    executions_queued: int
+    checks: tuple[HealthCheck, ...]

@@ -1,0 +1,1 @@
+"""Where state lives: protocols, a factory by name, one package per backend."""

@@ -1,0 +1,1 @@
+"""The embedded backend: one SQLite database for what happens, plain files for definitions."""

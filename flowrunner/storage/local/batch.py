@@ -1,0 +1,72 @@
+"""Runs operations that wait together as one transaction: one `fsync` for all of them.
+
+Blocking, and blind to threads and futures: `writer.py` decides what waits together.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local.translate import is_outer_failure, storage_error
+
+Operation: TypeAlias = Callable[[sqlite3.Connection], Any]
+"""Writes through the connection, inside a transaction it neither begins nor ends.
+
+It may run twice (its first transaction rolled back), so it must not keep anything elsewhere.
+"""
+
+
+class Outcome(NamedTuple):
+    """What an operation returned, or why it is not in the database."""
+
+    result: Any = None
+    error: StorageError | None = None
+
+
+def run_batch(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Outcome]:
+    """Runs operations in order; each outcome is durable at the return.
+
+    When one fails, the transaction is rolled back and each runs in a transaction of its own,
+    so that a conflict fails nobody else. When the database itself fails (no room, no disk),
+    the operations behind fail with it unrun: none is kept without those that came before it.
+    """
+    try:
+        return [Outcome(result) for result in _transact(connection, operations)]
+    except Exception as error:  # noqa: BLE001 - whatever an operation raises fails it alone
+        if len(operations) == 1:
+            return [Outcome(error=storage_error(error))]
+    return _run_one_by_one(connection, operations)
+
+
+def _run_one_by_one(
+    connection: sqlite3.Connection, operations: Sequence[Operation]
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    down: Exception | None = None
+    for operation in operations:
+        if down is not None:
+            outcomes.append(Outcome(error=storage_error(down)))
+            continue
+        try:
+            (result,) = _transact(connection, [operation])
+            outcomes.append(Outcome(result))
+        except Exception as error:  # noqa: BLE001 - whatever an operation raises fails it alone
+            outcomes.append(Outcome(error=storage_error(error)))
+            if is_outer_failure(error):
+                down = error
+    return outcomes
+
+
+def _transact(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Any]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        results = [operation(connection) for operation in operations]
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite ends it by itself on some failures
+            connection.execute("ROLLBACK")
+        raise
+    return results

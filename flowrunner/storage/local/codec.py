@@ -1,0 +1,271 @@
+"""Records as rows and as text, and back: the only place that knows how a value is kept.
+
+Times become integer microseconds since 1970 in UTC, so that they compare as numbers and lose
+nothing; structured values become JSON text. What comes back equals what was kept, with its
+times in UTC. Decoding raises `ValueError`, `TypeError` or `KeyError` for damaged data; the
+callers say what that means.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeAlias
+
+from flowrunner.model.digest import digest_of
+from flowrunner.model.execution import (
+    Attempt,
+    Cause,
+    Execution,
+    Failure,
+    NodeStatus,
+    ScheduleKey,
+    SlotRun,
+)
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
+from flowrunner.storage.protocols import FlowRecord
+
+Row: TypeAlias = tuple[Any, ...]
+
+EXECUTION_COLUMNS = (
+    "id, account, flow, state, reason, trigger_id, trigger_type, slot_at, context, start_key,"
+    " revision, digest, inputs, error, created_at, started_at, ended_at"
+)
+"""In the order of `execution_row`; `execution_of` wants the payload, or NULL, behind them."""
+
+ATTEMPT_COLUMNS = (
+    "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
+)
+"""In the order of `attempt_row` and `attempt_of`."""
+
+NODE_COLUMNS = "execution, node, state, reason, outputs, error, started_at, ended_at"
+"""In the order of `node_row` and `node_of`."""
+
+SLOT_RUN_COLUMNS = (
+    "account, flow, trigger_id, fingerprint, outcome, reason, first, last, count, decided_at"
+)
+"""In the order of `slot_run_row` and `slot_run_of`."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# ASCII, so that any string fits, even with a lone surrogate; NaN and infinities are kept too:
+# whether a value may leave as JSON is not the journal's decision.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
+
+def micros_of(moment: datetime) -> int:
+    """Returns microseconds since the epoch; raises `TypeError` for a naive time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def moment_of(micros: int) -> datetime:
+    """Returns the time in UTC."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+def text_of(value: Json) -> str:
+    """Returns JSON text."""
+    return _ENCODER.encode(value)
+
+
+def _maybe_micros(moment: datetime | None) -> int | None:
+    return None if moment is None else micros_of(moment)
+
+
+def _maybe_moment(micros: int | None) -> datetime | None:
+    return None if micros is None else moment_of(micros)
+
+
+def _failure_text(failure: Failure | None) -> str | None:
+    if failure is None:
+        return None
+    return text_of([failure.code, failure.message, failure.details])
+
+
+def _failure_of(text: str | None) -> Failure | None:
+    if text is None:
+        return None
+    code, message, details = json.loads(text)
+    return Failure(code=code, message=message, details=details)
+
+
+def execution_row(execution: Execution) -> Row:
+    """Returns the row of an execution, without its payload."""
+    cause = execution.cause
+    return (
+        execution.id,
+        execution.flow.account,
+        execution.flow.name,
+        execution.state.value,
+        execution.reason,
+        cause.trigger_id,
+        cause.trigger_type,
+        _maybe_micros(cause.slot_at),
+        text_of(cause.context),
+        execution.start_key,
+        execution.revision,
+        execution.digest,
+        text_of(execution.inputs),
+        _failure_text(execution.error),
+        micros_of(execution.created_at),
+        _maybe_micros(execution.started_at),
+        _maybe_micros(execution.ended_at),
+    )
+
+
+def execution_change(execution: Execution) -> Row:
+    """Returns what may change: state, reason, error, started, ended; and the id behind."""
+    return (
+        execution.state.value,
+        execution.reason,
+        _failure_text(execution.error),
+        _maybe_micros(execution.started_at),
+        _maybe_micros(execution.ended_at),
+        execution.id,
+    )
+
+
+def execution_of(row: Row) -> Execution:
+    """Returns the execution of `EXECUTION_COLUMNS` and a payload."""
+    return Execution(
+        id=ExecutionId(row[0]),
+        flow=FlowKey(row[1], row[2]),
+        state=ExecutionState(row[3]),
+        reason=row[4],
+        cause=Cause(
+            trigger_id=row[5],
+            trigger_type=row[6],
+            slot_at=_maybe_moment(row[7]),
+            context=json.loads(row[8]),
+            payload=row[17],
+        ),
+        start_key=row[9],
+        revision=Revision(row[10]),
+        digest=Digest(row[11]),
+        inputs=json.loads(row[12]),
+        error=_failure_of(row[13]),
+        created_at=moment_of(row[14]),
+        started_at=_maybe_moment(row[15]),
+        ended_at=_maybe_moment(row[16]),
+    )
+
+
+def attempt_row(attempt: Attempt) -> Row:
+    """Returns the row of an attempt."""
+    return (
+        *attempt.key,
+        attempt.state.value,
+        attempt.reason,
+        attempt.exit_code,
+        _failure_text(attempt.error),
+        micros_of(attempt.started_at),
+        _maybe_micros(attempt.ended_at),
+    )
+
+
+def attempt_of(row: Row) -> Attempt:
+    """Returns the attempt of `ATTEMPT_COLUMNS`."""
+    return Attempt(
+        key=AttemptKey(ExecutionId(row[0]), row[1], row[2], row[3]),
+        state=AttemptState(row[4]),
+        reason=row[5],
+        exit_code=row[6],
+        error=_failure_of(row[7]),
+        started_at=moment_of(row[8]),
+        ended_at=_maybe_moment(row[9]),
+    )
+
+
+def node_row(node: NodeStatus) -> Row:
+    """Returns the row of a node."""
+    return (
+        node.execution,
+        node.node,
+        node.state.value,
+        node.reason,
+        text_of(node.outputs),
+        _failure_text(node.error),
+        _maybe_micros(node.started_at),
+        _maybe_micros(node.ended_at),
+    )
+
+
+def node_of(row: Row) -> NodeStatus:
+    """Returns the node of `NODE_COLUMNS`."""
+    return NodeStatus(
+        execution=ExecutionId(row[0]),
+        node=row[1],
+        state=NodeState(row[2]),
+        reason=row[3],
+        outputs=json.loads(row[4]),
+        error=_failure_of(row[5]),
+        started_at=_maybe_moment(row[6]),
+        ended_at=_maybe_moment(row[7]),
+    )
+
+
+def schedule_row(schedule: ScheduleKey) -> Row:
+    """Returns account, flow, trigger and fingerprint."""
+    return (*schedule.flow, schedule.trigger, schedule.fingerprint)
+
+
+def slot_run_row(run: SlotRun) -> Row:
+    """Returns the row of a run of slots."""
+    return (
+        *schedule_row(run.schedule),
+        run.outcome.value,
+        run.reason,
+        micros_of(run.first),
+        micros_of(run.last),
+        run.count,
+        micros_of(run.decided_at),
+    )
+
+
+def slot_run_of(row: Row) -> SlotRun:
+    """Returns the run of slots of `SLOT_RUN_COLUMNS`."""
+    return SlotRun(
+        schedule=ScheduleKey(flow=FlowKey(row[0], row[1]), trigger=row[2], fingerprint=row[3]),
+        outcome=SlotOutcome(row[4]),
+        reason=row[5],
+        first=moment_of(row[6]),
+        last=moment_of(row[7]),
+        count=row[8],
+        decided_at=moment_of(row[9]),
+    )
+
+
+def record_text(record: FlowRecord) -> bytes:
+    """Returns the file of a flow record: JSON that a person can read."""
+    fields = {
+        "account": record.key.account,
+        "name": record.key.name,
+        "path": record.path,
+        "revision": record.revision,
+        "digest": record.digest,
+        "generation": record.generation,
+        "updated_at": record.updated_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "definition": record.definition,
+    }
+    text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
+    return f"{text}\n".encode(errors="surrogatepass")  # as `json.loads` reads bytes
+
+
+def record_of(data: bytes) -> FlowRecord:
+    """Returns the record of a file; raises `ValueError` when its digest does not fit."""
+    fields = json.loads(data)
+    definition = fields["definition"]
+    digest = digest_of(definition)
+    if digest != fields["digest"]:
+        raise ValueError(f"the definition's digest is {digest}, not {fields['digest']}")
+    return FlowRecord(
+        key=FlowKey(fields["account"], fields["name"]),
+        path=fields["path"],
+        revision=Revision(fields["revision"]),
+        digest=digest,
+        definition=definition,
+        generation=fields["generation"],
+        updated_at=datetime.fromisoformat(fields["updated_at"]),
+    )

@@ -1,0 +1,109 @@
+"""Opens the SQLite file: how its connections are set up, and which schema it has.
+
+WAL with `synchronous=FULL`: a commit is on disk when it returns, and readers never wait for
+the writer. The file must be on a local disk: WAL shares memory between connections, which a
+network file system cannot.
+
+Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local.schema import MIGRATIONS
+from flowrunner.storage.local.translate import damaged, storage_error
+
+_BUSY_S = 5.0  # longest wait for somebody else's lock, such as a shell on the database
+
+
+def open_writer(
+    path: Path, *, migrations: Sequence[Sequence[str]] = MIGRATIONS
+) -> sqlite3.Connection:
+    """Opens the database for writing, and brings it to the version of this code.
+
+    The caller owns the connection, which may move to another thread.
+
+    Raises:
+        StorageError: ``storage.corrupt`` when the file is no database, ``storage.newer`` when
+            newer code wrote it, else what SQLite says.
+    """
+    try:
+        connection = _connect(path)
+        try:
+            _migrate(connection, path, migrations)
+        except BaseException:
+            connection.close()
+            raise
+    except sqlite3.Error as error:
+        raise _opening_error(path, error) from error
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """Opens a second connection to a database that `open_writer` has opened; it cannot write."""
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error as error:
+        raise _opening_error(path, error) from error
+    return connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Transactions are written out where they happen: the module shall not begin any by itself.
+    return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _opening_error(path: Path, error: sqlite3.Error) -> StorageError:
+    translated = storage_error(error)
+    if translated.code == "storage.corrupt":
+        return damaged(f"the database {path}", error)
+    return translated
+
+
+def _migrate(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[Sequence[str]]
+) -> None:
+    """Sets the connection up and applies the missing migrations, each in one transaction.
+
+    The version is looked at first: a database of newer code is not touched at all.
+    """
+    version = _version_of(connection)
+    if version > len(migrations):
+        raise StorageError(
+            f"{path} was written by a newer FlowRunner: it has schema version {version}, this "
+            f"one knows {len(migrations)}; start that version again or restore a backup",
+            code="storage.newer",
+            details={"found": version, "known": len(migrations)},
+        )
+    _configure(connection, path)
+    for number in range(version, len(migrations)):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in migrations[number]:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number + 1}")
+            connection.execute("COMMIT")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def _version_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _configure(connection: sqlite3.Connection, path: Path) -> None:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StorageError(
+            f"{path} cannot use a write-ahead log (SQLite stays with {mode!r}); "
+            "the state must be on a local file system"
+        )
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")

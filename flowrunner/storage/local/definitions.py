@@ -1,0 +1,64 @@
+"""Effective definitions by their content: `definitions/<64 hex digits>.json`.
+
+A file holds the canonical text, so its name is its own `sha256sum`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from flowrunner.errors import StorageError
+from flowrunner.model.digest import PREFIX, canonical_json, digest_of_bytes
+from flowrunner.model.ids import Digest, Json
+from flowrunner.storage.local.disk import below, in_thread, read_steadily
+from flowrunner.system.files import Files
+
+_log = logging.getLogger(__name__)
+
+
+class LocalDefinitions:
+    """Meets `DefinitionStore`."""
+
+    def __init__(self, state: Path, files: Files) -> None:
+        self._root = state / "definitions"
+        self._files = files
+        self._kept: set[Digest] = set()
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        """Writes a definition once in the life of this store.
+
+        A file from an earlier life is written again: it may be damaged, or not have reached
+        the disk before a crash.
+        """
+        if digest not in self._kept:
+            await in_thread(partial(self._write, digest, definition))
+            self._kept.add(digest)
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        """Returns the definition whose text has this digest."""
+        return await in_thread(partial(self._read, digest))
+
+    def _path(self, digest: Digest) -> Path:
+        return below(self._root, f"{digest.removeprefix(PREFIX)}.json")
+
+    def _write(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        text = canonical_json(definition)
+        if digest_of_bytes(text) != digest:
+            raise StorageError(f"the definition to keep does not have the digest {digest}")
+        self._files.replace_durably(self._path(digest), text)
+
+    def _read(self, digest: Digest) -> dict[str, Json] | None:
+        path = self._path(digest)
+        try:
+            text = read_steadily(self._files, path)
+        except FileNotFoundError:
+            return None
+        if digest_of_bytes(text) != digest:
+            _log.warning("definition_damaged", extra={"digest": digest, "path": str(path)})
+            return None
+        definition: dict[str, Json] = json.loads(text)
+        return definition

@@ -1,0 +1,178 @@
+"""Executions in SQLite: the unique start key makes "exactly one start" a fact of the database."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import datetime
+from functools import partial
+
+from flowrunner.errors import StorageError
+from flowrunner.model.execution import Execution, ScheduleKey
+from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.storage.local.codec import (
+    EXECUTION_COLUMNS,
+    execution_change,
+    execution_of,
+    execution_row,
+    micros_of,
+)
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.slots import move_cursor
+from flowrunner.storage.local.writer import Writer
+from flowrunner.storage.protocols import ExecutionQuery, Submitted
+
+_MARKS = ", ".join("?" * len(EXECUTION_COLUMNS.split(",")))
+
+_BY_KEY = "SELECT id FROM executions WHERE start_key = ?"
+_BY_KEY_SINCE = f"{_BY_KEY} AND created_at >= ?"
+_INSERT = f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
+_INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
+_UPDATE = (
+    "UPDATE executions SET state = ?, reason = ?, error = ?, started_at = ?, ended_at = ?"
+    " WHERE id = ?"
+)
+_DELETE = "DELETE FROM executions WHERE id = ?"
+
+_WITH_PAYLOAD = (
+    f"SELECT {EXECUTION_COLUMNS}, body FROM executions"  # noqa: S608 - constants
+    " LEFT JOIN payloads ON payloads.execution = executions.id"
+)
+_WITHOUT_PAYLOAD = f"SELECT {EXECUTION_COLUMNS}, NULL FROM executions"  # noqa: S608 - constants
+_GET = f"{_WITH_PAYLOAD} WHERE id = ?"
+_IS_UNFINISHED = "state IN ('queued', 'running')"  # word for word as the partial index has it
+_UNFINISHED = f"{_WITH_PAYLOAD} WHERE {_IS_UNFINISHED} ORDER BY id"
+
+# From flow to flow along the index (then to the next account: a comparison of pairs would read
+# the whole account), and in each from the newest back to the first that ended: the cost grows
+# with the flows, not with the history.
+_LAST_OF_EACH = f"""
+WITH RECURSIVE flows (account, flow) AS (
+  SELECT account, flow FROM executions WHERE id = (
+    SELECT id FROM executions ORDER BY account, flow LIMIT 1)
+  UNION ALL
+  SELECT executions.account, executions.flow FROM flows, executions WHERE executions.id = coalesce(
+    (SELECT id FROM executions WHERE account = flows.account AND flow > flows.flow
+     ORDER BY flow LIMIT 1),
+    (SELECT id FROM executions WHERE account > flows.account ORDER BY account, flow LIMIT 1))
+)
+SELECT {EXECUTION_COLUMNS}, NULL FROM executions WHERE id IN (
+  SELECT (
+    SELECT id FROM executions
+    WHERE account = flows.account AND flow = flows.flow AND NOT {_IS_UNFINISHED}
+    ORDER BY id DESC LIMIT 1)
+  FROM flows)
+"""  # noqa: S608 - constants
+
+
+class LocalExecutions:
+    """Meets `ExecutionStore` over the shared writer and readers."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def create(
+        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+    ) -> Submitted:
+        """Adds an execution once per start key, and moves the schedule's cursor with it."""
+        return await self._writer.submit(partial(_create, execution=execution, cursor=cursor))
+
+    async def get(self, execution_id: ExecutionId) -> Execution | None:
+        """Returns the execution with its payload, or None."""
+        found = await self._readers.run(partial(_select, sql=_GET, values=(execution_id,)))
+        return found[0] if found else None
+
+    def update(self, execution: Execution) -> asyncio.Future[None]:
+        """Replaces what may change of a known execution."""
+        return self._writer.submit(partial(_update, execution=execution))
+
+    async def delete(self, execution_id: ExecutionId) -> None:
+        """Removes the execution, its payload and its journal."""
+        await self._writer.submit(partial(_delete, execution_id=execution_id))
+
+    async def unfinished(self) -> list[Execution]:
+        """Returns what is queued or running, with payloads, oldest first."""
+        return await self._readers.run(partial(_select, sql=_UNFINISHED))
+
+    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
+        """Returns the execution with this key, if it is not older than `since`."""
+        return await self._readers.run(partial(_find, start_key=start_key, since=since))
+
+    async def last_of_each(self) -> dict[FlowKey, Execution]:
+        """Returns the newest ended execution of every flow."""
+        found = await self._readers.run(partial(_select, sql=_LAST_OF_EACH))
+        return {execution.flow: execution for execution in found}
+
+    async def list(self, query: ExecutionQuery) -> list[Execution]:
+        """Returns a page without payloads, newest first."""
+        return await self._readers.run(partial(_list, query=query))
+
+
+def _create(
+    connection: sqlite3.Connection,
+    *,
+    execution: Execution,
+    cursor: tuple[ScheduleKey, datetime] | None,
+) -> Submitted:
+    if cursor is not None:
+        schedule, at = cursor
+        move_cursor(connection, schedule, at)
+    if execution.start_key is not None:
+        known = connection.execute(_BY_KEY, (execution.start_key,)).fetchone()
+        if known is not None:
+            return Submitted(ExecutionId(known[0]), created=False)
+    connection.execute(_INSERT, execution_row(execution))
+    if execution.cause.payload is not None:
+        connection.execute(_INSERT_PAYLOAD, (execution.id, execution.cause.payload))
+    return Submitted(execution.id, created=True)
+
+
+def _update(connection: sqlite3.Connection, *, execution: Execution) -> None:
+    if connection.execute(_UPDATE, execution_change(execution)).rowcount == 0:
+        raise StorageError(f"execution {execution.id} is unknown", code="storage.conflict")
+
+
+def _delete(connection: sqlite3.Connection, *, execution_id: ExecutionId) -> None:
+    connection.execute(_DELETE, (execution_id,))
+
+
+def _select(
+    connection: sqlite3.Connection, *, sql: str, values: tuple[object, ...] = ()
+) -> list[Execution]:
+    return [execution_of(row) for row in connection.execute(sql, values)]
+
+
+def _list(connection: sqlite3.Connection, *, query: ExecutionQuery) -> list[Execution]:
+    """Builds the page's statement out of constant pieces; values are always parameters."""
+    source = _WITHOUT_PAYLOAD
+    conditions: list[str] = []
+    values: list[object] = []
+    if query.account is not None:
+        conditions.append("account = ?")
+        values.append(query.account)
+    if query.flow is not None:
+        conditions.append("flow = ?")
+        values.append(query.flow)
+    if query.states:
+        conditions.append(f"state IN ({', '.join('?' * len(query.states))})")
+        values.extend(state.value for state in query.states)
+        if not any(state.is_final for state in query.states):
+            source += " INDEXED BY executions_unfinished"  # few, wherever they are in the history
+            conditions.append(_IS_UNFINISHED)
+    if query.before is not None:
+        conditions.append("id < ?")
+        values.append(query.before)
+    where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    sql = f"{source}{where} ORDER BY id DESC LIMIT ?"
+    return _select(connection, sql=sql, values=(*values, query.limit))
+
+
+def _find(
+    connection: sqlite3.Connection, *, start_key: str, since: datetime | None
+) -> ExecutionId | None:
+    if since is None:
+        row = connection.execute(_BY_KEY, (start_key,)).fetchone()
+    else:
+        row = connection.execute(_BY_KEY_SINCE, (start_key, micros_of(since))).fetchone()
+    return None if row is None else ExecutionId(row[0])

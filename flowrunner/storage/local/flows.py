@@ -1,0 +1,109 @@
+"""The last good definitions as files: `registry/<account>/<flow>/definition.json`.
+
+Readable, so that a person can see what the daemon runs; checked by digest when read, so that
+a damaged file is never armed.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from flowrunner.errors import StorageError
+from flowrunner.model.ids import FlowKey
+from flowrunner.storage.local.codec import record_of, record_text
+from flowrunner.storage.local.disk import below, in_thread, read_steadily
+from flowrunner.storage.protocols import FlowRecord
+from flowrunner.system.files import Files
+
+_FILE = "definition.json"
+
+_log = logging.getLogger(__name__)
+
+
+class LocalFlows:
+    """Meets `FlowStore`; each change is one rename, `sync` makes them last together."""
+
+    def __init__(self, state: Path, files: Files) -> None:
+        self._state = state
+        self._root = state / "registry"
+        self._files = files
+        self._change = threading.Lock()  # looking and writing are one moment for other changes
+
+    async def create(self, record: FlowRecord) -> None:
+        """Adds a record that does not exist yet."""
+        await in_thread(partial(self._write, record, expected=False))
+
+    async def get(self, key: FlowKey) -> FlowRecord | None:
+        """Returns a whole record, or None."""
+        return await in_thread(partial(self._read, key))
+
+    async def update(self, record: FlowRecord) -> None:
+        """Replaces a record that exists."""
+        await in_thread(partial(self._write, record, expected=True))
+
+    async def delete(self, key: FlowKey) -> None:
+        """Removes the flow's folder."""
+        await in_thread(partial(self._remove, key))
+
+    async def list(self, account: str | None = None) -> list[FlowRecord]:
+        """Returns the whole records, sorted by key; the damaged ones go to the log."""
+        return list(await in_thread(partial(self._read_all, account)))
+
+    async def sync(self) -> None:
+        """Brings every change so far to the disk."""
+        await in_thread(partial(self._files.sync, self._state))
+
+    def _folder(self, key: FlowKey) -> Path:
+        return below(self._root, key.account, key.name)
+
+    def _write(self, record: FlowRecord, *, expected: bool) -> None:
+        path = self._folder(record.key) / _FILE
+        data = record_text(record)
+        with self._change:
+            exists = self._files.stat(path) is not None
+            if exists is not expected:
+                state = "exists already" if exists else "does not exist"
+                raise StorageError(f"the flow {record.key} {state}", code="storage.conflict")
+            self._files.replace(path, data)
+
+    def _remove(self, key: FlowKey) -> None:
+        folder = self._folder(key)
+        with self._change:
+            self._files.remove(folder / _FILE)  # first: half a folder is no flow
+            self._files.remove_tree(folder)
+
+    def _read(self, key: FlowKey) -> FlowRecord | None:
+        """Reads and checks a record; a damaged one is logged and counts as missing."""
+        path = self._folder(key) / _FILE
+        try:
+            record = record_of(read_steadily(self._files, path))
+            if record.key != key:
+                raise ValueError(f"it is the record of {record.key}")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            _log.warning(
+                "flow_record_damaged",
+                extra={"flow": str(key), "path": str(path), "error": str(error)},
+            )
+            return None
+        return record
+
+    def _read_all(self, account: str | None) -> Sequence[FlowRecord]:
+        accounts = self._names(self._root) if account is None else [account]
+        keys = [
+            FlowKey(each, name)
+            for each in accounts
+            for name in self._names(below(self._root, each))
+        ]
+        return [record for key in sorted(keys) if (record := self._read(key)) is not None]
+
+    def _names(self, folder: Path) -> Sequence[str]:
+        try:
+            return self._files.names(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []

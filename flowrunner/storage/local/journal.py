@@ -1,0 +1,98 @@
+"""Attempts and nodes in SQLite: what was begun, how it ended, in the order of the calls."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+
+from flowrunner.model.execution import Attempt, NodeStatus
+from flowrunner.model.ids import ExecutionId
+from flowrunner.storage.local.codec import (
+    ATTEMPT_COLUMNS,
+    NODE_COLUMNS,
+    attempt_of,
+    attempt_row,
+    node_of,
+    node_row,
+)
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.writer import Writer
+
+_ATTEMPT_MARKS = ", ".join("?" * len(ATTEMPT_COLUMNS.split(",")))
+_NODE_MARKS = ", ".join("?" * len(NODE_COLUMNS.split(",")))
+
+_BEGIN = f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({_ATTEMPT_MARKS})"  # noqa: S608 - constants
+_FINISH = f"""{_BEGIN}
+ON CONFLICT (execution, node, item_index, number) DO UPDATE SET
+  state = excluded.state, reason = excluded.reason, exit_code = excluded.exit_code,
+  error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at
+"""
+_SETTLE = f"""INSERT INTO nodes ({NODE_COLUMNS}) VALUES ({_NODE_MARKS})
+ON CONFLICT (execution, node) DO UPDATE SET
+  state = excluded.state, reason = excluded.reason, outputs = excluded.outputs,
+  error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at
+"""  # noqa: S608 - constants
+
+_ATTEMPTS = f"""SELECT {ATTEMPT_COLUMNS} FROM attempts
+WHERE execution = ? ORDER BY node, item_index, number"""  # noqa: S608 - constants
+_NODES = f"SELECT {NODE_COLUMNS} FROM nodes WHERE execution = ? ORDER BY position"  # noqa: S608 - constants
+_RUNNING = f"""SELECT {ATTEMPT_COLUMNS} FROM attempts
+WHERE state = 'running' ORDER BY execution, node, item_index, number"""  # noqa: S608 - constants
+
+
+class LocalJournal:
+    """Meets `Journal` over the shared writer and readers."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    def begin(self, attempt: Attempt) -> asyncio.Future[None]:
+        """Records an attempt before its side effect."""
+        return self._writer.submit(partial(_begin, attempt=attempt))
+
+    def finish(self, attempt: Attempt, node: NodeStatus | None = None) -> asyncio.Future[None]:
+        """Records the end of an attempt and of the node it decides."""
+        return self._writer.submit(partial(_finish, attempt=attempt, node=node))
+
+    def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
+        """Records final nodes, all or none."""
+        return self._writer.submit(partial(_settle, nodes=tuple(nodes)))
+
+    async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:
+        """Returns the attempts of an execution in order of their key."""
+        return await self._readers.run(partial(_attempts, sql=_ATTEMPTS, values=(execution_id,)))
+
+    async def nodes(self, execution_id: ExecutionId) -> list[NodeStatus]:
+        """Returns the final nodes of an execution in the order of their recording."""
+        return await self._readers.run(partial(_nodes, execution_id=execution_id))
+
+    async def running(self) -> list[Attempt]:
+        """Returns every attempt that has not ended."""
+        return await self._readers.run(partial(_attempts, sql=_RUNNING))
+
+
+def _begin(connection: sqlite3.Connection, *, attempt: Attempt) -> None:
+    connection.execute(_BEGIN, attempt_row(attempt))
+
+
+def _finish(connection: sqlite3.Connection, *, attempt: Attempt, node: NodeStatus | None) -> None:
+    connection.execute(_FINISH, attempt_row(attempt))
+    if node is not None:
+        connection.execute(_SETTLE, node_row(node))
+
+
+def _settle(connection: sqlite3.Connection, *, nodes: tuple[NodeStatus, ...]) -> None:
+    connection.executemany(_SETTLE, map(node_row, nodes))
+
+
+def _attempts(
+    connection: sqlite3.Connection, *, sql: str, values: tuple[object, ...] = ()
+) -> list[Attempt]:
+    return [attempt_of(row) for row in connection.execute(sql, values)]
+
+
+def _nodes(connection: sqlite3.Connection, *, execution_id: ExecutionId) -> list[NodeStatus]:
+    return [node_of(row) for row in connection.execute(_NODES, (execution_id,))]

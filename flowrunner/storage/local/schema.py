@@ -1,0 +1,129 @@
+"""The tables of the local store, as the list of migrations that makes them.
+
+`MIGRATIONS[n]` takes a database of version `n` to `n + 1`; an entry that was released is never
+edited, a change is a new entry. `database.py` applies them.
+
+Times are integers: microseconds since 1970-01-01 UTC. Structured values are JSON text.
+"""
+
+from __future__ import annotations
+
+_EXECUTIONS = """
+CREATE TABLE executions (
+  id TEXT NOT NULL PRIMARY KEY,
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  trigger_id TEXT NOT NULL,
+  trigger_type TEXT NOT NULL,
+  slot_at INTEGER,
+  context TEXT NOT NULL,
+  start_key TEXT,
+  revision TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  inputs TEXT NOT NULL,
+  error TEXT,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  ended_at INTEGER
+)
+"""
+
+_EXECUTIONS_UNFINISHED = """
+CREATE INDEX executions_unfinished ON executions (id) WHERE state IN ('queued', 'running')
+"""
+
+_EXECUTIONS_BY_KEY = """
+CREATE UNIQUE INDEX executions_by_key ON executions (start_key) WHERE start_key IS NOT NULL
+"""
+
+# Apart, because a change of state rewrites the whole row of its execution.
+_PAYLOADS = """
+CREATE TABLE payloads (
+  execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+  body BLOB NOT NULL
+)
+"""
+
+_ATTEMPTS = """
+CREATE TABLE attempts (
+  execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+  node TEXT NOT NULL,
+  item_index INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  exit_code INTEGER,
+  error TEXT,
+  started_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  PRIMARY KEY (execution, node, item_index, number)
+) WITHOUT ROWID
+"""
+
+_NODES = """
+CREATE TABLE nodes (
+  position INTEGER PRIMARY KEY,
+  execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
+  node TEXT NOT NULL,
+  state TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  outputs TEXT NOT NULL,
+  error TEXT,
+  started_at INTEGER,
+  ended_at INTEGER,
+  UNIQUE (execution, node)
+)
+"""
+
+# `open_run` is the newest row of the schedule in `slot_runs` while slots may still join it.
+_CURSORS = """
+CREATE TABLE cursors (
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  trigger_id TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  at INTEGER NOT NULL,
+  open_run INTEGER,
+  PRIMARY KEY (account, flow, trigger_id, fingerprint)
+) WITHOUT ROWID
+"""
+
+_SLOT_RUNS = """
+CREATE TABLE slot_runs (
+  position INTEGER PRIMARY KEY,
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  trigger_id TEXT NOT NULL,
+  fingerprint TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  decided_at INTEGER NOT NULL
+)
+"""
+
+# One row: when the state was last seen to be writable.
+_PROBE = "CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL)"
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        _EXECUTIONS,
+        "CREATE INDEX executions_by_flow ON executions (account, flow, id DESC)",
+        "CREATE INDEX executions_by_account ON executions (account, id DESC)",
+        _EXECUTIONS_UNFINISHED,
+        _EXECUTIONS_BY_KEY,
+        _PAYLOADS,
+        _ATTEMPTS,
+        "CREATE INDEX attempts_running ON attempts (execution) WHERE state = 'running'",
+        _NODES,
+        _CURSORS,
+        _SLOT_RUNS,
+        "CREATE INDEX slot_runs_by_flow ON slot_runs (account, flow, position DESC)",
+        _PROBE,
+    ),
+)
+"""What makes each version out of the one before; the last one is what this code reads."""

@@ -1,0 +1,103 @@
+"""The slot ledger in SQLite: how far each schedule is accounted for, and what did not start."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from functools import partial
+
+from flowrunner.model.execution import ScheduleKey, SlotRun
+from flowrunner.model.ids import FlowKey
+from flowrunner.storage.local.codec import (
+    SLOT_RUN_COLUMNS,
+    micros_of,
+    moment_of,
+    schedule_row,
+    slot_run_of,
+    slot_run_row,
+)
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.writer import Writer
+
+_THIS = "account = ? AND flow = ? AND trigger_id = ? AND fingerprint = ?"
+_RUN_MARKS = ", ".join("?" * len(SLOT_RUN_COLUMNS.split(",")))
+
+_CURSOR = f"SELECT at FROM cursors WHERE {_THIS}"  # noqa: S608 - constants
+_OPEN = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO NOTHING"""
+_MOVE = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at, open_run)
+VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (account, flow, trigger_id, fingerprint)
+DO UPDATE SET at = max(at, excluded.at), open_run = excluded.open_run"""
+_OPEN_RUN = f"""SELECT position FROM slot_runs
+WHERE position = (SELECT open_run FROM cursors WHERE {_THIS})
+AND outcome = ? AND reason = ?"""  # noqa: S608 - constants
+_JOIN = "UPDATE slot_runs SET last = ?, count = count + ?, decided_at = ? WHERE position = ?"
+_ADD = f"INSERT INTO slot_runs ({SLOT_RUN_COLUMNS}) VALUES ({_RUN_MARKS}) RETURNING position"  # noqa: S608 - constants
+_LIST = f"""SELECT {SLOT_RUN_COLUMNS} FROM slot_runs
+WHERE account = ? AND flow = ? ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
+
+
+def move_cursor(
+    connection: sqlite3.Connection,
+    schedule: ScheduleKey,
+    at: datetime,
+    *,
+    open_run: int | None = None,
+) -> None:
+    """Moves a cursor forward, inside a transaction of the caller.
+
+    `open_run` is the row of the ledger that the next slot may join; None after a start.
+    """
+    connection.execute(_MOVE, (*schedule_row(schedule), micros_of(at), open_run))
+
+
+class LocalSlots:
+    """Meets `SlotStore` over the shared writer and readers."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
+        """Returns up to when the slots of a schedule are accounted for."""
+        return await self._readers.run(partial(_cursor, schedule=schedule))
+
+    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
+        """Returns the cursor; a schedule without one begins at `at`."""
+        return await self._writer.submit(partial(_open, schedule=schedule, at=at))
+
+    async def record(self, run: SlotRun) -> None:
+        """Adds slots that did not start, joining the row before them if they continue it."""
+        await self._writer.submit(partial(_record, run=run))
+
+    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
+        """Returns rows of one flow, the one that was begun last first."""
+        return await self._readers.run(partial(_list, flow=flow, limit=limit))
+
+
+def _cursor(connection: sqlite3.Connection, *, schedule: ScheduleKey) -> datetime | None:
+    row = connection.execute(_CURSOR, schedule_row(schedule)).fetchone()
+    return None if row is None else moment_of(row[0])
+
+
+def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime) -> datetime:
+    key = schedule_row(schedule)
+    connection.execute(_OPEN, (*key, micros_of(at)))
+    return moment_of(connection.execute(_CURSOR, key).fetchone()[0])
+
+
+def _record(connection: sqlite3.Connection, *, run: SlotRun) -> None:
+    key = schedule_row(run.schedule)
+    found = connection.execute(_OPEN_RUN, (*key, run.outcome.value, run.reason)).fetchone()
+    if found is not None:
+        (position,) = found
+        change = (micros_of(run.last), run.count, micros_of(run.decided_at), position)
+        connection.execute(_JOIN, change)
+    else:
+        (position,) = connection.execute(_ADD, slot_run_row(run)).fetchone()
+    move_cursor(connection, run.schedule, run.last, open_run=position)
+
+
+def _list(connection: sqlite3.Connection, *, flow: FlowKey, limit: int) -> list[SlotRun]:
+    return [slot_run_of(row) for row in connection.execute(_LIST, (*flow, limit))]

@@ -1,0 +1,118 @@
+"""The local backend as a whole: opens, closes and connects its stores.
+
+Who may own the state directory at all is decided before, by the kernel lock of `serve`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local.codec import micros_of
+from flowrunner.storage.local.database import open_reader, open_writer
+from flowrunner.storage.local.definitions import LocalDefinitions
+from flowrunner.storage.local.disk import in_thread
+from flowrunner.storage.local.executions import LocalExecutions
+from flowrunner.storage.local.flows import LocalFlows
+from flowrunner.storage.local.journal import LocalJournal
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.slots import LocalSlots
+from flowrunner.storage.local.writer import Writer
+from flowrunner.system.clock import Clock
+from flowrunner.system.files import Files
+
+DATABASE = "flowrunner.db"
+"""Name of the database in the state directory."""
+
+_READERS = 2
+
+_PROBE = "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
+
+
+class LocalStorage:
+    """Meets `Storage` with a folder on a local disk; files and folders are the owner's alone."""
+
+    def __init__(self, folder: Path, files: Files, clock: Clock) -> None:
+        self._database = folder / DATABASE
+        self._files = files
+        self._clock = clock
+        self._probing = asyncio.Lock()
+        self._writer = Writer()
+        self._readers = Readers()
+        self._flows = LocalFlows(folder, files)
+        self._definitions = LocalDefinitions(folder, files)
+        self._executions = LocalExecutions(self._writer, self._readers)
+        self._journal = LocalJournal(self._writer, self._readers)
+        self._slots = LocalSlots(self._writer, self._readers)
+
+    @property
+    def flows(self) -> LocalFlows:
+        """The last good definitions."""
+        return self._flows
+
+    @property
+    def definitions(self) -> LocalDefinitions:
+        """Effective definitions by digest."""
+        return self._definitions
+
+    @property
+    def executions(self) -> LocalExecutions:
+        """The executions."""
+        return self._executions
+
+    @property
+    def journal(self) -> LocalJournal:
+        """Their attempts and nodes."""
+        return self._journal
+
+    @property
+    def slots(self) -> LocalSlots:
+        """The slot ledger."""
+        return self._slots
+
+    async def open(self) -> None:
+        """Opens or creates the database; called once, from the loop that will use the store.
+
+        Raises:
+            StorageError: ``storage.newer``, ``storage.corrupt``, ``storage.read_only``, …
+        """
+        writing, *reading = await in_thread(self._connect)
+        self._writer.start(writing)
+        self._readers.start(reading)
+
+    async def close(self) -> None:
+        """Waits for queries and writes; the last connection folds the log into the database."""
+        await self._readers.close()
+        await self._writer.close()
+
+    async def check(self) -> None:
+        """Commits the time and reads it back over another connection."""
+        async with self._probing:
+            now = micros_of(self._clock.now())
+            await self._writer.submit(partial(_write_probe, at=now))
+            if await self._readers.run(_read_probe) != now:
+                raise StorageError("the state does not keep what is written")
+
+    def _connect(self) -> list[sqlite3.Connection]:
+        if self._files.stat(self._database) is None:
+            # SQLite takes an empty file for a new database, and its mode for the files beside.
+            self._files.replace_durably(self._database, b"", mode=0o600)
+        connections = [open_writer(self._database)]
+        try:
+            connections.extend(open_reader(self._database) for _ in range(_READERS))
+        except StorageError:
+            for connection in connections:
+                connection.close()
+            raise
+        return connections
+
+
+def _write_probe(connection: sqlite3.Connection, *, at: int) -> None:
+    connection.execute(_PROBE, (at,))
+
+
+def _read_probe(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT at FROM probe").fetchone()[0])

@@ -1,0 +1,108 @@
+"""The one writer: a thread that takes all that waits and commits it together.
+
+Under load many writes share a commit, alone a write goes at once: nothing waits for company.
+Writes are kept in the order in which they were submitted: one is durable only when all before
+it are, or were refused for their own fault. (When the database fails, that holds for what
+waited at that moment; who submits after a failure must have looked at it.)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local.batch import Operation, Outcome, run_batch
+
+T = TypeVar("T")
+
+MOST_WAITING = 20_000
+"""Writes that may wait; more are refused. At 20 µs each that is less than a second of work."""
+
+MOST_IN_BATCH = 1_000
+"""Writes in one commit, so that none waits for more than about 20 ms of others."""
+
+
+class _Waiting(NamedTuple):
+    operation: Operation
+    future: asyncio.Future[Any]
+
+
+class Writer:
+    """Owns the writing connection and its thread; used from one event loop."""
+
+    def __init__(self, *, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
+        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def start(self, connection: sqlite3.Connection) -> None:
+        """Takes over the connection and begins to write; called once, in the loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(
+            target=self._run, args=(connection, self._loop), name="storage-writer", daemon=True
+        )
+        self._thread.start()
+
+    def submit(self, operation: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """Queues an operation at once; the future is done when it is durable.
+
+        Cancelling the future does not take the write back. The future fails with
+        `StorageError` when the writer is closed or `most_waiting` writes wait already.
+        """
+        if self._loop is None:
+            future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+            future.set_exception(StorageError("the store is not open"))
+            return future
+        future = self._loop.create_future()
+        if self._waiting >= self._most_waiting:
+            future.set_exception(StorageError(f"{self._waiting} writes wait for the disk already"))
+            return future
+        self._waiting += 1
+        self._queue.put(_Waiting(operation, future))
+        return future
+
+    async def close(self) -> None:
+        """Writes what waits, then closes the connection; later writes are refused."""
+        thread, self._thread, self._loop = self._thread, None, None
+        if thread is not None:
+            self._queue.put(None)
+            await asyncio.to_thread(thread.join)
+
+    def _run(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        while batch := self._take():
+            outcomes = run_batch(connection, [each.operation for each in batch])
+            loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+        connection.close()
+
+    def _take(self) -> list[_Waiting]:
+        """Waits for one write and takes all behind it; empty when the writer shall end."""
+        batch: list[_Waiting] = []
+        try:
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == MOST_IN_BATCH:
+                    return batch
+                item = self._queue.get_nowait()
+        except queue.Empty:
+            return batch
+        if batch:
+            self._queue.put(None)  # the end comes after this batch
+        return batch
+
+    def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        self._waiting -= len(batch)
+        for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+            if future.done():  # its waiter was cancelled
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)

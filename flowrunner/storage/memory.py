@@ -1,0 +1,326 @@
+"""The backend without a disk: for `run FILE`, for `--local`, and as the double in tests.
+
+Plain dicts, no threads: every call is done when it returns, so virtual time works with it.
+Values are kept as they are, not copied; nothing outlives the object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from flowrunner.errors import StorageError
+from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.states import AttemptState
+from flowrunner.storage.protocols import ExecutionQuery, FlowRecord, Submitted
+
+
+@dataclass(slots=True)
+class _Tables:
+    """Everything the stores share."""
+
+    executions: dict[ExecutionId, Execution] = field(default_factory=dict)
+    keys: dict[str, ExecutionId] = field(default_factory=dict)
+    attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
+    nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
+    cursors: dict[ScheduleKey, datetime] = field(default_factory=dict)
+    runs: list[SlotRun] = field(default_factory=list)
+    open_runs: dict[ScheduleKey, int] = field(default_factory=dict)
+
+    def move_cursor(self, schedule: ScheduleKey, at: datetime, *, open_run: int | None) -> None:
+        """Moves a cursor forward; `open_run` is the row that the next slot may join."""
+        self.cursors[schedule] = max(at, self.cursors.get(schedule, at))
+        if open_run is None:
+            self.open_runs.pop(schedule, None)
+        else:
+            self.open_runs[schedule] = open_run
+
+
+def _conflict(message: str) -> StorageError:
+    return StorageError(message, code="storage.conflict")
+
+
+def _done(write: Callable[[], None]) -> asyncio.Future[None]:
+    """Writes at once and returns a future that says how it went."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    try:
+        write()
+    except StorageError as error:
+        future.set_exception(error)
+    else:
+        future.set_result(None)
+    return future
+
+
+def _without_payload(execution: Execution) -> Execution:
+    return replace(execution, cause=replace(execution.cause, payload=None))
+
+
+class MemoryFlows:
+    """Meets `FlowStore`."""
+
+    def __init__(self) -> None:
+        self._records: dict[FlowKey, FlowRecord] = {}
+
+    async def create(self, record: FlowRecord) -> None:
+        """Adds a record that does not exist yet."""
+        if record.key in self._records:
+            raise _conflict(f"the flow {record.key} exists already")
+        self._records[record.key] = record
+
+    async def get(self, key: FlowKey) -> FlowRecord | None:
+        """Returns the record, or None."""
+        return self._records.get(key)
+
+    async def update(self, record: FlowRecord) -> None:
+        """Replaces a record that exists."""
+        if record.key not in self._records:
+            raise _conflict(f"the flow {record.key} does not exist")
+        self._records[record.key] = record
+
+    async def delete(self, key: FlowKey) -> None:
+        """Removes a record."""
+        self._records.pop(key, None)
+
+    async def list(self, account: str | None = None) -> list[FlowRecord]:
+        """Returns the records, sorted by key."""
+        found = (self._records[key] for key in sorted(self._records))
+        return [record for record in found if account in (None, record.key.account)]
+
+    async def sync(self) -> None:
+        """Has nothing to do."""
+
+
+class MemoryDefinitions:
+    """Meets `DefinitionStore`."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[Digest, dict[str, Json]] = {}
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        """Keeps a definition."""
+        self._definitions.setdefault(digest, dict(definition))
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        """Returns the definition, or None."""
+        return self._definitions.get(digest)
+
+
+class MemoryExecutions:
+    """Meets `ExecutionStore`."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+
+    async def create(
+        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+    ) -> Submitted:
+        """Adds an execution once per start key, and moves the schedule's cursor with it."""
+        tables, key = self._tables, execution.start_key
+        known = None if key is None else tables.keys.get(key)
+        if known is None and execution.id in tables.executions:
+            raise _conflict(f"the execution {execution.id} exists already")
+        if cursor is not None:
+            tables.move_cursor(*cursor, open_run=None)
+        if known is not None:
+            return Submitted(known, created=False)
+        tables.executions[execution.id] = execution
+        if key is not None:
+            tables.keys[key] = execution.id
+        return Submitted(execution.id, created=True)
+
+    async def get(self, execution_id: ExecutionId) -> Execution | None:
+        """Returns the execution, or None."""
+        return self._tables.executions.get(execution_id)
+
+    def update(self, execution: Execution) -> asyncio.Future[None]:
+        """Replaces what may change of a known execution."""
+        return _done(lambda: self._update(execution))
+
+    async def delete(self, execution_id: ExecutionId) -> None:
+        """Removes the execution and its journal."""
+        tables = self._tables
+        gone = tables.executions.pop(execution_id, None)
+        if gone is not None and gone.start_key is not None:
+            del tables.keys[gone.start_key]
+        tables.attempts.pop(execution_id, None)
+        tables.nodes.pop(execution_id, None)
+
+    async def unfinished(self) -> list[Execution]:
+        """Returns what is queued or running, oldest first."""
+        return [each for each in reversed(self._newest_first()) if not each.state.is_final]
+
+    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
+        """Returns the execution with this key, if it is not older than `since`."""
+        found = self._tables.keys.get(start_key)
+        if found is None or since is None:
+            return found
+        return found if self._tables.executions[found].created_at >= since else None
+
+    async def last_of_each(self) -> dict[FlowKey, Execution]:
+        """Returns the newest ended execution of every flow."""
+        oldest_first = reversed(self._newest_first())
+        return {each.flow: _without_payload(each) for each in oldest_first if each.state.is_final}
+
+    async def list(self, query: ExecutionQuery) -> list[Execution]:
+        """Returns a page without payloads, newest first."""
+        found = (
+            execution
+            for execution in self._newest_first()
+            if query.account in (None, execution.flow.account)
+            and query.flow in (None, execution.flow.name)
+            and (not query.states or execution.state in query.states)
+            and (query.before is None or execution.id < query.before)
+        )
+        return [_without_payload(each) for each, _ in zip(found, range(query.limit), strict=False)]
+
+    def _newest_first(self) -> Sequence[Execution]:
+        executions = self._tables.executions
+        return [executions[each] for each in sorted(executions, reverse=True)]
+
+    def _update(self, execution: Execution) -> None:
+        known = self._tables.executions.get(execution.id)
+        if known is None:
+            raise _conflict(f"the execution {execution.id} is unknown")
+        self._tables.executions[execution.id] = replace(
+            known,
+            state=execution.state,
+            reason=execution.reason,
+            error=execution.error,
+            started_at=execution.started_at,
+            ended_at=execution.ended_at,
+        )
+
+
+class MemoryJournal:
+    """Meets `Journal`."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+
+    def begin(self, attempt: Attempt) -> asyncio.Future[None]:
+        """Records an attempt that is not known yet."""
+        return _done(lambda: self._begin(attempt))
+
+    def finish(self, attempt: Attempt, node: NodeStatus | None = None) -> asyncio.Future[None]:
+        """Records the end of an attempt and of the node it decides."""
+        return _done(lambda: self._keep([attempt], [] if node is None else [node]))
+
+    def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
+        """Records final nodes, all or none."""
+        return _done(lambda: self._keep([], nodes))
+
+    async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:
+        """Returns the attempts of an execution in order of their key."""
+        found = self._tables.attempts.get(execution_id, {})
+        return [found[key] for key in sorted(found)]
+
+    async def nodes(self, execution_id: ExecutionId) -> list[NodeStatus]:
+        """Returns the final nodes of an execution in the order of their recording."""
+        return list(self._tables.nodes.get(execution_id, {}).values())
+
+    async def running(self) -> list[Attempt]:
+        """Returns every attempt that has not ended."""
+        every = [each for found in self._tables.attempts.values() for each in found.values()]
+        running = (each for each in every if each.state is AttemptState.RUNNING)
+        return sorted(running, key=lambda attempt: attempt.key)
+
+    def _begin(self, attempt: Attempt) -> None:
+        if attempt.key in self._tables.attempts.get(attempt.key.execution, {}):
+            raise _conflict(f"the attempt {attempt.key} is known already")
+        self._keep([attempt], [])
+
+    def _keep(self, attempts: Sequence[Attempt], nodes: Sequence[NodeStatus]) -> None:
+        tables = self._tables
+        named = {each.key.execution for each in attempts} | {each.execution for each in nodes}
+        unknown = named - tables.executions.keys()
+        if unknown:
+            raise _conflict(f"the execution {min(unknown)} is unknown")
+        for attempt in attempts:
+            tables.attempts.setdefault(attempt.key.execution, {})[attempt.key] = attempt
+        for node in nodes:
+            tables.nodes.setdefault(node.execution, {})[node.node] = node
+
+
+class MemorySlots:
+    """Meets `SlotStore`."""
+
+    def __init__(self, tables: _Tables) -> None:
+        self._tables = tables
+
+    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
+        """Returns up to when the slots of a schedule are accounted for."""
+        return self._tables.cursors.get(schedule)
+
+    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
+        """Returns the cursor; a schedule without one begins at `at`."""
+        return self._tables.cursors.setdefault(schedule, at)
+
+    async def record(self, run: SlotRun) -> None:
+        """Adds slots that did not start, joining the row before them if they continue it."""
+        tables = self._tables
+        position = tables.open_runs.get(run.schedule)
+        if position is not None and _continues(tables.runs[position], run):
+            before = tables.runs[position]
+            tables.runs[position] = replace(run, first=before.first, count=before.count + run.count)
+        else:
+            position = len(tables.runs)
+            tables.runs.append(run)
+        tables.move_cursor(run.schedule, run.last, open_run=position)
+
+    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
+        """Returns rows of one flow, the one that was begun last first."""
+        return [run for run in reversed(self._tables.runs) if run.schedule.flow == flow][:limit]
+
+
+def _continues(before: SlotRun, run: SlotRun) -> bool:
+    return (before.outcome, before.reason) == (run.outcome, run.reason)
+
+
+class MemoryStorage:
+    """Meets `Storage`; opening and closing change nothing."""
+
+    def __init__(self) -> None:
+        tables = _Tables()
+        self._flows = MemoryFlows()
+        self._definitions = MemoryDefinitions()
+        self._executions = MemoryExecutions(tables)
+        self._journal = MemoryJournal(tables)
+        self._slots = MemorySlots(tables)
+
+    @property
+    def flows(self) -> MemoryFlows:
+        """The last good definitions."""
+        return self._flows
+
+    @property
+    def definitions(self) -> MemoryDefinitions:
+        """Effective definitions by digest."""
+        return self._definitions
+
+    @property
+    def executions(self) -> MemoryExecutions:
+        """The executions."""
+        return self._executions
+
+    @property
+    def journal(self) -> MemoryJournal:
+        """Their attempts and nodes."""
+        return self._journal
+
+    @property
+    def slots(self) -> MemorySlots:
+        """The slot ledger."""
+        return self._slots
+
+    async def open(self) -> None:
+        """Has nothing to open."""
+
+    async def close(self) -> None:
+        """Has nothing to release."""
+
+    async def check(self) -> None:
+        """Has nothing that could fail."""

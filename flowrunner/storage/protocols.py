@@ -1,0 +1,228 @@
+"""What a storage backend promises; the docstrings here are the guarantees.
+
+One contract suite (`tests/contract/test_storage.py`) runs over every backend. A backend owns
+its life cycle and its pooling, and raises `StorageError` and nothing else. All methods are
+coroutines called from one event loop and never block it. Every key carries its account.
+
+A write is durable when its coroutine returns: on disk, `fsync`ed, as far as the backend has a
+disk at all.
+
+Methods that return a future queue their write when they are *called*, and the writes of one
+store and its neighbours (executions, journal, slots) become durable in the order of the calls:
+who awaits a later one may rely on the earlier ones, unless they were refused. Cancelling such a
+future, or whoever awaits it, does not take the write back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.states import ExecutionState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowRecord:
+    """The last good definition of a flow, with what is known about it.
+
+    Attributes:
+        path: The file it came from, relative to the root of the flows.
+        definition: The effective definition, normalised, JSON-safe.
+        generation: Grows by one with each new digest or rejected version that was seen.
+    """
+
+    key: FlowKey
+    path: str
+    revision: Revision
+    digest: Digest
+    definition: dict[str, Json]
+    generation: int
+    updated_at: datetime
+
+
+class FlowStore(Protocol):
+    """The last good definitions, kept as readable files; written by reconcile's apply alone.
+
+    Unlike the other stores a single write is atomic but durable only after `sync`: a pass
+    writes many files and makes them durable together.
+    """
+
+    async def create(self, record: FlowRecord) -> None:
+        """Adds a record; raises `StorageError` (``storage.conflict``) if the key exists."""
+
+    async def get(self, key: FlowKey) -> FlowRecord | None:
+        """Returns the record, or None; a damaged one is reported by `list`, here it is None."""
+
+    async def update(self, record: FlowRecord) -> None:
+        """Replaces a record; raises ``storage.conflict`` if the key does not exist."""
+
+    async def delete(self, key: FlowKey) -> None:
+        """Removes a record; nothing happens if there is none."""
+
+    async def list(self, account: str | None = None) -> list[FlowRecord]:
+        """Returns the records of one account or of all, sorted by key.
+
+        A damaged record (unreadable, or its digest does not fit) is left out and logged.
+        """
+
+    async def sync(self) -> None:
+        """Makes all writes so far durable."""
+
+
+class DefinitionStore(Protocol):
+    """Effective definitions by digest: what a pinned execution runs, whatever git says now."""
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        """Keeps a definition durably; the same digest again costs nothing."""
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        """Returns the definition, or None when it is unknown or damaged."""
+
+
+class Submitted(NamedTuple):
+    """The answer to `ExecutionStore.create`: the id, and whether this call created it."""
+
+    id: ExecutionId
+    created: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionQuery:
+    """A page of executions, newest first (by id, which sorts by creation).
+
+    Attributes:
+        before: Only executions with a smaller id: the cursor of the next page.
+        limit: At most this many, 1 to 1,000.
+    """
+
+    account: str | None = None
+    flow: str | None = None
+    states: tuple[ExecutionState, ...] = ()
+    before: ExecutionId | None = None
+    limit: int = 100
+
+
+class ExecutionStore(Protocol):
+    """Executions. Accepted means durable: after `create` returns, a crash loses nothing."""
+
+    async def create(
+        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+    ) -> Submitted:
+        """Adds an execution and, in the same transaction, moves its schedule's cursor.
+
+        If another execution has the same `start_key`, nothing is written but the cursor and that
+        one's id is returned. Two concurrent calls with one key create exactly one execution. A
+        `start_key` stays taken for as long as its execution is kept. Raises
+        ``storage.conflict`` when the id exists.
+        """
+
+    async def get(self, execution_id: ExecutionId) -> Execution | None:
+        """Returns the execution with its payload, or None."""
+
+    def update(self, execution: Execution) -> asyncio.Future[None]:
+        """Replaces state, reason, error and times; raises ``storage.conflict`` if unknown.
+
+        Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays.
+        """
+
+    async def delete(self, execution_id: ExecutionId) -> None:
+        """Removes the execution with its journal; nothing happens if there is none."""
+
+    async def unfinished(self) -> list[Execution]:
+        """Returns every queued or running execution with its payload, oldest first."""
+
+    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
+        """Returns the execution that has this key, if created at or after `since`."""
+
+    async def last_of_each(self) -> dict[FlowKey, Execution]:
+        """Returns the newest ended execution of every flow, without payloads."""
+
+    async def list(self, query: ExecutionQuery) -> list[Execution]:
+        """Returns a page without payloads (`cause.payload` is None), newest first."""
+
+
+class Journal(Protocol):
+    """The attempts and nodes of executions, keyed (execution, node, item index, attempt).
+
+    Recorded again, the later record of a node stands, in the place of the first. Every write
+    raises ``storage.conflict`` when the execution is unknown.
+    """
+
+    def begin(self, attempt: Attempt) -> asyncio.Future[None]:
+        """Records an attempt before its side effect; raises ``storage.conflict`` if known."""
+
+    def finish(self, attempt: Attempt, node: NodeStatus | None = None) -> asyncio.Future[None]:
+        """Records the end of an attempt and, when it decides it, of its node, in one write.
+
+        Creates the attempt if `begin` was not called for it (nodes without side effects).
+        """
+
+    def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
+        """Records final nodes that had no attempt (skipped, cancelled)."""
+
+    async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:
+        """Returns the attempts in order of their key."""
+
+    async def nodes(self, execution_id: ExecutionId) -> list[NodeStatus]:
+        """Returns the final nodes, in the order in which they were recorded."""
+
+    async def running(self) -> list[Attempt]:
+        """Returns every attempt in state `running`: what a crash cut short."""
+
+
+class SlotStore(Protocol):
+    """The slot ledger: a cursor per schedule, and runs of equal outcomes in one row each."""
+
+    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
+        """Returns the last instant up to which slots are accounted for; None if unknown."""
+
+    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
+        """Returns the cursor, setting it to `at` first when the schedule has none."""
+
+    async def record(self, run: SlotRun) -> None:
+        """Adds slots that did not start and moves the cursor to `run.last`, in one write.
+
+        Joins the newest row of the schedule when outcome and reason are the same and no
+        execution of that schedule started in between. Cursors never go back.
+        """
+
+    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
+        """Returns rows of one flow, the one that was begun last first."""
+
+
+class Storage(Protocol):
+    """A backend: the stores, and their common life."""
+
+    @property
+    def flows(self) -> FlowStore:
+        """The last good definitions."""
+
+    @property
+    def definitions(self) -> DefinitionStore:
+        """Effective definitions by digest."""
+
+    @property
+    def executions(self) -> ExecutionStore:
+        """The executions."""
+
+    @property
+    def journal(self) -> Journal:
+        """Their attempts and nodes."""
+
+    @property
+    def slots(self) -> SlotStore:
+        """The slot ledger."""
+
+    async def open(self) -> None:
+        """Opens or creates the state; refuses one written by newer code (``storage.newer``)."""
+
+    async def close(self) -> None:
+        """Finishes pending writes and releases everything; may be called twice."""
+
+    async def check(self) -> None:
+        """Writes a byte and reads it back; raises `StorageError` when the state is unusable."""

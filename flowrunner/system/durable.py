@@ -1,0 +1,101 @@
+"""Writing so that a crash leaves the old content or the new, and making it last.
+
+Source: rename(2), fsync(2), syncfs(2). A rename swaps the content at once for every reader;
+only a sync of the file and then of its folder brings it over a loss of power.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".tmp-"
+"""How the name of unfinished content begins; a crash may leave one behind."""
+
+_PRIVATE = 0o700
+_TEMPORARY_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+
+
+def make_folders(path: Path, mode: int) -> list[Path]:
+    """Makes a folder of exactly this mode and its parents with 0700; returns those it made."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        if path == path.parent:
+            break
+        path = path.parent
+    for folder in reversed(missing):
+        _make_folder(folder, mode if folder == missing[0] else _PRIVATE)
+    return missing
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(mode)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        folder.chmod(mode)  # the umask took part in mkdir
+
+
+def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> None:
+    """Puts a file in the place of another in one moment; parents are made.
+
+    The temporary file stands in the same folder, and is removed on any failure. When
+    `durable`, file, folder and new parents are on disk at the return.
+    """
+    made: list[Path] = []
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+    try:
+        fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
+    except FileNotFoundError:
+        made = make_folders(path.parent, _PRIVATE)
+        fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
+    try:
+        _fill(fd, data, mode=mode, durable=durable)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        for folder in (path.parent, *(each.parent for each in made)):
+            _sync_folder(folder)
+
+
+def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
+    try:
+        os.fchmod(fd, mode)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        if durable:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file_system(path: Path) -> None:
+    """Waits until everything written to the file system of `path` is on disk.
+
+    The standard library has no syncfs(2), and fsync of thousands of files costs thousands of
+    disk flushes. An error of an earlier write is reported here once (Linux 5.8 and later).
+    """
+    import ctypes  # late: most commands never sync, and start-up time is a budget
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if libc.syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(fd)

@@ -1,0 +1,336 @@
+"""Spawns processes and waits for them: the one door to `subprocess`.
+
+Why not asyncio's subprocesses: they wait for pipes that grandchildren hold (cpython#119710),
+may signal a recycled pid (cpython#127049), lose the child when the spawn is cancelled
+(cpython#103847), use a thread per child on 3.11 and hold the loop while the program is loaded
+(cpython#146181). Here `Popen` runs in a small pool of threads, the exit arrives by pidfd, the
+output through own pipes, and a process keeps its number until its group has been killed.
+
+Left to others: the command and its environment, time limits (the engine), masking and the
+format of logs (behind `OutputSink`). SIGCHLD is not used and must not be ignored by the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias
+
+from flowrunner.errors import ExecutionError
+from flowrunner.system.pipes import PipeReader
+
+Stream: TypeAlias = Literal["stdout", "stderr"]
+
+DRAIN_S = 2.0
+"""Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
+
+_LONGEST_DETAIL = 255
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpawnRequest:
+    """What to start.
+
+    Attributes:
+        argv: The program, looked for in the `PATH` of `env` when it has no slash, and arguments.
+        env: The whole environment; nothing is inherited.
+        cwd: An existing folder.
+    """
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    cwd: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitStatus:
+    """How a process ended: exactly one is set, or none if the kernel did not tell.
+
+    Attributes:
+        exit_code: 0 to 255.
+        signal: The name of the signal that killed it, such as ``SIGKILL``.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+class OutputSink(Protocol):
+    """Takes the output of a process, in the event loop; must not block and must not raise."""
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether the pipes are to be left unread for a moment."""
+
+    def feed(self, stream: Stream, data: bytes) -> None:
+        """Takes a chunk, cut anywhere."""
+
+    def end(self, stream: Stream) -> None:
+        """Learns, exactly once, that nothing more comes from this stream."""
+
+
+class Process(Protocol):
+    """A spawned process, the leader of its own session and process group.
+
+    The order is `wait`, `drain`, and in any case `close`.
+    """
+
+    @property
+    def pid(self) -> int:
+        """The number of the leader and of its group, its own until `close`."""
+
+    async def wait(self) -> ExitStatus:
+        """Returns once the leader has ended. Safe to cancel, and to call again."""
+
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        """Waits for the leader's exit and the end of both pipes, the latter `timeout_s` at most.
+
+        Afterwards the sink has got everything the leader printed and the pipes are closed.
+        Safe to cancel: `close` then takes what there is.
+        """
+
+    def signal_group(self, number: int) -> None:
+        """Signals everything in the group; a process of another user is out of reach.
+
+        Nothing happens when nobody is left, or once the process is closed.
+        """
+
+    async def close(self) -> None:
+        """Kills what is left of the group, reaps the leader and closes all descriptors.
+
+        Waits only for a leader that has not ended yet. Idempotent; if cancelled, the rest
+        happens as soon as the leader has ended.
+        """
+
+
+class Spawner(Protocol):
+    """Starts processes."""
+
+    async def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Process:
+        """Starts what `prepare` returns and feeds its output to `output` from now on.
+
+        `prepare` runs outside the event loop and may write files; its `FlowError` passes.
+        The caller closes the process. If cancelled, nothing stays behind: a process that was
+        started nevertheless is killed and reaped.
+
+        Raises:
+            ExecutionError: ``command_not_found`` or ``not_executable`` (both final),
+                ``spawn_failed`` for everything else, such as a missing folder.
+        """
+
+
+class LocalSpawner:
+    """Spawns on this host with `subprocess.Popen`.
+
+    Popen uses vfork, so a big daemon spawns as fast as a small one. `preexec_fn` and `user=`
+    would turn that into a fork of the whole daemon; they stay unused.
+
+    Args:
+        threads: How many spawns may be under way at once. More threads make the slowest spawn
+            slower and nothing faster.
+    """
+
+    def __init__(self, threads: int = 8) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="spawn")
+
+    async def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Process:
+        """As `Spawner.spawn` says."""
+        started = self._pool.submit(_start, prepare)
+        try:
+            child = await asyncio.wrap_future(started)
+        except asyncio.CancelledError:
+            if not started.cancel():
+                self._pool.submit(_discard, started)
+            raise
+        return _LocalProcess(child, output)
+
+    def close(self) -> None:
+        """Waits for spawns under way; blocks. Processes already handed out are not touched."""
+        self._pool.shutdown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Child:
+    """A started process and the descriptors that belong to it."""
+
+    popen: subprocess.Popen[bytes]
+    pidfd: int
+    stdout: int
+    stderr: int
+
+
+class _LocalProcess:
+    """A child in the event loop. Must be made there, in the same turn in which it is received."""
+
+    def __init__(self, child: _Child, output: OutputSink) -> None:
+        self.pid = child.popen.pid
+        self._popen = child.popen
+        self._pidfd = child.pidfd
+        self._output = output
+        self._loop = asyncio.get_running_loop()
+        self._exited: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._drained = asyncio.Event()
+        self._open_pipes = 2
+        self._pipes = (self._reader("stdout", child.stdout), self._reader("stderr", child.stderr))
+        self._loop.add_reader(self._pidfd, self._on_exit)
+
+    async def wait(self) -> ExitStatus:
+        return await asyncio.shield(self._exited)
+
+    async def drain(self, timeout_s: float = DRAIN_S) -> None:
+        await self.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._drained.wait()
+        self._finish_pipes()
+
+    def signal_group(self, number: int) -> None:
+        if self._popen.returncode is None:
+            _signal_group(self.pid, number)
+
+    async def close(self) -> None:
+        if not self._exited.done():
+            self.signal_group(signal.SIGKILL)
+            self._exited.add_done_callback(self._release)
+            await self.wait()
+        self._release()
+
+    def _release(self, _exited: object = None) -> None:
+        if self._popen.returncode is not None:
+            return
+        self.signal_group(signal.SIGKILL)
+        self._popen.wait()  # returns at once: the leader has ended
+        os.close(self._pidfd)
+        self._finish_pipes()
+
+    def _on_exit(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        self._exited.set_result(_peek_status(self.pid))
+
+    def _reader(self, stream: Stream, fd: int) -> PipeReader:
+        return PipeReader(
+            fd,
+            feed=partial(self._output.feed, stream),
+            is_congested=lambda: self._output.is_congested,
+            on_end=partial(self._on_pipe_end, stream),
+        )
+
+    def _on_pipe_end(self, stream: Stream) -> None:
+        self._output.end(stream)
+        self._open_pipes -= 1
+        if self._open_pipes == 0:
+            self._drained.set()
+
+    def _finish_pipes(self) -> None:
+        for pipe in self._pipes:
+            pipe.finish()
+
+
+def _start(prepare: Callable[[], SpawnRequest]) -> _Child:
+    """Runs in a thread of the pool."""
+    request: SpawnRequest | None = None
+    try:
+        request = prepare()
+        return _popen(request)
+    except (OSError, ValueError) as error:
+        raise _spawn_error(request, error) from error
+
+
+def _popen(request: SpawnRequest) -> _Child:
+    with ExitStack() as on_failure, ExitStack() as always:
+        stdout, stdout_end = os.pipe()
+        on_failure.callback(os.close, stdout)
+        always.callback(os.close, stdout_end)
+        stderr, stderr_end = os.pipe()
+        on_failure.callback(os.close, stderr)
+        always.callback(os.close, stderr_end)
+        popen = subprocess.Popen(
+            request.argv,
+            env=request.env,
+            cwd=request.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout_end,
+            stderr=stderr_end,
+            close_fds=True,
+            start_new_session=True,
+        )
+        on_failure.callback(_kill_and_reap, popen)
+        pidfd = os.pidfd_open(popen.pid)
+        os.set_blocking(stdout, False)
+        os.set_blocking(stderr, False)
+        on_failure.pop_all()
+    return _Child(popen=popen, pidfd=pidfd, stdout=stdout, stderr=stderr)
+
+
+def _discard(started: Future[_Child]) -> None:
+    """Ends the child of a spawn that nobody waits for any more. Runs in a thread of the pool.
+
+    The spawn has a thread already, so waiting for it here cannot use up the pool.
+    """
+    if started.exception() is None:
+        child = started.result()
+        _kill_and_reap(child.popen)
+        for fd in (child.pidfd, child.stdout, child.stderr):
+            os.close(fd)
+
+
+def _kill_and_reap(popen: subprocess.Popen[bytes]) -> None:
+    """Blocks until the leader has ended, which after SIGKILL is a matter of the kernel."""
+    _signal_group(popen.pid, signal.SIGKILL)
+    popen.wait()
+
+
+def _signal_group(leader: int, number: int) -> None:
+    # Only while the leader is unreaped: until then its number cannot be given to another group.
+    # PermissionError: everybody left has become another user (a setuid program).
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+def _peek_status(pid: int) -> ExitStatus:
+    """Returns how an ended child ended and leaves it unreaped."""
+    try:
+        info = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+    except ChildProcessError:  # SIGCHLD is ignored: the kernel reaped it
+        return ExitStatus()
+    if info is None:
+        return ExitStatus()
+    if info.si_code == os.CLD_EXITED:
+        return ExitStatus(exit_code=info.si_status)
+    return ExitStatus(signal=_signal_name(info.si_status))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal between SIGRTMIN and SIGRTMAX
+        return f"SIG{number}"
+
+
+def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> ExecutionError:
+    if request is None:
+        return ExecutionError(f"the attempt cannot be prepared: {error}", code="spawn_failed")
+    if isinstance(error, ValueError):  # a NUL byte in an argument or a value, '=' in a name
+        return ExecutionError(
+            f"the command cannot be passed to the system: {error}", code="spawn_failed", final=True
+        )
+    program = request.argv[0]
+    details = {"program": program[:_LONGEST_DETAIL], "cwd": str(request.cwd)[:_LONGEST_DETAIL]}
+    # Popen names the folder when changing to it failed, and else the program.
+    if error.filename == program:
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            text = f"command not found: {program!r}, or the interpreter that its first line names"
+            return ExecutionError(text, code="command_not_found", details=details, final=True)
+        if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC:
+            text = f"not executable: {program!r}: {error.strerror}"
+            return ExecutionError(text, code="not_executable", details=details, final=True)
+    return ExecutionError(f"cannot start: {error}", code="spawn_failed", details=details)

@@ -1,0 +1,72 @@
+"""Which folders to watch for a root, and which changes matter: rules about paths.
+
+The watcher carries them out. They leave out what the scan would not look at, so that the state
+of the daemon, git's objects and the work of editors under the root wake nobody.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+_IGNORE_FILE = ".flowrunnerignore"
+_GIT_FOLDERS = frozenset({".git", ".git/refs", ".git/refs/heads"})
+_GIT_FILES = frozenset({".git/HEAD", ".git/packed-refs"})
+_GIT_BRANCHES = ".git/refs/heads/"
+_MOST_LINKS = 40
+"""As many as the kernel follows in one path (path_resolution(7))."""
+
+
+def is_watched(folder: str) -> bool:
+    """Whether a folder, relative to the root, is worth a watch: not hidden, or git's branches."""
+    if folder in _GIT_FOLDERS or folder.startswith(_GIT_BRANCHES):
+        return True
+    return not _is_hidden(folder)
+
+
+def is_hint(path: str) -> bool:
+    """Whether a change of this path, relative to the root, may matter to a scan.
+
+    A moved branch or HEAD matters because it is the revision, even if no file changes.
+    """
+    if path in _GIT_FILES:
+        return True
+    if path.startswith(_GIT_BRANCHES):
+        return not path.endswith(".lock")
+    return path == _IGNORE_FILE or not _is_hidden(path)
+
+
+def find_doors(root: Path) -> Mapping[Path, frozenset[str]]:
+    """Finds the names whose replacement would make `root` another folder.
+
+    They are the root, its resolved path and each link on the way (git-sync swaps a link above
+    the root). Returns folder → names in it; a folder may not exist.
+    """
+    doors: defaultdict[Path, set[str]] = defaultdict(set)
+    for path in (root.absolute(), resolve(root), *_links_on_the_way(root.absolute())):
+        doors[resolve(path.parent)].add(path.name)
+    return {folder: frozenset(names) for folder, names in doors.items()}
+
+
+def _links_on_the_way(path: Path) -> set[Path]:
+    """Finds the links that the kernel follows to open `path`, those in their targets too."""
+    links: set[Path] = set()
+    waiting = [path]
+    while waiting and len(links) < _MOST_LINKS:
+        path = waiting.pop()
+        for link in (path, *path.parents):
+            if link not in links and link.is_symlink():
+                links.add(link)
+                waiting.append(resolve(link.parent) / link.readlink())
+    return links
+
+
+def resolve(path: Path) -> Path:
+    """Follows all links as far as they lead; never fails, not even on a loop of links."""
+    return Path(os.path.realpath(path))
+
+
+def _is_hidden(path: str) -> bool:
+    return path.startswith(".") or "/." in path

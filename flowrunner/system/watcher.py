@@ -1,0 +1,309 @@
+"""The watcher: a hint that something below the flows root changed, nothing more.
+
+The only door to `watchdog`. The scan is the truth and runs on a timer too; every fault of a
+watcher (lost events, a full queue, a dead thread, a root made anew) costs latency alone. What
+watchdog cannot do is done here: it neither tells of an overflow nor notices a new root, and it
+would watch all of `.git`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import threading
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers.api import BaseObserver
+from watchdog.observers.inotify import InotifyEmitter
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
+
+from flowrunner.system.watch_paths import find_doors, is_hint, is_watched, resolve
+
+_log = logging.getLogger(__name__)
+
+_EVENTS: list[type[FileSystemEvent]] = [
+    FileClosedEvent,  # written; `modified` would come for every write before it
+    FileCreatedEvent,  # also a link, and a file renamed to here from a folder not watched
+    FileMovedEvent,
+    FileDeletedEvent,
+    DirCreatedEvent,
+    DirMovedEvent,
+    DirDeletedEvent,
+]
+
+
+class Watcher(Protocol):
+    """Gives a hint, soon after, that a scan of the root may see something new.
+
+    `start`, `rearm` and `stop` block (they walk the tree or wait for threads): call them in a
+    thread, one at a time.
+    """
+
+    def start(self, root: Path, hint: Callable[[], None]) -> None:
+        """Begins to watch; `hint` runs in the event loop. Never fails: see `is_alive`."""
+
+    def rearm(self) -> bool:
+        """Watches afresh if the root is another folder now, or the watcher is not alive.
+
+        Call it before each timed scan, so that nothing falls between the two.
+
+        Returns:
+            Whether it watches afresh.
+        """
+
+    def stop(self) -> None:
+        """Ends watching; no hint follows."""
+
+    def is_alive(self) -> bool:
+        """Whether hints can be relied on; False if any part of the tree is not watched."""
+
+
+class WatchdogWatcher:
+    """Watches through inotify.
+
+    Watched are the resolved root with the folders below it, except hidden ones, and the
+    folders whose links or names lead to the root. Hints that come together reach the loop as
+    one.
+
+    Args:
+        loop: Where hints run.
+        stop_timeout: How long, in seconds, `stop` waits for the threads of watchdog.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, stop_timeout: float = 5.0) -> None:
+        self._loop = loop
+        self._stop_timeout = stop_timeout
+        self._root = Path()
+        self._hints = _Hints(loop, lambda: None)
+        self._observer: _Observer | None = None
+        self._identity: _Identity | None = None
+        self._last_failure = ""
+
+    def start(self, root: Path, hint: Callable[[], None]) -> None:
+        """Begins to watch `root`, a folder or a link to one; it may be missing for now."""
+        self._root = root
+        self._hints = _Hints(self._loop, hint)
+        self._arm()
+
+    def rearm(self) -> bool:
+        """Compares path, device and inode of the root with those it watches."""
+        if self.is_alive() and _identify(resolve(self._root)) == self._identity:
+            return False
+        self._disarm()
+        self._arm()
+        return True
+
+    def stop(self) -> None:
+        """Ends the threads of watchdog, or leaves them behind after the time limit."""
+        self._hints.close()
+        self._disarm()
+
+    def is_alive(self) -> bool:
+        """Asks all threads of watchdog, and whether all watches could be had."""
+        observer = self._observer  # once: another thread may re-arm meanwhile
+        return observer is not None and observer.is_whole()
+
+    def _arm(self) -> None:
+        real = resolve(self._root)
+        self._identity = _identify(real)
+        try:
+            self._observer = _Observer(str(real), self._hints.give)
+            self._observer.start()
+            self._observer.watch_doors(self._root)
+            self._observer.watch_root()
+        except (OSError, RuntimeError) as error:  # RuntimeError: no more threads
+            self._report(str(error))
+        else:
+            self._report_room(self._observer)
+
+    def _report_room(self, observer: _Observer) -> None:
+        if observer.is_complete():
+            self._last_failure = ""
+        else:
+            self._report("no room for more watches, see fs.inotify.max_user_watches")
+
+    def _report(self, failure: str) -> None:
+        """Logs once, not with every attempt to recover, that only timed scans find changes."""
+        if failure != self._last_failure:
+            _log.warning("watch_failed", extra={"root": str(self._root), "error": failure})
+        self._last_failure = failure
+
+    def _disarm(self) -> None:
+        """Stops in a thread of its own, because watchdog joins its threads without a limit."""
+        observer, self._observer = self._observer, None
+        if observer is None:
+            return
+        ending = threading.Thread(target=observer.end, name="watcher-end", daemon=True)
+        ending.start()
+        ending.join(self._stop_timeout)
+        if ending.is_alive():
+            _log.warning("watch_threads_left", extra={"root": str(self._root)})
+
+
+_Identity: TypeAlias = tuple[Path, int, int]
+
+
+def _identify(real: Path) -> _Identity | None:
+    try:
+        facts = real.stat()
+    except OSError:
+        return None
+    return (real, facts.st_dev, facts.st_ino)
+
+
+class _Hints:
+    """Carries hints from the threads of watchdog into the loop, many as one."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hint: Callable[[], None]) -> None:
+        self._loop = loop
+        self._hint = hint
+        self._pending = False
+        self._closed = False
+
+    def give(self) -> None:
+        """Asks the loop to run the hint; called from any thread, never raises."""
+        if self._pending or self._closed:
+            return
+        self._pending = True
+        try:
+            self._loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # the loop is closed
+            self._closed = True
+
+    def close(self) -> None:
+        """Drops all later hints, and one that is on its way."""
+        self._closed = True
+
+    def _deliver(self) -> None:
+        self._pending = False  # first: a change seen from here on is a hint of its own
+        if not self._closed:
+            self._hint()
+
+
+class _Handler(FileSystemEventHandler):
+    """Judges events by their paths; an exception here would end watchdog's thread."""
+
+    def __init__(self, matters: Callable[[str], bool], hint: Callable[[], None]) -> None:
+        self._matters = matters
+        self._hint = hint
+
+    def dispatch(self, event: FileSystemEvent) -> None:
+        """Gives a hint if the source or the destination matters."""
+        paths = (os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
+        if any(path and self._matters(path) for path in paths):
+            self._hint()
+
+
+class _Reader(InotifyFD):
+    """Reads the kernel's queue; chooses what is watched, and tells of an overflow.
+
+    Attributes:
+        complete: False once a watch was refused for lack of room.
+    """
+
+    def __init__(self, root: str, hint: Callable[[], None]) -> None:
+        super().__init__()
+        self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
+        self._hint = hint
+        self.complete = True
+
+    def add_callback(
+        self, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
+    ) -> WatchDescriptor:
+        """Adds a watch, or refuses by `OSError`, which watchdog skips below the root."""
+        if path.startswith(self._prefix):
+            relative = os.fsdecode(path[len(self._prefix) :])
+            if not is_watched(relative):
+                raise FileNotFoundError(errno.ENOENT, "is hidden, hence not watched", path)
+        if not os.access(path, os.R_OK):  # watchdog takes EACCES for a success
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        try:
+            return super().add_callback(path, mask, callback, id_)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.ENOMEM):
+                self.complete = False
+            raise
+
+    def handle_event(self, event: InotifyEvent) -> None:
+        """Lets watchdog rebuild its watches after an overflow, then gives the lost hint."""
+        super().handle_event(event)
+        if event.is_queue_overflow:
+            self._hint()
+
+
+class _Observer(BaseObserver):
+    """An observer over its own `_Reader`, which the one of watchdog cannot be given."""
+
+    def __init__(self, root: str, hint: Callable[[], None]) -> None:
+        self._root = root
+        self._hint = hint
+        self._watches_root = False
+        self._reader = _Reader(root, hint)
+        self._reader.start()
+        super().__init__(InotifyEmitter, inotify_fd=self._reader)
+
+    def watch_root(self) -> None:
+        """Watches the tree; raises `OSError` if the root itself cannot be watched."""
+        prefix = self._root.rstrip("/") + "/"
+
+        def matters(path: str) -> bool:
+            return path == self._root or is_hint(path.removeprefix(prefix))
+
+        # One inode may have two names in one walk, of which watchdog warns each time.
+        warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
+        handler = _Handler(matters, self._hint)
+        self.schedule(handler, self._root, recursive=True, event_filter=_EVENTS)
+        self._watches_root = True
+
+    def watch_doors(self, root: Path) -> None:
+        """Watches the names that lead to the root, as far as their folders exist."""
+        for folder, names in find_doors(root).items():
+            paths = frozenset(str(folder / name) for name in names)
+            handler = _Handler(paths.__contains__, self._hint)
+            with suppress(OSError):
+                self.schedule(handler, str(folder), recursive=False, event_filter=_EVENTS)
+
+    def is_complete(self) -> bool:
+        """Whether everything that should be watched is."""
+        return self._watches_root and self._reader.complete
+
+    def is_whole(self) -> bool:
+        """Whether it is complete and all threads live."""
+        threads = [self, self._reader, *self.emitters]
+        return self.is_complete() and all(thread.is_alive() for thread in threads)
+
+    def on_thread_stop(self) -> None:
+        """Ends the reader after the emitters that use it."""
+        super().on_thread_stop()
+        self._reader.stop()
+        self._reader.join()
+
+    def end(self) -> None:
+        """Stops and joins; known races of watchdog at its end are of no account."""
+        with suppress(OSError, KeyError, RuntimeError):
+            self.stop()
+            self.join()

@@ -1,0 +1,1 @@
+"""What FlowRunner tells about itself and its attempts: logs and metrics."""

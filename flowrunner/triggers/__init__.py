@@ -1,0 +1,1 @@
+"""When to start: schedules, webhooks, starts by hand, and the dispatcher they share."""

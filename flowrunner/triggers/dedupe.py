@@ -1,0 +1,77 @@
+"""Duplicates: is this delivery one that was accepted before?
+
+A delivery's identity becomes the unique `start_key` of its execution, so that two copies at the
+same moment start it once, also across a restart. Where the sender signs neither an id nor a
+time, a changed id would let a recorded body pass again: such bodies are remembered for five
+minutes, in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from flowrunner.model.ids import ExecutionId
+from flowrunner.storage.protocols import ExecutionStore
+from flowrunner.system.clock import Clock
+
+SAME_BODY_S = 300.0
+"""How long the same signed body is a duplicate where neither id nor time is signed."""
+_BODIES_LIMIT = 100_000
+
+
+class Duplicates:
+    """Finds earlier deliveries, and names new ones.
+
+    A key holds the number of its window's length since the epoch, so that the same identity
+    may come again after its window; the key of the length before is asked for too.
+    """
+
+    def __init__(self, executions: ExecutionStore, clock: Clock) -> None:
+        self._executions = executions
+        self._clock = clock
+        self._bodies: OrderedDict[str, tuple[datetime, ExecutionId]] = OrderedDict()
+
+    def start_key(self, hook: str, identity: str, window_s: float) -> str:
+        """Returns the unique key of a delivery that is new now."""
+        return self._key(hook, identity, int(self._clock.now().timestamp() // window_s))
+
+    async def find(self, hook: str, identity: str, window_s: float) -> ExecutionId | None:
+        """Returns the execution of the same identity within the window, or None."""
+        now = self._clock.now()
+        number = int(now.timestamp() // window_s)
+        since = now - timedelta(seconds=window_s)
+        for candidate in (number, number - 1):
+            key = self._key(hook, identity, candidate)
+            found = await self._executions.find(key, since=since)
+            if found is not None:
+                return found
+        return None
+
+    def remember_body(self, hook: str, body: bytes, execution_id: ExecutionId) -> None:
+        """Keeps a signed body in mind for `SAME_BODY_S` seconds."""
+        self._bodies[_digest(hook, body)] = (self._clock.now(), execution_id)
+        if len(self._bodies) > _BODIES_LIMIT:
+            self._bodies.popitem(last=False)
+
+    def find_body(self, hook: str, body: bytes) -> ExecutionId | None:
+        """Returns the execution of the same body within `SAME_BODY_S` seconds, or None."""
+        horizon = self._clock.now() - timedelta(seconds=SAME_BODY_S)
+        while self._bodies and next(iter(self._bodies.values()))[0] < horizon:
+            self._bodies.popitem(last=False)
+        found = self._bodies.get(_digest(hook, body))
+        return found[1] if found else None
+
+    @staticmethod
+    def body_identity(body: bytes) -> str:
+        """Returns an identity for a delivery that has none but its body."""
+        return f"body:{hashlib.sha256(body).hexdigest()}"
+
+    @staticmethod
+    def _key(hook: str, identity: str, number: int) -> str:
+        return f"delivery:{hook}:{_digest(identity, b'')}:{number}"
+
+
+def _digest(name: str, body: bytes) -> str:
+    return hashlib.sha256(name.encode(errors="replace") + b"\0" + body).hexdigest()

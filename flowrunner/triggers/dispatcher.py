@@ -1,0 +1,165 @@
+"""From a trigger to the engine: is the flow ready, do `if` and `inputs` hold, then submit.
+
+Every kind of start passes through here, so that all are judged by the same rules. What became
+of a slot or a delivery is for its own module to record.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
+from flowrunner.errors import NotFoundError, RefusedError, ValidationError
+from flowrunner.model.execution import Cause, ScheduleKey
+from flowrunner.model.expressions import truth
+from flowrunner.model.flow import FlowSpec, Trigger
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.values import convert_text, problem_with
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.protocols import Submitted
+from flowrunner.system.ids import IdSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A start asked for by a trigger; `start_key` and `cursor` as the engine takes them."""
+
+    cause: Cause
+    inputs: Mapping[str, Json]
+    start_key: str | None = None
+    cursor: ScheduleKey | None = None
+
+
+class Dispatcher:
+    """Submits starts of flows in force."""
+
+    def __init__(self, registry: FlowRegistry, engine: Engine, ids: IdSource) -> None:
+        self._registry = registry
+        self._engine = engine
+        self._ids = ids
+
+    async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
+        """Submits a start with inputs that fit already.
+
+        Raises:
+            RefusedError: ``not_ready``, ``draining``, ``concurrency`` or ``queue_full``.
+            StorageError: Nothing was accepted.
+        """
+        spec = ready_spec(entry)
+        return await self._engine.submit(
+            StartRequest(
+                id=self._ids.execution_id(),
+                spec=spec,
+                definition=entry.definition,
+                revision=entry.revision,
+                cause=start.cause,
+                inputs=dict(start.inputs),
+                start_key=start.start_key,
+                cursor=start.cursor,
+            )
+        )
+
+    async def start_by_hand(
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool
+    ) -> ExecutionId:
+        """Starts a flow by hand; `as_text` converts the inputs by their types first.
+
+        Raises:
+            NotFoundError: There is no such flow.
+            ValidationError: ``input.*``.
+            RefusedError: As `submit`.
+            StorageError: Nothing was accepted.
+        """
+        entry = self._registry.get(key)
+        if entry is None:
+            close = difflib.get_close_matches(key.name, [k.name for k in self._registry.entries])
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise NotFoundError(f"there is no flow {key}{hint}")
+        spec = ready_spec(entry)
+        values = {
+            name: _as_typed(spec, name, value) if as_text else value
+            for name, value in inputs.items()
+        }
+        cause = Cause(trigger_id="manual", trigger_type="manual")
+        start = Start(cause=cause, inputs=complete_inputs(spec, values))
+        return (await self.submit(entry, start)).id
+
+
+def ready_spec(entry: FlowEntry) -> FlowSpec:
+    """Returns the version in force of a flow that may start.
+
+    Raises:
+        RefusedError: ``not_ready`` with the reason.
+    """
+    if entry.spec is None:
+        raise RefusedError(f"flow {entry.key} has no valid definition yet", code="not_ready")
+    if entry.missing_secrets:
+        names = ", ".join(entry.missing_secrets)
+        raise RefusedError(f"flow {entry.key} lacks the secret {names}", code="not_ready")
+    return entry.spec
+
+
+def trigger_scope(spec: FlowSpec, cause: Cause) -> ContextScope:
+    """Returns what `if` and `inputs` of a trigger see."""
+    contexts = {**flow_contexts(spec), "trigger": trigger_context(cause)}
+    return ContextScope(contexts, lambda name: name in ("success", "always"))
+
+
+def wants_start(trigger: Trigger, scope: ContextScope) -> bool:
+    """Whether the trigger's `if` holds; without one it always does.
+
+    Raises:
+        ExecutionError: ``expression``.
+    """
+    return trigger.condition is None or truth(trigger.condition.evaluate(scope))
+
+
+def trigger_inputs(spec: FlowSpec, trigger: Trigger, scope: ContextScope) -> dict[str, Json]:
+    """Returns the complete inputs that a trigger brings.
+
+    Raises:
+        ExecutionError: ``expression``.
+        ValidationError: ``input.*``.
+    """
+    values = {name: resolve(value, scope) for name, value in trigger.inputs.items()}
+    return complete_inputs(spec, values)
+
+
+def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns the inputs of an execution: those given, and the defaults of the others.
+
+    Raises:
+        ValidationError: ``input.invalid`` with a finding per input that is unknown, missing or
+            does not fit.
+    """
+    problems = {name: "is not an input of this flow" for name in given if name not in spec.inputs}
+    values: dict[str, Json] = {}
+    for name, declared in spec.inputs.items():
+        if name in given:
+            problem = problem_with(given[name], declared)
+            values[name] = given[name]
+        else:
+            problem = "is required" if declared.required else None
+            values[name] = declared.default
+        if problem:
+            problems[name] = problem
+    if problems:
+        text = "; ".join(f"input {name!r} {problem}" for name, problem in problems.items())
+        findings = [{"input": name, "message": text} for name, text in problems.items()]
+        raise ValidationError(text, code="input.invalid", findings=findings)
+    return values
+
+
+def _as_typed(spec: FlowSpec, name: str, value: Json) -> Json:
+    declared = spec.inputs.get(name)
+    if declared is None or not isinstance(value, str):
+        return value
+    try:
+        return convert_text(value, declared.type)
+    except ValidationError as error:
+        message = f"input {name!r}: {error.message}"
+        raise ValidationError(message, code="input.invalid") from error

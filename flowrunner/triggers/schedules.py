@@ -1,0 +1,228 @@
+"""Schedules: which are armed, what becomes of each slot, and the slots lost while down.
+
+The timers only wake us; which slots are due is worked out from the cursor of the ledger. A slot
+is accounted for in the transaction that starts its execution, or by a row of the ledger that
+says why it did not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
+from flowrunner.model.execution import Cause, ScheduleKey, SlotRun
+from flowrunner.model.flow import ScheduleTrigger
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.schedule import count_between
+from flowrunner.model.states import Reason, SlotOutcome
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.protocols import SlotStore
+from flowrunner.system.clock import Clock
+from flowrunner.triggers.dispatcher import (
+    Dispatcher,
+    Start,
+    trigger_inputs,
+    trigger_scope,
+    wants_start,
+)
+from flowrunner.triggers.timers import Timers
+
+_LOG = logging.getLogger(__name__)
+GRACE = timedelta(seconds=60)
+"""A slot looked at later than this was due while the daemon was down or asleep."""
+
+
+class SlotObserver(Protocol):
+    """Told of each slot once it is decided."""
+
+    def slot_decided(
+        self,
+        flow: FlowKey,
+        outcome: SlotOutcome,
+        reason: str,
+        count: int,
+    ) -> None:
+        """Learns what became of `count` slots that started no execution."""
+
+
+@dataclass(slots=True)
+class _Armed:
+    """One schedule in force; `turn` makes its slots one after the other."""
+
+    key: ScheduleKey
+    trigger: ScheduleTrigger
+    cursor: datetime | None
+    turn: asyncio.Lock
+
+
+class Schedules:
+    """Arms the schedules of the flows in force and accounts for their slots."""
+
+    def __init__(  # noqa: PLR0913 - the collaborators of a slot, each used by name
+        self,
+        *,
+        registry: FlowRegistry,
+        dispatcher: Dispatcher,
+        slots: SlotStore,
+        timers: Timers,
+        clock: Clock,
+        observer: SlotObserver,
+    ) -> None:
+        self._registry = registry
+        self._dispatcher = dispatcher
+        self._slots = slots
+        self._timers = timers
+        self._clock = clock
+        self._observer = observer
+        self._armed: dict[tuple[FlowKey, str], _Armed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def flows_changed(
+        self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
+    ) -> None:
+        """Arms what is new, disarms what is gone, leaves the same schedule untouched."""
+        wanted = {
+            (key, trigger.id): trigger
+            for key, entry in entries.items()
+            if entry.spec
+            for trigger in entry.spec.schedules
+        }
+        for place in [place for place in self._armed if place not in wanted]:
+            self._timers.disarm(_name(place))
+            del self._armed[place]
+        for place, trigger in wanted.items():
+            self._arm(place, trigger)
+
+    def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
+        """Returns the next slot of an armed schedule, or None."""
+        return self._timers.next_at(_name((key, trigger_id)))
+
+    async def settle(self) -> None:
+        """Waits for the slots being decided; at stop, after the timers have stopped."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
+        key = ScheduleKey(
+            flow=place[0], trigger=place[1], fingerprint=trigger.schedule.fingerprint
+        )
+        armed = self._armed.get(place)
+        if armed is not None and armed.key == key:
+            armed.trigger = trigger
+            return
+        armed = _Armed(key=key, trigger=trigger, cursor=None, turn=asyncio.Lock())
+        self._armed[place] = armed
+        self._timers.arm(_name(place), trigger.schedule, lambda _: self._wake(armed))
+        self._wake(armed)  # opens the cursor, and accounts for what was due while down
+
+    def _wake(self, armed: _Armed) -> None:
+        task = asyncio.create_task(self._account(armed), name=f"slots:{armed.key.flow}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _account(self, armed: _Armed) -> None:
+        """Decides about every slot up to now; a failure leaves the cursor for the next wake."""
+        async with armed.turn:
+            now = self._clock.now()
+            try:
+                if armed.cursor is None:
+                    armed.cursor = await self._slots.open(armed.key, now)
+                await self._decide(armed, now)
+            except StorageError as error:
+                _LOG.error("slots.not_recorded flow=%s code=%s", armed.key.flow, error.code)
+
+    async def _decide(self, armed: _Armed, now: datetime) -> None:
+        cursor = armed.cursor
+        if cursor is None or now <= cursor:
+            return
+        since = max(cursor, now - GRACE)
+        if since > cursor:
+            await self._missed(armed, cursor, since)
+        due = list(armed.trigger.schedule.slots_between(since, now))
+        if len(due) > 1:
+            await self._record(armed, SlotOutcome.MISSED, Reason.DOWN, due[:-1])
+        if due:
+            await self._start(armed, due[-1])
+
+    async def _missed(self, armed: _Armed, after: datetime, until: datetime) -> None:
+        """Records the slots that were due while nobody could look, as one row."""
+        schedule = armed.trigger.schedule
+        found = await asyncio.to_thread(count_between, schedule, after, until)
+        if found.first is not None and found.last is not None:
+            await self._write(
+                armed,
+                SlotRun(
+                    schedule=armed.key,
+                    outcome=SlotOutcome.MISSED,
+                    reason=str(Reason.DOWN),
+                    first=found.first,
+                    last=found.last,
+                    count=found.total,
+                    decided_at=self._clock.now(),
+                ),
+            )
+
+    async def _start(self, armed: _Armed, slot: datetime) -> None:
+        """Starts the flow for a slot; a slot that does not start is recorded with its reason."""
+        flow, reason = armed.key.flow, ""
+        try:
+            reason = await self._submit(armed, slot)
+        except RefusedError as error:
+            reason = error.code
+        except (ExecutionError, ValidationError) as error:
+            reason = error.code
+            _LOG.warning("slots.start_failed flow=%s: %s", flow, error.message)
+        if reason:
+            await self._record(armed, SlotOutcome.SKIPPED, reason, [slot])
+        else:
+            armed.cursor = slot
+
+    async def _submit(self, armed: _Armed, slot: datetime) -> str:
+        """Submits a slot and returns why it did not start, or an empty text."""
+        entry, trigger = self._registry.get(armed.key.flow), armed.trigger
+        if entry is None or entry.spec is None:
+            return str(Reason.DELETED)
+        cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)
+        scope = trigger_scope(entry.spec, cause)
+        if not wants_start(trigger, scope):
+            return str(Reason.IF_FALSE)
+        key = armed.key
+        start = Start(
+            cause=cause,
+            inputs=trigger_inputs(entry.spec, trigger, scope),
+            start_key=f"slot:{key.flow}:{key.trigger}:{key.fingerprint}:{slot.isoformat()}",
+            cursor=key,
+        )
+        await self._dispatcher.submit(entry, start)
+        return ""
+
+    async def _record(
+        self, armed: _Armed, outcome: SlotOutcome, reason: str, slots: list[datetime]
+    ) -> None:
+        await self._write(
+            armed,
+            SlotRun(
+                schedule=armed.key,
+                outcome=outcome,
+                reason=str(reason),
+                first=slots[0],
+                last=slots[-1],
+                count=len(slots),
+                decided_at=self._clock.now(),
+            ),
+        )
+
+    async def _write(self, armed: _Armed, run: SlotRun) -> None:
+        await self._slots.record(run)
+        armed.cursor = run.last
+        self._observer.slot_decided(armed.key.flow, run.outcome, run.reason, run.count)
+
+
+def _name(place: tuple[FlowKey, str]) -> str:
+    return f"{place[0]}:{place[1]}"

@@ -1,0 +1,68 @@
+"""What the chain has found out about a request, kept in its scope under these keys alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from starlette.types import Scope
+
+from flowrunner.web.routing import Match, Right
+
+UNIX_UID_PREFIX = "uid:"
+"""How the server writes the peer of a unix socket into `client`: (`uid:1000`, pid)."""
+
+_REQUEST_ID = "flowrunner.request_id"
+_MATCH = "flowrunner.match"
+_RIGHT = "flowrunner.right"
+
+
+class UnixPeer(NamedTuple):
+    """The process at the other end of a unix socket, as the kernel knew it at connect."""
+
+    uid: int
+    pid: int
+
+
+def set_request_id(scope: Scope, request_id: str) -> None:
+    """Keeps the id of the request."""
+    scope[_REQUEST_ID] = request_id
+
+
+def request_id_of(scope: Scope) -> str:
+    """Returns the id of the request; empty outside of the link that sets it."""
+    request_id: str = scope.get(_REQUEST_ID, "")
+    return request_id
+
+
+def set_match(scope: Scope, match: Match, right: Right) -> None:
+    """Keeps what was asked and what the caller may see."""
+    scope[_MATCH] = match
+    scope[_RIGHT] = right
+
+
+def match_of(scope: Scope) -> Match:
+    """Returns what was asked; only behind the authentication."""
+    match: Match = scope[_MATCH]
+    return match
+
+
+def right_of(scope: Scope) -> Right:
+    """Returns what the caller may see; only behind the authentication."""
+    right: Right = scope[_RIGHT]
+    return right
+
+
+def unix_peer_of(scope: Scope) -> UnixPeer | None:
+    """Returns the process behind a request, or None when it did not come by unix socket."""
+    client = scope.get("client")
+    if client is None or not client[0].startswith(UNIX_UID_PREFIX):
+        return None
+    return UnixPeer(int(client[0].removeprefix(UNIX_UID_PREFIX)), client[1])
+
+
+def peer_text(scope: Scope) -> str:
+    """Returns the peer for a log line: `127.0.0.1:51514`, or `uid:1000/pid:4242`."""
+    peer, client = unix_peer_of(scope), scope.get("client")
+    if peer is not None:
+        return f"uid:{peer.uid}/pid:{peer.pid}"
+    return f"{client[0]}:{client[1]}" if client else "unknown"

@@ -1,0 +1,1 @@
+"""The links of the chain: pure ASGI, one concern each; their order stands in `web/app.py`."""

@@ -1,0 +1,134 @@
+"""Errors as HTTP tells them: the one place where an error becomes a status and a document.
+
+Source: RFC 9457 (problem details), RFC 9110 (status codes, `Retry-After`, `WWW-Authenticate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from starlette.responses import Response
+
+from flowrunner.errors import (
+    AuthError,
+    FlowError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+    ValidationError,
+)
+from flowrunner.model.ids import Json
+from flowrunner.web.responses import json_response
+
+PROBLEM_TYPE = "application/problem+json"
+CHALLENGE: Mapping[str, str] = {"www-authenticate": "FlowRunner"}
+"""What a 401 must carry. The scheme is our own: there is nothing yet a caller could send."""
+
+RETRY_AFTER_S = 5
+"""Seconds until it is worth asking again when the daemon is busy with itself."""
+
+_RETRY: Mapping[str, str] = {"retry-after": str(RETRY_AFTER_S)}
+_PASSING_REFUSALS = frozenset({"draining", "not_ready"})
+"""Refusals that end by themselves, so the same request may succeed later."""
+
+
+class HttpError(FlowError):
+    """What HTTP itself refuses, before the business is asked.
+
+    Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.media_type``.
+
+    Attributes:
+        status: The status it is answered with.
+        headers: Headers that belong to the status.
+    """
+
+    default_code = "http"
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        message: str,
+        *,
+        code: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem before it is written.
+
+    Attributes:
+        findings: All that is wrong with what was sent; None when that is not the question.
+    """
+
+    status: int
+    code: str
+    detail: str
+    findings: Sequence[Mapping[str, Any]] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Returns what an error is to HTTP; an unforeseen one tells nothing of itself."""
+    if isinstance(error, HttpError):
+        return _problem(error.status, error, headers=error.headers)
+    if isinstance(error, ValidationError):
+        return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, error, findings=error.findings)
+    if isinstance(error, NotFoundError):
+        return _problem(HTTPStatus.NOT_FOUND, error)
+    if isinstance(error, RefusedError):
+        if error.code in _PASSING_REFUSALS:
+            return _problem(HTTPStatus.SERVICE_UNAVAILABLE, error, headers=_RETRY)
+        return _problem(HTTPStatus.CONFLICT, error)
+    if isinstance(error, StorageError):
+        return _problem(HTTPStatus.SERVICE_UNAVAILABLE, error, headers=_RETRY)
+    if isinstance(error, AuthError):
+        if error.code == "auth.denied":
+            return _problem(HTTPStatus.FORBIDDEN, error)
+        return _problem(HTTPStatus.UNAUTHORIZED, error, headers=CHALLENGE)
+    return Problem(
+        status=HTTPStatus.INTERNAL_SERVER_ERROR,
+        code="internal",
+        detail="an unexpected error; the daemon's log has it under this request id",
+    )
+
+
+def problem_response(problem: Problem, request_id: str = "") -> Response:
+    """Writes a problem; without an id the document is the same for every request."""
+    document: dict[str, Json] = {
+        "type": f"urn:flowrunner:problem:{problem.code}",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": int(problem.status),
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    if request_id:
+        document["request_id"] = request_id
+    if problem.findings is not None:
+        document["findings"] = [dict(finding) for finding in problem.findings]
+    return json_response(
+        document, status=problem.status, headers=problem.headers, media_type=PROBLEM_TYPE
+    )
+
+
+def _problem(
+    status: HTTPStatus,
+    error: FlowError,
+    *,
+    findings: Sequence[Mapping[str, Any]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Problem:
+    return Problem(
+        status=status,
+        code=error.code,
+        detail=error.message,
+        findings=findings,
+        headers=headers or {},
+    )

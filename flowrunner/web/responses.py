@@ -1,0 +1,40 @@
+"""How answers are written, and the headers that every one of them carries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from flowrunner.model.ids import Json
+
+JSON_TYPE = "application/json"
+TEXT_TYPE = "text/plain"
+
+_PLAIN_TEXT = "text/plain; charset=utf-8"
+
+COMMON_HEADERS: Mapping[str, str] = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+}
+"""State is never to be kept by a cache, and never to be taken for what it does not say it is."""
+
+
+def json_response(
+    content: Json,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    media_type: str = JSON_TYPE,
+) -> Response:
+    """Writes JSON in UTF-8; what UTF-8 cannot carry is written as a JSON escape."""
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # A lone surrogate (output that was no UTF-8) becomes \udcXX, which is how JSON writes it.
+    body = text.encode("utf-8", "backslashreplace")
+    return Response(body, status, {**COMMON_HEADERS, **(headers or {})}, media_type)
+
+
+def text_response(text: str, *, status: int = 200) -> Response:
+    """Writes plain text."""
+    return Response(text.encode("utf-8", "replace"), status, COMMON_HEADERS, _PLAIN_TEXT)

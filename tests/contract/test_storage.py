@@ -1,0 +1,717 @@
+"""The storage contract, over every backend: what `flowrunner.storage.protocols` promises.
+
+Backends with a disk have one promise more: what was answered is there after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.digest import digest_of
+from flowrunner.model.execution import Cause, Failure, ScheduleKey
+from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
+from flowrunner.storage.factory import BACKENDS, make_storage
+from flowrunner.storage.protocols import ExecutionQuery, Storage
+from flowrunner.system.files import LocalFiles
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import sequential_id
+from tests.fakes.records import (
+    BACKUP,
+    DEFINITION,
+    NIGHTLY,
+    make_attempt,
+    make_execution,
+    make_node,
+    make_record,
+    make_slots,
+    minutes,
+)
+
+OTHER = FlowKey("team-a", "backup")
+RUNNING, SUCCEEDED, FAILED = (
+    ExecutionState.RUNNING,
+    ExecutionState.SUCCEEDED,
+    ExecutionState.FAILED,
+)
+
+Body = Callable[[Storage], Awaitable[None]]
+Use = Callable[[Body], None]
+
+
+def use_storage(backend: str, folder: Path, body: Body) -> None:
+    """Runs a test's body with an open backend on a loop of its own."""
+
+    async def main() -> None:
+        storage = make_storage(backend, folder=folder, files=LocalFiles(), clock=FakeClock())
+        await storage.open()
+        try:
+            await body(storage)
+        finally:
+            await storage.close()
+
+    asyncio.run(main())
+
+
+@pytest.fixture(params=BACKENDS)
+def use(request: pytest.FixtureRequest, tmp_path: Path) -> Use:
+    """Runs a body with each backend."""
+    return lambda body: use_storage(request.param, tmp_path / "state", body)
+
+
+@pytest.fixture
+def crash_and_use(tmp_path: Path) -> Callable[[Body, Body], None]:
+    """Runs a body on disk, takes the disk as it is at its end, and runs another one on that."""
+
+    def run(before: Body, after: Body) -> None:
+        folder, copy = tmp_path / "state", tmp_path / "copy"
+
+        async def main(storage: Storage) -> None:
+            await before(storage)
+            shutil.copytree(folder, copy)
+
+        use_storage("local", folder, main)
+        use_storage("local", copy, after)
+
+    return run
+
+
+async def refused(write: Awaitable[object]) -> str:
+    """Returns the code with which a write is refused."""
+    with pytest.raises(StorageError) as caught:
+        await write
+    return caught.value.code
+
+
+class TestStorage:
+    def test_check_passes_when_the_state_can_be_used(self, use: Use) -> None:
+        """A healthy backend passes its check again and again, also at the same moment."""
+
+        async def body(storage: Storage) -> None:
+            await asyncio.gather(storage.check(), storage.check())
+            await storage.check()
+
+        use(body)
+
+    def test_close_may_be_called_twice(self, use: Use) -> None:
+        """Closing a closed backend does nothing."""
+
+        async def body(storage: Storage) -> None:
+            await storage.close()
+            await storage.close()
+
+        use(body)
+
+
+class TestFlows:
+    def test_record_comes_back_as_it_was_kept(self, use: Use) -> None:
+        """A created record is returned equal, and unknown keys give None."""
+        record = make_record(vars={"ünïcode": "☃", "half": 0.5, "none": None, "list": [1, {}]})
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.create(record)
+            assert await storage.flows.get(BACKUP) == record
+            assert await storage.flows.get(OTHER) is None
+
+        use(body)
+
+    def test_create_is_refused_when_the_key_exists(self, use: Use) -> None:
+        """The record that was first stays."""
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.create(make_record())
+            assert await refused(storage.flows.create(make_record(generation=2))) == (
+                "storage.conflict"
+            )
+            assert await storage.flows.get(BACKUP) == make_record()
+
+        use(body)
+
+    def test_update_replaces_the_record(self, use: Use) -> None:
+        """After an update the new record is returned."""
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.create(make_record())
+            await storage.flows.update(make_record(generation=2, description="new"))
+            assert await storage.flows.get(BACKUP) == make_record(generation=2, description="new")
+
+        use(body)
+
+    def test_update_is_refused_when_the_key_is_unknown(self, use: Use) -> None:
+        """An update creates nothing."""
+
+        async def body(storage: Storage) -> None:
+            assert await refused(storage.flows.update(make_record())) == "storage.conflict"
+            assert await storage.flows.get(BACKUP) is None
+
+        use(body)
+
+    def test_deleted_record_is_gone_and_can_be_created_again(self, use: Use) -> None:
+        """Deleting removes the record; deleting what is not there does nothing."""
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.create(make_record())
+            await storage.flows.delete(BACKUP)
+            await storage.flows.delete(BACKUP)
+            assert await storage.flows.list() == []
+            await storage.flows.create(make_record(generation=2))
+            assert await storage.flows.list() == [make_record(generation=2)]
+
+        use(body)
+
+    def test_list_is_sorted_by_key_and_separated_by_account(self, use: Use) -> None:
+        """Records of all accounts come sorted; one account sees its own alone."""
+        keys = [OTHER, BACKUP, FlowKey("default", "alert")]
+
+        async def body(storage: Storage) -> None:
+            for key in keys:
+                await storage.flows.create(make_record(key))
+            await storage.flows.sync()
+            assert [record.key for record in await storage.flows.list()] == sorted(keys)
+            assert [record.key for record in await storage.flows.list("team-a")] == [OTHER]
+            assert await storage.flows.list("nobody") == []
+
+        use(body)
+
+
+class TestDefinitions:
+    def test_definition_comes_back_by_its_digest(self, use: Use) -> None:
+        """A kept definition is returned equal, kept again it stays, others are None."""
+        digest = digest_of(DEFINITION)
+
+        async def body(storage: Storage) -> None:
+            await storage.definitions.put(digest, DEFINITION)
+            await storage.definitions.put(digest, DEFINITION)
+            assert await storage.definitions.get(digest) == DEFINITION
+            assert await storage.definitions.get(digest_of({})) is None
+            assert await storage.definitions.get(Digest("sha256:short")) is None
+
+        use(body)
+
+
+class TestExecutions:
+    def test_execution_comes_back_as_it_was_created(self, use: Use) -> None:
+        """Everything that was pinned is returned, the payload byte for byte."""
+        execution = replace(
+            make_execution(start_key="slot:1", payload=bytes(range(256)), slot_at=minutes(0)),
+            error=Failure(code="exit", message="☃ \ud800", details={"n": [1, None]}),
+            reason="signal:SIGKILL",
+            started_at=minutes(2),
+        )
+
+        async def body(storage: Storage) -> None:
+            assert await storage.executions.create(execution) == (execution.id, True)
+            assert await storage.executions.get(execution.id) == execution
+            assert await storage.executions.get(sequential_id(2)) is None
+
+        use(body)
+
+    def test_create_is_refused_when_the_id_exists(self, use: Use) -> None:
+        """A second execution with the same id changes nothing, not even its schedule's cursor."""
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution())
+            again = storage.executions.create(
+                make_execution(start_key="k"), cursor=(NIGHTLY, minutes(5))
+            )
+            assert await refused(again) == "storage.conflict"
+            assert await storage.executions.get(sequential_id(1)) == make_execution()
+            assert await storage.executions.find("k") is None
+            assert await storage.slots.cursor(NIGHTLY) is None
+
+        use(body)
+
+    def test_same_start_key_is_the_same_execution(self, use: Use) -> None:
+        """The second submission gets the id of the first, and writes the cursor alone."""
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution(1, start_key="k"))
+            second = make_execution(2, start_key="k")
+            answer = await storage.executions.create(second, cursor=(NIGHTLY, minutes(9)))
+            assert answer == (sequential_id(1), False)
+            assert await storage.executions.get(second.id) is None
+            assert await storage.slots.cursor(NIGHTLY) == minutes(9)
+
+        use(body)
+
+    def test_one_of_many_concurrent_submissions_creates(self, use: Use) -> None:
+        """Whoever asks at the same moment with one key: one execution, one id for all."""
+
+        async def body(storage: Storage) -> None:
+            many = [make_execution(number, start_key="k") for number in range(1, 33)]
+            answers = await asyncio.gather(*map(storage.executions.create, many))
+            assert len({answer.id for answer in answers}) == 1
+            assert [answer.created for answer in answers].count(True) == 1
+            assert len(await storage.executions.list(ExecutionQuery())) == 1
+
+        use(body)
+
+    def test_start_key_is_free_again_when_its_execution_is_deleted(self, use: Use) -> None:
+        """A key is taken for as long as its execution is kept."""
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution(1, start_key="k"))
+            await storage.executions.delete(sequential_id(1))
+            assert await storage.executions.find("k") is None
+            answer = await storage.executions.create(make_execution(2, start_key="k"))
+            assert answer == (sequential_id(2), True)
+
+        use(body)
+
+    def test_update_changes_the_course_and_nothing_pinned(self, use: Use) -> None:
+        """State, reason, error and times are replaced; what was pinned stays."""
+        created = make_execution(start_key="k", payload=b"body")
+        ended = replace(
+            created,
+            state=FAILED,
+            reason="exit_code",
+            error=Failure(code="node", message="dump failed"),
+            started_at=minutes(1),
+            ended_at=minutes(2),
+        )
+        tampered = replace(
+            ended,
+            flow=OTHER,
+            start_key="other",
+            inputs={},
+            cause=Cause(trigger_id="x", trigger_type="y"),
+        )
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(created)
+            await storage.executions.update(tampered)
+            assert await storage.executions.get(created.id) == ended
+            assert await storage.executions.find("k") == created.id
+
+        use(body)
+
+    def test_update_is_refused_when_the_id_is_unknown(self, use: Use) -> None:
+        """An update creates nothing."""
+
+        async def body(storage: Storage) -> None:
+            assert await refused(storage.executions.update(make_execution())) == "storage.conflict"
+            assert await storage.executions.get(sequential_id(1)) is None
+
+        use(body)
+
+    def test_delete_takes_the_journal_with_it(self, use: Use) -> None:
+        """Nothing of a deleted execution is left, others stay; deleting again does nothing."""
+
+        async def body(storage: Storage) -> None:
+            for number in (1, 2):
+                execution = make_execution(number, payload=b"body")
+                await storage.executions.create(execution)
+                await storage.journal.begin(make_attempt(execution.id, "next"))
+                await storage.journal.finish(make_attempt(execution.id), make_node(execution.id))
+            await storage.executions.delete(sequential_id(1))
+            await storage.executions.delete(sequential_id(1))
+            assert await storage.executions.get(sequential_id(1)) is None
+            assert await storage.journal.attempts(sequential_id(1)) == []
+            assert await storage.journal.nodes(sequential_id(1)) == []
+            assert {each.key.execution for each in await storage.journal.running()} == {
+                sequential_id(2)
+            }
+
+        use(body)
+
+    @pytest.mark.parametrize(
+        ("query", "numbers"),
+        [
+            pytest.param(ExecutionQuery(), [6, 5, 4, 3, 2, 1], id="all"),
+            pytest.param(ExecutionQuery(account="team-a"), [6, 3], id="account"),
+            pytest.param(ExecutionQuery(flow="backup"), [6, 4, 3, 1], id="name"),
+            pytest.param(ExecutionQuery(account="default", flow="backup"), [4, 1], id="flow"),
+            pytest.param(ExecutionQuery(states=(FAILED, RUNNING)), [6, 5, 3, 2], id="states"),
+            pytest.param(ExecutionQuery(states=(RUNNING,)), [5, 2], id="unfinished"),
+            pytest.param(
+                ExecutionQuery(account="team-a", states=(RUNNING,)), [], id="unfinished-account"
+            ),
+            pytest.param(ExecutionQuery(limit=2), [6, 5], id="limit"),
+            pytest.param(ExecutionQuery(before=sequential_id(5), limit=2), [4, 3], id="next-page"),
+            pytest.param(
+                ExecutionQuery(account="default", before=sequential_id(4), states=(RUNNING,)),
+                [2],
+                id="everything",
+            ),
+            pytest.param(ExecutionQuery(account="nobody"), [], id="none"),
+        ],
+    )
+    def test_list_returns_a_page_newest_first(
+        self, use: Use, query: ExecutionQuery, numbers: list[int]
+    ) -> None:
+        """Every filter narrows the page, and no payload is in it."""
+        cases = [
+            (1, BACKUP, SUCCEEDED),
+            (2, FlowKey("default", "alert"), RUNNING),
+            (3, OTHER, FAILED),
+            (4, BACKUP, SUCCEEDED),
+            (5, FlowKey("default", "alert"), RUNNING),
+            (6, OTHER, FAILED),
+        ]
+
+        async def body(storage: Storage) -> None:
+            for number, flow, state in cases:
+                execution = make_execution(number, flow=flow, state=state, payload=b"body")
+                await storage.executions.create(execution)
+            found = await storage.executions.list(query)
+            assert [each.id for each in found] == [sequential_id(number) for number in numbers]
+            assert all(each.cause.payload is None for each in found)
+
+        use(body)
+
+    def test_unfinished_are_returned_oldest_first_with_payload(self, use: Use) -> None:
+        """Queued and running executions come back whole."""
+        states = [RUNNING, SUCCEEDED, ExecutionState.QUEUED, ExecutionState.CANCELLED]
+        every = [
+            make_execution(number, state=state, payload=b"body")
+            for number, state in enumerate(states, start=1)
+        ]
+
+        async def body(storage: Storage) -> None:
+            for execution in reversed(every):
+                await storage.executions.create(execution)
+            assert await storage.executions.unfinished() == [every[0], every[2]]
+
+        use(body)
+
+    def test_find_answers_by_key_and_age(self, use: Use) -> None:
+        """A key is found if its execution was created at or after the moment asked for."""
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution(1, start_key="k"))
+            find = storage.executions.find
+            assert await find("k") == sequential_id(1)
+            assert await find("k", since=minutes(1)) == sequential_id(1)
+            assert await find("k", since=minutes(2)) is None
+            assert await find("other") is None
+
+        use(body)
+
+    def test_last_of_each_is_the_newest_that_ended(self, use: Use) -> None:
+        """Per flow and account, unfinished ones and flows without an ended one left out."""
+        cases = [
+            (1, BACKUP, SUCCEEDED),
+            (2, OTHER, SUCCEEDED),
+            (3, BACKUP, FAILED),
+            (4, BACKUP, RUNNING),
+            (5, FlowKey("default", "waiting"), ExecutionState.QUEUED),
+            (6, FlowKey("default", "zz"), FAILED),
+        ]
+
+        async def body(storage: Storage) -> None:
+            assert await storage.executions.last_of_each() == {}
+            for number, flow, state in cases:
+                execution = make_execution(number, flow=flow, state=state, payload=b"body")
+                await storage.executions.create(execution)
+            assert await storage.executions.last_of_each() == {
+                BACKUP: make_execution(3, state=FAILED),
+                OTHER: make_execution(2, flow=OTHER, state=SUCCEEDED),
+                FlowKey("default", "zz"): make_execution(
+                    6, flow=FlowKey("default", "zz"), state=FAILED
+                ),
+            }
+
+        use(body)
+
+    def test_accepted_execution_survives_a_crash(
+        self, crash_and_use: Callable[[Body, Body], None]
+    ) -> None:
+        """What `create` answered is there, payload and cursor with it."""
+        execution = make_execution(start_key="k", payload=b"body")
+
+        async def before(storage: Storage) -> None:
+            await storage.executions.create(execution, cursor=(NIGHTLY, minutes(3)))
+
+        async def after(storage: Storage) -> None:
+            assert await storage.executions.unfinished() == [execution]
+            assert await storage.slots.cursor(NIGHTLY) == minutes(3)
+            assert not (await storage.executions.create(make_execution(2, start_key="k"))).created
+
+        crash_and_use(before, after)
+
+
+class TestJournal:
+    def test_attempt_is_running_from_begin_to_finish(self, use: Use) -> None:
+        """Begun it is among the running; finished it has its end, and its node is recorded."""
+        execution = make_execution()
+        ended = replace(
+            make_attempt(execution.id, state=AttemptState.FAILED),
+            reason="exit_code",
+            exit_code=3,
+            error=Failure(code="node.exit", message="exit code 3", details={"code": 3}),
+        )
+        node = replace(
+            make_node(execution.id, state=NodeState.FAILED, outputs={"rows": [1, 2.5, None]}),
+            reason="exit_code",
+            error=ended.error,
+        )
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.begin(make_attempt(execution.id))
+            assert await storage.journal.running() == [make_attempt(execution.id)]
+            assert await storage.journal.nodes(execution.id) == []
+            await storage.journal.finish(ended, node)
+            assert await storage.journal.running() == []
+            assert await storage.journal.attempts(execution.id) == [ended]
+            assert await storage.journal.nodes(execution.id) == [node]
+
+        use(body)
+
+    def test_begin_is_refused_when_the_attempt_is_known(self, use: Use) -> None:
+        """One key is one attempt."""
+        execution = make_execution()
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.begin(make_attempt(execution.id))
+            again = storage.journal.begin(make_attempt(execution.id))
+            assert await refused(again) == "storage.conflict"
+
+        use(body)
+
+    def test_writes_are_refused_when_the_execution_is_unknown(self, use: Use) -> None:
+        """No journal without its execution, and of several nodes none is kept."""
+        known, unknown = sequential_id(1), sequential_id(2)
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution(1))
+            journal = storage.journal
+            assert await refused(journal.begin(make_attempt(unknown))) == "storage.conflict"
+            assert await refused(journal.finish(make_attempt(unknown))) == "storage.conflict"
+            both = [make_node(known), make_node(unknown)]
+            assert await refused(journal.settle(both)) == "storage.conflict"
+            assert await journal.nodes(known) == []
+
+        use(body)
+
+    def test_finish_creates_the_attempt_that_was_not_begun(self, use: Use) -> None:
+        """A node without side effects is journaled once, at its end."""
+        execution = make_execution()
+        attempt = make_attempt(execution.id, state=AttemptState.SUCCEEDED)
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.finish(attempt)
+            assert await storage.journal.attempts(execution.id) == [attempt]
+            assert await storage.journal.nodes(execution.id) == []
+
+        use(body)
+
+    def test_attempts_come_in_order_of_their_key(self, use: Use) -> None:
+        """By node, then item, then number, as numbers."""
+        execution = make_execution()
+        keys = [("b", 0, 1), ("a", 10, 1), ("a", 2, 10), ("a", 2, 9)]
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            for node, item, number in keys:
+                attempt = make_attempt(execution.id, node, item_index=item, number=number)
+                await storage.journal.begin(attempt)
+            found = await storage.journal.attempts(execution.id)
+            assert [each.key[1:] for each in found] == sorted(keys)
+            assert await storage.journal.attempts(sequential_id(2)) == []
+
+        use(body)
+
+    def test_nodes_come_in_order_of_their_recording(self, use: Use) -> None:
+        """Recorded again, the later record stands in the place of the first."""
+        execution = make_execution()
+        failed = make_node(execution.id, "b", state=NodeState.FAILED)
+        again = make_node(execution.id, "b", outputs="done")
+        skipped = [
+            make_node(execution.id, name, state=NodeState.SKIPPED) for name in ("d", "a", "c")
+        ]
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.finish(make_attempt(execution.id, "b"), failed)
+            await storage.journal.settle(skipped)
+            await storage.journal.settle([])
+            await storage.journal.settle([again])
+            assert await storage.journal.nodes(execution.id) == [again, *skipped]
+
+        use(body)
+
+    def test_writes_are_kept_in_the_order_of_the_calls(self, use: Use) -> None:
+        """When a later write is durable, one that nobody awaited yet is durable too."""
+        execution = make_execution()
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            started = storage.executions.update(replace(execution, state=RUNNING))
+            ended = storage.journal.finish(make_attempt(execution.id, "a"))
+            await storage.journal.begin(make_attempt(execution.id, "b"))
+            assert started.done()
+            assert ended.done()
+            await asyncio.gather(started, ended)
+
+        use(body)
+
+    def test_cancelled_wait_does_not_take_the_write_back(self, use: Use) -> None:
+        """A write that was called is kept, whatever becomes of its caller."""
+        execution = make_execution()
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            storage.journal.begin(make_attempt(execution.id, "a")).cancel()
+            await storage.journal.begin(make_attempt(execution.id, "b"))
+            found = await storage.journal.attempts(execution.id)
+            assert [each.key.node for each in found] == ["a", "b"]
+
+        use(body)
+
+    def test_journal_survives_a_crash(self, crash_and_use: Callable[[Body, Body], None]) -> None:
+        """What was begun is running, what was finished has its end, nodes keep their outputs."""
+        execution = make_execution()
+        ended = make_attempt(execution.id, "a", state=AttemptState.SUCCEEDED)
+        node = make_node(execution.id, "a", outputs={"rows": 3})
+
+        async def before(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.finish(ended, node)
+            await storage.journal.begin(make_attempt(execution.id, "b"))
+
+        async def after(storage: Storage) -> None:
+            assert await storage.journal.running() == [make_attempt(execution.id, "b")]
+            assert (await storage.journal.attempts(execution.id))[0] == ended
+            assert await storage.journal.nodes(execution.id) == [node]
+
+        crash_and_use(before, after)
+
+
+class TestSlots:
+    def test_cursor_begins_where_it_is_opened_first(self, use: Use) -> None:
+        """Opening sets an unknown cursor and leaves a known one."""
+
+        async def body(storage: Storage) -> None:
+            assert await storage.slots.cursor(NIGHTLY) is None
+            assert await storage.slots.open(NIGHTLY, minutes(5)) == minutes(5)
+            assert await storage.slots.open(NIGHTLY, minutes(9)) == minutes(5)
+            assert await storage.slots.cursor(NIGHTLY) == minutes(5)
+
+        use(body)
+
+    def test_changed_schedule_has_a_cursor_of_its_own(self, use: Use) -> None:
+        """Flow, trigger and fingerprint together name a cursor."""
+        others = [
+            replace(NIGHTLY, fingerprint="0 4 * * *@UTC"),
+            replace(NIGHTLY, trigger="weekly"),
+            replace(NIGHTLY, flow=OTHER),
+        ]
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.open(NIGHTLY, minutes(5))
+            assert [await storage.slots.cursor(other) for other in others] == [None] * 3
+
+        use(body)
+
+    @pytest.mark.parametrize("moved_to", [3, 8], ids=["back", "forward"])
+    def test_cursor_never_goes_back(self, use: Use, moved_to: int) -> None:
+        """Neither a start nor a record of the past takes accounted slots back."""
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.open(NIGHTLY, minutes(5))
+            await storage.executions.create(make_execution(1), cursor=(NIGHTLY, minutes(moved_to)))
+            assert await storage.slots.cursor(NIGHTLY) == minutes(max(5, moved_to))
+            await storage.slots.record(make_slots(1, 1))
+            assert await storage.slots.cursor(NIGHTLY) == minutes(max(5, moved_to))
+
+        use(body)
+
+    def test_equal_outcomes_in_a_row_are_one_row(self, use: Use) -> None:
+        """The row grows, its first slot stays, and the cursor is at its last."""
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 1))
+            await storage.slots.record(make_slots(2, 4))
+            assert await storage.slots.list(BACKUP) == [make_slots(1, 4)]
+            assert await storage.slots.cursor(NIGHTLY) == minutes(4)
+
+        use(body)
+
+    @pytest.mark.parametrize(
+        ("outcome", "reason"),
+        [
+            pytest.param(SlotOutcome.SKIPPED, "down", id="outcome"),
+            pytest.param(SlotOutcome.MISSED, "not_ready", id="reason"),
+        ],
+    )
+    def test_another_outcome_begins_another_row(
+        self, use: Use, outcome: SlotOutcome, reason: str
+    ) -> None:
+        """A row holds one outcome with one reason; coming back to it begins a row again."""
+        rows = [
+            make_slots(1, 1),
+            make_slots(2, 2, outcome=outcome, reason=reason),
+            make_slots(3, 3),
+        ]
+
+        async def body(storage: Storage) -> None:
+            for row in rows:
+                await storage.slots.record(row)
+            assert await storage.slots.list(BACKUP) == rows[::-1]
+
+        use(body)
+
+    def test_start_in_between_begins_another_row(self, use: Use) -> None:
+        """A row never spans a slot that started; a start of another schedule does not matter."""
+        other = replace(NIGHTLY, trigger="weekly")
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 1))
+            await storage.executions.create(make_execution(1), cursor=(other, minutes(2)))
+            await storage.slots.record(make_slots(2, 2))
+            await storage.executions.create(make_execution(2), cursor=(NIGHTLY, minutes(3)))
+            await storage.slots.record(make_slots(4, 4))
+            assert await storage.slots.list(BACKUP) == [make_slots(4, 4), make_slots(1, 2)]
+
+        use(body)
+
+    def test_schedules_do_not_join_each_other(self, use: Use) -> None:
+        """Rows of two schedules of one flow stay apart, however they alternate."""
+        weekly = replace(NIGHTLY, trigger="weekly")
+
+        async def body(storage: Storage) -> None:
+            for minute in (1, 2):
+                await storage.slots.record(make_slots(minute, minute))
+                await storage.slots.record(make_slots(minute, minute, schedule=weekly))
+            assert await storage.slots.list(BACKUP) == [
+                make_slots(1, 2, schedule=weekly),
+                make_slots(1, 2),
+            ]
+
+        use(body)
+
+    def test_list_is_of_one_flow_and_bounded(self, use: Use) -> None:
+        """Rows of other flows are not in it, and no more than the limit."""
+        foreign = ScheduleKey(flow=OTHER, trigger="nightly", fingerprint="f")
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 1, schedule=foreign))
+            for minute in range(1, 6):
+                await storage.slots.record(make_slots(minute, minute, reason=f"r{minute}"))
+            found = await storage.slots.list(BACKUP, limit=2)
+            assert [row.reason for row in found] == ["r5", "r4"]
+
+        use(body)
+
+    def test_ledger_survives_a_crash(self, crash_and_use: Callable[[Body, Body], None]) -> None:
+        """Rows and cursor are there, and the next slot joins the row from before."""
+
+        async def before(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 3))
+
+        async def after(storage: Storage) -> None:
+            assert await storage.slots.cursor(NIGHTLY) == minutes(3)
+            await storage.slots.record(make_slots(4, 4))
+            assert await storage.slots.list(BACKUP) == [make_slots(1, 4)]
+
+        crash_and_use(before, after)

@@ -1,0 +1,25 @@
+"""A scope of expressions over a plain dict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowrunner.model.ids import Json
+
+
+class DictScope:
+    """Contexts from a dict; the status functions named in `true_status` are true."""
+
+    def __init__(
+        self, contexts: Mapping[str, Json] | None = None, true_status: frozenset[str] = frozenset()
+    ) -> None:
+        self.contexts = dict(contexts or {})
+        self.true_status = true_status
+        self.looked_up: list[str] = []
+
+    def lookup(self, name: str) -> Json:
+        self.looked_up.append(name)
+        return self.contexts.get(name)
+
+    def status(self, name: str) -> bool:
+        return name in self.true_status

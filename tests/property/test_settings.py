@@ -1,0 +1,95 @@
+"""Whatever sources speak about whatever settings, the strongest one that speaks wins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowrunner.config.describe import Row, describe_settings
+from flowrunner.config.loader import LoadedSettings
+from flowrunner.config.settings import SETTINGS, Setting
+from tests.unit.config.documents import load
+
+Key = tuple[str, ...]
+
+PATHS = st.from_regex(r"(/[a-z]{1,8}){1,3}", fullmatch=True)
+WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
+    "server.listen": st.integers(0, 65_535).map("127.0.0.1:{}".format),
+    "server.control_socket": PATHS,
+    "server.max_body": st.integers(1, 1023).map("{}KiB".format),
+    "server.max_connections": st.integers(1, 65_536),
+    "source.path": PATHS,
+    "source.resync": st.integers(1, 59).map("{}m".format),
+    "source.debounce": st.integers(1, 999).map("{}ms".format),
+    "source.debounce_limit": st.integers(1, 59).map("{}s".format),
+    "storage.backend": st.sampled_from(["local", "memory"]),
+    "storage.path": PATHS,
+    "auth.local": st.sampled_from(["restricted", "open"]),
+    "engine.max_running_nodes": st.integers(0, 10_000),
+    "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
+    "logging.level": st.sampled_from(["debug", "info", "warning", "error"]),
+    "logging.format": st.sampled_from(["text", "json"]),
+}
+"""Values as they are shown, so that what goes in must come out."""
+
+
+def spoken_about(which: list[Setting]) -> st.SearchStrategy[dict[Key, Any]]:
+    """Draws what one source says: any values for any of these settings."""
+    return st.fixed_dictionaries(
+        {}, optional={(it.section, it.name): WRITTEN[it.key] for it in which}
+    )
+
+
+ALL = list(SETTINGS.values())
+FLAGGED = [it for it in ALL if it.flag]
+
+
+def rows_of(loaded: LoadedSettings) -> dict[Key, Row]:
+    """Returns what `flowrunner config show` prints, by section and name."""
+    return {tuple(row.key.split(".")): row for row in describe_settings(loaded)}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A settings file that exists; its content is drawn."""
+    path = tmp_path_factory.mktemp("settings") / "flowrunner.yaml"
+    path.touch()
+    return path
+
+
+@given(in_file=spoken_about(ALL), in_environment=spoken_about(ALL), in_flags=spoken_about(FLAGGED))
+def test_strongest_source_wins_for_each_setting(
+    file: Path,
+    in_file: dict[Key, Any],
+    in_environment: dict[Key, Any],
+    in_flags: dict[Key, Any],
+) -> None:
+    """Each setting has the value and the origin of the strongest source that names it."""
+    data: dict[str, dict[str, Any]] = {}
+    for (section, name), value in in_file.items():
+        data.setdefault(section, {})[name] = value
+    loaded = load(
+        data,
+        file=file,
+        environment={SETTINGS[key].variable: str(value) for key, value in in_environment.items()},
+        flags={str(SETTINGS[key].flag): value for key, value in in_flags.items()},
+    )
+    rows, defaults = rows_of(loaded), rows_of(load())
+    # The one default that follows another setting.
+    socket = f"{rows['storage', 'path'].value}/control.sock"
+    defaults["server", "control_socket"] = Row("server.control_socket", socket, "default")
+    for key, setting in SETTINGS.items():
+        if key in in_flags:
+            expected = Row(setting.key, in_flags[key], f"flag:{setting.flag}")
+        elif key in in_environment:
+            expected = Row(setting.key, in_environment[key], f"env:{setting.variable}")
+        elif key in in_file:
+            expected = Row(setting.key, in_file[key], f"file:{file}:2:20")
+        else:
+            expected = defaults[key]
+        assert rows[key] == expected

@@ -1,0 +1,99 @@
+"""What is shown of the settings is complete, written as one would write it, and has one source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from flowrunner.config.describe import Row, describe_settings, settings_schema
+from flowrunner.config.settings import SETTINGS, Setting
+from tests.unit.config.documents import load
+
+SETTING_CASES = [pytest.param(it, id=it.key) for it in SETTINGS.values()]
+
+
+def properties_of(setting: Setting) -> Mapping[str, Any]:
+    """Returns the schema of one setting."""
+    properties: Mapping[str, Any] = settings_schema()["properties"][setting.section]["properties"]
+    return dict(properties[setting.name])
+
+
+def test_rows_show_every_setting_as_written() -> None:
+    """Each setting has one row, with units as in the settings file."""
+    rows = describe_settings(load(flags={"--state": "/s", "--listen": "[::1]:0"}))
+    assert rows == (
+        Row("server.listen", "[::1]:0", "flag:--listen"),
+        Row("server.control_socket", "/s/control.sock", "default"),
+        Row("server.max_body", "4MiB", "default"),
+        Row("server.max_connections", 256, "default"),
+        Row("source.path", "/work folder/flows", "default"),
+        Row("source.resync", "1m", "default"),
+        Row("source.debounce", "300ms", "default"),
+        Row("source.debounce_limit", "5s", "default"),
+        Row("storage.backend", "local", "default"),
+        Row("storage.path", "/s", "flag:--state"),
+        Row("auth.local", "restricted", "default"),
+        Row("engine.max_running_nodes", 0, "default"),
+        Row("engine.drain_timeout", "5m", "default"),
+        Row("logging.level", "info", "default"),
+        Row("logging.format", "text", "default"),
+    )
+
+
+def test_rows_written_into_a_file_give_the_same_settings(tmp_path: Path) -> None:
+    """What is shown can be put into a settings file and means the same."""
+    shown = load(environment={"FLOWRUNNER_SOURCE__RESYNC": "90s"})
+    data: dict[str, dict[str, Any]] = {}
+    for row in describe_settings(shown):
+        section, _, name = row.key.partition(".")
+        data.setdefault(section, {})[name] = row.value
+    file = tmp_path / "settings.yaml"
+    file.touch()
+    assert load(data, file=file).settings == shown.settings
+
+
+def test_schema_is_valid_and_refuses_unknown_keys() -> None:
+    """The schema follows its own standard and knows no other keys."""
+    schema = settings_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    assert schema["$id"] == "https://flowrunner.dev/schemas/settings.v1.schema.json"
+    assert validator.is_valid({"server": {"listen": "127.0.0.1:0"}, "logging": None})
+    assert not validator.is_valid({"accounts": {}})
+    assert not validator.is_valid({"server": {"cors": {}}})
+
+
+@pytest.mark.parametrize("setting", SETTING_CASES)
+def test_every_setting_is_described(setting: Setting) -> None:
+    """Each setting has a title, a paragraph that names its default, a default and an example."""
+    shown = properties_of(setting)
+    assert shown["title"] == setting.key
+    assert "Default" in shown["description"]
+    assert shown["description"].endswith(".")
+    assert shown["default"] != shown["examples"][0]
+
+
+@pytest.mark.parametrize("setting", SETTING_CASES)
+def test_default_and_example_are_valid(setting: Setting, tmp_path: Path) -> None:
+    """Default and example of each setting satisfy the schema and the loader."""
+    shown = properties_of(setting)
+    file = tmp_path / "settings.yaml"
+    file.touch()
+    for value in (shown["default"], *shown["examples"]):
+        data = {setting.section: {setting.name: value}}
+        jsonschema.validate(data, settings_schema())
+        load(data, file=file)
+
+
+@pytest.mark.parametrize("setting", SETTING_CASES)
+def test_paragraph_names_the_written_default(setting: Setting) -> None:
+    """The default in the paragraph is the default in the code."""
+    shown = properties_of(setting)
+    default = {"server.control_socket": "null", "source.resync": "60s"}.get(
+        setting.key, str(shown["default"])
+    )
+    assert default in shown["description"].partition("Default")[2]

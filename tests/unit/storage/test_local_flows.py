@@ -1,0 +1,134 @@
+"""The registry as files: readable, checked, durable together."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.ids import FlowKey
+from flowrunner.storage.local.flows import LocalFlows
+from tests.fakes.files import FakeFiles
+from tests.fakes.records import BACKUP, make_record
+
+STATE = Path("/var/lib/flowrunner")
+FILE = STATE / "registry/default/backup/definition.json"
+
+
+@pytest.fixture
+def files() -> FakeFiles:
+    return FakeFiles()
+
+
+@pytest.fixture
+def flows(files: FakeFiles) -> LocalFlows:
+    return LocalFlows(STATE, files)
+
+
+def test_record_is_a_file_that_a_person_can_read(files: FakeFiles, flows: LocalFlows) -> None:
+    """One pretty JSON file for each flow, in a folder for each account, for the owner alone."""
+    asyncio.run(flows.create(make_record(description="Größe")))
+    text = files.read(FILE, limit=10_000).decode()
+    assert '\n  "name": "backup",\n' in text
+    assert "Größe" in text
+    assert json.loads(text)["updated_at"] == "2027-03-01T12:00:00.000000+00:00"
+    assert files.mode(FILE) == 0o600
+    assert files.mode(FILE.parent) == 0o700
+
+
+def test_changes_last_after_sync(files: FakeFiles, flows: LocalFlows) -> None:
+    """A pass writes many records and makes them durable at once, deletions too."""
+
+    async def change() -> None:
+        await flows.create(make_record(FlowKey("default", "old")))
+        await flows.sync()
+        await flows.create(make_record())
+        await flows.delete(FlowKey("default", "old"))
+        await flows.sync()
+
+    asyncio.run(change())
+    files.crash()
+    assert asyncio.run(flows.list()) == [make_record()]
+
+
+def damaged_contents() -> list[object]:
+    whole = make_record()
+    good = {
+        "account": "default",
+        "name": "backup",
+        "path": whole.path,
+        "revision": whole.revision,
+        "digest": whole.digest,
+        "generation": 1,
+        "updated_at": "2027-03-01T12:00:00+00:00",
+        "definition": whole.definition,
+    }
+    changed = {**whole.definition, "version": 2}
+    cases = {
+        "empty": b"",
+        "cut": json.dumps(good).encode()[:100],
+        "not-json": b"\xff\xfe",
+        "a-list": b"[]",
+        "no-digest": {key: good[key] for key in good if key != "digest"},
+        "changed": {**good, "definition": changed},
+        "another-flow": {**good, "name": "other"},
+        "no-time": {**good, "updated_at": "yesterday"},
+    }
+    return [
+        pytest.param(case if isinstance(case, bytes) else json.dumps(case).encode(), id=name)
+        for name, case in cases.items()
+    ]
+
+
+@pytest.mark.parametrize("content", damaged_contents())
+def test_damaged_record_is_left_out_and_logged(
+    files: FakeFiles, flows: LocalFlows, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    """A damaged file counts as missing, its neighbours are loaded, and the log names it."""
+    neighbour = make_record(FlowKey("default", "alert"))
+    asyncio.run(flows.create(neighbour))
+    files.write(FILE, content)
+    with caplog.at_level(logging.WARNING):
+        assert asyncio.run(flows.list()) == [neighbour]
+    assert asyncio.run(flows.get(BACKUP)) is None
+    assert caplog.records[0].message == "flow_record_damaged"
+    assert caplog.records[0].__dict__["flow"] == "default/backup"
+
+
+def test_unreadable_record_is_left_out(files: FakeFiles, flows: LocalFlows) -> None:
+    """A file that the kernel refuses to read harms no other."""
+    asyncio.run(flows.create(make_record()))
+    asyncio.run(flows.create(make_record(FlowKey("default", "alert"))))
+    files.fail("read", "backup/definition.json", PermissionError(errno.EACCES, "denied"))
+    assert [each.key.name for each in asyncio.run(flows.list())] == ["alert"]
+
+
+def test_damaged_record_can_be_replaced(files: FakeFiles, flows: LocalFlows) -> None:
+    """Its place is taken: it is updated or deleted, as a whole one is."""
+    files.write(FILE, b"")
+    asyncio.run(flows.update(make_record()))
+    assert asyncio.run(flows.get(BACKUP)) == make_record()
+
+
+def test_full_disk_is_told_and_the_old_record_stays(files: FakeFiles, flows: LocalFlows) -> None:
+    """A write that fails says why and leaves the last good version."""
+    asyncio.run(flows.create(make_record()))
+    files.fail("replace", "definition.json", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(StorageError) as caught:
+        asyncio.run(flows.update(make_record(generation=2)))
+    assert caught.value.code == "storage.full"
+    assert asyncio.run(flows.get(BACKUP)) == make_record()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0b"], ids=repr)
+def test_name_never_leaves_the_registry(files: FakeFiles, flows: LocalFlows, name: str) -> None:
+    """A name that is no file name is refused before any file is touched."""
+    for key in (FlowKey("default", name), FlowKey(name, "backup")):
+        with pytest.raises(StorageError):
+            asyncio.run(flows.delete(key))
+    assert files.calls == []

@@ -1,0 +1,177 @@
+"""The writer thread: natural group commit, order, bounds, and a close that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local import writer as module
+from flowrunner.storage.local.database import open_writer
+from flowrunner.storage.local.writer import Writer
+from tests.unit.storage.databases import MIGRATIONS, put, words
+
+
+class Desk:
+    """A writer over a database of words, whose commits are counted and which can be held."""
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self.path = path
+        self.writer = writer
+        self.statements: list[str] = []
+        self._go_on = threading.Event()
+
+    def start(self) -> None:
+        connection = open_writer(self.path, migrations=MIGRATIONS)
+        connection.set_trace_callback(self.statements.append)
+        self.writer.start(connection)
+
+    @property
+    def commits(self) -> int:
+        return self.statements.count("COMMIT")
+
+    async def hold(self) -> asyncio.Future[None]:
+        """Keeps the writer busy with one operation until `go_on`."""
+        begun = threading.Event()
+
+        def wait(_: sqlite3.Connection) -> None:
+            begun.set()
+            self._go_on.wait()
+
+        future = self.writer.submit(wait)
+        await asyncio.to_thread(begun.wait)
+        return future
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+
+Use = Callable[[Callable[[Desk], Awaitable[None]], Writer], None]
+
+
+@pytest.fixture
+def use(tmp_path: Path) -> Use:
+    """Runs a body with a started writer, and closes it."""
+
+    def run(body: Callable[[Desk], Awaitable[None]], writer: Writer) -> None:
+        async def main() -> None:
+            desk = Desk(tmp_path / "words.db", writer)
+            desk.start()
+            try:
+                await body(desk)
+            finally:
+                desk.go_on()
+                await desk.writer.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_writes_that_wait_together_share_one_commit(use: Use) -> None:
+    """While one write is on its way to the disk, all others gather for the next commit."""
+
+    async def body(desk: Desk) -> None:
+        held = await desk.hold()
+        before = desk.commits
+        waiting = [desk.writer.submit(put(str(number))) for number in range(50)]
+        desk.go_on()
+        await held
+        assert await asyncio.gather(*waiting) == [str(number) for number in range(50)]
+        assert desk.commits == before + 2
+        assert words(desk.path) == [str(number) for number in range(50)]
+
+    use(body, Writer())
+
+
+def test_conflict_in_a_shared_commit_fails_its_own_caller(use: Use) -> None:
+    """The others of the batch get their results."""
+
+    async def body(desk: Desk) -> None:
+        await desk.hold()
+        waiting = [desk.writer.submit(put(word)) for word in ("a", "a", "b")]
+        desk.go_on()
+        first, second, third = await asyncio.gather(*waiting, return_exceptions=True)
+        assert (first, third) == ("a", "b")
+        assert isinstance(second, StorageError)
+        assert second.code == "storage.conflict"
+
+    use(body, Writer())
+
+
+def test_commit_is_bounded(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More writes than fit into one commit take several, in order."""
+    monkeypatch.setattr(module, "MOST_IN_BATCH", 20)
+
+    async def body(desk: Desk) -> None:
+        held = await desk.hold()
+        before = desk.commits
+        waiting = [desk.writer.submit(put(str(number))) for number in range(50)]
+        desk.go_on()
+        await asyncio.gather(held, *waiting)
+        assert desk.commits == before + 1 + 3
+        assert words(desk.path) == [str(number) for number in range(50)]
+
+    use(body, Writer())
+
+
+def test_write_is_refused_when_too_many_wait(use: Use) -> None:
+    """The queue has an end; there is room again as soon as the disk has caught up."""
+
+    async def body(desk: Desk) -> None:
+        held = await desk.hold()
+        waiting = desk.writer.submit(put("a"))
+        with pytest.raises(StorageError, match="2 writes wait"):
+            await desk.writer.submit(put("b"))
+        desk.go_on()
+        await asyncio.gather(held, waiting)
+        assert await desk.writer.submit(put("c")) == "c"
+        assert words(desk.path) == ["a", "c"]
+
+    use(body, Writer(most_waiting=2))
+
+
+def test_close_writes_what_waits(use: Use) -> None:
+    """Writes that were submitted before the close are durable after it, and their futures done."""
+
+    async def body(desk: Desk) -> None:
+        await desk.hold()
+        waiting = [desk.writer.submit(put(word)) for word in ("a", "b")]
+        closing = asyncio.ensure_future(desk.writer.close())
+        desk.go_on()
+        await closing
+        assert [future.result() for future in waiting] == ["a", "b"]
+        assert words(desk.path) == ["a", "b"]
+
+    use(body, Writer())
+
+
+def test_closed_writer_refuses(use: Use) -> None:
+    """After the close a write fails, and closing again does nothing."""
+
+    async def body(desk: Desk) -> None:
+        await desk.writer.close()
+        await desk.writer.close()
+        with pytest.raises(StorageError, match="not open"):
+            await desk.writer.submit(put("a"))
+
+    use(body, Writer())
+
+
+def test_cancelled_caller_does_not_disturb_the_others(use: Use) -> None:
+    """The write of a cancelled caller is kept, and those beside it get their results."""
+
+    async def body(desk: Desk) -> None:
+        await desk.hold()
+        cancelled, other = desk.writer.submit(put("a")), desk.writer.submit(put("b"))
+        cancelled.cancel()
+        desk.go_on()
+        assert await other == "b"
+        assert words(desk.path) == ["a", "b"]
+
+    use(body, Writer())

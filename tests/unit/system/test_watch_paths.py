@@ -1,0 +1,85 @@
+"""Which folders are watched for a root, and which changes matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowrunner.system.watch_paths import find_doors, is_hint, is_watched
+
+
+@pytest.mark.parametrize(
+    "folder", ["a", "a/b", ".git", ".git/refs/heads", ".git/refs/heads/feature"]
+)
+def test_folders_of_flows_and_branches_are_watched(folder: str) -> None:
+    """Whatever a scan looks at has a watch, and the branches too."""
+    assert is_watched(folder)
+
+
+@pytest.mark.parametrize(
+    "folder", [".git/objects", ".git/refs/tags", ".git/logs", ".flowrunner", "a/.git", "a/.b/c"]
+)
+def test_hidden_folders_are_not_watched(folder: str) -> None:
+    """What a scan passes over costs no watches."""
+    assert not is_watched(folder)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.yaml",
+        "a/b/c.yaml",
+        ".flowrunnerignore",
+        ".git/HEAD",
+        ".git/packed-refs",
+        ".git/refs/heads/main",
+        ".git/refs/heads/feature/x",
+    ],
+)
+def test_flows_and_the_revision_are_hints(path: str) -> None:
+    """A change that a scan could see is a hint."""
+    assert is_hint(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/index.lock",
+        ".git/index",
+        ".git/FETCH_HEAD",
+        ".git/refs/heads/main.lock",
+        ".a.yaml.swp",
+        "a/.b.yaml.swp",
+        ".flowrunner/flowrunner.db-wal",
+    ],
+)
+def test_work_of_git_editors_and_the_daemon_is_no_hint(path: str) -> None:
+    """What a scan passes over wakes nobody; above all not the daemon by its own writing."""
+    assert not is_hint(path)
+
+
+def test_doors_of_a_plain_root_are_its_own_name(tmp_path: Path) -> None:
+    """A root that is no link is replaced through its parent only."""
+    assert find_doors(tmp_path / "flows") == {tmp_path: {"flows"}}
+
+
+def test_doors_of_a_linked_root_are_every_link_on_the_way(tmp_path: Path) -> None:
+    """A swap of any link, also one above the root or behind another link, is seen."""
+    target = tmp_path / "trees" / "rev-1" / "flows"
+    target.mkdir(parents=True)
+    (tmp_path / "current").symlink_to("trees/rev-1")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "root").symlink_to(tmp_path / "current" / "flows")
+    assert find_doors(tmp_path / "links" / "root") == {
+        tmp_path / "links": {"root"},
+        tmp_path: {"current"},
+        target.parent: {"flows"},
+    }
+
+
+def test_doors_of_a_loop_of_links_are_found(tmp_path: Path) -> None:
+    """A root that leads to itself ends the search, not the daemon."""
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert find_doors(tmp_path / "a") == {tmp_path: {"a", "b"}}

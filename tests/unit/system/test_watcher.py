@@ -1,0 +1,374 @@
+"""The watcher over real inotify: every change is a hint, and its own faults show."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import resource
+import shutil
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+from watchdog.observers.inotify_c import (
+    CallbackId,
+    InotifyConstants,
+    InotifyEvent,
+    InotifyFD,
+    Mask,
+    WatchCallback,
+    WatchDescriptor,
+)
+
+from flowrunner.system.watcher import WatchdogWatcher, Watcher, _Hints, _Reader
+from tests.fakes.watcher import FakeWatcher
+
+PATIENCE_S = 20
+
+
+class Watched:
+    """A started watcher, and the hints it gives."""
+
+    def __init__(self, watcher: WatchdogWatcher) -> None:
+        self.watcher = watcher
+        self.hinted = asyncio.Event()
+
+    async def after(self, change: Callable[[], object]) -> None:
+        """Waits for a hint that follows a change; fails the test if none comes."""
+        self.hinted.clear()
+        change()
+        await asyncio.wait_for(self.hinted.wait(), PATIENCE_S)
+
+
+@asynccontextmanager
+async def watching(root: Path) -> AsyncIterator[Watched]:
+    watcher = WatchdogWatcher(asyncio.get_running_loop())
+    watched = Watched(watcher)
+    await asyncio.to_thread(watcher.start, root, watched.hinted.set)
+    try:
+        yield watched
+    finally:
+        await asyncio.to_thread(watcher.stop)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "flows"
+    (folder / "team").mkdir(parents=True)
+    (folder / "a.yaml").write_text("old")
+    return folder
+
+
+def write(root: Path) -> None:
+    (root / "a.yaml").write_text("new")
+
+
+def write_below(root: Path) -> None:
+    (root / "team" / "b.yaml").write_text("new")
+
+
+def rename(root: Path) -> None:
+    (root / "a.yaml").rename(root / "team" / "a.yaml")
+
+
+def move_in(root: Path) -> None:
+    (root.parent / "b.yaml").write_text("new")
+    (root.parent / "b.yaml").rename(root / "b.yaml")
+
+
+def move_out(root: Path) -> None:
+    (root / "a.yaml").rename(root.parent / "a.yaml")
+
+
+def delete(root: Path) -> None:
+    (root / "a.yaml").unlink()
+
+
+def link(root: Path) -> None:
+    (root / "b.yaml").symlink_to("a.yaml")
+
+
+def remove_folder(root: Path) -> None:
+    (root / "team").rmdir()
+
+
+def remove_root(root: Path) -> None:
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [write, write_below, rename, move_in, move_out, delete, link, remove_folder, remove_root],
+)
+def test_every_change_below_the_root_is_a_hint(change: Callable[[Path], None], root: Path) -> None:
+    """Whichever way a file comes, changes or goes, a scan is asked for."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            assert watched.watcher.is_alive()
+            await watched.after(lambda: change(root))
+
+    asyncio.run(scenario())
+
+
+def test_a_new_folder_is_watched_too(root: Path) -> None:
+    """Files that come into a folder made after the start are hints."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(lambda: (root / "new" / "deep").mkdir(parents=True))
+            await watched.after(lambda: (root / "new" / "deep" / "c.yaml").write_text("x"))
+
+    asyncio.run(scenario())
+
+
+def test_a_commit_is_a_hint(root: Path) -> None:
+    """A branch that moves changes the revision, though no file of a flow changes."""
+    heads = root / ".git" / "refs" / "heads"
+    heads.mkdir(parents=True)
+
+    def commit() -> None:
+        (heads / "main.lock").write_text("0123")
+        (heads / "main.lock").rename(heads / "main")
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(commit)
+
+    asyncio.run(scenario())
+
+
+def test_hidden_folders_take_no_watches(root: Path) -> None:
+    """The kernel's list of watches holds the root and its folders, not git's objects."""
+    objects = root / ".git" / "objects" / "ab"
+    objects.mkdir(parents=True)
+
+    async def scenario() -> set[int]:
+        async with watching(root):
+            return watched_inodes()
+
+    inodes = asyncio.run(scenario())
+    assert {root.stat().st_ino, (root / "team").stat().st_ino} <= inodes
+    assert not {objects.stat().st_ino, objects.parent.stat().st_ino} & inodes
+
+
+def watched_inodes() -> set[int]:
+    """Asks the kernel which inodes this process watches (proc(5), fdinfo)."""
+    found = set()
+    for info in Path("/proc/self/fdinfo").iterdir():
+        try:
+            lines = info.read_text().splitlines()
+        except FileNotFoundError:  # the descriptor of this very listing
+            continue
+        for line in lines:
+            if line.startswith("inotify wd:"):
+                found.add(int(line.split("ino:")[1].split()[0], 16))
+    return found
+
+
+def test_a_link_swapped_above_the_root_is_a_hint_and_rearms(root: Path) -> None:
+    """After the swap that git-sync makes, edits in the new tree are hints again."""
+    base = root.parent
+    (base / "rev-2" / "flows").mkdir(parents=True)
+    (base / "rev-1").mkdir()
+    root.rename(base / "rev-1" / "flows")
+    (base / "current").symlink_to("rev-1")
+
+    def swap() -> None:
+        (base / "next").symlink_to("rev-2")
+        (base / "next").rename(base / "current")
+
+    async def scenario() -> None:
+        async with watching(base / "current" / "flows") as watched:
+            assert not await asyncio.to_thread(watched.watcher.rearm)
+            await watched.after(swap)
+            assert await asyncio.to_thread(watched.watcher.rearm)
+            await watched.after(lambda: write(base / "rev-2" / "flows"))
+
+    asyncio.run(scenario())
+
+
+def test_a_root_made_anew_is_a_hint_and_rearms(root: Path) -> None:
+    """A root renamed away and made again is another folder, and is watched as such."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(lambda: root.rename(root.parent / "old"))
+            await watched.after(root.mkdir)
+            assert await asyncio.to_thread(watched.watcher.rearm)
+            assert watched.watcher.is_alive()
+            await watched.after(lambda: write(root))
+
+    asyncio.run(scenario())
+
+
+def test_a_missing_root_is_not_alive_until_it_is_made(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The start does not fail, warns once, and the root's arrival is a hint."""
+    root = tmp_path / "flows"
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            assert not watched.watcher.is_alive()
+            assert await asyncio.to_thread(watched.watcher.rearm)
+            await watched.after(root.mkdir)
+            assert await asyncio.to_thread(watched.watcher.rearm)
+            assert watched.watcher.is_alive()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    assert len(caplog.records) == 1
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Lets the kernel refuse every new descriptor of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open("/dev/null", os.O_RDONLY)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_start_without_descriptors_warns_and_recovers(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too many inotify instances take the hints away, not the daemon."""
+
+    async def scenario() -> None:
+        watcher = WatchdogWatcher(asyncio.get_running_loop())
+        with no_more_descriptors():
+            watcher.start(root, lambda: None)
+        assert not watcher.is_alive()
+        assert watcher.rearm()
+        assert watcher.is_alive()
+        watcher.stop()
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    assert len(caplog.records) == 1
+
+
+def test_a_folder_without_room_for_its_watch_shows(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What watchdog passes over in silence, a full table of watches, is told."""
+    add_callback = InotifyFD.add_callback
+
+    def refuse(
+        self: InotifyFD, path: bytes, mask: Mask, callback: WatchCallback, id_: CallbackId
+    ) -> WatchDescriptor:
+        if path.endswith(b"/team"):
+            raise OSError(errno.ENOSPC, "inotify watch limit reached")
+        return add_callback(self, path, mask, callback, id_)
+
+    monkeypatch.setattr(InotifyFD, "add_callback", refuse)
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            assert not watched.watcher.is_alive()
+            await watched.after(lambda: write(root))
+
+    with caplog.at_level(logging.WARNING):
+        asyncio.run(scenario())
+    assert [record.message for record in caplog.records] == ["watch_failed"]
+    assert "max_user_watches" in vars(caplog.records[0])["error"]
+
+
+def test_a_dead_thread_shows_and_rearm_heals(root: Path) -> None:
+    """Fault inside watchdog: the reader's thread is gone, the others live on unaware."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            assert watched.watcher._observer is not None
+            reader = watched.watcher._observer._reader
+            reader.stop()
+            reader.join()
+            assert not watched.watcher.is_alive()
+            assert await asyncio.to_thread(watched.watcher.rearm)
+            assert watched.watcher.is_alive()
+            await watched.after(lambda: write(root))
+
+    asyncio.run(scenario())
+
+
+def test_an_overflow_of_the_queue_is_a_hint(root: Path) -> None:
+    """Events that the kernel dropped are answered by a scan."""
+    hints: list[str] = []
+    reader = _Reader(str(root), lambda: hints.append("hint"))
+    overflow = InotifyEvent(WatchDescriptor(-1), InotifyConstants.IN_Q_OVERFLOW, 0, b"")
+    reader.handle_event(overflow)
+    reader._is_reading = False  # its thread never ran, so that nobody else closes the descriptors
+    reader.close()
+    assert hints == ["hint"]
+
+
+def test_stop_ends_all_threads_and_hints(root: Path) -> None:
+    """After a stop nothing is left that could call into a closed loop."""
+    before = threading.active_count()
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            watched.watcher._hints.give()
+            watched.watcher.stop()
+            watched.watcher._hints.give()
+            await asyncio.to_thread(lambda: None)
+            assert not watched.hinted.is_set()
+            assert not watched.watcher.is_alive()
+
+    asyncio.run(scenario())
+    assert threading.active_count() == before
+
+
+def test_a_hint_for_a_closed_loop_is_dropped() -> None:
+    """An event that comes while the daemon ends does not kill the thread that brings it."""
+    loop = asyncio.new_event_loop()
+    hints = _Hints(loop, lambda: None)
+    loop.close()
+    hints.give()
+    hints.give()
+
+
+def test_hints_that_come_together_reach_the_loop_as_one() -> None:
+    """A checkout of thousands of files does not fill the loop with calls."""
+    hints: list[str] = []
+
+    async def scenario() -> None:
+        carrier = _Hints(asyncio.get_running_loop(), lambda: hints.append("hint"))
+        for _ in range(1_000):
+            carrier.give()
+        await settle()
+        carrier.give()
+        await settle()
+
+    async def settle() -> None:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    assert hints == ["hint", "hint"]
+
+
+def test_the_fake_behaves_as_a_watcher_does() -> None:
+    """Tests of others poke it, break it and let it heal."""
+    hints: list[str] = []
+    fake = FakeWatcher()
+    watcher: Watcher = fake
+    assert not watcher.is_alive()
+    watcher.start(Path("/flows"), lambda: hints.append("hint"))
+    fake.poke()
+    assert not watcher.rearm()
+    fake.alive = False
+    assert watcher.rearm()
+    assert watcher.is_alive()
+    watcher.stop()
+    fake.poke()
+    assert hints == ["hint"]
