@@ -21,6 +21,7 @@ from flowrunner.daemon.host import (
     host_facts,
     log_factory,
     running_nodes,
+    show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.definitions.compiler import Compiler
@@ -45,7 +46,7 @@ from flowrunner.system.files import LocalFiles
 from flowrunner.system.ids import Uuid7Ids
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
-from flowrunner.system.watcher import Watcher, WatchdogWatcher
+from flowrunner.system.watcher import WatchdogWatcher, Watcher
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
@@ -87,7 +88,13 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     metrics = Metrics(version=__version__)
     observer = DaemonObserver(metrics, clock)
     secrets = DefaultSecrets(credentials_folder(os.environ), secret_environment)
-    storage = make_storage(settings.storage.backend, folder=state, files=files, clock=clock)
+    storage = make_storage(
+        settings.storage.backend,
+        folder=state,
+        files=files,
+        clock=clock,
+        observe_commit=metrics.journal_commit,
+    )
 
     registry = FlowRegistry()
     nodes = NodeRegistry()
@@ -125,6 +132,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
         clock=clock,
         observer=observer,
     )
+    show_state(metrics, registry, schedules, watcher, lambda: files.free_bytes(state))
     duplicates = Duplicates(storage.executions, clock)
     webhooks = Webhooks(dispatcher, duplicates, secrets)
     subscribers = (schedules, webhooks, FlowLeaver(engine, metrics))

@@ -9,10 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
-import stat
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.restore import restore_metrics

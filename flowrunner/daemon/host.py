@@ -6,7 +6,7 @@ import asyncio
 import os
 import pwd
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from flowrunner.engine.engine import Engine
@@ -18,9 +18,12 @@ from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import Masker
 from flowrunner.system.clock import Clock
+from flowrunner.system.watcher import Watcher
 from flowrunner.telemetry.attempt_log import AttemptLog
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
+from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
+from flowrunner.triggers.schedules import Schedules
 
 _NODES_PER_CORE = 4
 
@@ -83,3 +86,39 @@ class FlowLeaver:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._engine.admit_waiting()
+
+
+def show_state(
+    metrics: Metrics,
+    registry: FlowRegistry,
+    schedules: Schedules,
+    watcher: Watcher,
+    free_bytes: Callable[[], int],
+) -> None:
+    """Gives the metrics what they read at each scrape, in the thread of the scrape."""
+    metrics.show_flows(lambda: [*_facts(registry, schedules), *_rejected(registry)])
+    metrics.show_source(lambda: registry.source.revision)
+    metrics.show_watcher(watcher.is_alive)
+    metrics.show_free_bytes(free_bytes)
+
+
+def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
+    for entry in registry.entries.values():
+        is_invalid = any(finding.is_error for finding in entry.findings)
+        unready = FlowState.READY if entry.is_ready else FlowState.NOT_READY
+        slots = [
+            slot
+            for trigger in (entry.spec.schedules if entry.spec else ())
+            if (slot := schedules.next_slot(entry.key, trigger.id)) is not None
+        ]
+        yield FlowFacts(
+            key=entry.key,
+            state=FlowState.INVALID if is_invalid else unready,
+            is_ready=entry.is_ready,
+            next_slot_at=min(slots, default=None),
+        )
+
+
+def _rejected(registry: FlowRegistry) -> Iterator[FlowFacts]:
+    for _ in registry.source.rejected:
+        yield FlowFacts(key=None, state=FlowState.INVALID, is_ready=False)

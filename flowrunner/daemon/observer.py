@@ -61,9 +61,7 @@ class DaemonObserver:
         """Counts an attempt."""
         self._metrics.attempt_ended(node_type, attempt)
 
-    def slot_decided(
-        self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int
-    ) -> None:
+    def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         """Counts slots that did not start."""
         self._metrics.slot_decided(flow, outcome, reason, count)
         _LOG.info("slots.%s flow=%s reason=%s count=%d", outcome, flow, reason, count)
@@ -72,7 +70,7 @@ class DaemonObserver:
         """Counts a pass; it is good when the source was read and no file was rejected."""
         ok = result.result in ("applied", "unchanged") and not result.errors
         self._metrics.pass_ended(
-            result.trigger, result.result, result.duration_s, ok, self._clock.now()
+            result.trigger, result.result, result.duration_s, ok=ok, at=self._clock.now()
         )
 
 

@@ -12,17 +12,21 @@ from flowrunner.errors import ValidationError
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json, Revision
 from flowrunner.nodes.builtins import register_builtins
+from flowrunner.nodes.environment import HostFacts
+from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot, UnstableSourceError
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
+from flowrunner.system.process import LocalSpawner
 
 read_settings_yaml = read_yaml
 """The reader of settings files, for `flowrunner.config.loader.load_settings`."""
 
 STDIN_NAME = "<stdin>"
+_NOBODY = HostFacts(name="", user="", home="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,8 @@ class MissingPathError(ValidationError):
 def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
     nodes = NodeRegistry()
-    register_builtins(nodes, runner=None)
+    runner = ProgramRunner(spawner=LocalSpawner(), files=LocalFiles(), host=_NOBODY)
+    register_builtins(nodes, runner)
     return Compiler(nodes)
 
 

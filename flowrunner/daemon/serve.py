@@ -43,10 +43,9 @@ def serve(loaded: LoadedSettings) -> int:
 
 
 async def _run(settings: Settings, secrets: Mapping[str, str]) -> None:
-    parts = build(settings, secrets)
-    servers = make_servers(parts)
-    notifier = make_notifier(os.environ)
-    daemon = Daemon(parts, servers, notifier, SystemClock(), _announce)
+    parts, clock = build(settings, secrets), SystemClock()
+    servers = make_servers(parts, clock)
+    daemon = Daemon(parts, servers, make_notifier(os.environ), clock, _announce)
     await daemon.run()
 
 

@@ -48,9 +48,7 @@ def build_flow(
         digest=digest,
         description=definition.get("description", ""),
         labels=definition.get("labels", {}),
-        inputs={
-            name: _input(raw) for name, raw in (definition.get("inputs") or {}).items()
-        },
+        inputs={name: _input(raw) for name, raw in (definition.get("inputs") or {}).items()},
         vars=definition.get("vars", {}),
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
@@ -177,9 +175,7 @@ def _condition(raw: Mapping[str, Json]) -> Template | None:
 def _triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
     raw_triggers = definition.get("triggers", [])
     ids = trigger_ids(raw_triggers)
-    return tuple(
-        _trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers)
-    )
+    return tuple(_trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers))
 
 
 def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:

@@ -117,9 +117,7 @@ class AttemptRunner:
             clock=self._services.clock,
         )
 
-    def _environment(
-        self, spec: NodeSpec, scope: ContextScope
-    ) -> dict[str, str | SecretValue]:
+    def _environment(self, spec: NodeSpec, scope: ContextScope) -> dict[str, str | SecretValue]:
         """Returns the flow's env under the node's; null removes a variable."""
         merged = {**self._runtime.spec.env, **spec.env}
         values = {

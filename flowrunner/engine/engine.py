@@ -222,9 +222,7 @@ class Engine:
 
     def _launch(self, entry: _Entry) -> None:
         self._running[entry.execution.id] = entry
-        task = asyncio.create_task(
-            self._carry(entry), name=f"execution:{entry.execution.id}"
-        )
+        task = asyncio.create_task(self._carry(entry), name=f"execution:{entry.execution.id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -244,7 +242,7 @@ class Engine:
             ended = _failed(entry.execution, error)
         except FlowError as error:
             ended = await self._fail(entry, error)
-        except Exception as error:  # the loop that must survive: one execution is not the daemon
+        except Exception as error:  # noqa: BLE001 - the loop that must survive: one execution is not the daemon
             _LOG.exception("execution.crashed id=%s", entry.execution.id)
             ended = await self._fail(entry, FlowError(f"{type(error).__name__}: {error}"))
         finally:
@@ -332,13 +330,9 @@ class Engine:
 
 def _ticket(execution: Execution) -> Ticket:
     cause = execution.cause
-    return Ticket(
-        id=execution.id, trigger_id=cause.trigger_id, trigger_type=cause.trigger_type
-    )
+    return Ticket(id=execution.id, trigger_id=cause.trigger_id, trigger_type=cause.trigger_type)
 
 
 def _failed(execution: Execution, error: FlowError) -> Execution:
     failure = Failure(code=error.code, message=error.message, details=dict(error.details))
-    return replace(
-        execution, state=ExecutionState.FAILED, reason=error.code, error=failure
-    )
+    return replace(execution, state=ExecutionState.FAILED, reason=error.code, error=failure)

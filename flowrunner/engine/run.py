@@ -87,9 +87,7 @@ class ExecutionRun:
             task.cancel()
         running = set(self._tasks.values())
         waiting = [name for name in self.walk.open_nodes() if name not in running]
-        self._settle_all(
-            [self._status(name, NodeState.CANCELLED, str(reason)) for name in waiting]
-        )
+        self._settle_all([self._status(name, NodeState.CANCELLED, str(reason)) for name in waiting])
 
     def _start_ready(self, ready: list[NodeSpec]) -> None:
         """Decides about each ready node; skips settle others, which join the queue."""
@@ -118,9 +116,7 @@ class ExecutionRun:
             wanted = truth(condition.evaluate(self._scope(spec)))
         except ExecutionError as error:
             failure = Failure(code=error.code, message=f"if: {error.message}")
-            return replace(
-                self._status(spec.id, NodeState.FAILED, error.code), error=failure
-            )
+            return replace(self._status(spec.id, NodeState.FAILED, error.code), error=failure)
         if not wanted:
             return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)
         return None

@@ -88,9 +88,7 @@ class ExecutionRuntime:
 
     def open_log(self, key: AttemptKey) -> ClosableSink:
         """Opens the log of an attempt; the file comes into being with its first line."""
-        path = log_path(
-            self.services.folders.logs, self.execution, key.node, key.number
-        )
+        path = log_path(self.services.folders.logs, self.execution, key.node, key.number)
         return self.services.make_log(path, [value.reveal() for value in self.secrets.values()])
 
 

@@ -108,9 +108,7 @@ class Applier:
         }
         absent = {pair for pair in wanted if self._secrets.lookup(*pair) is None}
         return {
-            key: tuple(
-                sorted(n for n in entry.spec.secrets_in_use if (key.account, n) in absent)
-            )
+            key: tuple(sorted(n for n in entry.spec.secrets_in_use if (key.account, n) in absent))
             for key, entry in entries.items()
             if entry.spec and absent
         }

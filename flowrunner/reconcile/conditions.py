@@ -40,35 +40,39 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
     first = _first_error(entry.findings)
     if first is not None:
         reason = ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
-        return _condition(ConditionType.READY, False, reason, _text(first), now)
+        return _condition(ConditionType.READY, Status.FALSE, reason, _text(first), now)
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
         text = f"this host has no secret {names}"
-        return _condition(ConditionType.READY, False, ConditionReason.SECRET_MISSING, text, now)
-    return _condition(ConditionType.READY, True, ConditionReason.READY, "", now)
+        return _condition(
+            ConditionType.READY, Status.FALSE, ConditionReason.SECRET_MISSING, text, now
+        )
+    return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
 
 
 def _valid(entry: FlowEntry, now: datetime) -> Condition:
     first = _first_error(entry.findings)
     if first is None:
-        return _condition(ConditionType.VALID, True, ConditionReason.VALID, "", now)
-    return _condition(ConditionType.VALID, False, ConditionReason.INVALID, _text(first), now)
+        return _condition(ConditionType.VALID, Status.TRUE, ConditionReason.VALID, "", now)
+    return _condition(ConditionType.VALID, Status.FALSE, ConditionReason.INVALID, _text(first), now)
 
 
 def _scheduled(entry: FlowEntry, now: datetime) -> Condition:
     if entry.spec is None:
-        return _condition(ConditionType.SCHEDULED, False, ConditionReason.NOT_READY, "", now)
+        return _condition(ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NOT_READY, "", now)
     if not entry.spec.schedules:
-        return _condition(ConditionType.SCHEDULED, False, ConditionReason.NO_SCHEDULE, "", now)
-    return _condition(ConditionType.SCHEDULED, True, ConditionReason.SCHEDULED, "", now)
+        return _condition(
+            ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NO_SCHEDULE, "", now
+        )
+    return _condition(ConditionType.SCHEDULED, Status.TRUE, ConditionReason.SCHEDULED, "", now)
 
 
 def _condition(
-    kind: ConditionType, holds: bool, reason: ConditionReason, message: str, now: datetime
+    kind: ConditionType, status: Status, reason: ConditionReason, message: str, now: datetime
 ) -> Condition:
     return Condition(
         type=kind,
-        status=Status.TRUE if holds else Status.FALSE,
+        status=status,
         reason=reason,
         message=message,
         last_transition_at=now,

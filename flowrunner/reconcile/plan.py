@@ -118,9 +118,7 @@ def _duplicate(
     message = f"the flow {key.name!r} is also defined in {', '.join(sorted(rivals))}"
     hint = "give one of them another name"
     finding = _finding(file, codes.DUPLICATE_FLOW, message, hint)
-    return RejectedFile(
-        path=file.candidate.file, findings=(finding, *file.candidate.findings)
-    )
+    return RejectedFile(path=file.candidate.file, findings=(finding, *file.candidate.findings))
 
 
 def _without_path_conflicts(

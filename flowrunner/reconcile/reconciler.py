@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Set
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -57,7 +57,7 @@ class _HeldError(Exception):
 class Reconciler:
     """Runs passes one after the other; `run` is its life."""
 
-    def __init__(  # noqa: PLR0913 - the parts of a pass, each used by name
+    def __init__(
         self,
         *,
         root: Path,
@@ -216,7 +216,7 @@ class Reconciler:
 def _counted(
     result: PassResult,
     plan: Plan,
-    before: Set[FlowKey],
+    before: AbstractSet[FlowKey],
     revision: Revision,
     *,
     changed: bool,

@@ -200,9 +200,7 @@ def folder_revision(files: Iterable[ScannedFile]) -> Revision:
 def _unread(path: str, code: codes.Code, message: str) -> ScannedFile:
     """Returns a file without content; its time stamp says nothing, so it is looked at again."""
     finding = Finding(file=path, code=code.code, message=message)
-    return ScannedFile(
-        content="", candidate=Candidate(file=path, findings=(finding,))
-    )
+    return ScannedFile(content="", candidate=Candidate(file=path, findings=(finding,)))
 
 
 def _problem(walk: Walk) -> str:

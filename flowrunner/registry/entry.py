@@ -11,6 +11,9 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json, Revision
 
+NO_REVISION = Revision("")
+"""The revision of what was never read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowEntry:
@@ -29,7 +32,7 @@ class FlowEntry:
     path: str
     spec: FlowSpec | None = None
     definition: Mapping[str, Json] = field(default_factory=dict)
-    revision: Revision = Revision("")
+    revision: Revision = NO_REVISION
     content: str = ""
     generation: int = 1
     observed_generation: int = 0
@@ -91,7 +94,7 @@ class SourceStatus:
         fresh_at: When a pass last read the whole source, monotonic seconds; None before.
     """
 
-    revision: Revision = Revision("")
+    revision: Revision = NO_REVISION
     conditions: tuple[Condition, ...] = ()
     last_pass: PassResult | None = None
     fresh_at: float | None = None

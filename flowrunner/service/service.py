@@ -20,6 +20,7 @@ from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
@@ -119,8 +120,22 @@ class FlowService:
             raise NotFoundError(f"flow {key} has no valid definition yet")
         return entry.definition
 
-    async def executions(self, query: ExecutionQuery) -> Page:
-        """Returns a page of executions, newest first, without their nodes."""
+    async def executions(
+        self,
+        *,
+        account: str | None = None,
+        flow: str | None = None,
+        states: tuple[ExecutionState, ...] = (),
+        before: ExecutionId | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Returns a page of executions, newest first, without their nodes.
+
+        `before` is the cursor of the page before; `limit` is 1 to 1,000.
+        """
+        query = ExecutionQuery(
+            account=account, flow=flow, states=states, before=before, limit=limit
+        )
         return await self._parts.executions.page(query)
 
     async def execution(self, execution_id: str) -> ExecutionView:

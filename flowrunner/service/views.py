@@ -70,8 +70,10 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionView:
-    """One execution with its nodes; `nodes` is empty in lists. `files` is `live`: the folder of
-    the flow file is not covered by the pin.
+    """One execution with its nodes; `nodes` is empty in lists.
+
+    Attributes:
+        files: `live`: the folder of the flow file is not covered by the pin.
     """
 
     execution: Execution

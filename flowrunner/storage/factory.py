@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -16,21 +17,29 @@ BACKENDS = ("local", "memory")
 """What `storage.backend` may name."""
 
 
-def make_storage(backend: str, *, folder: Path, files: Files, clock: Clock) -> Storage:
+def make_storage(
+    backend: str,
+    *,
+    folder: Path,
+    files: Files,
+    clock: Clock,
+    observe_commit: Callable[[float], None] = lambda _: None,
+) -> Storage:
     """Returns a backend that is not open yet; the caller opens and closes it.
 
     Args:
         backend: One of `BACKENDS`.
         folder: The state directory, made when the backend opens if it needs one.
         files: Every access to files but the database's own.
-        clock: Tells when the state was last seen to work.
+        clock: Tells when the state was last seen to work, and how long commits take.
+        observe_commit: Learns, in a thread, the seconds of each commit of a backend on disk.
 
     Raises:
         SettingsError: ``settings.unknown_backend``.
     """
     match backend:
         case "local":
-            return LocalStorage(folder, files, clock)
+            return LocalStorage(folder, files, clock, observe_commit)
         case "memory":
             return MemoryStorage()
         case _:

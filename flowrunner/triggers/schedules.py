@@ -64,7 +64,7 @@ class _Armed:
 class Schedules:
     """Arms the schedules of the flows in force and accounts for their slots."""
 
-    def __init__(  # noqa: PLR0913 - the collaborators of a slot, each used by name
+    def __init__(
         self,
         *,
         registry: FlowRegistry,
@@ -84,7 +84,9 @@ class Schedules:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def flows_changed(
-        self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
+        self,
+        entries: Mapping[FlowKey, FlowEntry],
+        removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Arms what is new, disarms what is gone, leaves the same schedule untouched."""
         wanted = {
@@ -109,9 +111,7 @@ class Schedules:
             await asyncio.wait(self._tasks)
 
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
-        key = ScheduleKey(
-            flow=place[0], trigger=place[1], fingerprint=trigger.schedule.fingerprint
-        )
+        key = ScheduleKey(flow=place[0], trigger=place[1], fingerprint=trigger.schedule.fingerprint)
         armed = self._armed.get(place)
         if armed is not None and armed.key == key:
             armed.trigger = trigger

@@ -42,9 +42,7 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
 _PLANNED_CONTEXTS = frozenset({"host", "item", "index", "attempt"})
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
-    "execution": frozenset(
-        {"id", "revision", "slot_at", "created_at", "work_dir", "flow_dir"}
-    ),
+    "execution": frozenset({"id", "revision", "slot_at", "created_at", "work_dir", "flow_dir"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
@@ -128,9 +126,7 @@ class _Checker:
                     codes.UNKNOWN_NAME, message, place, offset, _nearest(name, names)
                 )
 
-    def _secret(
-        self, place: Place, template: Template, reference: Reference
-    ) -> Iterator[Finding]:
+    def _secret(self, place: Place, template: Template, reference: Reference) -> Iterator[Finding]:
         listed = self._subject.data.get("secrets", [])
         name = str(reference.path[0]) if reference.path else ""
         sole = template.sole_expression
@@ -142,9 +138,7 @@ class _Checker:
         if place.kind not in (Kind.NODE_ENV, Kind.FLOW_ENV) or not is_whole:
             message = "a secret may only be the whole value of an env entry"
             hint = f'env: {{{name or "NAME"}: "${{{{ secrets.{name or "NAME"} }}}}"}}'
-            yield self._finding(
-                codes.SECRET_MISUSE, message, place, reference.offset, hint
-            )
+            yield self._finding(codes.SECRET_MISUSE, message, place, reference.offset, hint)
         elif name not in listed:
             message = f"the flow does not list the secret {name!r}"
             hint = f"add secrets: [{name}] to the flow"
@@ -182,9 +176,7 @@ class _Checker:
                 hint = _nearest(members[1], known) or (
                     f"declare it: outputs: {{{members[1]}: {{type: string}}}} on the node {name}"
                 )
-                yield self._finding(
-                    codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint
-                )
+                yield self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
 
     def _outputs(self, name: str) -> frozenset[str]:
         node = self._by_id[name]

@@ -67,9 +67,7 @@ def _cycles(subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _find_cycle(
-    start: str, needs: dict[str, tuple[str, ...]], done: set[str]
-) -> list[str] | None:
+def _find_cycle(start: str, needs: dict[str, tuple[str, ...]], done: set[str]) -> list[str] | None:
     """Walks needs from a node without recursion; returns a cycle it meets."""
     path: list[str] = []
     stack = [(start, iter(needs.get(start, ())))]

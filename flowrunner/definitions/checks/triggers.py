@@ -133,9 +133,7 @@ def _webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[
         for key in _HMAC_ONLY:
             if key in auth:
                 message = f"{key!r} has no effect with type {auth['type']!r}"
-                yield document.finding(
-                    codes.EXCLUSIVE_KEYS, message, path=(*at, key), key=True
-                )
+                yield document.finding(codes.EXCLUSIVE_KEYS, message, path=(*at, key), key=True)
     if "dedupe" in raw and "key" not in raw["dedupe"] and auth["type"] != "github":
         message = f"'dedupe' needs a 'key': {auth['type']} deliveries carry no id of their own"
         yield document.finding(codes.MISSING_KEY, message, path=(*path, "dedupe"))

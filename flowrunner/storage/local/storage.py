@@ -20,7 +20,7 @@ from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.journal import LocalJournal
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.slots import LocalSlots
-from flowrunner.storage.local.writer import Writer
+from flowrunner.storage.local.writer import CommitObserver, Writer
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files
 
@@ -35,12 +35,18 @@ _PROBE = "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SE
 class LocalStorage:
     """Meets `Storage` with a folder on a local disk; files and folders are the owner's alone."""
 
-    def __init__(self, folder: Path, files: Files, clock: Clock) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Files,
+        clock: Clock,
+        observe_commit: CommitObserver = lambda _: None,
+    ) -> None:
         self._database = folder / DATABASE
         self._files = files
         self._clock = clock
         self._probing = asyncio.Lock()
-        self._writer = Writer()
+        self._writer = Writer(monotonic=clock.monotonic, observe=observe_commit)
         self._readers = Readers()
         self._flows = LocalFlows(folder, files)
         self._definitions = LocalDefinitions(folder, files)

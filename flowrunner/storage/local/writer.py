@@ -27,6 +27,10 @@ MOST_IN_BATCH = 1_000
 """Writes in one commit, so that none waits for more than about 20 ms of others."""
 
 
+CommitObserver = Callable[[float], None]
+"""Learns, in the writer's thread, how many seconds a batch took from its first statement."""
+
+
 class _Waiting(NamedTuple):
     operation: Operation
     future: asyncio.Future[Any]
@@ -35,8 +39,16 @@ class _Waiting(NamedTuple):
 class Writer:
     """Owns the writing connection and its thread; used from one event loop."""
 
-    def __init__(self, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self,
+        *,
+        most_waiting: int = MOST_WAITING,
+        monotonic: Callable[[], float] = lambda: 0.0,
+        observe: CommitObserver = lambda _: None,
+    ) -> None:
         self._most_waiting = most_waiting
+        self._monotonic = monotonic
+        self._observe = observe
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._waiting = 0
         self._thread: threading.Thread | None = None
@@ -77,7 +89,9 @@ class Writer:
 
     def _run(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
         while batch := self._take():
+            began = self._monotonic()
             outcomes = run_batch(connection, [each.operation for each in batch])
+            self._observe(self._monotonic() - began)
             loop.call_soon_threadsafe(self._deliver, batch, outcomes)
         connection.close()
 

@@ -1,0 +1,82 @@
+"""Rows 1 and 2: an execution of 100 nodes running `true`, journaled durably.
+
+The floor is what the blocks cost alone: spawning `true` 100 times and a durable commit for
+each, one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
+from flowrunner.daemon.build import Parts, build
+from flowrunner.model.ids import FlowKey
+
+NODES = 100
+
+
+def flow_text(*, chained: bool) -> str:
+    """Returns a flow of `NODES` shell nodes, in a chain or side by side."""
+    needs = "" if chained else "    needs: []\n"
+    nodes = "".join(f"  - id: n{i}\n    run: 'true'\n{needs}" for i in range(NODES))
+    return f"version: 1\nname: bench\nnodes:\n{nodes}"
+
+
+def execution_s(*, chained: bool) -> float:
+    """Returns the seconds from start to end of one execution, on a fresh state directory."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        root = Path(folder)
+        (root / "flows").mkdir()
+        (root / "flows" / "bench.yaml").write_text(flow_text(chained=chained))
+        return asyncio.run(_run(root))
+
+
+async def _run(root: Path) -> float:
+    settings = replace(
+        Settings(),
+        storage=StorageSettings(path=root / "state"),
+        source=SourceSettings(path=root / "flows"),
+    )
+    parts = build(settings, {})
+    await parts.storage.open()
+    try:
+        await parts.reconciler.start()
+        await _execute(parts)  # opens files, starts threads, compiles: not what is measured
+        return await _execute(parts)
+    finally:
+        await parts.engine.drain(10)
+        parts.log_writer.close()
+        parts.spawner.close()
+        await parts.storage.close()
+
+
+async def _execute(parts: Parts) -> float:
+    ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+    parts.observer.on_ended = lambda execution: ended.set_result(
+        ((execution.ended_at or execution.created_at) - execution.created_at).total_seconds()
+    )
+    await parts.service.start(FlowKey("default", "bench"), {})
+    return await ended
+
+
+def blocks_s() -> float:
+    """Returns the seconds that spawning and committing `NODES` times cost alone."""
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        base = sqlite3.connect(Path(folder) / "floor.db", isolation_level=None)
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("PRAGMA synchronous=FULL")
+        base.execute("CREATE TABLE t (n INTEGER)")
+        began = time.perf_counter()
+        for number in range(NODES):
+            subprocess.run(["/bin/sh", "-e", "-c", "true"], env=dict(os.environ), check=True)
+            base.execute("INSERT INTO t VALUES (?)", (number,))
+        took = time.perf_counter() - began
+        base.close()
+        return took

@@ -1,0 +1,96 @@
+"""`make bench`: measures the rows of the budgets that exist so far, each alone.
+
+Usage: python benchmarks/run.py [--rounds N] [--json FILE] [ROW …]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.commands import command_s, interpreter_s
+from benchmarks.executions import blocks_s, execution_s
+from benchmarks.harness import Row, measure, render_json, render_table
+
+FLOW = "flows/disk-space.yaml"
+
+
+def row_1(rounds: int) -> Row:
+    """A chain of 100 nodes."""
+    return measure(
+        number="1",
+        work="chain of 100 nodes running true, durable",
+        budget_s=0.25,
+        subject=lambda: execution_s(chained=True),
+        floor=blocks_s,
+        floor_name="spawn + commit in turn",
+        rounds=rounds,
+    )
+
+
+def row_2(rounds: int) -> Row:
+    """100 independent nodes."""
+    return measure(
+        number="2",
+        work="100 independent nodes running true, durable",
+        budget_s=0.15,
+        subject=lambda: execution_s(chained=False),
+        floor=blocks_s,
+        floor_name="spawn + commit in turn",
+        rounds=rounds,
+    )
+
+
+def row_13a(rounds: int) -> Row:
+    """`flowrunner version`."""
+    return measure(
+        number="13a",
+        work="flowrunner version",
+        budget_s=0.06,
+        subject=lambda: command_s("version"),
+        floor=interpreter_s,
+        floor_name="python -c pass",
+        rounds=rounds,
+    )
+
+
+def row_13b(rounds: int) -> Row:
+    """`flowrunner validate one.yaml`."""
+    return measure(
+        number="13b",
+        work=f"flowrunner validate {FLOW}",
+        budget_s=0.2,
+        subject=lambda: command_s("validate", FLOW),
+        floor=interpreter_s,
+        floor_name="python -c pass",
+        rounds=rounds,
+    )
+
+
+ROWS: dict[str, Callable[[int], Row]] = {
+    "1": row_1,
+    "2": row_2,
+    "13a": row_13a,
+    "13b": row_13b,
+}
+
+
+def main() -> None:
+    """Measures the rows asked for and prints them."""
+    parser = argparse.ArgumentParser(description="Measure rows of the budgets.")
+    parser.add_argument("rows", nargs="*", choices=[*ROWS, []], help="rows; default: all")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--json", type=Path, help="also write every sample to this file")
+    arguments = parser.parse_args()
+    rows = [ROWS[name](arguments.rounds) for name in arguments.rows or ROWS]
+    print(render_table(rows))
+    if arguments.json:
+        arguments.json.write_text(render_json(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()

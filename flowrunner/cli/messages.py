@@ -1,0 +1,45 @@
+"""Errors as a person reads them on standard error: `flowrunner: …`, then `hint: …`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flowrunner.cli.errors import CommandError, UsageError
+from flowrunner.cli.text import safe
+from flowrunner.errors import FlowError, ValidationError
+
+
+def lines_of(error: FlowError) -> Iterator[str]:
+    """Yields the lines about an error: one or more for each finding it holds."""
+    if isinstance(error, ValidationError) and error.findings:
+        for finding in error.findings:
+            yield _line(_located(finding, error), finding.get("code", error.code))
+            yield from _hint(finding.get("hint", ""))
+        return
+    yield _line(error.message, "" if isinstance(error, UsageError) else error.code)
+    if isinstance(error, CommandError):
+        yield from _hint(error.hint)
+
+
+def _line(message: str, code: str) -> str:
+    return f"flowrunner: {safe(message)}" + (f" [{safe(code)}]" if code else "")
+
+
+def _hint(hint: str) -> Iterator[str]:
+    if hint:
+        yield f"hint: {safe(hint)}"
+
+
+def _located(finding: Mapping[str, Any], error: FlowError) -> str:
+    """Returns the message of a finding with where it comes from, as far as it says."""
+    message = str(finding.get("message", error.message))
+    if finding.get("file"):
+        place = f"{finding['file']}:{finding.get('line', 0)}:{finding.get('column', 0)}"
+        return f"{place}: {message}"
+    if finding.get("input"):
+        return f"input {finding['input']}: {message}"
+    origin = str(finding.get("origin", ""))
+    if origin.startswith("file:"):
+        return f"{origin.removeprefix('file:')}: {message}"
+    return message + (f" ({origin})" if origin not in ("", "default") else "")

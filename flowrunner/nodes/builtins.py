@@ -1,0 +1,24 @@
+"""The table of built-in node types: which factory serves which word."""
+
+from __future__ import annotations
+
+from flowrunner.nodes.builtin.exec import ExecNode
+from flowrunner.nodes.builtin.fail import FailNode
+from flowrunner.nodes.builtin.log import LogNode
+from flowrunner.nodes.builtin.noop import NoopNode
+from flowrunner.nodes.builtin.set_values import SetNode
+from flowrunner.nodes.builtin.shell import ShellNode
+from flowrunner.nodes.builtin.wait import WaitNode
+from flowrunner.nodes.programs import ProgramRunner
+from flowrunner.nodes.registry import NodeRegistry
+
+
+def register_builtins(registry: NodeRegistry, runner: ProgramRunner) -> None:
+    """Registers every built-in type; those that start programs share `runner`."""
+    registry.register("exec", lambda: ExecNode(runner))
+    registry.register("fail", FailNode)
+    registry.register("log", LogNode)
+    registry.register("noop", NoopNode)
+    registry.register("set", SetNode)
+    registry.register("shell", lambda: ShellNode(runner))
+    registry.register("wait", WaitNode)

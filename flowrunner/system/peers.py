@@ -1,0 +1,88 @@
+"""Who is at the other end of the control socket: a person's command, or an attempt of a flow.
+
+An attempt is known by its descent from the daemon, or by the mark that the daemon puts into the
+environment of everything it starts, which also finds those whose parents have ended. A process
+that sheds both, by a double fork and an emptied environment, is known by its cgroup alone; that
+check needs a delegated cgroup and is not made here.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_MARKS = (b"EXECUTION_ID=", b"NODE_ID=", b"ATTEMPT=")
+"""Variables that every attempt has. Source: FLOW_FORMAT, section 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Process:
+    """What the kernel shows everybody of a process."""
+
+    parent: int
+    uid: int
+
+
+class ProcPeers:
+    """Judges peers by /proc.
+
+    Args:
+        own_pid: The daemon's process.
+        own_uid: The user that the daemon, and with it every attempt, runs as.
+        proc: Where the kernel shows its processes.
+    """
+
+    def __init__(self, own_pid: int, own_uid: int, proc: Path = Path("/proc")) -> None:
+        self._own_pid = own_pid
+        self._own_uid = own_uid
+        self._proc = proc
+
+    def is_attempt(self, pid: int, uid: int) -> bool:
+        """Whether a peer belongs to an attempt; in doubt yes. Reads a few small files.
+
+        Args:
+            pid: As the socket tells; 0 for a process outside of this pid namespace, which no
+                attempt is.
+            uid: As the socket tells.
+        """
+        if pid <= 0:
+            return False
+        process = self._process(pid)
+        if process is None:
+            # Ours would be seen (ProtectProc= hides those of others): it has ended already.
+            return uid == self._own_uid
+        return self._descends(process) or self._is_marked(pid, process.uid)
+
+    def _descends(self, process: _Process) -> bool:
+        """Whether the daemon is among the ancestors."""
+        seen: set[int] = set()
+        current: _Process | None = process
+        while current is not None and current.parent not in seen:
+            if current.parent == self._own_pid:
+                return True
+            seen.add(current.parent)
+            current = self._process(current.parent)
+        return False
+
+    def _is_marked(self, pid: int, uid: int) -> bool:
+        try:
+            environment = (self._proc / str(pid) / "environ").read_bytes().split(b"\0")
+        except OSError:
+            # One of another user cannot be read and is no attempt; one of ours hides, or ended.
+            return uid == self._own_uid
+        return all(any(entry.startswith(mark) for entry in environment) for mark in _MARKS)
+
+    def _process(self, pid: int) -> _Process | None:
+        """Returns what is known of a process; None when it has ended or is hidden."""
+        try:
+            text = (self._proc / str(pid) / "status").read_text("utf-8", "replace")
+        except OSError:
+            return None
+        facts = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+        return _Process(parent=int(facts["PPid"]), uid=int(facts["Uid"].split()[0]))
+
+
+def local_peers() -> ProcPeers:
+    """Returns the judge for the process that calls."""
+    return ProcPeers(os.getpid(), os.geteuid())

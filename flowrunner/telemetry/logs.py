@@ -1,0 +1,201 @@
+"""The daemon's own log: from any thread through a bounded queue to one stream.
+
+Writing to a log blocks when a terminal, a pipe or journald stalls, and the event loop must not
+wait for that. So a thread writes; what does not fit in the queue is dropped and counted, never
+written by the caller. How a line looks is left to `flowrunner.telemetry.log_format`, what an
+attempt prints to `flowrunner.telemetry.attempt_log`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final, TextIO
+
+from flowrunner.config.settings import LogFormat, LogLevel
+from flowrunner.telemetry.log_format import JsonFormatter, TextFormatter
+
+PENDING_LIMIT: Final = 8 * 1024 * 1024
+"""Characters waiting for the stream above which records are dropped: some 50,000 lines."""
+
+STOP_TIMEOUT_S: Final = 2.0
+"""How long the end of the daemon waits for its log."""
+
+_LEVELS: dict[LogLevel, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_OURS = "flowrunner"
+
+
+def configure_logging(
+    level: LogLevel,
+    format: LogFormat,
+    stream: TextIO,  # noqa: A002 - the setting's name
+) -> LogControl:
+    """Sends all records of this process to `stream`, until `LogControl.stop`.
+
+    Ours are written from `level` on, those of libraries from WARNING on at the earliest: they
+    report each of their movements as INFO. Handlers that others added stay.
+
+    Args:
+        level: Least severe level of our own records.
+        format: `text` for people or `json` for collectors.
+        stream: Only this log's thread writes to it. When it has a file descriptor, that is
+            written to: the buffer of a stalled stream would abort the interpreter at its exit.
+    """
+    formatter = JsonFormatter() if format == "json" else TextFormatter()
+    handler = _LineHandler(_LineWriter(stream, formatter), formatter)
+    root, ours = logging.getLogger(), logging.getLogger(_OURS)
+    before = {root: root.level, ours: ours.level}
+    root.setLevel(max(_LEVELS[level], logging.WARNING))
+    ours.setLevel(_LEVELS[level])
+    root.addHandler(handler)
+    return LogControl(handler, before)
+
+
+class LogControl:
+    """Holds the log; made by `configure_logging`.
+
+    Args:
+        levels: What the loggers get back at the end.
+    """
+
+    def __init__(self, handler: _LineHandler, levels: Mapping[logging.Logger, int]) -> None:
+        self._handler = handler
+        self._levels = levels
+
+    @property
+    def dropped(self) -> int:
+        """How many records were lost: the queue was full, or the stream refused them."""
+        return self._handler.writer.dropped
+
+    def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Writes what is waiting and lets go of the loggers; blocks for `timeout_s` at most."""
+        logging.getLogger().removeHandler(self._handler)
+        for logger, level in self._levels.items():
+            logger.setLevel(level)
+        self._handler.writer.close(timeout_s)
+        self._handler.close()
+
+
+class _LineHandler(logging.Handler):
+    """Makes the line in the caller's thread, where what it tells of is still as it was."""
+
+    def __init__(self, writer: _LineWriter, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.writer = writer
+        self.setFormatter(formatter)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queues the record; never blocks, never raises."""
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - a fault in logging must not become one in the caller
+            line = self.format(_unreadable(record, error))
+        self.writer.append(line + "\n")
+
+
+def _unreadable(record: logging.LogRecord, error: Exception) -> logging.LogRecord:
+    """Returns what can be said of a record whose message or values cannot be made."""
+    facts = {"place": f"{record.pathname}:{record.lineno}", "error": type(error).__name__}
+    return _own_record("logging.unreadable", facts)
+
+
+def _own_record(event: str, facts: dict[str, str | int]) -> logging.LogRecord:
+    logger = logging.getLogger(__name__)
+    return logger.makeRecord(__name__, logging.WARNING, "", 0, event, (), None, extra=facts)
+
+
+class _LineWriter:
+    """Writes lines in the order of the calls, what waits together at once."""
+
+    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
+        self._write = _writer_to(stream)
+        self._formatter = formatter
+        self._lines: list[str] = []
+        self._pending = 0
+        self._dropped = 0
+        self._reported = 0
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    @property
+    def dropped(self) -> int:
+        """How many lines were lost."""
+        return self._dropped
+
+    def append(self, line: str) -> None:
+        """Queues a line, or drops it when too much waits."""
+        with self._changed:
+            if self._closing or self._pending + len(line) > PENDING_LIMIT:
+                self._dropped += 1
+                return
+            self._pending += len(line)
+            self._lines.append(line)
+            self._changed.notify()
+
+    def close(self, timeout_s: float) -> None:
+        """Writes what is waiting; a stream that stalls for longer is left to the thread."""
+        with self._changed:
+            self._closing = True
+            self._report_drops()
+            self._changed.notify()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while lines := self._take():
+            text = "".join(lines)
+            try:
+                self._write(text)
+            except (OSError, ValueError):  # a full disk, a closed pipe or stream
+                self._count_lost(len(lines))
+            with self._changed:
+                self._pending -= len(text)
+
+    def _take(self) -> list[str]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._closing)
+            if self._lines:
+                self._report_drops()
+            lines, self._lines = self._lines, []
+        return lines
+
+    def _report_drops(self) -> None:
+        """Adds a line about what was lost since the last such line; called with the lock."""
+        lost, self._reported = self._dropped - self._reported, self._dropped
+        if lost:
+            record = _own_record("logging.dropped", {"records": lost})
+            line = self._formatter.format(record) + "\n"
+            self._pending += len(line)
+            self._lines.append(line)
+
+    def _count_lost(self, lines: int) -> None:
+        with self._changed:
+            self._dropped += lines
+
+
+def _writer_to(stream: TextIO) -> Callable[[str], None]:
+    try:
+        fd = stream.fileno()
+    except (OSError, ValueError):  # a stream in memory
+
+        def write(text: str) -> None:
+            stream.write(text)
+            stream.flush()
+
+        return write
+    stream.flush()  # what was written before stands before
+    return lambda text: _write_all(fd, text.encode("utf-8", errors="backslashreplace"))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]

@@ -1,0 +1,203 @@
+"""The two listeners: which addresses each has, and what a request passes on its way.
+
+The network listener is read-only, hooks aside. The control socket shows everything and takes the
+commands. Both are made of the same parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowrunner.config.settings import LocalAccess
+from flowrunner.system.clock import Clock
+from flowrunner.web.context import match_of
+from flowrunner.web.middleware.access_log import AccessLog
+from flowrunner.web.middleware.authentication import Authentication, LocalHosts
+from flowrunner.web.middleware.body_limit import BodyLimit
+from flowrunner.web.middleware.errors import ErrorBoundary
+from flowrunner.web.middleware.peer import PeerCheck
+from flowrunner.web.middleware.request_id import RequestId
+from flowrunner.web.middleware.validation import RequestValidation
+from flowrunner.web.routes.control import ControlRoutes, TakesCommands
+from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
+from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
+from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
+from flowrunner.web.routes.hooks import PREFIX, CountsDeliveries, HookRoutes, TakesDeliveries
+from flowrunner.web.routes.metrics import MetricsRoute
+from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
+from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
+
+
+class Service(
+    KnowsReadiness,
+    KnowsSource,
+    ReadsExecutions,
+    ReadsFlows,
+    TakesCommands,
+    TakesDeliveries,
+    Protocol,
+):
+    """All that the web layer asks of the business; `FlowService` is it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebParts:
+    """What both listeners are made of.
+
+    Attributes:
+        render_metrics: Writes all metrics for an `Accept` header, with their content type;
+            called in a thread.
+        new_id: Makes a request id of letters, digits, dots, dashes and underscores.
+        max_body: Largest body of a request, in bytes.
+    """
+
+    service: Service
+    metrics: CountsDeliveries
+    render_metrics: Callable[[str], tuple[bytes, str]]
+    clock: Clock
+    new_id: Callable[[], str]
+    max_body: int
+
+
+def make_public_app(parts: WebParts, *, local: LocalAccess, hosts: LocalHosts) -> ASGIApp:
+    """Makes the application of the network listener, which listens on loopback only.
+
+    Args:
+        parts: What both listeners are made of.
+        local: What a caller on this machine may see.
+        hosts: The names that `Host` may have.
+    """
+    granted = Right.FULL if local == "open" else Right.READ
+    chain = [
+        *_outer_chain(parts),
+        Middleware(Authentication, table=public_table(parts), granted=granted, hosts=hosts),
+        Middleware(RequestValidation),
+    ]
+    return _linked(chain)
+
+
+def make_control_app(parts: WebParts, *, is_attempt: Callable[[int, int], bool]) -> ASGIApp:
+    """Makes the application of the control socket.
+
+    Args:
+        parts: What both listeners are made of.
+        is_attempt: Tells whether a process (pid, uid) belongs to an attempt; may block.
+    """
+    chain = [
+        *_outer_chain(parts),
+        Middleware(PeerCheck, is_attempt=is_attempt),
+        Middleware(Authentication, table=control_table(parts), granted=Right.FULL, hosts=None),
+        Middleware(RequestValidation),
+    ]
+    return _linked(chain)
+
+
+def public_table(parts: WebParts) -> RouteTable:
+    """Returns the addresses of the network listener."""
+    hooks = HookRoutes(parts.service, parts.metrics, parts.clock)
+    return RouteTable(
+        [
+            *_reading(parts),
+            # Every method; public, because the handler authenticates over the raw body.
+            Route(
+                path=f"{PREFIX}*",
+                methods=frozenset(),
+                right=Right.PUBLIC,
+                endpoint=hooks.deliver,
+            ),
+        ]
+    )
+
+
+def control_table(parts: WebParts) -> RouteTable:
+    """Returns the addresses of the control socket."""
+    control = ControlRoutes(parts.service)
+    flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
+    return RouteTable(
+        [
+            *_reading(parts),
+            _get("/control/v1/status", Right.FULL, control.status),
+            _post("/control/v1/reconcile", control.reconcile),
+            _post(f"{flow}/executions", control.start),
+            _post(f"{execution}/cancel", control.cancel),
+        ]
+    )
+
+
+def _outer_chain(parts: WebParts) -> list[Middleware]:
+    """Returns what every request passes first, outermost first."""
+    return [
+        Middleware(ErrorBoundary),
+        Middleware(RequestId, new_id=parts.new_id),
+        Middleware(AccessLog, clock=parts.clock),
+        Middleware(BodyLimit, max_bytes=parts.max_body),
+    ]
+
+
+def _reading(parts: WebParts) -> list[Route]:
+    """Returns the addresses that both listeners have; they change nothing."""
+    health, metrics = HealthRoutes(parts.service), MetricsRoute(parts.render_metrics)
+    flows, executions = FlowRoutes(parts.service), ExecutionRoutes(parts.service)
+    reconcile = ReconcileRoute(parts.service)
+    flow, execution = "/api/v1/flows/{account}/{name}", "/api/v1/executions/{id}"
+    pages = ("account", "limit", "cursor")
+    return [
+        _get("/livez", Right.PUBLIC, health.livez, query=None),
+        _get("/readyz", Right.PUBLIC, health.readyz, query=None),
+        _get("/healthz", Right.PUBLIC, health.healthz, query=None),
+        _get("/metrics", Right.READ, metrics.scrape, query=None),
+        _get("/api/v1/flows", Right.READ, flows.page, query=pages),
+        _get(flow, Right.READ, flows.one),
+        _get(f"{flow}/definition", Right.FULL, flows.definition),
+        _get("/api/v1/executions", Right.READ, executions.page, query=(*pages, "flow", "state")),
+        _get(execution, Right.READ, executions.one),
+        _get(f"{execution}/logs", Right.FULL, executions.logs, query=("node", "cursor")),
+        _get("/api/v1/reconcile", Right.READ, reconcile.state),
+    ]
+
+
+def _get(path: str, right: Right, endpoint: Endpoint, *, query: Sequence[str] | None = ()) -> Route:
+    known = None if query is None else frozenset(query)
+    return Route(path=path, methods=frozenset({"GET"}), right=right, endpoint=endpoint, query=known)
+
+
+def _post(path: str, endpoint: Endpoint) -> Route:
+    return Route(
+        path=path,
+        methods=frozenset({"POST"}),
+        right=Right.FULL,
+        endpoint=endpoint,
+        query=frozenset(),
+    )
+
+
+def _linked(chain: Sequence[Middleware]) -> ASGIApp:
+    app: ASGIApp = _dispatch
+    for link, args, kwargs in reversed(chain):
+        app = link(app, *args, **kwargs)
+    return app
+
+
+async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
+    """Calls the endpoint that the authentication has matched; the innermost link."""
+    match = match_of(scope)
+    request = Request({**scope, "path_params": dict(match.params)}, receive)
+    response = await match.route.endpoint(request)
+    await response(scope, receive, _bodiless(send) if scope["method"] == "HEAD" else send)
+
+
+def _bodiless(send: Send) -> Send:
+    """Sends the head of an answer alone, as HEAD asks for. Source: RFC 9110, section 9.3.2."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return send_head

@@ -1,0 +1,50 @@
+"""The cursor of logs as one opaque word: how far each log file was read.
+
+It is packed, because a request's head has room for 16 KiB and an execution can have hundreds of
+log files. It comes back from outside, so it is read as carefully as any other input.
+"""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+import zlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+
+from flowrunner.errors import ValidationError
+from flowrunner.model.ids import Json
+from flowrunner.web.query import invalid
+
+_LARGEST = 4 * 1024 * 1024
+"""Bytes of an unpacked cursor: 10,000 files with room to spare."""
+
+_FILE_NAME = re.compile(r"[a-z][A-Za-z0-9_.-]{0,254}")
+
+
+def pack_cursor(cursor: Mapping[str, int]) -> str:
+    """Writes a cursor as letters, digits, dashes and underscores."""
+    packed = zlib.compress(json.dumps(dict(cursor), separators=(",", ":")).encode())
+    return urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def unpack_cursor(text: str) -> dict[str, int]:
+    """Reads what `pack_cursor` wrote; raises `ValidationError` (``request.parameter``)."""
+    try:
+        packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        content = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+    except (ValueError, RecursionError, binascii.Error, zlib.error) as error:
+        raise _bad() from error
+    if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
+        raise _bad()
+    return content
+
+
+def _is_entry(entry: tuple[Json, Json]) -> bool:
+    name, offset = entry
+    return bool(_FILE_NAME.fullmatch(name)) and type(offset) is int and offset >= 0
+
+
+def _bad() -> ValidationError:
+    return invalid("cursor", "must be the next_cursor of the answer before")

@@ -1,0 +1,67 @@
+"""The access log: one line per request, without what may hold a secret.
+
+Neither the query string nor a header is written. The peer of a unix socket is written with its
+user and process, so the log also says who gave which command.
+"""
+
+from __future__ import annotations
+
+import logging
+from urllib.parse import quote
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from flowrunner.system.clock import Clock
+from flowrunner.web.context import peer_text, request_id_of
+from flowrunner.web.problem import problem_of
+
+_LOG = logging.getLogger(__name__)
+
+_LONGEST_PATH = 200
+_LONGEST_METHOD = 20
+_CLIENT_LEFT = 499
+"""What the log shows when nobody waited for the answer; never sent. Source: nginx."""
+
+
+class AccessLog:
+    """Writes the line when the request has ended, however it ended."""
+
+    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes a request on and writes its line."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = self._clock.monotonic(), 0
+
+        async def watch(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watch)
+        except ClientDisconnect:
+            status = status or _CLIENT_LEFT
+            raise
+        except Exception as error:
+            status = status or problem_of(error).status
+            raise
+        finally:
+            self._write(scope, status or _CLIENT_LEFT, self._clock.monotonic() - began)
+
+    def _write(self, scope: Scope, status: int, duration_s: float) -> None:
+        _LOG.info(
+            "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s",
+            scope["method"][:_LONGEST_METHOD],
+            quote(scope["path"])[:_LONGEST_PATH],  # quoted: a line break stays within its line
+            status,
+            duration_s * 1000,
+            peer_text(scope),
+            request_id_of(scope),
+        )

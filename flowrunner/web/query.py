@@ -1,0 +1,77 @@
+"""Values of query parameters, each read by one function; names were checked by the chain."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+
+from flowrunner.errors import ValidationError
+from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.model.states import ExecutionState
+from flowrunner.web.names import EXECUTION_ID, NAME
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1_000
+
+_LIMIT_DIGITS = 4
+
+
+def invalid(parameter: str, message: str) -> ValidationError:
+    """Makes the error of one parameter: ``request.parameter``."""
+    finding = {"parameter": parameter, "message": message, "hint": ""}
+    text = f"parameter {parameter!r}: {message}"
+    return ValidationError(text, code="request.parameter", findings=[finding])
+
+
+def limit_of(request: Request) -> int:
+    """Returns the size of a page, 1 to 1,000."""
+    text = request.query_params.get("limit")
+    if text is None:
+        return DEFAULT_LIMIT
+    if text.isascii() and text.isdigit() and len(text) <= _LIMIT_DIGITS:
+        value = int(text)
+        if 1 <= value <= MAX_LIMIT:
+            return value
+    raise invalid("limit", f"must be a number from 1 to {MAX_LIMIT}")
+
+
+def name_of(request: Request, parameter: str) -> str | None:
+    """Returns the name of a flow or an account, or None when it is not asked for."""
+    text = request.query_params.get(parameter)
+    if text is not None and not NAME.fullmatch(text):
+        raise invalid(parameter, "must be a name: small letters, digits and dashes")
+    return text
+
+
+def states_of(request: Request) -> tuple[ExecutionState, ...]:
+    """Returns the states asked for, separated by commas; empty: all."""
+    text = request.query_params.get("state")
+    if text is None:
+        return ()
+    try:
+        return tuple(ExecutionState(word) for word in text.split(","))
+    except ValueError as error:
+        known = ", ".join(ExecutionState)
+        raise invalid("state", f"must be one or more, with commas, of: {known}") from error
+
+
+def execution_cursor_of(request: Request) -> ExecutionId | None:
+    """Returns where the next page of executions begins."""
+    text = request.query_params.get("cursor")
+    if text is not None and not EXECUTION_ID.fullmatch(text):
+        raise _bad_cursor()
+    return None if text is None else ExecutionId(text)
+
+
+def flow_cursor_of(request: Request) -> FlowKey | None:
+    """Returns where the next page of flows begins: the key of the last flow of this one."""
+    text = request.query_params.get("cursor")
+    if text is None:
+        return None
+    account, slash, name = text.partition("/")
+    if not (slash and NAME.fullmatch(account) and NAME.fullmatch(name)):
+        raise _bad_cursor()
+    return FlowKey(account, name)
+
+
+def _bad_cursor() -> ValidationError:
+    return invalid("cursor", "must be the next_cursor of the page before")

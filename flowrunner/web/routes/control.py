@@ -1,0 +1,83 @@
+"""Commands: what changes anything. They are served on the control socket alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowrunner.errors import ValidationError
+from flowrunner.model.ids import FlowKey, Json
+from flowrunner.service.views import ExecutionView, StatusView
+from flowrunner.web.body import read_object
+from flowrunner.web.responses import json_response
+from flowrunner.web.wire import EndedPass, pass_json, status_json
+
+_START_KEYS = frozenset({"inputs", "as_text"})
+
+
+class TakesCommands(Protocol):
+    """The part of the service behind these addresses."""
+
+    async def start(
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+    ) -> ExecutionView:
+        """Starts a flow by hand."""
+
+    async def cancel(self, execution_id: str) -> None:
+        """Asks an execution to end."""
+
+    async def reconcile(self) -> EndedPass:
+        """Runs a pass now."""
+
+    async def status(self) -> StatusView:
+        """Returns the daemon at a glance."""
+
+
+class ControlRoutes:
+    """`/control/v1` and below."""
+
+    def __init__(self, service: TakesCommands) -> None:
+        self._service = service
+
+    async def start(self, request: Request) -> Response:
+        """Starts a flow with `{inputs, as_text}`; answers 202 with the id once it is durable."""
+        inputs, as_text = _start_of(await read_object(request))
+        key = FlowKey(request.path_params["account"], request.path_params["name"])
+        execution_id = (await self._service.start(key, inputs, as_text=as_text)).execution.id
+        return json_response(
+            {"execution_id": execution_id},
+            status=HTTPStatus.ACCEPTED,
+            headers={"location": f"/api/v1/executions/{execution_id}"},
+        )
+
+    async def cancel(self, request: Request) -> Response:
+        """Asks an execution to end; answers 202 at once."""
+        execution_id = request.path_params["id"]
+        await self._service.cancel(execution_id)
+        return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
+
+    async def reconcile(self, _request: Request) -> Response:
+        """Runs a pass and answers with how it ended."""
+        return json_response(pass_json(await self._service.reconcile()))
+
+    async def status(self, _request: Request) -> Response:
+        """Answers with the daemon at a glance."""
+        return json_response(status_json(await self._service.status()))
+
+
+def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], bool]:
+    """Returns inputs and `as_text`; raises `ValidationError` (``request.body``)."""
+    messages = [f"unknown key {key[:60]!r}" for key in content if key not in _START_KEYS]
+    inputs, as_text = content.get("inputs", {}), content.get("as_text", False)
+    if not isinstance(inputs, dict):
+        messages.append("'inputs' must be an object")
+    if not isinstance(as_text, bool):
+        messages.append("'as_text' must be true or false")
+    if messages:
+        findings = [{"message": message} for message in messages]
+        raise ValidationError("; ".join(messages), code="request.body", findings=findings)
+    return inputs, as_text

@@ -1,0 +1,97 @@
+"""Executions: the list, one with its nodes, and what its attempts printed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from flowrunner.model.ids import ExecutionId
+from flowrunner.model.states import ExecutionState
+from flowrunner.service.views import ExecutionView, LogPage, Page
+from flowrunner.web.accept import preferred
+from flowrunner.web.context import right_of
+from flowrunner.web.log_cursor import unpack_cursor
+from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of
+from flowrunner.web.responses import COMMON_HEADERS, JSON_TYPE, TEXT_TYPE, json_response
+from flowrunner.web.routing import Right
+from flowrunner.web.wire import execution_json, log_page_json, log_page_text, page_json
+
+
+class ReadsExecutions(Protocol):
+    """The part of the service behind these addresses."""
+
+    async def executions(
+        self,
+        *,
+        account: str | None = None,
+        flow: str | None = None,
+        states: tuple[ExecutionState, ...] = (),
+        before: ExecutionId | None = None,
+        limit: int = 100,
+    ) -> Page:
+        """Returns a page of executions, newest first."""
+
+    async def execution(self, execution_id: str) -> ExecutionView:
+        """Returns one execution with its nodes; raises `NotFoundError`."""
+
+    async def logs(
+        self,
+        execution_id: str,
+        *,
+        node: str | None = None,
+        cursor: Mapping[str, int] | None = None,
+    ) -> LogPage:
+        """Returns what was logged since the cursor; raises `NotFoundError`."""
+
+
+class ExecutionRoutes:
+    """`/api/v1/executions` and below."""
+
+    def __init__(self, service: ReadsExecutions) -> None:
+        self._service = service
+
+    async def page(self, request: Request) -> Response:
+        """Answers with a page of executions, newest first, without their nodes."""
+        page = await self._service.executions(
+            account=name_of(request, "account"),
+            flow=name_of(request, "flow"),
+            states=states_of(request),
+            before=execution_cursor_of(request),
+            limit=limit_of(request),
+        )
+        redacted = _is_restricted(request)
+        items = [execution_json(view, redacted=redacted) for view in page.items]
+        return json_response(page_json(items, page.next_cursor))
+
+    async def one(self, request: Request) -> Response:
+        """Answers with one execution and its nodes."""
+        view = await self._service.execution(request.path_params["id"])
+        return json_response(execution_json(view, redacted=_is_restricted(request)))
+
+    async def logs(self, request: Request) -> Response:
+        """Answers with a page of logs as JSON, or with all of them so far as text."""
+        execution_id, node = request.path_params["id"], request.query_params.get("node")
+        text = request.query_params.get("cursor")
+        cursor = {} if text is None else unpack_cursor(text)
+        page = await self._service.logs(execution_id, node=node, cursor=cursor)
+        accept = request.headers.get("accept", "")
+        if preferred(accept, (JSON_TYPE, TEXT_TYPE)) == JSON_TYPE:
+            return json_response(log_page_json(page))
+        return StreamingResponse(
+            self._text(execution_id, node, page),
+            headers=COMMON_HEADERS,
+            media_type="text/plain; charset=utf-8",
+        )
+
+    async def _text(self, execution_id: str, node: str | None, page: LogPage) -> AsyncIterator[str]:
+        """Yields page after page, until one has nothing new."""
+        while page.chunks:
+            yield log_page_text(page).encode("utf-8", "replace").decode()
+            page = await self._service.logs(execution_id, node=node, cursor=page.cursor)
+
+
+def _is_restricted(request: Request) -> bool:
+    return right_of(request.scope) < Right.FULL

@@ -1,0 +1,58 @@
+"""Flows: the list, one with its conditions and findings, and the definition in force."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowrunner.model.ids import FlowKey, Json
+from flowrunner.service.views import FlowView
+from flowrunner.web.query import flow_cursor_of, limit_of, name_of
+from flowrunner.web.responses import json_response
+from flowrunner.web.wire import flow_json, page_json
+
+
+class ReadsFlows(Protocol):
+    """The part of the service behind these addresses."""
+
+    def flows(self, account: str | None = None) -> list[FlowView]:
+        """Returns the flows of one account or of all, in key order."""
+
+    def flow(self, key: FlowKey) -> FlowView:
+        """Returns one flow; raises `NotFoundError`."""
+
+    def definition(self, key: FlowKey) -> Mapping[str, Json]:
+        """Returns the definition in force; raises `NotFoundError`."""
+
+
+class FlowRoutes:
+    """`/api/v1/flows` and below."""
+
+    def __init__(self, service: ReadsFlows) -> None:
+        self._service = service
+
+    async def page(self, request: Request) -> Response:
+        """Answers with a page of flows in key order; the cursor is the last key of the page."""
+        limit, after = limit_of(request), flow_cursor_of(request)
+        views = self._service.flows(name_of(request, "account"))
+        rest = (view for view in views if after is None or view.key > after)
+        found = list(islice(rest, limit + 1))
+        shown = found[:limit]
+        next_cursor = str(shown[-1].key) if len(found) > limit else None
+        return json_response(page_json(map(flow_json, shown), next_cursor))
+
+    async def one(self, request: Request) -> Response:
+        """Answers with one flow."""
+        return json_response(flow_json(self._service.flow(_key_of(request))))
+
+    async def definition(self, request: Request) -> Response:
+        """Answers with the effective definition, as it is run."""
+        return json_response(dict(self._service.definition(_key_of(request))))
+
+
+def _key_of(request: Request) -> FlowKey:
+    return FlowKey(request.path_params["account"], request.path_params["name"])

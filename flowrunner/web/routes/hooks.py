@@ -1,0 +1,92 @@
+"""Hooks: a request becomes a delivery, the answer to it a response.
+
+Whether a delivery is authentic is judged by the service, over the raw body. Every method comes
+here, so that a stranger cannot tell a hook that exists from one that does not: both get the
+same 401, byte by byte.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.system.clock import Clock
+from flowrunner.web.context import peer_text, request_id_of
+from flowrunner.web.problem import CHALLENGE, Problem, problem_response
+from flowrunner.web.responses import json_response
+
+PREFIX = "/hooks/"
+
+_UNAUTHORIZED = Problem(
+    status=HTTPStatus.UNAUTHORIZED,
+    code="auth.invalid",
+    detail="there is no such hook, or the delivery is not signed as it must be",
+    headers=CHALLENGE,
+)
+
+
+class TakesDeliveries(Protocol):
+    """The part of the service behind these addresses."""
+
+    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+        """Answers a delivery; never raises for anything a sender can do."""
+
+
+class CountsDeliveries(Protocol):
+    """The part of the metrics that hears of each answer."""
+
+    def webhook_answered(self, hook: str, result: str, duration_s: float) -> None:
+        """Counts an answer; the hook is `account/path`, or `_unknown`."""
+
+
+class HookRoutes:
+    """`/hooks/` and everything below."""
+
+    def __init__(self, service: TakesDeliveries, metrics: CountsDeliveries, clock: Clock) -> None:
+        self._service = service
+        self._metrics = metrics
+        self._clock = clock
+
+    async def deliver(self, request: Request) -> Response:
+        """Answers a delivery and counts it, from the request's head to the answer."""
+        began = self._clock.monotonic()
+        answer = await self._service.deliver(await _delivery_of(request))
+        duration_s = self._clock.monotonic() - began
+        self._metrics.webhook_answered(answer.hook, answer.result, duration_s)
+        return _response(answer, request_id_of(request.scope))
+
+
+async def _delivery_of(request: Request) -> Delivery:
+    return Delivery(
+        path=request.scope["path"].removeprefix(PREFIX),
+        method=request.method,
+        headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
+        query=_first_values(request.scope["query_string"]),
+        body=await request.body(),
+        source=peer_text(request.scope),
+    )
+
+
+def _first_values(query_string: bytes) -> dict[str, str]:
+    pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    return dict(reversed(pairs))  # later pairs replace earlier ones, so the first value stays
+
+
+def _response(answer: DeliveryAnswer, request_id: str) -> Response:
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        return problem_response(_UNAUTHORIZED)  # without the id, which differs
+    if answer.status < HTTPStatus.BAD_REQUEST:
+        return json_response(dict(answer.body), status=answer.status)
+    retry = answer.retry_after_s
+    problem = Problem(
+        status=answer.status,
+        code=answer.code,
+        detail=answer.problem,
+        headers={} if retry is None else {"retry-after": str(retry)},
+    )
+    return problem_response(problem, request_id)

@@ -1,0 +1,235 @@
+"""The HTTP server: the one door to uvicorn, and what it lacks.
+
+uvicorn has no limit for the time a request takes to arrive, does not know who is at the other
+end of a unix socket, takes the signals for itself, and believes in `X-Forwarded-For`. All four
+are settled here. Source: operations.md, section 4, rows 28 to 30.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+from uvicorn.server import Server, ServerState
+
+from flowrunner.errors import FlowError
+from flowrunner.web.context import UNIX_UID_PREFIX
+from flowrunner.web.sockets import address_of, remove_unix
+
+_LOG = logging.getLogger(__name__)
+
+_HEAD_BYTES = 16_384
+"""Largest head of a request; more is answered 400."""
+
+_UCRED = struct.Struct("iII")
+"""pid, uid, gid. Source: unix(7), `SO_PEERCRED`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """How much, and for how long, a server puts up with its clients; times in seconds.
+
+    Attributes:
+        max_connections: Requests on further connections are answered 503.
+        head_timeout_s: From a connection, or the first byte of a later request, to the end of
+            the request's head.
+        body_timeout_s: From there to the end of its body.
+        keep_alive_s: How long an idle connection is kept after an answer.
+        stop_timeout_s: How long a stop waits for answers under way.
+    """
+
+    max_connections: int = 256
+    head_timeout_s: float = 10.0
+    body_timeout_s: float = 30.0
+    keep_alive_s: int = 5
+    stop_timeout_s: int = 10
+
+
+class HttpServer:
+    """Serves an application on sockets that listen already; started once, stopped once.
+
+    Args:
+        app: The application.
+        sockets: Closed by `stop`, which also removes the files of unix sockets.
+        limits: What clients may take.
+    """
+
+    def __init__(
+        self, app: ASGIApp, sockets: Sequence[socket.socket], limits: ServerLimits
+    ) -> None:
+        self._sockets = list(sockets)
+        self._bound = " ".join(address_of(bound) for bound in sockets)
+        self._server = _Server(_Config(app, limits))
+        self._serving: asyncio.Task[None] | None = None
+
+    @property
+    def bound(self) -> str:
+        """Where it listens, for people: `http://127.0.0.1:8080`, `unix:/run/control.sock`."""
+        return self._bound
+
+    async def start(self) -> None:
+        """Returns once requests are answered.
+
+        Raises:
+            FlowError: ``bind_failed``: the sockets cannot be listened on.
+        """
+        self._serving = asyncio.create_task(
+            self._server.serve(sockets=self._sockets), name=f"http {self._bound}"
+        )
+        begun = asyncio.create_task(self._server.begun.wait(), name="http begun")
+        await asyncio.wait((self._serving, begun), return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        if not self._server.begun.is_set():
+            reason, self._serving = self._serving.exception(), None
+            raise FlowError(f"cannot serve {self._bound}: {reason}", code="bind_failed") from reason
+
+    async def stop(self) -> None:
+        """Takes no more connections, waits a while for answers under way, closes the rest."""
+        for bound in self._sockets:
+            remove_unix(bound)
+        self._server.should_exit = True
+        if self._serving is not None:
+            await asyncio.wait((self._serving,))
+            if not self._serving.cancelled() and self._serving.exception() is not None:
+                _LOG.error("http.server_failed", exc_info=self._serving.exception())
+        for bound in self._sockets:
+            bound.close()
+
+
+class _Config(Config):
+    """uvicorn's settings, each that matters said; it reads nothing from the environment."""
+
+    def __init__(self, app: ASGIApp, limits: ServerLimits) -> None:
+        super().__init__(
+            app,
+            http=_Protocol,
+            interface="asgi3",
+            loop="none",
+            lifespan="off",
+            ws="none",
+            workers=1,
+            access_log=False,
+            log_config=None,
+            log_level="warning",
+            proxy_headers=False,
+            forwarded_allow_ips=[],
+            server_header=False,
+            # uvicorn refuses the connection that reaches the limit, not the first beyond it.
+            limit_concurrency=limits.max_connections + 1,
+            h11_max_incomplete_event_size=_HEAD_BYTES,
+            timeout_keep_alive=limits.keep_alive_s,
+            timeout_graceful_shutdown=limits.stop_timeout_s,
+        )
+        self.limits = limits
+
+
+class _Server(Server):
+    """Leaves the signals to the daemon and says when it has begun."""
+
+    def __init__(self, config: _Config) -> None:
+        super().__init__(config)
+        self.begun = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Captures none."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to answer, then says so."""
+        await super().startup(sockets=sockets)
+        self.begun.set()
+
+
+class _Phase(Enum):
+    """What a connection waits for."""
+
+    HEAD = "head"
+    BODY = "body"
+    ANSWER = "answer"
+
+
+class _Protocol(H11Protocol):
+    """One connection, with deadlines for what the client sends, and with the unix peer's name.
+
+    A deadline belongs to one phase of one request and is not put off by further bytes, or a
+    client could hold a connection for ever with a byte now and then.
+    """
+
+    def __init__(
+        self,
+        config: _Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = config.limits
+        self._waits_for: tuple[_Phase, RequestResponseCycle | None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Notes who connects and starts the clock."""
+        super().connection_made(transport)
+        self.client = _unix_peer(transport) or self.client
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Takes bytes; the deadline changes only with what they complete."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
+        super().connection_lost(exc)
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _should_upgrade(self) -> bool:
+        """Answers a wish for another protocol in HTTP, without a warning for each."""
+        return False
+
+    def _watch(self) -> None:
+        waits_for = self._phase(), self.cycle
+        if waits_for == self._waits_for:
+            return
+        self._waits_for = waits_for
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        timeouts = {
+            _Phase.HEAD: self._limits.head_timeout_s,
+            _Phase.BODY: self._limits.body_timeout_s,
+        }
+        timeout = timeouts.get(waits_for[0])
+        if timeout is not None and not self.transport.is_closing():
+            self._deadline = self.loop.call_later(timeout, self.transport.abort)
+
+    def _phase(self) -> _Phase:
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is None:
+            return _Phase.HEAD
+        if cycle.more_body:
+            return _Phase.BODY
+        return _Phase.HEAD if cycle.response_complete else _Phase.ANSWER
+
+
+def _unix_peer(transport: asyncio.Transport) -> tuple[str, int] | None:
+    """Returns user and process at the other end of a unix socket; None for any other."""
+    channel = transport.get_extra_info("socket")
+    if channel.family != socket.AF_UNIX:
+        return None
+    pid, uid, _ = _UCRED.unpack(
+        channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    )
+    return f"{UNIX_UID_PREFIX}{uid}", pid

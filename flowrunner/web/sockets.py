@@ -1,0 +1,112 @@
+"""The sockets to listen on: bound at once or refused with a reason, before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from flowrunner.errors import FlowError
+
+_BACKLOG = 128
+_PROBE_TIMEOUT_S = 1.0
+_LONGEST_UNIX_PATH = 107
+"""Bytes; one more would not fit with its end mark. Source: unix(7), `sun_path`."""
+
+
+def bind_tcp(host: str, port: int) -> socket.socket:
+    """Returns a socket that listens.
+
+    Args:
+        host: An IPv4 or IPv6 address, or `localhost`, which means 127.0.0.1.
+        port: 0 takes a free one.
+
+    Raises:
+        FlowError: ``port_in_use``, or ``bind_failed`` for everything else.
+    """
+    address = "127.0.0.1" if host.lower() == "localhost" else host
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        return socket.create_server((address, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            text = f"port {port} on {host} is in use; stop what listens there or choose another"
+            raise FlowError(text, code="port_in_use") from error
+        text = f"cannot listen on {host} port {port}: {error.strerror or error}"
+        raise FlowError(text, code="bind_failed") from error
+
+
+def bind_unix(path: Path, mode: int = 0o660) -> socket.socket:
+    """Returns a unix socket that listens; its folder must exist.
+
+    A socket file that nobody answers on is left over from a crash and is replaced. Nothing else
+    is ever removed.
+
+    Args:
+        path: Where to put it.
+        mode: Who may connect: who may write the file.
+
+    Raises:
+        FlowError: ``socket_path`` for a path over 107 bytes, ``socket_in_use`` when somebody
+            answers on it, ``bind_failed`` for everything else.
+    """
+    if len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
+        text = f"the path of the control socket is over {_LONGEST_UNIX_PATH} bytes: {path}"
+        raise FlowError(f"{text}; set server.control_socket to a shorter one", code="socket_path")
+    try:
+        _remove_stale(path)
+        return _listen(path, mode)
+    except OSError as error:
+        text = f"cannot listen on {path}: {error.strerror or error}"
+        raise FlowError(text, code="bind_failed") from error
+
+
+def remove_unix(bound: socket.socket) -> None:
+    """Removes the file of a unix socket that still listens; other sockets have none.
+
+    Before it is closed: as long as it listens nobody else can have taken the path.
+    """
+    if bound.family == socket.AF_UNIX:
+        with suppress(OSError):
+            Path(bound.getsockname()).unlink()
+
+
+def address_of(bound: socket.socket) -> str:
+    """Returns where a socket listens: `http://127.0.0.1:8080`, or `unix:/run/control.sock`."""
+    name = bound.getsockname()
+    if bound.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _listen(path: Path, mode: int) -> socket.socket:
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        made.bind(os.fspath(path))
+        path.chmod(mode)  # before it listens, so that nobody connects under another mode
+        made.listen(_BACKLOG)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _remove_stale(path: Path) -> None:
+    try:
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FlowError(f"{path} exists and is no socket", code="bind_failed")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_PROBE_TIMEOUT_S)
+            probe.connect(os.fspath(path))
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        path.unlink(missing_ok=True)
+        return
+    except TimeoutError:
+        pass  # somebody listens and is too busy to answer
+    raise FlowError(f"another daemon answers on {path}", code="socket_in_use")

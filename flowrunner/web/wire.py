@@ -1,0 +1,309 @@
+"""The shapes of the API: views in, JSON-safe values out; and what restricted callers do not see.
+
+Every shape of the API is here, so that its keys can be read in one place. Keys may join a shape,
+none leaves it. Source: DESIGN, section 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from flowrunner.model.conditions import Condition
+from flowrunner.model.execution import Attempt, Failure
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json
+from flowrunner.model.states import NodeState
+from flowrunner.service.views import (
+    ExecutionView,
+    FlowView,
+    HealthCheck,
+    LogEntry,
+    LogPage,
+    NodeView,
+    SourceView,
+    StatusView,
+    TriggerView,
+)
+from flowrunner.web.log_cursor import pack_cursor
+
+
+class EndedPass(Protocol):
+    """A reconcile pass that has ended; see `flowrunner.registry.entry.PassResult`."""
+
+    @property
+    def trigger(self) -> str:
+        """What asked for it."""
+
+    @property
+    def result(self) -> str:
+        """How it ended."""
+
+    @property
+    def revision(self) -> str:
+        """What it read."""
+
+    @property
+    def started_at(self) -> datetime:
+        """When it began."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it took."""
+
+    @property
+    def added(self) -> int:
+        """Flows that are new."""
+
+    @property
+    def updated(self) -> int:
+        """Flows with a new version in force."""
+
+    @property
+    def removed(self) -> int:
+        """Flows that are gone."""
+
+    @property
+    def errors(self) -> int:
+        """Findings that keep a file out."""
+
+    @property
+    def message(self) -> str:
+        """Why it did not apply."""
+
+
+def page_json(items: Iterable[Json], next_cursor: str | None) -> Json:
+    """Returns the shape of every list."""
+    return {"items": list(items), "next_cursor": next_cursor}
+
+
+def flow_json(view: FlowView) -> Json:
+    """Returns the shape of a flow."""
+    last = view.last_execution
+    return {
+        "account": view.key.account,
+        "name": view.key.name,
+        "description": view.description,
+        "labels": dict(view.labels),
+        "path": view.path,
+        "revision": view.revision,
+        "digest": view.digest,
+        "generation": view.generation,
+        "observed_generation": view.observed_generation,
+        "conditions": [_condition(condition) for condition in view.conditions],
+        "triggers": [_trigger(trigger) for trigger in view.triggers],
+        "last_execution": None
+        if last is None
+        else {"id": last.id, "state": str(last.state), "ended_at": time_text(last.ended_at)},
+        "findings": _findings(view.findings),
+    }
+
+
+def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
+    """Returns the shape of an execution, for restricted callers without its data."""
+    execution = view.execution
+    cause = execution.cause
+    shape = {
+        "id": execution.id,
+        "account": execution.flow.account,
+        "flow": execution.flow.name,
+        "state": str(execution.state),
+        "reason": execution.reason,
+        "trigger": {"id": cause.trigger_id, "type": cause.trigger_type},
+        "slot_at": time_text(cause.slot_at),
+        "revision": execution.revision,
+        "digest": execution.digest,
+        "files": view.files,
+        "inputs": execution.inputs,
+        "outputs": None,  # a flow cannot declare outputs yet, only its nodes can
+        "error": _failure(execution.error),
+        "created_at": time_text(execution.created_at),
+        "started_at": time_text(execution.started_at),
+        "ended_at": time_text(execution.ended_at),
+        "nodes": [_node(node) for node in view.nodes],
+        "redacted": False,
+    }
+    return _without_data(shape) if redacted else shape
+
+
+def log_page_json(page: LogPage) -> Json:
+    """Returns the shape of a page of logs; there is no next cursor once it is complete."""
+    return {
+        "chunks": [
+            {
+                "node": chunk.node,
+                "attempt": chunk.attempt,
+                "lines": [_line(line) for line in chunk.lines],
+            }
+            for chunk in page.chunks
+        ],
+        "next_cursor": None if page.is_complete else pack_cursor(page.cursor),
+        "complete": page.is_complete,
+    }
+
+
+def log_page_text(page: LogPage) -> str:
+    """Returns a page of logs as text: time, node and attempt, stream and what was printed."""
+    return "".join(
+        f"{time_text(line.at)} {chunk.node}.{chunk.attempt} {line.stream} {line.text}\n"
+        for chunk in page.chunks
+        for line in chunk.lines
+    )
+
+
+def source_json(view: SourceView) -> Json:
+    """Returns the shape of the source with its last pass and the files that are out."""
+    return {
+        "revision": view.revision,
+        "conditions": [_condition(condition) for condition in view.conditions],
+        "last_pass": None if view.last_pass is None else pass_json(view.last_pass),
+        "rejected": [
+            {"path": file.path, "findings": _findings(file.findings)} for file in view.rejected
+        ],
+    }
+
+
+def pass_json(ended: EndedPass) -> Json:
+    """Returns the shape of a reconcile pass."""
+    return {
+        "trigger": ended.trigger,
+        "result": ended.result,
+        "revision": ended.revision,
+        "started_at": time_text(ended.started_at),
+        "duration_s": ended.duration_s,
+        "added": ended.added,
+        "updated": ended.updated,
+        "removed": ended.removed,
+        "errors": ended.errors,
+        "message": ended.message,
+    }
+
+
+def health_json(checks: Sequence[HealthCheck]) -> Json:
+    """Returns the shape of the checks; `status` is `ok` when each of them is."""
+    is_ok = all(check.status == "ok" for check in checks)
+    return {
+        "status": "ok" if is_ok else "failed",
+        "checks": [
+            {"name": check.name, "status": check.status, "message": check.message}
+            for check in checks
+        ],
+    }
+
+
+def status_json(view: StatusView) -> Json:
+    """Returns the shape of the daemon at a glance."""
+    return {
+        "version": view.version,
+        "started_at": time_text(view.started_at),
+        "source": source_json(view.source),
+        "flows": view.flows,
+        "flows_ready": view.flows_ready,
+        "executions_running": view.executions_running,
+        "executions_queued": view.executions_queued,
+        **health_json(view.checks),
+    }
+
+
+def time_text(at: datetime | None) -> str | None:
+    """Returns a time as RFC 3339 in UTC, with `Z`."""
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _without_data(execution: Json) -> Json:
+    """Takes out what a flow was given, what it made, and what its errors quote."""
+    nodes = [
+        {**node, "outputs": None, "error": _without_details(node["error"])}
+        for node in execution["nodes"]
+    ]
+    return {
+        **execution,
+        "inputs": None,
+        "outputs": None,
+        "error": _without_details(execution["error"]),
+        "nodes": nodes,
+        "redacted": True,
+    }
+
+
+def _without_details(failure: Json) -> Json:
+    return None if failure is None else {**failure, "details": {}}
+
+
+def _condition(condition: Condition) -> Json:
+    return {
+        "type": str(condition.type),
+        "status": str(condition.status),
+        "reason": str(condition.reason),
+        "message": condition.message,
+        "last_transition_at": time_text(condition.last_transition_at),
+    }
+
+
+def _trigger(trigger: TriggerView) -> Json:
+    return {
+        "id": trigger.id,
+        "type": trigger.type,
+        "next_slot_at": time_text(trigger.next_slot_at),
+        "path": trigger.path,
+    }
+
+
+def _findings(findings: Iterable[Finding]) -> Json:
+    return [
+        {
+            "code": finding.code,
+            "severity": str(finding.severity),
+            "line": finding.line,
+            "column": finding.column,
+            "message": finding.message,
+            "hint": finding.hint,
+        }
+        for finding in findings
+    ]
+
+
+def _failure(failure: Failure | None) -> Json:
+    if failure is None:
+        return None
+    return {"code": failure.code, "message": failure.message, "details": failure.details}
+
+
+def _node(node: NodeView) -> Json:
+    return {
+        "id": node.id,
+        "type": node.type,
+        "state": str(node.state),
+        "reason": node.reason,
+        # One item each, until a node can go through a list.
+        "items": {
+            "total": 1,
+            "succeeded": int(node.state is NodeState.SUCCEEDED),
+            "failed": int(node.state.is_failure),
+        },
+        "attempts": [_attempt(attempt) for attempt in node.attempts],
+        "outputs": node.outputs,
+        "error": _failure(node.error),
+    }
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return {
+        "number": attempt.key.number,
+        "item_index": attempt.key.item_index,
+        "state": str(attempt.state),
+        "reason": attempt.reason,
+        "exit_code": attempt.exit_code,
+        "started_at": time_text(attempt.started_at),
+        "ended_at": time_text(attempt.ended_at),
+    }
+
+
+def _line(line: LogEntry) -> Json:
+    return {
+        "at": time_text(line.at),
+        "stream": line.stream,
+        "text": line.text,
+        "partial": line.is_partial,
+    }

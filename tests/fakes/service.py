@@ -1,0 +1,253 @@
+"""A business without engine and store: it shows what a test puts in and notes what it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flowrunner.errors import FlowError, NotFoundError
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
+from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.execution import Failure
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState
+from flowrunner.registry.entry import PassResult, RejectedFile
+from flowrunner.service.views import (
+    ExecutionView,
+    FlowView,
+    HealthCheck,
+    LastExecution,
+    LogChunk,
+    LogEntry,
+    LogPage,
+    NodeView,
+    Page,
+    SourceView,
+    StatusView,
+    TriggerView,
+)
+from tests.fakes.ids import sequential_id
+from tests.fakes.records import BACKUP, DEFINITION, NOON, REVISION, make_attempt, make_execution
+
+SECRET_INPUT = "only for the eyes of those with full rights"
+
+FINDING = Finding(
+    file="backup.yaml",
+    line=7,
+    column=3,
+    code="FR101",
+    pointer="/nodes/0",
+    message="unknown key 'rnu'",
+    hint="did you mean 'run'?",
+    excerpt="  rnu: true",
+)
+
+READY = Condition(
+    type=ConditionType.READY,
+    status=Status.TRUE,
+    reason=ConditionReason.READY,
+    message="",
+    last_transition_at=NOON,
+)
+
+SOURCE_READY = replace(
+    READY, type=ConditionType.SOURCE_READY, reason=ConditionReason.SOURCE_READ, message="read"
+)
+
+PASS = PassResult(
+    trigger="command",
+    result="applied",
+    revision=REVISION,
+    started_at=NOON,
+    duration_s=0.25,
+    added=1,
+)
+
+UNAUTHORIZED = DeliveryAnswer(
+    status=401, result="unauthorized", hook="_unknown", problem="no", code="auth.invalid"
+)
+
+
+def make_flow_view(key: FlowKey = BACKUP) -> FlowView:
+    """A ready flow with a schedule and a hook."""
+    return FlowView(
+        key=key,
+        description="Copies the database.",
+        labels={"team": "data"},
+        path=f"{key.name}.yaml",
+        revision=REVISION,
+        digest=Digest("sha256:00"),
+        generation=2,
+        observed_generation=1,
+        conditions=(READY,),
+        triggers=(
+            TriggerView(id="nightly", type="schedule", next_slot_at=NOON),
+            TriggerView(id="push", type="webhook", path="backup/push"),
+        ),
+        last_execution=LastExecution(
+            id=sequential_id(1), state=ExecutionState.SUCCEEDED, ended_at=NOON
+        ),
+        findings=(FINDING,),
+    )
+
+
+def make_execution_view(number: int = 1) -> ExecutionView:
+    """A failed execution with data in every place that can hold some."""
+    failure = Failure(code="exit_code", message="exit 2", details={"stderr": SECRET_INPUT})
+    execution = replace(
+        make_execution(number, state=ExecutionState.FAILED, slot_at=NOON),
+        inputs={"target": SECRET_INPUT},
+        error=failure,
+    )
+    node = NodeView(
+        id="dump",
+        type="shell",
+        state=NodeState.FAILED,
+        reason="exit_code",
+        attempts=(make_attempt(execution.id, state=AttemptState.FAILED),),
+        outputs={"rows": SECRET_INPUT},
+        error=failure,
+    )
+    return ExecutionView(execution=execution, nodes=(node,))
+
+
+def make_log_page(*texts: str, is_complete: bool = False) -> LogPage:
+    """What the first attempt of one node printed."""
+    lines = tuple(LogEntry(at=NOON, stream="stdout", text=text) for text in texts)
+    chunks = (LogChunk(node="dump", attempt=1, lines=lines),) if lines else ()
+    read = sum(map(len, texts))
+    return LogPage(chunks=chunks, cursor={"dump.1.log": read}, is_complete=is_complete)
+
+
+class FakeService:
+    """Meets `flowrunner.web.app.Service`.
+
+    Attributes:
+        known: The flows.
+        seen: The executions, newest first.
+        log_pages: Handed out one after the other, then an empty one.
+        checks: What the readiness is.
+        delivery_answer: The answer to every delivery.
+        failure: Raised by the next call of any method but `deliver`.
+        calls: Name of each method that was called, with its arguments.
+    """
+
+    def __init__(self) -> None:
+        self.known = [make_flow_view()]
+        self.seen = [make_execution_view()]
+        self.log_pages = [make_log_page("hello"), make_log_page("bye")]
+        self.checks = (HealthCheck(name="store", status="ok"),)
+        self.delivery_answer = UNAUTHORIZED
+        self.failure: Exception | None = None
+        self.deliveries: list[Delivery] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+
+    def flows(self, account: str | None = None) -> list[FlowView]:
+        self._called("flows", account=account)
+        return [view for view in self.known if account in (None, view.key.account)]
+
+    def flow(self, key: FlowKey) -> FlowView:
+        self._called("flow", key=key)
+        found = [view for view in self.known if view.key == key]
+        if not found:
+            raise NotFoundError(f"there is no flow {key}")
+        return found[0]
+
+    def definition(self, key: FlowKey) -> Mapping[str, Json]:
+        self.flow(key)
+        return DEFINITION
+
+    async def executions(
+        self,
+        *,
+        account: str | None = None,
+        flow: str | None = None,
+        states: tuple[ExecutionState, ...] = (),
+        before: ExecutionId | None = None,
+        limit: int = 100,
+    ) -> Page:
+        self._called(
+            "executions", account=account, flow=flow, states=states, before=before, limit=limit
+        )
+        items = tuple(self.seen[:limit])
+        more = len(self.seen) > limit
+        return Page(items=items, next_cursor=items[-1].execution.id if more else None)
+
+    async def execution(self, execution_id: str) -> ExecutionView:
+        self._called("execution", execution_id=execution_id)
+        return self._find(execution_id)
+
+    async def logs(
+        self,
+        execution_id: str,
+        *,
+        node: str | None = None,
+        cursor: Mapping[str, int] | None = None,
+    ) -> LogPage:
+        self._called("logs", node=node, cursor=cursor)
+        self._find(execution_id)
+        return self.log_pages.pop(0) if self.log_pages else make_log_page()
+
+    async def start(
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+    ) -> ExecutionView:
+        self._called("start", key=key, inputs=inputs, as_text=as_text)
+        return self.seen[0]
+
+    async def cancel(self, execution_id: str) -> None:
+        self._called("cancel", execution_id=execution_id)
+        self._find(execution_id)
+
+    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+        self.deliveries.append(delivery)
+        return self.delivery_answer
+
+    async def reconcile(self) -> PassResult:
+        self._called("reconcile")
+        return PASS
+
+    def source(self) -> SourceView:
+        self._called("source")
+        return SourceView(
+            revision=Revision(REVISION),
+            conditions=(SOURCE_READY,),
+            last_pass=PASS,
+            rejected=(RejectedFile(path="broken.yaml", findings=(FINDING,)),),
+        )
+
+    async def readiness(self) -> tuple[HealthCheck, ...]:
+        self._called("readiness")
+        return self.checks
+
+    async def status(self) -> StatusView:
+        return StatusView(
+            version="0.1.0",
+            started_at=NOON,
+            source=self.source(),
+            flows=2,
+            flows_ready=1,
+            executions_running=1,
+            executions_queued=0,
+            checks=self.checks,
+        )
+
+    def _called(self, name: str, **arguments: Any) -> None:
+        self.calls.append((name, arguments))
+        if self.failure is not None:
+            failure, self.failure = self.failure, None
+            raise failure
+
+    def _find(self, execution_id: str) -> ExecutionView:
+        found = [view for view in self.seen if view.execution.id == execution_id]
+        if not found:
+            raise NotFoundError(f"there is no execution {execution_id}")
+        return found[0]
+
+
+def failing_service(error: FlowError | Exception) -> FakeService:
+    """A service whose first call raises."""
+    service = FakeService()
+    service.failure = error
+    return service

@@ -1,0 +1,73 @@
+"""Timers that wake when a test says so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flowrunner.model.schedule import Schedule, last_between
+from flowrunner.system.clock import Clock
+from flowrunner.triggers.timers import Wake
+
+
+@dataclass
+class _Armed:
+    schedule: Schedule
+    wake: Wake
+    since: datetime
+
+
+class FakeTimers:
+    """Meets `Timers`; `fire_due` stands for the passing of time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._armed: dict[str, _Armed] = {}
+        self.started = False
+
+    def start(self) -> None:
+        if not self.started:
+            self.started = True
+            for armed in self._armed.values():
+                armed.since = self._clock.now()
+
+    def stop(self) -> None:
+        self.started = False
+        self._armed.clear()
+
+    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+        armed = self._armed.get(key)
+        if armed is not None and armed.schedule == schedule:
+            armed.wake = wake
+        else:
+            self._armed[key] = _Armed(schedule, wake, self._clock.now())
+
+    def disarm(self, key: str) -> None:
+        self._armed.pop(key, None)
+
+    def next_at(self, key: str) -> datetime | None:
+        armed = self._armed.get(key)
+        if armed is None or not self.started:
+            return None
+        return armed.schedule.next_after(armed.since)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset(self._armed)
+
+    def fire_due(self, now: datetime | None = None) -> list[str]:
+        """Wakes every key with a slot since it was last asked, once, and returns those keys.
+
+        `now` is the clock's unless given; nothing is woken before `start`.
+        """
+        if not self.started:
+            return []
+        until = now or self._clock.now()
+        woken = []
+        for key, armed in list(self._armed.items()):
+            slot = last_between(armed.schedule, armed.since, until)
+            if slot is not None and self._armed.get(key) is armed:
+                armed.since = until
+                armed.wake(slot)
+                woken.append(key)
+        return woken
