@@ -40,6 +40,7 @@ class Exit(IntEnum):
 
 _NO_CURE_BY_RESTART = frozenset(
     {
+        "socket_path",
         "state_not_writable",
         "storage.corrupt",
         "storage.newer",

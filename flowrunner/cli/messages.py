@@ -31,15 +31,19 @@ def _hint(hint: str) -> Iterator[str]:
         yield f"hint: {safe(hint)}"
 
 
-def _located(finding: Mapping[str, Any], error: FlowError) -> str:
-    """Returns the message of a finding with where it comes from, as far as it says."""
-    message = str(finding.get("message", error.message))
-    if finding.get("file"):
-        place = f"{finding['file']}:{finding.get('line', 0)}:{finding.get('column', 0)}"
-        return f"{place}: {message}"
-    if finding.get("input"):
-        return f"input {finding['input']}: {message}"
+def _located(finding: Mapping[str, Any], error: ValidationError) -> str:
+    """Returns the message of a finding with what it is about."""
+    message = _named(finding, error)
     origin = str(finding.get("origin", ""))
     if origin.startswith("file:"):
         return f"{origin.removeprefix('file:')}: {message}"
     return message + (f" ({origin})" if origin not in ("", "default") else "")
+
+
+def _named(finding: Mapping[str, Any], error: ValidationError) -> str:
+    message = str(finding.get("message", error.message))
+    if len(error.findings) == 1:
+        return error.message  # which tells everything about the only one
+    if "file" in finding:
+        return f"{finding['file']}:{finding.get('line')}:{finding.get('column')}: {message}"
+    return f"input {finding['input']!r} {message}" if "input" in finding else message

@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from flowrunner import __version__
 from flowrunner.config.settings import Settings
@@ -35,18 +36,18 @@ from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.lookup import DefaultSecrets
+from flowrunner.secrets.lookup import DefaultSecrets, Secrets
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.storage.factory import make_storage
 from flowrunner.storage.protocols import Storage
-from flowrunner.system.clock import SystemClock
-from flowrunner.system.files import LocalFiles
+from flowrunner.system.clock import Clock, SystemClock
+from flowrunner.system.files import Files, LocalFiles
 from flowrunner.system.ids import Uuid7Ids
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
-from flowrunner.system.watcher import WatchdogWatcher, Watcher
+from flowrunner.system.watcher import WatchdogWatcher
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
@@ -68,121 +69,164 @@ class Parts:
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
-    webhooks: Webhooks
     applier: Applier
     reconciler: Reconciler
     service: FlowService
     metrics: Metrics
+    observer: DaemonObserver
     log_writer: LogWriter
     spawner: LocalSpawner
-    watcher: Watcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ground:
+    """What stands on the host and knows nothing of flows, besides the empty registry."""
+
+    settings: Settings
+    clock: Clock
+    files: Files
+    spawner: LocalSpawner
+    log_writer: LogWriter
+    metrics: Metrics
     observer: DaemonObserver
+    secrets: Secrets
+    storage: Storage
+    registry: FlowRegistry
 
 
 def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
-    clock, files = SystemClock(), LocalFiles()
-    state, root = settings.storage.path, settings.source.path
-    spawner, log_writer = LocalSpawner(), LogWriter()
-    watcher = WatchdogWatcher(asyncio.get_running_loop())
-    metrics = Metrics(version=__version__)
-    observer = DaemonObserver(metrics, clock)
-    secrets = DefaultSecrets(credentials_folder(os.environ), secret_environment)
-    storage = make_storage(
-        settings.storage.backend,
-        folder=state,
-        files=files,
-        clock=clock,
-        observe_commit=metrics.journal_commit,
-    )
-
-    registry = FlowRegistry()
-    nodes = NodeRegistry()
-    register_builtins(nodes, ProgramRunner(spawner=spawner, files=files, host=host_facts()))
+    ground = _ground(settings, secret_environment)
+    nodes = _nodes(ground)
     compiler = Compiler(nodes)
-
-    services = EngineServices(
-        nodes=nodes,
-        executions=storage.executions,
-        journal=storage.journal,
-        definitions=storage.definitions,
-        compiler=compiler,
-        secrets=secrets,
-        files=files,
-        clock=clock,
-        make_log=log_factory(clock, log_writer),
-        observer=observer,
-        folders=EngineFolders(
-            work=state / "work",
-            logs=state / "logs",
-            flow=lambda key: flow_folder(registry, root, key),
-        ),
-        node_slots=asyncio.Semaphore(running_nodes(settings.engine.max_running_nodes)),
-    )
-    engine = Engine(services, registry.rules_of)
-
-    ids = Uuid7Ids(clock, random.SystemRandom())
-    dispatcher = Dispatcher(registry, engine, ids)
+    services = _engine_services(ground, nodes, compiler)
+    engine = Engine(services, ground.registry.rules_of)
+    ids = Uuid7Ids(ground.clock, random.SystemRandom())
+    dispatcher = Dispatcher(ground.registry, engine, ids)
     timers = ApschedulerTimers()
     schedules = Schedules(
-        registry=registry,
+        registry=ground.registry,
         dispatcher=dispatcher,
-        slots=storage.slots,
+        slots=ground.storage.slots,
         timers=timers,
-        clock=clock,
-        observer=observer,
+        clock=ground.clock,
+        observer=ground.observer,
     )
-    show_state(metrics, registry, schedules, watcher, lambda: files.free_bytes(state))
-    duplicates = Duplicates(storage.executions, clock)
-    webhooks = Webhooks(dispatcher, duplicates, secrets)
-    subscribers = (schedules, webhooks, FlowLeaver(engine, metrics))
-    applier = Applier(registry, storage.flows, secrets, clock, subscribers)
-    reconciler = Reconciler(
-        root=root,
-        scanner=Scanner(files, compiler, GitRevisions(run_tool, files), clock),
-        applier=applier,
-        registry=registry,
-        watcher=watcher,
-        clock=clock,
-        times=ReconcilerTimes(
-            resync_s=settings.source.resync,
-            debounce_s=settings.source.debounce,
-            debounce_limit_s=settings.source.debounce_limit,
-        ),
-        observer=observer,
+    duplicates = Duplicates(ground.storage.executions, ground.clock)
+    webhooks = Webhooks(dispatcher, duplicates, ground.secrets)
+    subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
+    applier = Applier(
+        ground.registry, ground.storage.flows, ground.secrets, ground.clock, subscribers
     )
+    reconciler = _reconciler(ground, compiler, applier, schedules)
     service = FlowService(
         ServiceParts(
-            registry=registry,
-            storage=storage,
+            registry=ground.registry,
+            storage=ground.storage,
             engine=engine,
             validator=compiler,
             reconciler=reconciler,
             dispatcher=dispatcher,
             webhooks=webhooks,
             schedules=schedules,
-            executions=ExecutionReader(storage, engine, state / "logs"),
-            health=Health(registry, storage, clock, settings.source.resync),
-            clock=clock,
+            executions=ExecutionReader(ground.storage, engine, services.folders.logs),
+            health=Health(ground.registry, ground.storage, ground.clock, settings.source.resync),
+            clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
         )
     )
+    ground.observer.on_ended = service.note_ended
     return Parts(
         settings=settings,
-        storage=storage,
+        storage=ground.storage,
         compiler=compiler,
-        registry=registry,
+        registry=ground.registry,
         engine=engine,
         engine_services=services,
         timers=timers,
         schedules=schedules,
-        webhooks=webhooks,
         applier=applier,
         reconciler=reconciler,
         service=service,
+        metrics=ground.metrics,
+        observer=ground.observer,
+        log_writer=ground.log_writer,
+        spawner=ground.spawner,
+    )
+
+
+def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Ground:
+    clock, files = SystemClock(), LocalFiles()
+    metrics = Metrics(version=__version__)
+    return _Ground(
+        settings=settings,
+        clock=clock,
+        files=files,
+        spawner=LocalSpawner(),
+        log_writer=LogWriter(),
         metrics=metrics,
-        log_writer=log_writer,
-        spawner=spawner,
+        observer=DaemonObserver(metrics, clock),
+        secrets=DefaultSecrets(credentials_folder(os.environ), secret_environment),
+        storage=make_storage(
+            settings.storage.backend,
+            folder=settings.storage.path,
+            files=files,
+            clock=clock,
+            observe_commit=metrics.journal_commit,
+        ),
+        registry=FlowRegistry(),
+    )
+
+
+def _nodes(ground: _Ground) -> NodeRegistry:
+    nodes = NodeRegistry()
+    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=host_facts())
+    register_builtins(nodes, runner)
+    return nodes
+
+
+def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -> EngineServices:
+    state, root = ground.settings.storage.path, ground.settings.source.path
+    limit = running_nodes(ground.settings.engine.max_running_nodes)
+    return EngineServices(
+        nodes=nodes,
+        executions=ground.storage.executions,
+        journal=ground.storage.journal,
+        definitions=ground.storage.definitions,
+        compiler=compiler,
+        secrets=ground.secrets,
+        files=ground.files,
+        clock=ground.clock,
+        make_log=log_factory(ground.clock, ground.log_writer),
+        observer=ground.observer,
+        folders=EngineFolders(
+            work=state / "work",
+            logs=state / "logs",
+            flow=lambda key: flow_folder(ground.registry, root, key),
+        ),
+        node_slots=asyncio.Semaphore(limit),
+    )
+
+
+def _reconciler(
+    ground: _Ground, compiler: Compiler, applier: Applier, schedules: Schedules
+) -> Reconciler:
+    source, state = ground.settings.source, ground.settings.storage.path
+    watcher = WatchdogWatcher(asyncio.get_running_loop())
+    free_bytes = partial(ground.files.free_bytes, state)
+    show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
+    revisions = GitRevisions(run_tool, ground.files)
+    return Reconciler(
+        root=source.path,
+        scanner=Scanner(ground.files, compiler, revisions, ground.clock),
+        applier=applier,
+        registry=ground.registry,
         watcher=watcher,
-        observer=observer,
+        clock=ground.clock,
+        times=ReconcilerTimes(
+            resync_s=source.resync,
+            debounce_s=source.debounce,
+            debounce_limit_s=source.debounce_limit,
+        ),
+        observer=ground.observer,
     )

@@ -83,7 +83,6 @@ class Daemon:
         if count:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
-        parts.observer.on_ended = parts.service.note_ended
         await restore_metrics(parts)
         parts.timers.start()
         await parts.reconciler.start()

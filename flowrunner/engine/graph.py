@@ -1,13 +1,12 @@
 """The walk over a flow's graph: what is ready, what is skipped, what the status functions say.
 
 Pure: it holds the states of one execution's nodes and answers questions. The run asks, starts
-nodes, and reports their ends back.
+nodes, and reports their ends back. Everything costs time linear in the edges of the graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
 
 from flowrunner.model.execution import NodeStatus
 from flowrunner.model.flow import FlowSpec, NodeSpec
@@ -15,18 +14,23 @@ from flowrunner.model.states import NodeState, Reason
 
 
 class GraphWalk:
-    """States of the nodes of one execution, moving forward only."""
+    """States of the nodes of one execution, moving forward only.
+
+    Attributes:
+        states: Where each node stands, in the order of the flow.
+        final: The nodes that have ended, in the order in which they did.
+    """
 
     def __init__(self, spec: FlowSpec) -> None:
         self._specs = {node.id: node for node in spec.nodes}
         self._dependants: dict[str, list[str]] = {node.id: [] for node in spec.nodes}
-        self._open_needs = {node.id: len(set(node.needs)) for node in spec.nodes}
+        self._open_needs = {node.id: len(node.needs) for node in spec.nodes}
         for node in spec.nodes:
-            for need in set(node.needs):
+            for need in node.needs:
                 self._dependants[need].append(node.id)
+        self._below_failure: set[str] = set()
         self.states: dict[str, NodeState] = dict.fromkeys(self._specs, NodeState.PENDING)
         self.final: dict[str, NodeStatus] = {}
-        self._upstream = cache(self._find_upstream)
 
     def first(self) -> list[NodeSpec]:
         """Returns the nodes that need nothing."""
@@ -34,18 +38,21 @@ class GraphWalk:
 
     def settle(self, status: NodeStatus) -> list[NodeSpec]:
         """Records a final node and returns those whose needs are now all final."""
-        self.states[status.node] = status.state
-        self.final[status.node] = status
+        node = status.node
+        self.states[node] = status.state
+        self.final[node] = status
+        if status.state.is_failure or node in self._below_failure:
+            self._below_failure.update(self._dependants[node])
         ready = []
-        for name in self._dependants[status.node]:
+        for name in self._dependants[node]:
             self._open_needs[name] -= 1
-            if not self._open_needs[name] and not self.states[name].is_final:
+            if not self._open_needs[name] and name not in self.final:
                 ready.append(self._specs[name])
         return ready
 
     def open_nodes(self) -> Iterator[str]:
         """Yields the nodes that are not final, in the order of the flow."""
-        return (name for name, state in self.states.items() if not state.is_final)
+        return (name for name in self.states if name not in self.final)
 
     def success(self, node: NodeSpec) -> bool:
         """`success()`: no need failed, timed out, was cancelled, or passed a skip on."""
@@ -53,28 +60,14 @@ class GraphWalk:
 
     def failure(self, node: NodeSpec) -> bool:
         """`failure()`: a node upstream, at any distance, failed or timed out."""
-        return any(self.states[name].is_failure for name in self._upstream(node.id))
+        return node.id in self._below_failure
 
     def skipped(self, node: NodeSpec) -> bool:
         """`skipped()`: a direct need was skipped."""
         return any(self.states[need] is NodeState.SKIPPED for need in node.needs)
-
-    def upstream(self, node: NodeSpec) -> frozenset[str]:
-        """Returns every node above, at any distance."""
-        return self._upstream(node.id)
 
     def _counts_as_success(self, name: str) -> bool:
         status = self.final[name]
         if status.state is NodeState.SKIPPED:
             return status.reason == Reason.IF_FALSE
         return status.state is NodeState.SUCCEEDED
-
-    def _find_upstream(self, name: str) -> frozenset[str]:
-        found: set[str] = set()
-        pending = list(self._specs[name].needs)
-        while pending:
-            need = pending.pop()
-            if need not in found:
-                found.add(need)
-                pending.extend(self._specs[need].needs)
-        return frozenset(found)

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 from flowrunner.model.ids import Revision
+from flowrunner.registry.entry import NO_REVISION
 from flowrunner.system.files import Files
 from flowrunner.system.tools import ToolFailedError, ToolRunner
 
 _LOG = logging.getLogger(__name__)
 _TIMEOUT_S = 30.0
+_HEAD = "# branch.oid "
+_NO_COMMIT = f"{_HEAD}(initial)"
 
 
 class RevisionReader(Protocol):
@@ -25,27 +28,38 @@ class RevisionReader(Protocol):
 
 
 class GitRevisions:
-    """The revision by git, without taking its lock or running anything of the checkout's."""
+    """The revision by git, without taking its lock, with hooks and monitors off."""
 
     def __init__(self, run: ToolRunner, files: Files) -> None:
         self._run = run
         self._files = files
+        self._last_failure = ""
 
     def read(self, root: Path) -> Revision:
-        """Returns HEAD's commit, ending in `-dirty` when git reports changes under the root."""
+        """Returns HEAD's commit, ending in `-dirty` when git reports changes under the root.
+
+        Empty without git, before the first commit, and when git fails, which is logged once.
+        """
         top = self._top(root)
         if top is None:
-            return Revision("")
+            return NO_REVISION
         try:
-            head = self._git(root, top, "rev-parse", "--verify", "--quiet", "HEAD").strip()
-            changes = self._git(root, top, "status", "--porcelain", "--", ".")
+            lines = self._status(root, top).splitlines()
         except ToolFailedError as error:
-            _LOG.warning("source.git_failed root=%s: %s", root, error.message)
-            return Revision("")
-        return Revision(f"{head}-dirty" if changes.strip() else head)
+            self._report(root, error.message)
+            return NO_REVISION
+        self._last_failure = ""
+        head = next((line for line in lines if line.startswith(_HEAD)), _NO_COMMIT)
+        if head == _NO_COMMIT:
+            return NO_REVISION
+        is_dirty = any(not line.startswith("#") for line in lines)
+        return Revision(head.removeprefix(_HEAD) + ("-dirty" if is_dirty else ""))
 
-    def _git(self, root: Path, top: Path, *arguments: str) -> str:
-        """Runs git on a checkout that may belong to someone else, hooks and monitors off."""
+    def _status(self, root: Path, top: Path) -> str:
+        """Asks git for HEAD and the changes at once; the checkout may belong to someone else.
+
+        Source: git-status(1), "Porcelain Format Version 2".
+        """
         options = (
             "--no-optional-locks",
             "-c",
@@ -55,7 +69,14 @@ class GitRevisions:
             "-c",
             "core.hooksPath=/dev/null",
         )
-        return self._run(("git", "-C", str(root), *options, *arguments), timeout_s=_TIMEOUT_S)
+        wanted = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--untracked-files=normal")
+        command = ("git", "-C", str(root), *options, "status", *wanted, "--", ".")
+        return self._run(command, timeout_s=_TIMEOUT_S)
+
+    def _report(self, root: Path, failure: str) -> None:
+        if failure != self._last_failure:
+            _LOG.warning("source.git_failed root=%s: %s", root, failure)
+        self._last_failure = failure
 
     def _top(self, root: Path) -> Path | None:
         """Returns the folder of the checkout that holds the root, or None."""
@@ -68,4 +89,4 @@ class NoRevisions:
 
     def read(self, root: Path) -> Revision:  # noqa: ARG002 - the Protocol's signature
         """Returns an empty revision."""
-        return Revision("")
+        return NO_REVISION

@@ -1,7 +1,8 @@
 """One reading of the source: every file considered, compiled, under one revision.
 
 Runs in a thread. Files whose stat did not change are not read again, contents that did not
-change are not parsed again. What the source is (git or not) is `flowrunner.reconcile.revision`.
+change are not parsed again. What the source is (git or not) is `flowrunner.reconcile.revision`,
+which names count is `flowrunner.reconcile.names`.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
+from flowrunner.reconcile.names import IGNORE_FILE, is_considered, patterns_of
 from flowrunner.reconcile.revision import RevisionReader
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import (
@@ -32,10 +34,8 @@ from flowrunner.system.files import (
 FILE_LIMIT = 1024 * 1024
 DEPTH_LIMIT = 16
 FILES_LIMIT = 50_000
-IGNORE_FILE = ".flowrunnerignore"
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
-_LEFTOVERS = ("*~", "*.swp", "*.swx", "*.swo", "*.tmp", "*.bak", "*.orig", "*.rej", "#*#")
 
 
 class UnstableSourceError(Exception):
@@ -51,17 +51,24 @@ class ScannedFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceProblem:
+    """Why not everything could be read: too many files, a folder without access."""
+
+    reason: ConditionReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The source at one revision.
 
     Attributes:
-        problem: Why not everything could be read (too many files, a folder without access);
-            nothing is applied then.
+        problem: Why not everything could be read; nothing is applied then.
     """
 
     revision: Revision
     files: tuple[ScannedFile, ...]
-    problem: str = ""
+    problem: SourceProblem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +102,11 @@ class Scanner:
 
         Raises:
             FileNotFoundError: There is no root.
+            NotADirectoryError: The root is no folder.
+            OSError: The root or its ignore file cannot be read.
             UnstableSourceError: The root moved or a file changed under the reading.
         """
-        resolved = root.resolve(strict=True)
+        resolved = self._resolve(root)
         revision = self._revisions.read(resolved)
         walk = self._files.walk(resolved, depth=DEPTH_LIMIT, most=FILES_LIMIT)
         ignored = self._ignored(resolved)
@@ -111,7 +120,7 @@ class Scanner:
             for entry in walk.entries
             if is_considered(entry, ignored)
         }
-        if walk.changed or root.resolve() != resolved:
+        if walk.changed or self._resolve(root) != resolved:
             raise UnstableSourceError("the source changed while it was read")
         if self._revisions.read(resolved) != revision:
             raise UnstableSourceError("the revision changed while the source was read")
@@ -121,12 +130,18 @@ class Scanner:
             revision=revision or folder_revision(scanned), files=scanned, problem=_problem(walk)
         )
 
+    def _resolve(self, root: Path) -> Path:
+        """Returns the folder that the root is now, by the shortest walk: only it knows links."""
+        return self._files.walk(root, depth=1, most=1).root
+
     def _file(self, root: Path, entry: WalkEntry) -> ScannedFile:
         before = self._known.get(entry.path)
         if before is not None and before.stat == entry.stat and before.may_be_reused:
             return before.file
         if entry.escapes:
             return _unread(entry.path, codes.SYMLINK_OUTSIDE, "a link that leaves the flows")
+        if entry.stat.kind is FileKind.LINK:
+            return _unread(entry.path, codes.NOT_READABLE, "a link that leads nowhere")
         return self.read_file(root / entry.path, entry.path, before.file if before else None)
 
     def read_file(self, path: Path, name: str, before: ScannedFile | None = None) -> ScannedFile:
@@ -156,37 +171,19 @@ class Scanner:
         return ScannedFile(content=hashlib.sha256(data).hexdigest(), candidate=candidate)
 
     def _ignored(self, root: Path) -> tuple[str, ...]:
+        """Returns the patterns of the ignore file.
+
+        Raises:
+            UnstableSourceError: It changed while it was read.
+            OSError: It cannot be read: nothing may be taken for a flow then.
+        """
         try:
-            text = self._files.read(root / IGNORE_FILE, limit=FILE_LIMIT).decode(errors="replace")
-        except OSError:
+            data = self._files.read(root / IGNORE_FILE, limit=FILE_LIMIT)
+        except FileNotFoundError:
             return ()
-        lines = (line.strip() for line in text.splitlines())
-        return tuple(line for line in lines if line and not line.startswith("#"))
-
-
-def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
-    """Whether a name below the root is meant as a flow file (flow format, section 1)."""
-    parts = entry.path.split("/")
-    name = parts[-1]
-    if entry.stat.kind is FileKind.FOLDER or not name.endswith((".yaml", ".yml")):
-        return False
-    if any(part.startswith((".", "_")) for part in parts):
-        return False
-    if name.endswith((".test.yaml", ".test.yml")) or name == "4913":
-        return False
-    if any(fnmatchcase(name, pattern) for pattern in _LEFTOVERS):
-        return False
-    return not any(_matches(entry.path, pattern) for pattern in ignored)
-
-
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a line of `.flowrunnerignore` names a path, one of its folders, or its file."""
-    plain = pattern.strip("/")
-    parts = path.split("/")
-    heads = ["/".join(parts[: i + 1]) for i in range(len(parts))]
-    if any(fnmatchcase(head, plain) for head in heads):
-        return True
-    return "/" not in plain and any(fnmatchcase(part, plain) for part in parts)
+        except ChangedWhileReadError as error:
+            raise UnstableSourceError(f"{IGNORE_FILE} changed while it was read") from error
+        return patterns_of(data.decode(errors="replace"))
 
 
 def folder_revision(files: Iterable[ScannedFile]) -> Revision:
@@ -203,9 +200,11 @@ def _unread(path: str, code: codes.Code, message: str) -> ScannedFile:
     return ScannedFile(content="", candidate=Candidate(file=path, findings=(finding,)))
 
 
-def _problem(walk: Walk) -> str:
+def _problem(walk: Walk) -> SourceProblem | None:
     if walk.truncated:
-        return f"more than {FILES_LIMIT} names or deeper than {DEPTH_LIMIT} folders"
+        text = f"more than {FILES_LIMIT} names or deeper than {DEPTH_LIMIT} folders"
+        return SourceProblem(reason=ConditionReason.SOURCE_TOO_LARGE, message=text)
     if walk.unreadable:
-        return f"the folder {walk.unreadable[0]!r} cannot be read"
-    return ""
+        text = f"the folder {walk.unreadable[0]!r} cannot be read"
+        return SourceProblem(reason=ConditionReason.SOURCE_UNREADABLE, message=text)
+    return None

@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
-from typing import Final, TextIO
+from collections.abc import Mapping
+from typing import Final, Protocol, TextIO
 
 from flowrunner.config.settings import LogFormat, LogLevel
 from flowrunner.telemetry.log_format import JsonFormatter, TextFormatter
@@ -34,8 +34,8 @@ _OURS = "flowrunner"
 
 def configure_logging(
     level: LogLevel,
-    format: LogFormat,
-    stream: TextIO,  # noqa: A002 - the setting's name
+    format: LogFormat,  # noqa: A002 - the setting's name
+    stream: TextIO,
 ) -> LogControl:
     """Sends all records of this process to `stream`, until `LogControl.stop`.
 
@@ -45,8 +45,9 @@ def configure_logging(
     Args:
         level: Least severe level of our own records.
         format: `text` for people or `json` for collectors.
-        stream: Only this log's thread writes to it. When it has a file descriptor, that is
-            written to: the buffer of a stalled stream would abort the interpreter at its exit.
+        stream: Stays the caller's to close. Of one with a file descriptor a copy of that is
+            written to: a thread that holds the buffer of a stalled stream at the exit of the
+            interpreter makes it abort.
     """
     formatter = JsonFormatter() if format == "json" else TextFormatter()
     handler = _LineHandler(_LineWriter(stream, formatter), formatter)
@@ -106,7 +107,7 @@ def _unreadable(record: logging.LogRecord, error: Exception) -> logging.LogRecor
     return _own_record("logging.unreadable", facts)
 
 
-def _own_record(event: str, facts: dict[str, str | int]) -> logging.LogRecord:
+def _own_record(event: str, facts: Mapping[str, str | int]) -> logging.LogRecord:
     logger = logging.getLogger(__name__)
     return logger.makeRecord(__name__, logging.WARNING, "", 0, event, (), None, extra=facts)
 
@@ -115,7 +116,7 @@ class _LineWriter:
     """Writes lines in the order of the calls, what waits together at once."""
 
     def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
-        self._write = _writer_to(stream)
+        self._sink = _sink_of(stream)
         self._formatter = formatter
         self._lines: list[str] = []
         self._pending = 0
@@ -145,57 +146,81 @@ class _LineWriter:
         """Writes what is waiting; a stream that stalls for longer is left to the thread."""
         with self._changed:
             self._closing = True
-            self._report_drops()
             self._changed.notify()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while lines := self._take():
-            text = "".join(lines)
-            try:
-                self._write(text)
-            except (OSError, ValueError):  # a full disk, a closed pipe or stream
-                self._count_lost(len(lines))
-            with self._changed:
-                self._pending -= len(text)
+        while True:
+            lines, notice = self._take()
+            if not lines and not notice:
+                break
+            self._write(lines, notice)
+        self._sink.close()
 
-    def _take(self) -> list[str]:
+    def _take(self) -> tuple[list[str], str]:
         with self._changed:
             self._changed.wait_for(lambda: self._lines or self._closing)
-            if self._lines:
-                self._report_drops()
             lines, self._lines = self._lines, []
-        return lines
+            lost, self._reported = self._dropped - self._reported, self._dropped
+        if not lost:
+            return lines, ""
+        return lines, self._formatter.format(
+            _own_record("logging.dropped", {"records": lost})
+        ) + "\n"
 
-    def _report_drops(self) -> None:
-        """Adds a line about what was lost since the last such line; called with the lock."""
-        lost, self._reported = self._dropped - self._reported, self._dropped
-        if lost:
-            record = _own_record("logging.dropped", {"records": lost})
-            line = self._formatter.format(record) + "\n"
-            self._pending += len(line)
-            self._lines.append(line)
-
-    def _count_lost(self, lines: int) -> None:
+    def _write(self, lines: list[str], notice: str) -> None:
+        text = "".join(lines)
+        lost = 0
+        try:
+            self._sink.write(text + notice)
+        except (OSError, ValueError):  # a full disk, a closed pipe or stream
+            lost = len(lines)
         with self._changed:
-            self._dropped += lines
+            self._dropped += lost
+            self._pending -= len(text)
 
 
-def _writer_to(stream: TextIO) -> Callable[[str], None]:
+class _Sink(Protocol):
+    """Where text goes; may block, may raise `OSError` or `ValueError`."""
+
+    def write(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Descriptor:
+    """A file descriptor of our own, so that the stream may be closed without harm."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = os.dup(fd)
+
+    def write(self, text: str) -> None:
+        rest = memoryview(text.encode("utf-8"))
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+class _Memory:
+    """A stream without a file descriptor; it stays open."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leaves the stream to its owner."""
+
+
+def _sink_of(stream: TextIO) -> _Sink:
     try:
         fd = stream.fileno()
     except (OSError, ValueError):  # a stream in memory
-
-        def write(text: str) -> None:
-            stream.write(text)
-            stream.flush()
-
-        return write
+        return _Memory(stream)
     stream.flush()  # what was written before stands before
-    return lambda text: _write_all(fd, text.encode("utf-8", errors="backslashreplace"))
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
+    return _Descriptor(fd)

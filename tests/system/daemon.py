@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 COMMAND = str(Path(sys.executable).with_name("flowrunner"))
+OPEN = {"FLOWRUNNER_AUTH__LOCAL": "open"}
+"""The environment of a daemon that shows everything on loopback, as `make run` does."""
 PATIENCE_S = 30.0
 
 
@@ -30,47 +32,48 @@ class Answer:
     body: bytes
 
     @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
     def json(self) -> Any:
         return json.loads(self.body)
 
 
 class RunningDaemon:
-    """One started daemon; `stderr` grows in a file, so that no pipe can fill."""
+    """One started daemon; its standard error grows in a file, so that no pipe can fill."""
 
     def __init__(
-        self, flows: Path, state: Path, *, env: Mapping[str, str], arguments: tuple[str, ...] = ()
+        self,
+        flows: Path,
+        state: Path,
+        *,
+        env: Mapping[str, str],
+        arguments: tuple[str, ...] = (),
+        program: str = COMMAND,
     ) -> None:
         self.flows, self.state = flows, state
         self.log = state.parent / f"{state.name}.stderr"
         self._written = self.log.stat().st_size if self.log.exists() else 0
+        options = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [
-                    COMMAND,
-                    "serve",
-                    "--flows",
-                    str(flows),
-                    "--state",
-                    str(state),
-                    "--listen",
-                    "127.0.0.1:0",
-                    *arguments,
-                ],
+                [program, "serve", *options, *arguments],
                 env=bare_environment(env),
                 stdin=subprocess.DEVNULL,
-                stdout=stream,
+                stdout=subprocess.DEVNULL,
                 stderr=stream,
                 cwd=state.parent,
             )
 
     @property
     def output(self) -> str:
-        """What it wrote since this start."""
+        """What it wrote on standard error since this start."""
         return self.log.read_bytes()[self._written :].decode(errors="replace")
 
     @property
     def port(self) -> int:
-        found = re.search(r"READY .*?127\.0\.0\.1:(\d+)", self.output)
+        found = re.search(r"READY .*?http://127\.0\.0\.1:(\d+)", self.output)
         assert found, self.output
         return int(found.group(1))
 
@@ -78,7 +81,7 @@ class RunningDaemon:
         def ready() -> bool:
             if self.process.poll() is not None:
                 raise AssertionError(f"ended with {self.process.returncode}:\n{self.output}")
-            return "READY " in self.output
+            return re.search(r"^READY .*\n", self.output, re.MULTILINE) is not None
 
         eventually(ready, lambda: self.output)
 
@@ -105,22 +108,63 @@ class RunningDaemon:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
+    def start(self, flow: str, *arguments: str) -> str:
+        """Starts a flow by hand and returns the id of the execution."""
+        return self.command("run", flow, *arguments).stdout.strip()
+
+    def reconcile(self) -> None:
+        """Asks for a pass and waits for it."""
+        self.command("reconcile", "--wait")
+
     def executions(self, flow: str) -> list[dict[str, Any]]:
+        """Returns the executions of a flow, newest first."""
         items = self.request(f"/api/v1/executions?flow={flow}&limit=1000").json["items"]
         return [dict(item) for item in items]
+
+    def execution(self, execution_id: str) -> dict[str, Any]:
+        return dict(self.request(f"/api/v1/executions/{execution_id}").json)
+
+    def ended(self, execution_id: str) -> dict[str, Any]:
+        """Waits until an execution is final and returns it."""
+
+        def final() -> dict[str, Any] | None:
+            execution = self.execution(execution_id)
+            return execution if execution["state"] not in ("queued", "running") else None
+
+        return eventually(final, lambda: self.execution(execution_id))
+
+    def logs(self, execution_id: str) -> str:
+        """Returns what the nodes of an execution printed, without times and names."""
+        page = self.request(f"/api/v1/executions/{execution_id}/logs").json
+        return "".join(line["text"] + "\n" for chunk in page["chunks"] for line in chunk["lines"])
 
     def flow(self, name: str) -> dict[str, Any]:
         return dict(self.request(f"/api/v1/flows/default/{name}").json)
 
-    def metric(self, name: str, **labels: str) -> float:
-        """Returns the value of one series; 0 when it is absent."""
-        for line in self.request("/metrics").body.decode().splitlines():
+    def condition(self, flow: str, kind: str = "Ready") -> dict[str, Any]:
+        """Returns one condition of a flow; empty for a flow that is unknown."""
+        return _condition(self.flow(flow), kind)
+
+    def source(self) -> dict[str, Any]:
+        return dict(self.request("/api/v1/reconcile").json)
+
+    def source_condition(self) -> dict[str, Any]:
+        return _condition(self.source(), "SourceReady")
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """Returns the value of one series, or None when there is no such series."""
+        for line in self.request("/metrics").text.splitlines():
             head, _, value = line.rpartition(" ")
             series, _, inside = head.partition("{")
             found = dict(re.findall(r'(\w+)="([^"]*)"', inside))
             if series == name and labels.items() <= found.items():
                 return float(value)
-        return 0.0
+        return None
+
+    def kill(self) -> None:
+        """Ends it as a power cut would, and waits until it is gone."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Sends a signal and returns how it ended."""
@@ -136,31 +180,44 @@ def daemon(
     *,
     env: Mapping[str, str] | None = None,
     arguments: tuple[str, ...] = (),
+    program: str = COMMAND,
 ) -> Iterator[RunningDaemon]:
-    """Starts a daemon, waits until it is ready, and ends it whatever happens."""
-    running = RunningDaemon(flows, state, env=env or {}, arguments=arguments)
+    """Starts a daemon, waits until it is ready, and ends it and its attempts whatever happens."""
+    running = RunningDaemon(flows, state, env=env or {}, arguments=arguments, program=program)
     try:
         running.wait_ready()
         yield running
     finally:
-        if running.process.poll() is None:
-            running.process.kill()
-        running.process.wait(PATIENCE_S)
+        running.kill()
+        for pid in attempts_of(state):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def attempts_of(state: Path) -> list[int]:
+    """Returns the processes that the daemon of a state started: they carry it in `WORK_DIR`."""
+    mark = b"\0WORK_DIR=" + os.fsencode(state) + b"/"
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # it has ended, or belongs to somebody else
+            if mark in b"\0" + environment.read_bytes():
+                found.append(int(environment.parent.name))
+    return found
 
 
 def command(
     *arguments: str,
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
+    stdin: str | None = None,
+    program: str = COMMAND,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `flowrunner` to its end."""
+    """Runs `flowrunner` to its end; without `stdin` there is nothing to read."""
     return subprocess.run(
-        [COMMAND, *arguments],
+        [program, *arguments],
         cwd=cwd,
         env=bare_environment(env or {}),
-        input=None if stdin is None else stdin.decode(),
-        stdin=subprocess.DEVNULL if stdin is None else None,
+        input=stdin or "",
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -169,12 +226,17 @@ def command(
 
 
 def bare_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Returns an environment without settings of the host's."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("FLOWRUNNER_")}
+    """Returns the environment without anything that the host set for a daemon of its own."""
+    unit = ("NOTIFY_SOCKET", "STATE_DIRECTORY", "RUNTIME_DIRECTORY", "CREDENTIALS_DIRECTORY")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FLOWRUNNER_") and name not in unit
+    }
     return {**kept, **extra}
 
 
-def eventually(condition: Callable[[], T], explain: Callable[[], object] = lambda: "") -> T:
+def eventually(condition: Callable[[], T | None], explain: Callable[[], object] = lambda: "") -> T:
     """Returns the first true value of a condition, or fails when patience ends."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
@@ -184,3 +246,8 @@ def eventually(condition: Callable[[], T], explain: Callable[[], object] = lambd
         if time.monotonic() > deadline:
             raise AssertionError(f"never came true: {explain()}")
         time.sleep(0.05)  # a real process moves on its own clock: this polls, it proves nothing
+
+
+def _condition(shape: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    conditions = shape.get("conditions", [])
+    return next((dict(found) for found in conditions if found["type"] == kind), {})

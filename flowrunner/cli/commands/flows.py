@@ -1,0 +1,154 @@
+"""`flowrunner flows`: every flow, whether it is ready, and what keeps it from being so."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from flowrunner.cli.arguments import add_account, add_control, add_output
+from flowrunner.cli.client import ControlClient, address, connect
+from flowrunner.cli.diagnostics import render
+from flowrunner.cli.host import Host
+from flowrunner.cli.paging import all_items
+from flowrunner.cli.render import blocks, facts, full_name, moment, short, show, table
+from flowrunner.cli.text import safe
+from flowrunner.model.finding import Finding, Severity
+from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
+
+_COLUMNS = ("NAME", "READY", "REASON", "REVISION", "NEXT", "LAST")
+_MORE_COLUMNS = ("GENERATION", "DIGEST", "PATH")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flow to show alone, and how."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show this flow in detail")
+    add_account(parser)
+    add_output(parser)
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Prints the list, or one flow."""
+    client = connect(args, host)
+    if args.name is not None:
+        path = address("api", "v1", "flows", args.account or DEFAULT_ACCOUNT, args.name)
+        flow = client.get(path)
+        show(host, args.output, flow, lambda _wide: flow_text(flow))
+        return 0
+    flows = _list(client, args.account)
+    source = client.get("/api/v1/reconcile") if args.output in ("text", "wide") else {}
+    document = {"items": flows, "next_cursor": None}
+    show(host, args.output, document, lambda wide: list_text(flows, source, wide=wide))
+    return 0
+
+
+def list_text(flows: Sequence[Json], source: Mapping[str, Json], *, wide: bool = False) -> str:
+    """Returns the table, what is wrong with flows, the rejected files, the state of the source."""
+    columns = (*_COLUMNS, *_MORE_COLUMNS) if wide else _COLUMNS
+    rows = (_row(flow, wide=wide) for flow in flows)
+    rejected = source.get("rejected") or []
+    return blocks(
+        table(columns, rows) if flows else "no flows",
+        "\n".join(line for flow in flows for line in _troubles(flow)),
+        "\n".join(["rejected files:", *(_findings_text(file) for file in rejected)])
+        if rejected
+        else "",
+        "\n".join(_source_troubles(source)),
+    )
+
+
+def flow_text(flow: Json) -> str:
+    """Returns everything about one flow."""
+    last = flow["last_execution"]
+    return blocks(
+        facts(
+            (
+                ("name", full_name(flow)),
+                ("description", flow["description"]),
+                ("labels", flow["labels"] or None),
+                ("path", flow["path"]),
+                ("revision", flow["revision"]),
+                ("digest", flow["digest"]),
+                ("generation", f"{flow['generation']} (in force: {flow['observed_generation']})"),
+                ("last", _last(last) if last is None else f"{_last(last)}, {last['id']}"),
+            )
+        ),
+        table(
+            ("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"),
+            map(_condition_row, flow["conditions"]),
+        ),
+        table(("TRIGGER", "TYPE", "NEXT", "PATH"), map(_trigger_row, flow["triggers"]))
+        if flow["triggers"]
+        else "",
+        _findings_text(flow),
+    )
+
+
+def _list(client: ControlClient, account: str | None) -> list[Json]:
+    return list(all_items(client, "/api/v1/flows", {"account": account}))
+
+
+def _row(flow: Json, *, wide: bool) -> Sequence[object]:
+    ready = _condition(flow, "Ready")
+    slots = [trigger["next_slot_at"] for trigger in flow["triggers"]]
+    row = (
+        full_name(flow),
+        ready.get("status"),
+        ready.get("reason"),
+        short(flow["revision"]),
+        moment(min((slot for slot in slots if slot), default=None)),
+        _last(flow["last_execution"]),
+    )
+    generation = f"{flow['observed_generation']}/{flow['generation']}"
+    return (*row, generation, short(flow["digest"]), flow["path"]) if wide else row
+
+
+def _last(last: Json) -> str | None:
+    return None if last is None else f"{last['state']} {moment(last['ended_at']) or ''}".rstrip()
+
+
+def _condition(item: Json, kind: str) -> Mapping[str, Json]:
+    return next((it for it in item.get("conditions", ()) if it["type"] == kind), {})
+
+
+def _condition_row(condition: Json) -> Sequence[object]:
+    since = moment(condition["last_transition_at"])
+    return (*(condition[key] for key in ("type", "status", "reason")), since, condition["message"])
+
+
+def _trigger_row(trigger: Json) -> Sequence[object]:
+    return (trigger["id"], trigger["type"], moment(trigger["next_slot_at"]), trigger["path"])
+
+
+def _troubles(flow: Json) -> Iterator[str]:
+    """Yields why a flow is not ready, or what is wrong with its newest version."""
+    ready = _condition(flow, "Ready")
+    errors = [it for it in flow["findings"] if it["severity"] == Severity.ERROR]
+    if errors:
+        yield _findings_text({**flow, "findings": errors})
+    elif ready.get("status") != "True" and ready:
+        yield f"{full_name(flow)}: {safe(ready['reason'])}: {safe(ready['message'])}"
+
+
+def _source_troubles(source: Mapping[str, Json]) -> Iterator[str]:
+    state = _condition(source, "SourceReady")
+    if state and state["status"] != "True":
+        yield f"source: {safe(state['reason'])}: {safe(state['message'])}"
+
+
+def _findings_text(file: Json) -> str:
+    """Returns the findings of a flow or a rejected file, which name no file themselves."""
+    return render(_findings(file["path"], file["findings"]))
+
+
+def _findings(path: str, findings: Iterable[Json]) -> Iterator[Finding]:
+    for finding in findings:
+        yield Finding(
+            file=path,
+            line=finding["line"],
+            column=finding["column"],
+            code=finding["code"],
+            severity=Severity(finding["severity"]),
+            message=finding["message"],
+            hint=finding["hint"],
+        )

@@ -1,0 +1,43 @@
+"""`flowrunner logs`: what the nodes of an execution printed, and go on to print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+
+from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.client import connect
+from flowrunner.cli.host import Host
+from flowrunner.cli.log_stream import Line, plain, read_lines, stamped
+from flowrunner.cli.yaml_writer import to_yaml
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the execution, what of it, and how long."""
+    parser.add_argument("id", metavar="ID", help="id of the execution")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until it has ended")
+    parser.add_argument("--node", metavar="N", help="only this node")
+    add_output(parser)
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Prints the lines; for programs one JSON object a line, or one YAML list."""
+    write = _writer(args, terminal=host.out.isatty())
+    pause = host.pause if args.follow else None
+    for line in read_lines(connect(args, host), args.id, node=args.node, pause=pause):
+        host.say(write(line))
+        if args.follow:
+            host.out.flush()
+    return 0
+
+
+def _writer(args: argparse.Namespace, *, terminal: bool) -> Callable[[Line], str]:
+    if args.output == "json":
+        return lambda line: json.dumps(line.document, ensure_ascii=False)
+    if args.output == "yaml":
+        return lambda line: to_yaml([line.document]).rstrip("\n")
+    if args.output == "wide":
+        return lambda line: stamped(line, terminal=terminal)
+    return lambda line: plain(line, with_node=args.node is None, terminal=terminal)

@@ -1,0 +1,44 @@
+"""`flowrunner reconcile`: has the daemon read the flow files now."""
+
+from __future__ import annotations
+
+import argparse
+
+from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.client import connect
+from flowrunner.cli.exits import Exit
+from flowrunner.cli.host import Host
+from flowrunner.cli.render import moment, short, show
+from flowrunner.cli.text import safe
+from flowrunner.model.ids import Json
+
+_NOTHING_APPLIED = ("held", "failed")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds how to show the result."""
+    parser.add_argument(
+        "--wait", action="store_true", help="wait until the pass has ended, as is always done"
+    )
+    add_output(parser)
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Waits for a pass and prints how it ended; its result decides the exit code."""
+    result = connect(args, host).post("/control/v1/reconcile")
+    show(host, args.output, result, lambda _wide: pass_text(result))
+    if result["result"] in _NOTHING_APPLIED:
+        return Exit.FAILED
+    if result["errors"]:
+        host.remark("hint: flowrunner flows shows what is wrong, and where")
+        return Exit.FINDINGS
+    return Exit.DONE
+
+
+def pass_text(ended: Json) -> str:
+    """Returns how a pass ended: `applied 4b825dc642cb: 1 added, …`."""
+    counts = ", ".join(f"{ended[key]} {key}" for key in ("added", "updated", "removed", "errors"))
+    message = f" ({safe(ended['message'])})" if ended["message"] else ""
+    when = f"{moment(ended['started_at'])} by {ended['trigger']}"
+    return f"{ended['result']} {short(ended['revision']) or '-'}: {counts}{message}, {when}"

@@ -1,0 +1,101 @@
+"""`flowrunner show`: one execution with its nodes and their attempts."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.client import address, connect
+from flowrunner.cli.host import Host
+from flowrunner.cli.render import (
+    blocks,
+    error_text,
+    facts,
+    full_name,
+    moment,
+    show,
+    span,
+    table,
+    with_reason,
+)
+from flowrunner.cli.text import safe
+from flowrunner.model.ids import Json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the execution and how to show it."""
+    parser.add_argument("id", metavar="ID", help="id of the execution")
+    add_output(parser)
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Prints the execution."""
+    execution = connect(args, host).get(address("api", "v1", "executions", args.id))
+    show(host, args.output, execution, lambda _wide: execution_text(execution))
+    return 0
+
+
+def execution_text(execution: Json) -> str:
+    """Returns everything about an execution; `files: live` says what its revision does not pin."""
+    return blocks(
+        facts(_facts(execution)),
+        table(
+            ("NODE", "TYPE", "STATE", "REASON", "ATTEMPTS", "OUTPUTS"),
+            map(_node_row, execution["nodes"]),
+        ),
+        _attempts_text(execution["nodes"]),
+        "\n".join(_errors(execution["nodes"])),
+    )
+
+
+def _facts(execution: Json) -> Iterator[tuple[str, object]]:
+    trigger = execution["trigger"]
+    yield "id", execution["id"]
+    yield "flow", full_name(execution)
+    yield "state", with_reason(execution)
+    yield "error", error_text(execution["error"])
+    yield "trigger", f"{trigger['id']} ({trigger['type']})"
+    yield "slot", moment(execution["slot_at"])
+    yield "revision", execution["revision"]
+    yield "digest", execution["digest"]
+    yield "files", execution["files"]
+    yield "created", moment(execution["created_at"])
+    yield "started", moment(execution["started_at"])
+    yield "ended", moment(execution["ended_at"])
+    yield "took", span(execution["started_at"], execution["ended_at"])
+    yield "inputs", execution["inputs"]
+
+
+def _node_row(node: Json) -> Sequence[object]:
+    return (
+        *(node[key] for key in ("id", "type", "state", "reason")),
+        len(node["attempts"]),
+        node["outputs"],
+    )
+
+
+def _attempts_text(nodes: Sequence[Json]) -> str:
+    rows = [
+        (
+            node["id"],
+            attempt["number"],
+            attempt["state"],
+            attempt["reason"],
+            attempt["exit_code"],
+            moment(attempt["started_at"]),
+            span(attempt["started_at"], attempt["ended_at"]),
+        )
+        for node in nodes
+        for attempt in node["attempts"]
+    ]
+    columns = ("NODE", "ATTEMPT", "STATE", "REASON", "EXIT", "STARTED", "TOOK")
+    return table(columns, rows) if rows else ""
+
+
+def _errors(nodes: Sequence[Json]) -> Iterator[str]:
+    for node in nodes:
+        error = error_text(node["error"])
+        if error is not None:
+            yield f"{node['id']}: {safe(error)}"

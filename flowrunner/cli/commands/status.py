@@ -1,0 +1,46 @@
+"""`flowrunner status`: the daemon at a glance."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.client import connect
+from flowrunner.cli.commands.reconcile import pass_text
+from flowrunner.cli.host import Host
+from flowrunner.cli.render import blocks, facts, moment, show, table
+from flowrunner.model.ids import Json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds how to show it."""
+    add_output(parser)
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Prints it; exits with 0 whenever the daemon answers."""
+    status = connect(args, host).get("/control/v1/status")
+    show(host, args.output, status, lambda _wide: status_text(status))
+    return 0
+
+
+def status_text(status: Json) -> str:
+    """Returns the numbers, and the checks behind `/readyz`."""
+    checks = [(check["name"], check["status"], check["message"]) for check in status["checks"]]
+    return blocks(facts(_facts(status)), table(("CHECK", "STATUS", "MESSAGE"), checks))
+
+
+def _facts(status: Json) -> Iterator[tuple[str, object]]:
+    source = status["source"]
+    last_pass = source["last_pass"]
+    yield "status", status["status"]
+    yield "version", status["version"]
+    yield "since", moment(status["started_at"])
+    yield "revision", source["revision"]
+    yield "last pass", None if last_pass is None else pass_text(last_pass)
+    yield "flows", f"{status['flows']}, {status['flows_ready']} ready"
+    yield "rejected files", len(source["rejected"])
+    running, queued = status["executions_running"], status["executions_queued"]
+    yield "executions", f"{running} running, {queued} queued"

@@ -1,0 +1,88 @@
+"""The logs of an execution, read page by page, and followed while it goes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from flowrunner.cli.client import ControlClient, address
+from flowrunner.cli.text import safe_line
+from flowrunner.model.ids import Json
+
+POLL_S = 0.25
+_BUSY_LINES = 500
+"""A page with so many lines was cut: the next one is asked for at once."""
+_ZONE = re.compile("Z$")
+
+
+class Line(NamedTuple):
+    """A line with what it belongs to; `document` is the line for programs."""
+
+    node: str
+    attempt: int
+    at: str
+    stream: str
+    text: str
+    document: Json
+
+
+def read_lines(
+    client: ControlClient,
+    execution_id: str,
+    *,
+    node: str | None = None,
+    pause: Callable[[float], None] | None = None,
+) -> Iterator[Line]:
+    """Yields the lines in the order of their times, as far as each page reaches.
+
+    Args:
+        client: The daemon.
+        execution_id: The execution.
+        node: Only lines of this node.
+        pause: Given to follow: waits between two pages, until the execution has ended. Without it
+            the lines end with what is there now.
+
+    Raises:
+        FlowError: As `ControlClient.get`.
+    """
+    path = address("api", "v1", "executions", execution_id, "logs")
+    cursor: str | None = None
+    while True:
+        page = client.get(path, {"node": node, "cursor": cursor})
+        lines = _lines_of(page)
+        yield from lines
+        cursor = page["next_cursor"]
+        if page["complete"] or (pause is None and not lines):
+            return
+        if pause is not None and len(lines) < _BUSY_LINES:
+            pause(POLL_S)
+
+
+def plain(line: Line, *, with_node: bool, terminal: bool) -> str:
+    """Returns a line as it was printed, behind the name of its node."""
+    text = safe_line(line.text) if terminal else line.text
+    return f"{line.node}: {text}" if with_node else text
+
+
+def stamped(line: Line, *, terminal: bool) -> str:
+    """Returns a line behind its time, node, attempt and stream."""
+    text = safe_line(line.text) if terminal else line.text
+    return f"{line.at} {line.node}.{line.attempt} {line.stream} {text}"
+
+
+def _lines_of(page: Json) -> list[Line]:
+    lines = [
+        Line(
+            node=chunk["node"],
+            attempt=chunk["attempt"],
+            at=line["at"],
+            stream=line["stream"],
+            text=line["text"],
+            document={"node": chunk["node"], "attempt": chunk["attempt"], **line},
+        )
+        for chunk in page["chunks"]
+        for line in chunk["lines"]
+    ]
+    # Without the zone, since `12:00:00Z` would come after `12:00:00.5Z`.
+    return sorted(lines, key=lambda line: _ZONE.sub("", line.at))

@@ -1,0 +1,117 @@
+"""Results as a person or a program reads them: tables, JSON, YAML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+from flowrunner.cli.host import Host
+from flowrunner.cli.text import safe
+from flowrunner.cli.yaml_writer import to_yaml
+from flowrunner.model.ids import Json
+
+_GAP = "  "
+_NOTHING = "-"
+_FRACTION = re.compile(r"\.[0-9]+")
+_SHORT = 12
+_MINUTE_S = 60
+_HOUR_S = 3_600
+
+
+def show(host: Host, output: str, document: Json, as_text: Callable[[bool], str]) -> None:
+    """Writes a result in the format that was asked for.
+
+    Args:
+        host: Where to.
+        output: `text`, `wide`, `json` or `yaml`.
+        document: The result for programs.
+        as_text: Makes the result for people; told whether it may be wide.
+    """
+    if output == "json":
+        host.say(to_json(document))
+    elif output == "yaml":
+        host.say(to_yaml(document).rstrip("\n"))
+    else:
+        host.say(as_text(output == "wide"))
+
+
+def to_json(document: Json) -> str:
+    """Returns indented JSON without a line break at its end."""
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Returns aligned columns under their headers; what is nothing shows as a dash."""
+    cells = [list(headers), *([cell(value) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        _GAP.join(text.ljust(width) for text, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def facts(pairs: Iterable[tuple[str, object]]) -> str:
+    """Returns names and values, a line each, the values aligned."""
+    known = [(name, cell(value)) for name, value in pairs]
+    width = max(len(name) for name, _ in known)
+    return "\n".join(f"{name.ljust(width)}{_GAP}{value}" for name, value in known)
+
+
+def blocks(*parts: str) -> str:
+    """Returns the parts that are not empty, with an empty line between them."""
+    return "\n\n".join(part for part in parts if part)
+
+
+def cell(value: object) -> str:
+    """Returns a value on one line; text as it is, other values as JSON."""
+    if value is None or value == "":
+        return _NOTHING
+    if isinstance(value, str):
+        return safe(value)
+    return safe(json.dumps(value, ensure_ascii=False))
+
+
+def moment(text: str | None) -> str | None:
+    """Returns a time without the fraction of its second."""
+    return None if text is None else _FRACTION.sub("", text, count=1)
+
+
+def short(revision: str) -> str:
+    """Returns a revision or digest cut to 12 digits; `sha256:` and `-dirty` stay."""
+    kind, colon, digits = revision.rpartition(":")
+    digits, dirty, _ = digits.partition("-dirty")
+    return f"{kind}{colon}{digits[:_SHORT]}{dirty}"
+
+
+def span(start: str | None, end: str | None) -> str | None:
+    """Returns how long something took: `0.25s`, `12.0s`, `3m 5s`, `2h 0m`; None until it ended."""
+    if start is None or end is None:
+        return None
+    seconds = (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+    if seconds < 1:
+        return f"{seconds:.2f}s"
+    if seconds < _MINUTE_S:
+        return f"{seconds:.1f}s"
+    whole = int(seconds)
+    if whole < _HOUR_S:
+        return f"{whole // _MINUTE_S}m {whole % _MINUTE_S}s"
+    return f"{whole // _HOUR_S}h {whole % _HOUR_S // _MINUTE_S}m"
+
+
+def full_name(item: Json) -> str:
+    """Returns the name of a flow, with its account unless that is the default one."""
+    name = str(item.get("flow") or item.get("name"))
+    return name if item["account"] == "default" else f"{item['account']}/{name}"
+
+
+def with_reason(item: Json) -> str:
+    """Returns a state, with its reason if it has one: `failed (exit_code)`."""
+    return f"{item['state']} ({item['reason']})" if item["reason"] else str(item["state"])
+
+
+def error_text(error: Json) -> str | None:
+    """Returns code and message of an error; None for none."""
+    return None if error is None else f"{error['code']}: {error['message']}"

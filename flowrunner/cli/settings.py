@@ -1,0 +1,59 @@
+"""The settings as a command sees them: its flags, the environment, the file it names."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from flowrunner.cli.errors import UsageError
+from flowrunner.cli.host import Host
+from flowrunner.config.loader import LoadedSettings, load_settings
+from flowrunner.config.sources import ReadYaml
+from flowrunner.errors import SettingsError, ValidationError
+
+_FLAGS = {"--flows": "DIR", "--state": "DIR", "--listen": "HOST:PORT"}
+_HELP = {
+    "--flows": "folder of the flow files (source.path)",
+    "--state": "folder of the state (storage.path)",
+    "--listen": "address for HTTP (server.listen), port 0 takes a free one",
+}
+
+
+def add_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds `--config` and the flags that stand for a setting."""
+    parser.add_argument("--config", metavar="FILE", help="settings file (YAML)")
+    for flag, metavar in _FLAGS.items():
+        parser.add_argument(flag, metavar=metavar, help=_HELP[flag])
+
+
+def load(args: argparse.Namespace, host: Host, read_yaml: ReadYaml | None = None) -> LoadedSettings:
+    """Returns the settings in force for the options of a command.
+
+    Raises:
+        SettingsError: With everything that is wrong with them.
+    """
+    try:
+        return load_settings(
+            file=None if args.config is None else Path(args.config),
+            environment=host.environment,
+            flags={flag: getattr(args, flag.removeprefix("--")) for flag in _FLAGS},
+            folder=_current_folder(),
+            read_yaml=read_yaml or _strict_reader(),
+        )
+    except SettingsError:
+        raise
+    except ValidationError as error:  # the file is not YAML
+        raise SettingsError(error.message, code=error.code, findings=error.findings) from error
+
+
+def _current_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError("the current folder was removed", hint="change to another one") from error
+
+
+def _strict_reader() -> ReadYaml:
+    from flowrunner.daemon.offline import read_settings_yaml
+
+    return read_settings_yaml

@@ -1,0 +1,51 @@
+"""Which names below the root are meant as flow files: the rules of the format, without I/O.
+
+What editors leave behind (`a.yaml~`, `#a.yaml#`, `.a.yaml.swp`, `4913`) needs no rule of its
+own: none of it ends in `.yaml`, or it begins with a dot. Source: FLOW_FORMAT, section 1.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from flowrunner.system.files import FileKind, WalkEntry
+
+IGNORE_FILE = ".flowrunnerignore"
+_SUFFIXES = (".yaml", ".yml")
+_TEST_SUFFIXES = (".test.yaml", ".test.yml")
+
+
+def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
+    """Whether a name below the root is meant as a flow file; `ignored` as `patterns_of` has it."""
+    if entry.stat.kind is FileKind.FOLDER or not entry.path.endswith(_SUFFIXES):
+        return False
+    parts = entry.path.split("/")
+    if entry.path.endswith(_TEST_SUFFIXES) or any(part.startswith((".", "_")) for part in parts):
+        return False
+    return not _is_ignored(parts, ignored)
+
+
+def patterns_of(text: str) -> tuple[str, ...]:
+    """Returns the patterns of an ignore file: its lines less comments and empty ones."""
+    lines = (line.strip() for line in text.splitlines())
+    return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _is_ignored(parts: list[str], patterns: tuple[str, ...]) -> bool:
+    """Whether the last pattern that fits says so; one that begins with `!` takes names back."""
+    fitting = [p for p in patterns if _matches(parts, p.removeprefix("!"))]
+    return bool(fitting) and not fitting[-1].startswith("!")
+
+
+def _matches(parts: list[str], pattern: str) -> bool:
+    """Whether a pattern names a path, given in parts, or one of its folders.
+
+    As in `.gitignore`: a pattern with a slash before its end begins at the root, another fits at
+    any depth; a slash at the end means folders only; `*` stays within one part.
+    """
+    wanted = pattern.strip("/").split("/")
+    names = parts[:-1] if pattern.endswith("/") else parts
+    if "/" not in pattern.rstrip("/"):
+        return any(fnmatchcase(name, wanted[0]) for name in names)
+    pairs = zip(names, wanted, strict=False)
+    return len(wanted) <= len(names) and all(fnmatchcase(name, want) for name, want in pairs)

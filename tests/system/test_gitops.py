@@ -1,0 +1,195 @@
+"""The main job: a flow fires, its file is edited, broken and repaired, and nothing restarts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
+from tests.system.flow_files import EVERY_SECOND, flow_text, replace_file, says, write_flow
+
+pytestmark = pytest.mark.system
+
+
+def said(running: RunningDaemon, flow: str) -> str | None:
+    """Returns the word of the newest ended execution."""
+    for execution in running.executions(flow):
+        if execution["state"] == "succeeded":
+            nodes = running.execution(execution["id"])["nodes"]
+            return str(nodes[0]["outputs"]["word"])
+    return None
+
+
+def fires_on(running: RunningDaemon, flow: str) -> list[dict[str, Any]]:
+    """Waits for two more successful executions of a flow and returns all it has."""
+    before = len(running.executions(flow))
+
+    def more() -> list[dict[str, Any]]:
+        found = running.executions(flow)
+        ended = [execution for execution in found if execution["state"] == "succeeded"]
+        return ended if len(ended) >= before + 2 else []
+
+    return eventually(more, lambda: running.output)
+
+
+def break_file(path: Path) -> str:
+    """Breaks a flow file: an unknown key in line 4; returns where a person is to look."""
+    replace_file(path, flow_text(path.stem, EVERY_SECOND, "noeds: []\n"))
+    return f"{path.name}:4:1"
+
+
+def test_a_flow_with_a_schedule_fires_by_itself(flows: Path, state: Path) -> None:
+    """A file in the folder is all it takes to run something every second."""
+    with daemon(flows, state, env=OPEN) as running:
+        write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+        eventually(lambda: said(running, "beat") == "one", lambda: running.output)
+
+        executions = fires_on(running, "beat")
+        assert {execution["trigger"]["type"] for execution in executions} == {"schedule"}
+        slots = [execution["slot_at"] for execution in executions]
+        assert len(slots) == len(set(slots))
+        assert running.flow("beat")["triggers"][0]["next_slot_at"] is not None
+
+
+def test_an_edit_takes_effect_without_a_restart(flows: Path, state: Path) -> None:
+    """The next execution after an edit runs the new version, under a new generation."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        eventually(lambda: said(running, "beat") == "one", lambda: running.output)
+        before = running.flow("beat")
+        write_flow(flows, "beat", EVERY_SECOND, says("two"))
+
+        eventually(lambda: said(running, "beat") == "two", lambda: running.output)
+
+        after = running.flow("beat")
+        assert after["generation"] == after["observed_generation"] == before["generation"] + 1
+        assert after["digest"] != before["digest"]
+        assert running.process.poll() is None
+
+
+def test_a_broken_edit_is_shown_everywhere_while_the_old_version_keeps_firing(
+    flows: Path, state: Path
+) -> None:
+    """Ready=False with file:line:column in command, API and metric; last good goes on; it heals."""
+    path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        eventually(lambda: said(running, "beat") == "one", lambda: running.output)
+        place = break_file(path)
+
+        eventually(lambda: running.condition("beat")["status"] == "False")
+        assert_shown(running, place)
+        fires_on(running, "beat")
+        assert said(running, "beat") == "one"
+
+        write_flow(flows, "beat", EVERY_SECOND, says("two"))
+        eventually(lambda: running.condition("beat")["status"] == "True")
+        assert running.metric("flowrunner_flow_ready", flow="beat") == 1
+        assert running.flow("beat")["findings"] == []
+        eventually(lambda: said(running, "beat") == "two")
+
+
+def test_a_broken_file_stays_on_its_last_good_version_across_kill_9(
+    flows: Path, state: Path
+) -> None:
+    """After a crash and a restart the broken file is shown and its last good version fires."""
+    path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        eventually(lambda: said(running, "beat") == "one", lambda: running.output)
+        place = break_file(path)
+        eventually(lambda: running.condition("beat")["status"] == "False")
+        digest = running.flow("beat")["digest"]
+        running.kill()
+
+    with daemon(flows, state, env=OPEN) as running:
+        assert_shown(running, place)
+        executions = fires_on(running, "beat")
+        assert {execution["digest"] for execution in executions} == {digest}
+        slots = [execution["slot_at"] for execution in executions]
+        assert len(slots) == len(set(slots))
+
+
+def test_slots_due_while_the_daemon_was_down_are_counted_as_missed(
+    flows: Path, state: Path
+) -> None:
+    """What should have fired during a downtime is recorded with its reason, not forgotten."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state) as running:
+        fires_on(running, "beat")
+        running.kill()
+        down_since = eventually(lambda: newest_slot_is_old(state))
+
+    with daemon(flows, state) as running:
+        missed = {"flow": "beat", "outcome": "missed", "reason": "down"}
+        eventually(lambda: running.metric("flowrunner_slots_total", **missed))
+        assert down_since
+
+
+def newest_slot_is_old(state: Path) -> bool:
+    """Whether more than two seconds have passed since the database was last written."""
+    database = max(state.glob("flowrunner.db*"), key=lambda path: path.stat().st_mtime)
+    clock = state.parent / "now"
+    clock.touch()
+    return clock.stat().st_mtime - database.stat().st_mtime > 2.5
+
+
+def test_one_bad_file_harms_no_other_flow(flows: Path, state: Path) -> None:
+    """Beside a file that was never valid, new and changed flows come into force and fire."""
+    (flows / "bad.yaml").write_text("version: 1\nname: [\n", encoding="utf-8")
+
+    with daemon(flows, state, env=OPEN) as running:
+        write_flow(flows, "beat", EVERY_SECOND, says("one"))
+        eventually(lambda: said(running, "beat") == "one", lambda: running.output)
+        assert running.request("/readyz").status == 200
+        assert running.metric("flowrunner_config_last_reload_successful") == 0
+        (rejected,) = running.source()["rejected"]
+        assert rejected["path"] == "bad.yaml"
+        assert rejected["findings"][0]["code"] == "FR101"
+        assert "bad.yaml" in running.command("flows").stdout
+
+
+def test_a_flow_whose_file_is_gone_stops_at_once(flows: Path, state: Path) -> None:
+    """Deleting the file ends the schedule; the flow and its series leave."""
+    write_flow(flows, "stays", says("here"))
+    path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state) as running:
+        fires_on(running, "beat")
+        path.unlink()
+        eventually(lambda: running.request("/api/v1/flows/default/beat").status == 404)
+        assert running.metric("flowrunner_flow_ready", flow="beat") is None
+        assert running.metric("flowrunner_executions_total", flow="beat") is None
+        assert running.metric("flowrunner_flow_ready", flow="stays") == 1
+        assert running.executions("beat"), "the history stays"
+
+
+def test_an_unrelated_edit_leaves_a_flow_untouched(flows: Path, state: Path) -> None:
+    """A new version of one flow changes neither generation nor conditions of another."""
+    write_flow(flows, "quiet", "triggers: [{type: schedule, every: 1h}]\n", says("one"))
+    write_flow(flows, "busy", says("one"))
+
+    with daemon(flows, state) as running:
+        before = running.flow("quiet")
+        write_flow(flows, "busy", says("two"))
+        eventually(lambda: running.flow("busy")["generation"] == 2)
+        assert running.flow("quiet") == before
+
+
+def assert_shown(running: RunningDaemon, place: str) -> None:
+    """Asserts that command, API and metric all say that `beat` is not ready, and where."""
+    ready = running.condition("beat")
+    assert ready["status"] == "False"
+    assert ready["reason"] == "InvalidNewVersion"
+    assert place in ready["message"]
+    (finding,) = [f for f in running.flow("beat")["findings"] if f["code"] == "FR201"]
+    assert f"beat.yaml:{finding['line']}:{finding['column']}" == place
+    listed = running.command("flows").stdout
+    assert "False" in listed
+    assert place in listed
+    assert running.metric("flowrunner_flow_ready", account="default", flow="beat") == 0

@@ -1,0 +1,78 @@
+"""The cursor of logs goes out as a word and comes back as it was, or not at all."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from base64 import urlsafe_b64encode
+
+import pytest
+
+from flowrunner.errors import ValidationError
+from flowrunner.web.log_cursor import pack_cursor, unpack_cursor
+
+HEAD_LIMIT = 16_384
+
+
+def packed(content: str) -> str:
+    return urlsafe_b64encode(zlib.compress(content.encode())).decode()
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [{}, {"dump.1.log": 0}, {"dump.1.log": 12, "load_rows.0.2.log": 1 << 40}],
+    ids=["empty", "start", "two"],
+)
+def test_cursor_comes_back(cursor: dict[str, int]) -> None:
+    """What was packed is unpacked, and needs no escaping in a URL."""
+    text = pack_cursor(cursor)
+
+    assert unpack_cursor(text) == cursor
+    assert text.replace("-", "").replace("_", "").isalnum()
+
+
+def test_cursor_of_many_files_fits_a_request() -> None:
+    """The cursor of an execution with a thousand nodes fits the head of a request."""
+    cursor = {f"node_{number}.1.log": number * 7_919 for number in range(1_000)}
+
+    assert len(pack_cursor(cursor)) < HEAD_LIMIT * 3 // 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "?",
+        "abcde",
+        "é",
+        packed("nonsense"),
+        packed("[1]"),
+        packed('{"dump.1.log": -1}'),
+        packed('{"dump.1.log": true}'),
+        packed('{"dump.1.log": "1"}'),
+        packed('{"../../etc/passwd": 1}'),
+        packed('{"/etc/passwd": 1}'),
+        packed("[" * 200_000),
+        packed(json.dumps({"a": " " * 10_000_000})),
+    ],
+    ids=[
+        "empty",
+        "no-word",
+        "cut",
+        "not-ascii",
+        "no-json",
+        "list",
+        "negative",
+        "bool",
+        "text",
+        "parent",
+        "absolute",
+        "nested",
+        "bomb",
+    ],
+)
+def test_forged_cursor_is_refused(text: str) -> None:
+    """Whatever is not a cursor of ours is an invalid parameter and nothing worse."""
+    with pytest.raises(ValidationError) as caught:
+        unpack_cursor(text)
+    assert caught.value.code == "request.parameter"

@@ -1,0 +1,143 @@
+"""The shapes of the API: their keys stay, and what is redacted is redacted everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.model.states import NodeState
+from flowrunner.service.views import ExecutionView, SourceView
+from flowrunner.web.wire import execution_json, flow_json, source_json, status_json, time_text
+from tests.fakes.records import NOON, make_execution
+from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
+
+CONDITION = {"type", "status", "reason", "message", "last_transition_at"}
+FINDING = {"code", "severity", "line", "column", "message", "hint"}
+PASS_KEYS = {
+    *("trigger", "result", "revision", "started_at", "duration_s"),
+    *("added", "updated", "removed", "errors", "message"),
+}
+
+
+def test_flow_has_the_keys_of_the_contract() -> None:
+    """A flow and its parts have exactly these keys."""
+    shape = flow_json(make_flow_view())
+
+    assert set(shape) == {
+        *("account", "name", "description", "labels", "path", "revision", "digest"),
+        *("generation", "observed_generation", "conditions", "triggers", "last_execution"),
+        "findings",
+    }
+    assert set(shape["conditions"][0]) == CONDITION
+    assert [set(trigger) for trigger in shape["triggers"]] == [
+        {"id", "type", "next_slot_at", "path"}
+    ] * 2
+    assert set(shape["last_execution"]) == {"id", "state", "ended_at"}
+    assert set(shape["findings"][0]) == FINDING
+
+
+def test_flow_that_never_ran_has_no_last_execution() -> None:
+    """Without an execution the key is there and null."""
+    shape = flow_json(replace(make_flow_view(FlowKey("a", "x")), last_execution=None))
+
+    assert shape["last_execution"] is None
+
+
+@pytest.mark.parametrize("redacted", [True, False], ids=["redacted", "full"])
+def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
+    """An execution and its parts have exactly these keys, redacted or not."""
+    shape = execution_json(make_execution_view(), redacted=redacted)
+
+    assert set(shape) == {
+        *("id", "account", "flow", "state", "reason", "trigger", "slot_at", "revision", "digest"),
+        *("files", "inputs", "outputs", "error", "created_at", "started_at", "ended_at", "nodes"),
+        "redacted",
+    }
+    assert set(shape["trigger"]) == {"id", "type"}
+    assert set(shape["error"]) == {"code", "message", "details"}
+    node = shape["nodes"][0]
+    assert set(node) == {
+        *("id", "type", "state", "reason", "items", "attempts", "outputs", "error"),
+    }
+    assert set(node["items"]) == {"total", "succeeded", "failed"}
+    assert set(node["attempts"][0]) == {
+        *("number", "item_index", "state", "reason", "exit_code", "started_at", "ended_at"),
+    }
+
+
+def test_redacted_execution_keeps_only_the_story() -> None:
+    """Inputs and all outputs are null, error details are empty, and the rest is as it was."""
+    full = execution_json(make_execution_view(), redacted=False)
+    shape = execution_json(make_execution_view(), redacted=True)
+
+    assert (shape["inputs"], shape["outputs"], shape["nodes"][0]["outputs"]) == (None, None, None)
+    assert shape["error"] == {"code": "exit_code", "message": "exit 2", "details": {}}
+    assert shape["nodes"][0]["error"]["details"] == {}
+    assert shape["redacted"] is True
+    hidden = {"inputs", "outputs", "error", "nodes", "redacted"}
+    assert {key: shape[key] for key in full if key not in hidden} == {
+        key: full[key] for key in full if key not in hidden
+    }
+
+
+def test_execution_without_error_redacts_to_none() -> None:
+    """No error stays no error."""
+    shape = execution_json(ExecutionView(execution=make_execution()), redacted=True)
+
+    assert shape["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("state", "succeeded", "failed"),
+    [
+        (NodeState.SUCCEEDED, 1, 0),
+        (NodeState.FAILED, 0, 1),
+        (NodeState.TIMED_OUT, 0, 1),
+        (NodeState.CANCELLED, 0, 0),
+        (NodeState.RUNNING, 0, 0),
+    ],
+)
+def test_items_follow_the_state(state: NodeState, succeeded: int, failed: int) -> None:
+    """A node has one item, counted as its state says."""
+    view = make_execution_view()
+    node = replace(view.nodes[0], state=state)
+
+    shape = execution_json(replace(view, nodes=(node,)), redacted=False)
+
+    assert shape["nodes"][0]["items"] == {"total": 1, "succeeded": succeeded, "failed": failed}
+
+
+def test_source_has_its_keys() -> None:
+    """The source, its last pass and its rejected files have exactly these keys."""
+    shape = source_json(FakeService().source())
+
+    assert set(shape) == {"revision", "conditions", "last_pass", "rejected"}
+    assert set(shape["last_pass"]) == PASS_KEYS
+    assert set(shape["rejected"][0]) == {"path", "findings"}
+    assert set(shape["rejected"][0]["findings"][0]) == FINDING
+
+
+def test_source_before_the_first_pass_has_none() -> None:
+    """Before a pass has ended there is none to show."""
+    view = SourceView(revision=Revision(""), conditions=(), last_pass=None, rejected=())
+
+    assert source_json(view)["last_pass"] is None
+    assert source_json(replace(view, last_pass=PASS))["last_pass"]["added"] == 1
+
+
+async def _status_keys() -> set[str]:
+    return set(status_json(await FakeService().status()))
+
+
+def test_times_are_utc_with_z() -> None:
+    """A time of any zone is written in UTC with `Z`, and none as null."""
+    summer = timezone(timedelta(hours=2))
+
+    assert time_text(NOON) == "2027-03-01T12:00:00Z"
+    assert time_text(datetime(2027, 7, 1, 1, 30, 0, 250_000, tzinfo=summer)) == (
+        "2027-06-30T23:30:00.250000Z"
+    )
+    assert time_text(None) is None
