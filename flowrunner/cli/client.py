@@ -11,7 +11,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import quote, urlencode
@@ -113,7 +113,11 @@ def connect(args: argparse.Namespace, host: Host) -> ControlClient:
 
 
 def find_socket(
-    *, socket_path: str | None, state: str | None, environment: Mapping[str, str]
+    *,
+    socket_path: str | None,
+    state: str | None,
+    environment: Mapping[str, str],
+    places: Sequence[Path] = USUAL_PLACES,
 ) -> str:
     """Returns the control socket: named, of a named state, of the environment, or where usual.
 
@@ -127,11 +131,11 @@ def find_socket(
     named = environment.get("FLOWRUNNER_SOCKET")
     if named:
         return named
-    for place in USUAL_PLACES:
+    for place in places:
         if os.path.exists(place):  # noqa: PTH110 - Path.exists raises for a folder we may not enter
             return str(place)
-    places = " or ".join(map(str, USUAL_PLACES))
-    raise NoDaemonError(f"there is no daemon: no socket at {places}", hint=_START_HINT)
+    looked_at = " or ".join(map(str, places))
+    raise NoDaemonError(f"there is no daemon: no socket at {looked_at}", hint=_START_HINT)
 
 
 def address(*segments: str) -> str:

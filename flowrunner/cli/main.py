@@ -11,7 +11,7 @@ import io
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Protocol, TextIO, cast
@@ -53,17 +53,22 @@ class Command(Protocol):
         """Does it and returns the exit code; raises `FlowError`."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+Run = Callable[[Sequence[str], Host], int]
+"""Does what the words of a command line say and returns the exit code."""
+
+
+def main(argv: Sequence[str] | None = None, run: Run | None = None) -> int:
     """Runs one command and returns its exit code; raises nothing.
 
     Args:
         argv: What follows the name of the program; None takes it from the process.
+        run: Does what the words say; None is `dispatch`.
     """
     host = _host()
     words = sys.argv[1:] if argv is None else list(argv)
     serving = words[:1] == ["serve"]
     try:
-        code = dispatch(words, host)
+        code = (run or dispatch)(words, host)
         host.out.flush()
     except FlowError as error:
         return _complain(host, "\n".join(lines_of(error)), exit_of(error, serving=serving))
@@ -108,7 +113,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         if name == chosen:
             _command(name).add_arguments(command)
     args = parser.parse_args(words)
-    if args.command not in (None, chosen):
+    if not args.version and args.command not in (None, chosen):
         raise UsageError("the command must come first", hint=f"flowrunner {args.command} --help")
     return args
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from flowrunner.cli.client import ControlClient
 from flowrunner.model.ids import Json
@@ -11,22 +11,24 @@ _PAGE = 1_000
 """Items asked for at once; the most that the daemon gives."""
 
 
-def all_items(
+def read_list(
     client: ControlClient,
     path: str,
     query: Mapping[str, str | int | None],
     *,
     limit: int | None = None,
-) -> Iterator[Json]:
-    """Yields the items of a list, at most `limit`; asks for a page when it is needed."""
+) -> tuple[list[Json], str | None]:
+    """Returns the items of a list, at most `limit`, and the cursor of what was left out.
+
+    Raises:
+        FlowError: As `ControlClient.get`.
+    """
+    items: list[Json] = []
     cursor: str | None = None
-    left = limit
-    while left is None or left > 0:
-        size = _PAGE if left is None else min(left, _PAGE)
+    while True:
+        size = _PAGE if limit is None else min(limit - len(items), _PAGE)
         page = client.get(path, {**query, "limit": size, "cursor": cursor})
-        yield from page["items"]
+        items += page["items"]
         cursor = page["next_cursor"]
-        if cursor is None:
-            return
-        if left is not None:
-            left -= len(page["items"])
+        if cursor is None or (limit is not None and len(items) >= limit):
+            return items, cursor

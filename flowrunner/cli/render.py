@@ -9,7 +9,6 @@ from datetime import datetime
 
 from flowrunner.cli.host import Host
 from flowrunner.cli.text import safe
-from flowrunner.cli.yaml_writer import to_yaml
 from flowrunner.model.ids import Json
 
 _GAP = "  "
@@ -32,6 +31,8 @@ def show(host: Host, output: str, document: Json, as_text: Callable[[bool], str]
     if output == "json":
         host.say(to_json(document))
     elif output == "yaml":
+        from flowrunner.cli.yaml_writer import to_yaml
+
         host.say(to_yaml(document).rstrip("\n"))
     else:
         host.say(as_text(output == "wide"))
@@ -72,6 +73,12 @@ def cell(value: object) -> str:
     if isinstance(value, str):
         return safe(value)
     return safe(json.dumps(value, ensure_ascii=False))
+
+
+def clip(value: object, most: int | None) -> str:
+    """Returns a value on one line, cut to so many characters; None leaves it whole."""
+    text = cell(value)
+    return text if most is None or len(text) <= most else text[:most] + "…"
 
 
 def moment(text: str | None) -> str | None:

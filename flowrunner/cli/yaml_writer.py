@@ -12,14 +12,14 @@ from flowrunner.model.ids import Json
 
 _INDENT = "  "
 _LONGEST_KEY = 1_000
-"""Characters; a longer one needs `?`. Source: YAML 1.2.2, section 7.4.2 (1,024 with its quotes)."""
+"""Characters as written; a longer one needs `?`. Source: YAML 1.2.2, section 7.4.2 (1,024)."""
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*(?:[ :][A-Za-z0-9_./@+-]+)*")
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 """What some reader of YAML takes for something else than text."""
 
 _ESCAPED = re.compile(
-    '["\\\\]|[^ -\\[\\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\U00010000-\U0010ffff]'
+    '["\\\\]|[^ -\\[\\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]'
 )
 
 
@@ -43,7 +43,8 @@ def _lines(value: Json) -> Iterator[str]:
 
 
 def _entry(key: str, content: Json) -> Iterator[str]:
-    head = f"{_text(key)}:" if len(key) <= _LONGEST_KEY else f"? {_text(key)}\n:"
+    name = _text(key)
+    head = f"{name}:" if len(name) <= _LONGEST_KEY else f"? {name}\n:"
     if isinstance(content, dict | list) and content:
         yield from head.split("\n")
         yield from (_INDENT + line for line in _lines(content))

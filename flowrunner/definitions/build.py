@@ -7,12 +7,14 @@ went through `flowrunner.definitions.checks` nothing does.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
-from flowrunner.model.expressions import Template, condition, parse_template
+from flowrunner.model.expressions import Template
 from flowrunner.model.flow import (
     AuthType,
     ConcurrencySpec,
@@ -60,16 +62,15 @@ def build_flow(
 
 def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
     """Returns the id of each trigger: its own, else its type if it is the only one of it."""
-    types = [raw["type"] for raw in triggers]
+    counts = Counter(raw["type"] for raw in triggers)
     return [
-        raw.get("id") or (raw["type"] if types.count(raw["type"]) == 1 else None)
-        for raw in triggers
+        raw.get("id") or (raw["type"] if counts[raw["type"]] == 1 else None) for raw in triggers
     ]
 
 
 def text_or_template(value: Json) -> Json:
     """Returns a template for a text with an expression in it, anything else as it is."""
-    return parse_template(value) if isinstance(value, str) and "${{" in value else value
+    return template_of(value) if isinstance(value, str) and "${{" in value else value
 
 
 def templated(value: Json, schema: Mapping[str, Any]) -> Json:
@@ -129,9 +130,9 @@ def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
 
 def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
     return ConcurrencySpec(
-        limit=raw.get("limit", 1),
+        limit=int(raw.get("limit", 1)),  # JSON Schema takes 1.0 for an integer too
         on_conflict=OnConflict(raw.get("on_conflict", "queue")),
-        queue_limit=raw.get("queue_limit", 100),
+        queue_limit=int(raw.get("queue_limit", 100)),
     )
 
 
@@ -155,7 +156,7 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
         timeout_s=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         kill_after_s=parse_duration(raw.get("kill_after", "10s")),
         retry=RetrySpec(
-            max_attempts=retry.get("max_attempts", 1),
+            max_attempts=int(retry.get("max_attempts", 1)),
             delay_s=parse_duration(retry.get("delay", "1s")),
         ),
         outputs={
@@ -169,7 +170,7 @@ def _condition(raw: Mapping[str, Json]) -> Template | None:
     if "if" not in raw:
         return None
     value = raw["if"]
-    return condition(value if isinstance(value, str) else str(value).lower())
+    return condition_of(value if isinstance(value, str) else str(value).lower())
 
 
 def _triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
@@ -194,7 +195,7 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         path=raw.get("path", f"{key.name}/{trigger_id}"),
         methods=tuple(raw.get("methods", ("POST",))),
         auth=auth,
-        dedupe_key=None if dedupe_key is None else condition(dedupe_key),
+        dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
         dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
         max_body=parse_size(raw.get("max_body", "1MiB")),
         condition=_condition(raw),

@@ -6,25 +6,31 @@ here, so that what one of them says is what the others do. It reads no file itse
 
 from __future__ import annotations
 
-import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject, check_definition
 from flowrunner.definitions.document import Document
-from flowrunner.definitions.flow_schema import FLOW_NAME, flow_schema
+from flowrunner.definitions.flow_schema import flow_schema
+from flowrunner.definitions.salvage import Salvager
 from flowrunner.definitions.schema import FlowSchema, SchemaProblem
+from flowrunner.definitions.schema_parts import FLOW_NAME
 from flowrunner.definitions.yaml_reader import YamlError, read_yaml
 from flowrunner.model.digest import digest_of
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey, Json
+
+MAX_FINDINGS = 2_000
+"""Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
+this many there is an error if there is one at all."""
 
 _FLOW_NAME = re.compile(FLOW_NAME)
 _FOREIGN = {
@@ -72,7 +78,7 @@ class Compiler:
         if foreign is not None:
             return Candidate(file=file, findings=(foreign,))
         name = _name(document.data)
-        findings = sorted(set(self._findings(document)))
+        findings = sorted(set(islice(self._findings(document), MAX_FINDINGS)))
         candidate = Candidate(file=file, name=name, findings=tuple(findings))
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
@@ -88,28 +94,28 @@ class Compiler:
         """
         return build_flow(key, digest_of(definition), definition, self._catalog)
 
-    def _findings(self, document: Document) -> list[Finding]:
+    def _findings(self, document: Document) -> Iterator[Finding]:
         problems = self.schema.problems(document.data)
-        findings = [_located(document, problem) for problem in problems]
-        data = document.data if not problems else self._without(document.data, problems)
-        if data is not None:
-            subject = Subject(document=document, data=data, catalog=self._catalog)
-            findings.extend(check_definition(subject))
-        return findings
-
-    def _without(self, data: Json, problems: list[SchemaProblem]) -> Json | None:
-        """Returns the data less what does not fit, if the rest fits, so that it is checked too.
-
-        List entries are never taken out: the positions of those behind them would shift.
-        """
-        pruned = copy.deepcopy(data)
+        if not problems:
+            subject = Subject(document=document, data=document.data, catalog=self._catalog)
+            yield from check_definition(subject)
+            return
         for problem in problems:
-            parent = pruned
-            for part in problem.path[:-1]:
-                parent = _child(parent, part)
-            if problem.path and isinstance(parent, dict):
-                parent.pop(problem.path[-1], None)
-        return pruned if self.schema.is_valid(pruned) else None
+            yield _located(document, problem)
+        salvaged = self._salvager.salvage(document.data, problems)
+        if salvaged is None:
+            return
+        subject = Subject(
+            document=document,
+            data=salvaged.data,
+            catalog=self._catalog,
+            doubtful=salvaged.doubtful,
+        )
+        yield from filter(salvaged.concerns_author, check_definition(subject))
+
+    @cached_property
+    def _salvager(self) -> Salvager:
+        return Salvager(self.schema.document)
 
 
 def normalised(document: Document) -> dict[str, Json]:
@@ -137,13 +143,6 @@ def _env_text(
     }
 
 
-def _child(parent: Json, part: str | int) -> Json:
-    try:
-        return parent[part]
-    except (KeyError, IndexError, TypeError):
-        return None
-
-
 def _name(data: Mapping[str, Json]) -> str | None:
     name = data.get("name")
     return name if isinstance(name, str) and _FLOW_NAME.fullmatch(name) else None
@@ -162,18 +161,19 @@ def _located(document: Document, problem: SchemaProblem) -> Finding:
 def _not_a_flow(document: Document) -> Finding | None:
     """Returns the one finding of a file that is no flow at all, or None.
 
-    A file with either of `version` and `nodes` is meant as a flow and gets all its findings.
+    A file with either of `version` and `nodes` is meant as a flow and gets all its findings; but
+    compose files have a `version` too.
     """
     data = document.data
-    if isinstance(data, dict) and ("nodes" in data or "version" in data):
-        return None
     hint = "a flow has the keys version, name and nodes; files beginning with _ are not read"
     message = "not a flow"
     if isinstance(data, dict):
-        known = next((text for key, text in _FOREIGN.items() if key in data), None)
+        foreign = next((text for key, text in _FOREIGN.items() if key in data), None)
+        if "nodes" in data or data.get("version") == 1 or ("version" in data and not foreign):
+            return None
         typo = next((k for k in data if difflib.get_close_matches(k, ["version", "nodes"])), None)
-        if known:
-            message = f"not a flow, but {known}"
+        if foreign:
+            message = f"not a flow, but {foreign}"
         elif typo:
             hint = f"did you misspell {typo!r}? {hint}"
     return document.finding(codes.NOT_A_FLOW, message, hint=hint)

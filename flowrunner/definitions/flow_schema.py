@@ -11,18 +11,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowrunner.definitions.schema_parts import (
+    ENV_NAME,
+    FLOW_NAME,
+    INNER_NAME,
+    LABEL_NAME,
+    SECRET_NAME,
+    described,
+    duration,
+)
+from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import ValueType
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
-FLOW_NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
-INNER_NAME = "^[a-z][a-z0-9_]{0,62}$"
-DURATION = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
-SIZE = "^[0-9]+(B|KiB|MiB|GiB|TiB)$"
-SECRET_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"  # noqa: S105 - a pattern, not a secret
-ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
-HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
-HOOK_PATH = r"^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$"
-
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
 _TYPES = [str(member) for member in ValueType]
 
@@ -40,71 +41,63 @@ def flow_schema(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "additionalProperties": False,
         "properties": _top_level(),
         "$defs": {
-            "node": _node(sorted(params)),
-            "trigger": _trigger(),
-            "schedule": _schedule(),
-            "webhook": _webhook(),
-            "auth": _auth(),
-            **{f"params-{name}": dict(schema) for name, schema in params.items()},
+            "node": _node(params),
+            **trigger_schemas(),
+            **{
+                f"params-{name}": {"x-kind": f"params-{name}", **params[name]}
+                for name in sorted(params)
+            },
         },
     }
 
 
-def _described(text: str, example: object, **rest: object) -> dict[str, Any]:
-    return {"description": text, "examples": [example], **rest}
-
-
-def _duration(text: str, example: str, default: str | None = None) -> dict[str, Any]:
-    extra = {} if default is None else {"default": default}
-    return _described(text, example, type="string", minLength=2, pattern=DURATION, **extra)
-
-
 def _top_level() -> dict[str, Any]:
     return {
-        "version": _described("Version of the format.", 1, const=1),
-        "name": _described(
+        "version": described("Version of the format.", 1, const=1),
+        "name": described(
             "Identity of the flow in its account; the file may be renamed freely.",
             "nightly-orders",
             type="string",
             pattern=FLOW_NAME,
         ),
-        "description": _described("For people.", "Fetch the orders.", type="string"),
-        "labels": _described(
+        "description": described("For people.", "Fetch the orders.", type="string"),
+        "labels": described(
             "Free labels.",
             {"team": "orders"},
             type="object",
-            propertyNames={"pattern": "^[a-z][a-z0-9_./-]{0,62}$"},
+            propertyNames={"pattern": LABEL_NAME},
             additionalProperties={"type": "string", "maxLength": 256},
         ),
-        "inputs": _described(
+        "inputs": described(
             "What a start may or must bring; required without `default`.",
             {"day": {"type": "string"}},
             type="object",
             propertyNames={"pattern": INNER_NAME},
             additionalProperties=_input(),
         ),
-        "vars": _described(
+        "vars": described(
             "Constants for expressions, as `vars.x`.",
             {"limit": 90},
             type="object",
             propertyNames={"pattern": INNER_NAME},
         ),
         "env": _env("Environment of every shell-like node.", {"LANG": "C"}),
-        "secrets": _described(
+        "secrets": described(
             "Names of the secrets this flow may use.",
             ["DEPLOY_TOKEN"],
             type="array",
             uniqueItems=True,
             items={"type": "string", "pattern": SECRET_NAME},
         ),
-        "triggers": _described(
+        "triggers": described(
             "What starts the flow.",
             [{"type": "schedule", "cron": "@daily", "timezone": "Europe/Berlin"}],
             type="array",
+            maxItems=1_000,
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
-        "nodes": _described(
+        "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
             [{"id": "hello", "run": "echo hello"}],
             type="array",
@@ -116,7 +109,7 @@ def _top_level() -> dict[str, Any]:
 
 
 def _env(text: str, example: object) -> dict[str, Any]:
-    return _described(
+    return described(
         text,
         example,
         type="object",
@@ -131,33 +124,33 @@ def _input() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "type": _described("Type of the value.", "integer", enum=_TYPES, default="string"),
-            "default": _described("Value when a start brings none; a literal.", 7),
-            "enum": _described("The allowed values.", ["a", "b"], type="array", minItems=1),
-            "minimum": _described("Smallest number.", 0, type="number"),
-            "maximum": _described("Largest number.", 100, type="number"),
-            "description": _described("For people.", "The day to fetch.", type="string"),
+            "type": described("Type of the value.", "integer", enum=_TYPES, default="string"),
+            "default": described("Value when a start brings none; a literal.", 7),
+            "enum": described("The allowed values.", ["a", "b"], type="array", minItems=1),
+            "minimum": described("Smallest number.", 0, type="number"),
+            "maximum": described("Largest number.", 100, type="number"),
+            "description": described("For people.", "The day to fetch.", type="string"),
         },
     }
 
 
 def _concurrency() -> dict[str, Any]:
     return {
-        **_described("How many executions run at once.", {"limit": 1, "on_conflict": "skip"}),
+        **described("How many executions run at once.", {"limit": 1, "on_conflict": "skip"}),
         "x-kind": "concurrency",
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "limit": _described(
+            "limit": described(
                 "Executions at once.", 1, type="integer", minimum=1, maximum=1000, default=1
             ),
-            "on_conflict": _described(
+            "on_conflict": described(
                 "What happens to a start beyond the limit.",
                 "skip",
                 enum=["queue", "skip"],
                 default="queue",
             ),
-            "queue_limit": _described(
+            "queue_limit": described(
                 "Deliveries that may wait.",
                 100,
                 type="integer",
@@ -169,63 +162,65 @@ def _concurrency() -> dict[str, Any]:
     }
 
 
-def _node(types: list[str]) -> dict[str, Any]:
-    by_type = [
-        {
-            "if": {"required": ["type"], "properties": {"type": {"const": name}}},
-            "then": {"properties": {"params": {"$ref": f"#/$defs/params-{name}"}}},
-        }
-        for name in types
-    ]
+def _node(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {
         "x-kind": "node",
         "type": "object",
         "required": ["id"],
         "additionalProperties": False,
-        "properties": _node_properties(types),
+        "properties": _node_properties(sorted(params)),
         "allOf": [
             {
                 "if": {"required": ["run"]},
                 "then": {"properties": {"type": False, "params": False}},
                 "else": {"required": ["type"]},
             },
-            *by_type,
+            *(_params_of(name, params[name]) for name in sorted(params)),
         ],
     }
 
 
+def _params_of(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the rule for the params of a node of one type."""
+    then: dict[str, Any] = {"properties": {"params": {"$ref": f"#/$defs/params-{name}"}}}
+    if schema.get("required"):
+        then["required"] = ["params"]
+    is_type = {"required": ["type"], "properties": {"type": {"const": name}, "run": False}}
+    return {"if": is_type, "then": then}
+
+
 def _node_properties(types: list[str]) -> dict[str, Any]:
     return {
-        "id": _described("Name of the node.", "fetch", type="string", pattern=INNER_NAME),
-        "type": _described("What the node does.", "exec", enum=types),
-        "params": _described("Parameters of the type.", {"argv": ["true"]}, type="object"),
-        "run": _described(
+        "id": described("Name of the node.", "fetch", type="string", pattern=INNER_NAME),
+        "type": described("What the node does.", "exec", enum=types),
+        "params": described("Parameters of the type.", {"argv": ["true"]}, type="object"),
+        "run": described(
             "A shell script; short for `type: shell` with `params.script`.",
             "echo hello",
             **{"type": "string", "minLength": 1, "x-interpreted": True},
         ),
-        "needs": _described(
+        "needs": described(
             "Nodes that come first; omitted: the node above; empty: at once.",
             ["fetch"],
             type="array",
             uniqueItems=True,
             items={"type": "string"},
         ),
-        "if": _described(
+        "if": described(
             "Runs only when this expression is true.",
             "nodes.fetch.outputs.status == 200",
             **{"type": ["string", "boolean"], "x-expression": True},
         ),
         "env": _env("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
-        "timeout": _duration("Bound of each attempt.", "15m"),
-        "kill_after": _duration("Between SIGTERM and SIGKILL.", "10s", "10s"),
+        "timeout": duration("Bound of each attempt.", "15m"),
+        "kill_after": duration("Between SIGTERM and SIGKILL.", "10s", "10s"),
         "retry": {
-            **_described("Tries again after a failure.", {"max_attempts": 3, "delay": "2s"}),
+            **described("Tries again after a failure.", {"max_attempts": 3, "delay": "2s"}),
             "x-kind": "retry",
             "type": "object",
             "additionalProperties": False,
             "properties": {
-                "max_attempts": _described(
+                "max_attempts": described(
                     "How often it is tried, the first included.",
                     5,
                     type="integer",
@@ -233,10 +228,10 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
                     maximum=1000,
                     default=1,
                 ),
-                "delay": _duration("Pause between attempts.", "2s", "1s"),
+                "delay": duration("Pause between attempts.", "2s", "1s"),
             },
         },
-        "outputs": _described(
+        "outputs": described(
             "Outputs a shell-like node writes to $FLOW_OUTPUT, with their types.",
             {"rows": {"type": "integer"}},
             type="object",
@@ -245,154 +240,8 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
-                    "type": _described("Type.", "integer", enum=_TYPES, default="string")
+                    "type": described("Type.", "integer", enum=_TYPES, default="string")
                 },
             },
         ),
-    }
-
-
-def _trigger() -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": ["type"],
-        "properties": {
-            "type": _described("Kind of trigger.", "schedule", enum=["schedule", "webhook"])
-        },
-        "allOf": [
-            {
-                "if": {"required": ["type"], "properties": {"type": {"const": name}}},
-                "then": {"$ref": f"#/$defs/{name}"},
-            }
-            for name in ("schedule", "webhook")
-        ],
-    }
-
-
-def _every_trigger() -> dict[str, Any]:
-    return {
-        "id": _described(
-            "Name; default: its type, when it is the only one of that type.",
-            "nightly",
-            type="string",
-            pattern=INNER_NAME,
-        ),
-        "type": True,
-        "if": _described(
-            "Starts only when this expression is true.",
-            "trigger.body.ref == 'refs/heads/main'",
-            **{"type": ["string", "boolean"], "x-expression": True},
-        ),
-        "inputs": _described(
-            "Values of the flow's inputs; strings may hold expressions.",
-            {"ref": "${{ trigger.body.ref }}"},
-            type="object",
-            propertyNames={"pattern": INNER_NAME},
-            additionalProperties={"x-expression": True},
-        ),
-    }
-
-
-def _schedule() -> dict[str, Any]:
-    return {
-        "x-kind": "schedule",
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            **_every_trigger(),
-            "cron": _described(
-                "Five fields, or @hourly @daily @weekly @monthly @yearly.",
-                "30 2 * * 1-5",
-                type="string",
-            ),
-            "every": _duration("A period of 1s to 366d, aligned to the epoch.", "15m"),
-            "timezone": _described(
-                "IANA name of the zone the cron fields speak of.",
-                "Europe/Berlin",
-                type="string",
-                default="UTC",
-            ),
-        },
-    }
-
-
-def _webhook() -> dict[str, Any]:
-    return {
-        "x-kind": "webhook",
-        "type": "object",
-        "required": ["auth"],
-        "additionalProperties": False,
-        "properties": {
-            **_every_trigger(),
-            "path": _described(
-                "Below /hooks/<account>/; default <flow>/<id>.",
-                "deploy/push",
-                type="string",
-                pattern=HOOK_PATH,
-                maxLength=200,
-            ),
-            "methods": _described(
-                "Accepted methods.",
-                ["POST"],
-                type="array",
-                minItems=1,
-                uniqueItems=True,
-                items={"enum": ["POST", "PUT", "PATCH", "GET"]},
-            ),
-            "auth": {"$ref": "#/$defs/auth"},
-            "dedupe": {
-                **_described("Refuses the same delivery twice.", {"window": "24h"}),
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "key": _described(
-                        "Expression of the delivery's own id.",
-                        "trigger.headers['x-request-id']",
-                        **{"type": "string", "x-expression": True},
-                    ),
-                    "window": _duration("How long it is remembered.", "24h", "24h"),
-                },
-            },
-            "max_body": _described(
-                "Largest body.", "64KiB", type="string", pattern=SIZE, default="1MiB"
-            ),
-        },
-    }
-
-
-def _auth() -> dict[str, Any]:
-    return {
-        **_described("How a delivery is verified.", {"type": "github", "secret": "DEPLOY"}),
-        "x-kind": "auth",
-        "type": "object",
-        "required": ["type"],
-        "additionalProperties": False,
-        "properties": {
-            "type": _described("The scheme.", "hmac", enum=["hmac", "github", "bearer"]),
-            "secret": _described(
-                "Name of the secret.", "DEPLOY", type="string", pattern=SECRET_NAME
-            ),
-            "secrets": _described(
-                "Names of several secrets, for rotation.",
-                ["NEW", "OLD"],
-                type="array",
-                minItems=1,
-                items={"type": "string", "pattern": SECRET_NAME},
-            ),
-            "header": _described(
-                "Header with the signature (hmac).",
-                "X-Signature",
-                type="string",
-                pattern=HEADER_NAME,
-            ),
-            "algorithm": _described(
-                "Digest (hmac).", "sha256", enum=["sha256", "sha512"], default="sha256"
-            ),
-            "encoding": _described(
-                "Encoding of the signature (hmac).", "hex", enum=["hex", "base64"], default="hex"
-            ),
-            "prefix": _described(
-                "Text before the signature (hmac).", "sha256=", type="string", default=""
-            ),
-        },
     }

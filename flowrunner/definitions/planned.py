@@ -46,7 +46,7 @@ PLANNED: dict[str, frozenset[str]] = {
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
-    "wait": frozenset({"every", "probe", "until"}),
+    "params-wait": frozenset({"every", "probe", "until"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 
@@ -58,6 +58,3 @@ PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )
 PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})
-PLANNED_WORDS = (
-    PLANNED_NODE_TYPES | PLANNED_TRIGGER_TYPES | PLANNED_AUTH_TYPES | PLANNED_ON_CONFLICT
-)

@@ -35,11 +35,17 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The verdict; `reason` says why not, `superseded` who lost its place to this one."""
+    """The verdict.
+
+    Attributes:
+        reason: Why not, when it is refused.
+        superseded: Who waits in the place that this one takes; to be released by the caller as
+            soon as this one is durable.
+    """
 
     verdict: Verdict
     reason: Reason | None = None
-    superseded: ExecutionId | None = None
+    superseded: tuple[ExecutionId, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,15 +74,15 @@ class Admission:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.CONCURRENCY)
         if ticket.trigger_type == "webhook" and _deliveries(group) >= rules.queue_limit:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.QUEUE_FULL)
-        older = _waiting_slot(group, ticket) if ticket.trigger_type == "schedule" else None
-        if older is not None:
-            group.waiting.remove(older)
+        older = _waiting_slots(group, ticket) if ticket.trigger_type == "schedule" else ()
         group.waiting.append(ticket)
-        return Decision(verdict=Verdict.WAIT, superseded=older.id if older else None)
+        return Decision(verdict=Verdict.WAIT, superseded=older)
 
-    def restore_waiting(self, flow: FlowKey, ticket: Ticket) -> None:
-        """Puts a queued execution back in line after a restart, whatever the limits say."""
-        self._groups.setdefault(flow, _Group()).waiting.append(ticket)
+    def put_back(self, flow: FlowKey, ticket: Ticket) -> None:
+        """Puts an accepted execution back in line by its age, whatever the limits say."""
+        group = self._groups.setdefault(flow, _Group())
+        position = sum(1 for other in group.waiting if other.id < ticket.id)
+        group.waiting.insert(position, ticket)
 
     def release(self, flow: FlowKey, execution_id: ExecutionId) -> None:
         """Forgets an execution that ended, or that never came to be."""
@@ -111,6 +117,6 @@ def _deliveries(group: _Group) -> int:
     return sum(1 for ticket in group.waiting if ticket.trigger_type == "webhook")
 
 
-def _waiting_slot(group: _Group, ticket: Ticket) -> Ticket | None:
+def _waiting_slots(group: _Group, ticket: Ticket) -> tuple[ExecutionId, ...]:
     same = (t for t in group.waiting if t.trigger_type == "schedule")
-    return next((t for t in same if t.trigger_id == ticket.trigger_id), None)
+    return tuple(t.id for t in same if t.trigger_id == ticket.trigger_id)

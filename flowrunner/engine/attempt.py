@@ -7,24 +7,31 @@ decided in `flowrunner.engine.run`; ending processes is the node's own affair.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 from flowrunner.engine.runtime import ClosableSink, ExecutionRuntime
-from flowrunner.engine.scope import ContextScope, resolve, text_of
+from flowrunner.engine.scope import ContextScope, resolve
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.model.states import AttemptState, Reason
+from flowrunner.model.values import text_of
 from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import Directories, ExecutionContext
+from flowrunner.nodes.messages import masked
+from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error
 from flowrunner.secrets.value import SecretValue
 
 _LOG = logging.getLogger(__name__)
+_LONGEST_CRASH = 500
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,12 @@ class AttemptOutcome:
     attempt: Attempt
     outputs: Mapping[str, Json] | None = None
     may_retry: bool = False
+
+
+class _TimeoutStruckError(ExecutionError):
+    """The attempt's own `timeout` struck; no error that a node raises."""
+
+    default_code = "timeout"
 
 
 class AttemptRunner:
@@ -46,25 +59,30 @@ class AttemptRunner:
     async def run(self, spec: NodeSpec, number: int, scope: ContextScope) -> AttemptOutcome:
         """Carries out one attempt to its end; journals its begin, not its end.
 
-        Cancelling it ends the node's work first and yields a cancelled outcome.
+        Cancelling it ends the node's work first and yields a cancelled outcome, or an
+        interrupted one when the daemon stops.
 
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
         """
         node = self._services.nodes.require(spec.type)
-        key = AttemptKey(self._runtime.execution.id, spec.id, 0, number)
         attempt = Attempt(
-            key=key, state=AttemptState.RUNNING, started_at=self._services.clock.now()
+            key=AttemptKey(self._runtime.execution.id, spec.id, 0, number),
+            state=AttemptState.RUNNING,
+            started_at=self._services.clock.now(),
         )
-        log = self._runtime.open_log(key)
+        log = self._runtime.open_log(attempt.key)
         try:
             if node.is_shell_like:
+                self._runtime.has_begun = True
                 await self._services.journal.begin(attempt)
-            result = await self._execute(node, spec, key, scope, log)
-        except (asyncio.CancelledError, TimeoutError, ExecutionError) as error:
-            return self._failed(attempt, spec, error)
+            result = await self._execute(node, spec, attempt, scope, log)
+        except asyncio.CancelledError:
+            return self._cut_short(attempt)
+        except ExecutionError as error:
+            return self._failed(attempt, error)
         finally:
-            await asyncio.shield(log.close())
+            await _close(log)
         done = self._ended(attempt, AttemptState.SUCCEEDED, exit_code=result.exit_code)
         return AttemptOutcome(attempt=done, outputs=result.outputs)
 
@@ -72,80 +90,87 @@ class AttemptRunner:
         self,
         node: Node,
         spec: NodeSpec,
-        key: AttemptKey,
+        attempt: Attempt,
         scope: ContextScope,
         log: ClosableSink,
     ) -> NodeResult:
+        """Returns what the node gives back; every way to fail is an `ExecutionError`."""
         params = resolve(spec.params, scope)
-        context = self._context(spec, key, scope, log)
+        context = self._context(spec, attempt, scope, log)
+        bound = asyncio.timeout(spec.timeout_s)
         try:
-            async with asyncio.timeout(spec.timeout_s):
-                return await node.execute(context, params)
-        except (ExecutionError, TimeoutError):
-            raise
+            async with bound:
+                result = await node.execute(context, params)
         except Exception as error:  # a node type may be foreign code: its fault ends one attempt
+            if bound.expired():
+                text = f"took longer than its timeout of {spec.timeout_s:g} s"
+                raise _TimeoutStruckError(text) from error
+            if isinstance(error, ExecutionError):
+                raise
             _LOG.exception("node.crashed type=%s", spec.type)
-            message = f"{type(error).__name__}: {error}"[:500]
-            raise ExecutionError(message, code="internal", final=True) from error
+            text = f"{type(error).__name__}: {error}"[:_LONGEST_CRASH]
+            raise ExecutionError(text, code="internal", final=True) from error
+        _check_outputs(result.outputs)
+        return result
 
     def _context(
-        self, spec: NodeSpec, key: AttemptKey, scope: ContextScope, log: ClosableSink
+        self, spec: NodeSpec, attempt: Attempt, scope: ContextScope, log: ClosableSink
     ) -> ExecutionContext:
-        runtime, now = self._runtime, self._services.clock.now()
-        private = runtime.directories.private / f"{key.node}.{key.number}"
-        timeout_s = spec.timeout_s
+        runtime, key = self._runtime, attempt.key
+        limit = None if spec.timeout_s is None else timedelta(seconds=spec.timeout_s)
+        facts = {"flow": str(runtime.spec.key), "execution": key.execution, "node": key.node}
         return ExecutionContext(
             flow=runtime.spec.key,
             key=key,
             node_type=spec.type,
             inputs=runtime.execution.inputs,
-            upstream=scope.lookup("nodes"),
+            upstream=MappingProxyType(scope.lookup("nodes")),
             env=self._environment(spec, scope),
             secrets=runtime.secrets,
             declared_outputs=spec.outputs,
             slot_at=runtime.execution.cause.slot_at,
-            deadline=None if timeout_s is None else now + timedelta(seconds=timeout_s),
+            deadline=None if limit is None else attempt.started_at + limit,
             kill_after_s=spec.kill_after_s,
             payload=runtime.execution.cause.payload,
             directories=Directories(
-                work=runtime.directories.work, flow=runtime.directories.flow, private=private
+                work=runtime.directories.work,
+                flow=runtime.directories.flow,
+                private=runtime.directories.private / f"{key.node}.{key.number}",
             ),
             sink=log,
-            logger=logging.LoggerAdapter(
-                _LOG, {"flow": str(runtime.spec.key), "execution": key.execution, "node": key.node}
-            ),
+            logger=logging.LoggerAdapter(_LOG, facts),
             clock=self._services.clock,
         )
 
-    def _environment(self, spec: NodeSpec, scope: ContextScope) -> dict[str, str | SecretValue]:
-        """Returns the flow's env under the node's; null removes a variable."""
+    def _environment(
+        self, spec: NodeSpec, scope: ContextScope
+    ) -> dict[str, str | SecretValue | None]:
+        """Returns the flow's env under the node's."""
         merged = {**self._runtime.spec.env, **spec.env}
-        values = {
-            name: value.evaluate(scope) if isinstance(value, Template) else value
-            for name, value in merged.items()
-            if value is not None
-        }
         return {
-            name: value if isinstance(value, SecretValue) else text_of(name, value)
-            for name, value in values.items()
+            name: _variable(value.evaluate(scope)) if isinstance(value, Template) else value
+            for name, value in merged.items()
         }
 
-    def _failed(self, attempt: Attempt, spec: NodeSpec, error: BaseException) -> AttemptOutcome:
-        if isinstance(error, asyncio.CancelledError):
-            reason = str(self._runtime.cancel_reason or Reason.CANCELLED)
-            return AttemptOutcome(attempt=self._ended(attempt, AttemptState.CANCELLED, reason))
-        if isinstance(error, TimeoutError):
-            text = f"took longer than its timeout of {spec.timeout_s:g} s"
-            failure = Failure(code="timeout", message=text)
-            ended = self._ended(attempt, AttemptState.TIMED_OUT, Reason.TIMEOUT, failure)
-            return AttemptOutcome(attempt=ended, may_retry=True)
-        assert isinstance(error, ExecutionError)  # noqa: S101 - narrows for the type checker
-        failure = Failure(code=error.code, message=error.message, details=dict(error.details))
-        if isinstance(error, NodeFailedError):
-            ended = self._ended(attempt, AttemptState.FAILED, error.reason, failure)
-            ended = replace(ended, exit_code=error.exit_code)
+    def _cut_short(self, attempt: Attempt) -> AttemptOutcome:
+        if self._runtime.cancel_reason is Reason.INTERRUPTED:
+            text = "the daemon stopped before the attempt ended"
+            failure = Failure(code=str(Reason.INTERRUPTED), message=text)
+            ended = self._ended(attempt, AttemptState.FAILED, Reason.INTERRUPTED, failure)
         else:
-            ended = self._ended(attempt, AttemptState.FAILED, error.code, failure)
+            reason = self._runtime.cancel_reason or Reason.CANCELLED
+            ended = self._ended(attempt, AttemptState.CANCELLED, reason)
+        return AttemptOutcome(attempt=ended)
+
+    def _failed(self, attempt: Attempt, error: ExecutionError) -> AttemptOutcome:
+        message = masked(error.message, self._runtime.secrets.values())
+        failure = Failure(code=error.code, message=message, details=dict(error.details))
+        state, reason, exit_code = AttemptState.FAILED, error.code, None
+        if isinstance(error, _TimeoutStruckError):
+            state, reason = AttemptState.TIMED_OUT, str(Reason.TIMEOUT)
+        elif isinstance(error, NodeFailedError):
+            reason, exit_code = error.reason, error.exit_code
+        ended = self._ended(attempt, state, reason, failure, exit_code)
         return AttemptOutcome(attempt=ended, may_retry=not error.final)
 
     def _ended(
@@ -156,11 +181,42 @@ class AttemptRunner:
         error: Failure | None = None,
         exit_code: int | None = None,
     ) -> Attempt:
-        return replace(
-            attempt,
+        return Attempt(
+            key=attempt.key,
             state=state,
-            reason=reason,
-            error=error,
+            reason=str(reason),
             exit_code=exit_code,
+            error=error,
+            started_at=attempt.started_at,
             ended_at=self._services.clock.now(),
         )
+
+
+def _variable(value: Json) -> str | SecretValue:
+    return value if isinstance(value, SecretValue) else text_of(value)
+
+
+def _check_outputs(outputs: Mapping[str, Json]) -> None:
+    """Refuses outputs that could not be told as JSON, or are too large to be kept."""
+    try:
+        size = sum(len(_text(value).encode(errors="surrogatepass")) for value in outputs.values())
+    except (TypeError, ValueError, RecursionError) as error:
+        raise output_error("an output cannot be written as JSON") from error
+    if size > OUTPUT_LIMIT:
+        raise output_error(f"the outputs are larger than {OUTPUT_LIMIT // 1024} KiB")
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else _ENCODER.encode(value)
+
+
+async def _close(log: ClosableSink) -> None:
+    """Closes the log to its end, also when the attempt is cancelled meanwhile.
+
+    What the attempt came to is known by then, and must not get lost.
+    """
+    while True:
+        try:
+            return await log.close()
+        except asyncio.CancelledError:
+            continue

@@ -6,18 +6,27 @@ with attempts is ended as `failed (interrupted)`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from flowrunner.engine.ending import end_by_nodes, fail_on_paper
 from flowrunner.engine.engine import Engine, RulesOf
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError
-from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
+from flowrunner.model.execution import Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
+from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.system.files import Files
 
 _LOG = logging.getLogger(__name__)
-_INTERRUPTED = Failure(code="interrupted", message="the daemon ended before the attempt did")
+_INTERRUPTED = Failure(
+    code=str(Reason.INTERRUPTED), message="the daemon ended before the execution did"
+)
+_LOST = Failure(code="definition_lost", message="its definition is gone or damaged")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,107 +44,90 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     Raises:
         StorageError: The journal cannot be read or written.
     """
-    counts = {"restored": 0, "interrupted": 0, "cancelled": 0}
+    await asyncio.to_thread(_clear, services.files, services.folders.work)
+    recovery = _Recovery(engine, services, rules)
+    counts = Counter[str]()
     for execution in await services.executions.unfinished():
-        counts[await _recover_one(engine, services, rules, execution)] += 1
+        counts[await recovery.decide(execution)] += 1
     engine.admit_waiting()
-    report = RecoveryReport(**counts)
-    if any(counts.values()):
-        _LOG.info("engine.recovered %s", counts)
-    return report
+    if counts:
+        _LOG.info("engine.recovered %s", dict(counts))
+    return RecoveryReport(**counts)
 
 
-async def _recover_one(
-    engine: Engine, services: EngineServices, rules: RulesOf, execution: Execution
-) -> str:
-    attempts = await services.journal.attempts(execution.id)
-    if attempts or await services.journal.nodes(execution.id):
-        await _interrupt(services, execution, attempts)
-        return "interrupted"
-    if rules(execution.flow) is None:
-        await _end(services, execution, ExecutionState.CANCELLED, Reason.DELETED, None)
-        return "cancelled"
-    spec = await _spec(services, execution)
-    if spec is None:
-        lost = Failure(code="definition_lost", message="its definition is gone or damaged")
-        await _end(services, execution, ExecutionState.FAILED, "definition_lost", lost)
-        return "interrupted"
-    engine.restore(execution, spec)
-    return "restored"
-
-
-async def _spec(services: EngineServices, execution: Execution) -> FlowSpec | None:
-    definition = await services.definitions.get(execution.digest)
-    if definition is None:
-        return None
+def _clear(files: Files, work: Path) -> None:
+    """Removes what executions of an earlier life left; what resists is logged and left."""
     try:
-        return services.compiler.compile_definition(execution.flow, definition)
-    except ValidationError:
-        _LOG.exception("engine.definition_unusable execution=%s", execution.id)
-        return None
+        for name in files.names(work):
+            files.remove_tree(work / name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        _LOG.warning("engine.work_left folder=%s: %s", work, error)
 
 
-async def _interrupt(
-    services: EngineServices, execution: Execution, attempts: list[Attempt]
-) -> None:
-    """Ends the attempts that were in flight, their nodes, and the execution."""
-    now = services.clock.now()
-    for attempt in attempts:
-        if attempt.state is not AttemptState.RUNNING:
-            continue
-        ended = replace(
-            attempt,
-            state=AttemptState.FAILED,
-            reason=str(Reason.INTERRUPTED),
-            error=_INTERRUPTED,
-            ended_at=now,
+class _Recovery:
+    """Decides about executions one by one; compiles each definition once."""
+
+    def __init__(self, engine: Engine, services: EngineServices, rules: RulesOf) -> None:
+        self._engine = engine
+        self._services = services
+        self._rules = rules
+        self._specs: dict[tuple[FlowKey, Digest], FlowSpec | None] = {}
+
+    async def decide(self, execution: Execution) -> str:
+        """Returns the field of the report that counts the execution."""
+        journal = self._services.journal
+        spec = await self._spec(execution)
+        nodes = await journal.nodes(execution.id)
+        if nodes or await journal.attempts(execution.id):
+            await self._end(execution, spec, nodes)
+            return "interrupted"
+        if self._rules(execution.flow) is None:
+            await self._cancel(execution)
+            return "cancelled"
+        if spec is None:
+            await self._fail(execution, None, _LOST)
+            return "interrupted"
+        self._engine.restore(execution, spec)
+        return "restored"
+
+    async def _spec(self, execution: Execution) -> FlowSpec | None:
+        key = (execution.flow, execution.digest)
+        if key not in self._specs:
+            self._specs[key] = await self._compile(execution)
+        return self._specs[key]
+
+    async def _compile(self, execution: Execution) -> FlowSpec | None:
+        definition = await self._services.definitions.get(execution.digest)
+        if definition is None:
+            return None
+        try:
+            return self._services.compiler.compile_definition(execution.flow, definition)
+        except ValidationError:
+            _LOG.exception("engine.definition_unusable execution=%s", execution.id)
+            return None
+
+    async def _end(
+        self, execution: Execution, spec: FlowSpec | None, nodes: list[NodeStatus]
+    ) -> None:
+        """Ends what had begun; if only its own end was missing, as its nodes say."""
+        if spec is not None and len(nodes) == len(spec.nodes):
+            await self._update(end_by_nodes(execution, nodes, self._services.clock.now()))
+        else:
+            await self._fail(execution, spec, _INTERRUPTED)
+
+    async def _fail(self, execution: Execution, spec: FlowSpec | None, why: Failure) -> None:
+        ended = await fail_on_paper(self._services, execution, spec, why)
+        self._services.observer.execution_ended(ended)
+
+    async def _cancel(self, execution: Execution) -> None:
+        now = self._services.clock.now()
+        reason = str(Reason.DELETED)
+        await self._update(
+            replace(execution, state=ExecutionState.CANCELLED, reason=reason, ended_at=now)
         )
-        node = NodeStatus(
-            execution=execution.id,
-            node=attempt.key.node,
-            state=NodeState.FAILED,
-            reason=str(Reason.INTERRUPTED),
-            error=_INTERRUPTED,
-            started_at=attempt.started_at,
-            ended_at=now,
-        )
-        await services.journal.finish(ended, node)
-    await _settle_rest(services, execution)
-    await _end(services, execution, ExecutionState.FAILED, Reason.INTERRUPTED, _INTERRUPTED)
 
-
-async def _settle_rest(services: EngineServices, execution: Execution) -> None:
-    spec = await _spec(services, execution)
-    known = {status.node for status in await services.journal.nodes(execution.id)}
-    missing = [node.id for node in spec.nodes if node.id not in known] if spec else []
-    now = services.clock.now()
-    await services.journal.settle(
-        [
-            NodeStatus(
-                execution=execution.id,
-                node=name,
-                state=NodeState.CANCELLED,
-                reason=str(Reason.INTERRUPTED),
-                ended_at=now,
-            )
-            for name in missing
-        ]
-    )
-
-
-async def _end(
-    services: EngineServices,
-    execution: Execution,
-    state: ExecutionState,
-    reason: str,
-    error: Failure | None,
-) -> None:
-    ended = replace(
-        execution,
-        state=state,
-        reason=str(reason),
-        error=error,
-        ended_at=services.clock.now(),
-    )
-    await services.executions.update(ended)
-    services.observer.execution_ended(ended)
+    async def _update(self, ended: Execution) -> None:
+        await self._services.executions.update(ended)
+        self._services.observer.execution_ended(ended)

@@ -9,25 +9,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
+from collections import deque
+from collections.abc import Iterable
 from datetime import datetime
+from functools import cache
 
 from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner
+from flowrunner.engine.ending import end_by_nodes
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import (
     ContextScope,
+    env_context,
     execution_context,
     flow_contexts,
     node_context,
     trigger_context,
 )
-from flowrunner.errors import ExecutionError, StorageError
+from flowrunner.errors import ExecutionError, FlowError
 from flowrunner.model.execution import Execution, Failure, NodeStatus
 from flowrunner.model.expressions import truth, uses_status_function
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import Json
-from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
+from flowrunner.model.states import AttemptState, NodeState, Reason
 
 _LOG = logging.getLogger(__name__)
 _NODE_STATES = {
@@ -47,60 +51,62 @@ class ExecutionRun:
         self._services = runtime.services
         self._attempts = AttemptRunner(runtime)
         self._tasks: dict[asyncio.Task[None], str] = {}
+        self._all_ended = asyncio.Event()
         self._writes: set[asyncio.Future[None]] = set()
-        self._storage_error: StorageError | None = None
+        self._error: BaseException | None = None
         self._node_contexts: dict[str, Json] = {}
-        self._contexts: dict[str, Json] = {
-            **flow_contexts(runtime.spec),
-            "inputs": dict(runtime.execution.inputs),
-            "secrets": runtime.secrets,
-            "trigger": trigger_context(runtime.execution.cause),
-            "execution": execution_context(runtime.execution, runtime.directories),
-            "nodes": self._node_contexts,
-        }
+        self._contexts = self._make_contexts()
 
-    async def run(self) -> Execution:
+    async def run(self) -> Execution | None:
         """Carries the execution to its end and returns it as it ended; journals the nodes.
+
+        None means that it was left as it was accepted, for the next start of the daemon.
 
         Raises:
             StorageError: The journal could not be written; processes are ended, the execution
                 stays as it was last journaled.
         """
         self._start_ready(self.walk.first())
-        while self._tasks:
-            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                self._tasks.pop(task)
-                task.result()
-        if self._writes:
-            await asyncio.gather(*self._writes, return_exceptions=True)
-        if self._storage_error is not None:
-            raise self._storage_error
-        return self._ended()
+        if self._tasks:
+            await self._all_ended.wait()
+        while self._writes:
+            await asyncio.wait(self._writes)
+        if self._error is not None:
+            raise self._error
+        if self.runtime.is_left:
+            return None
+        now = self._services.clock.now()
+        return end_by_nodes(self.runtime.execution, self.walk.final.values(), now)
 
     def cancel(self, reason: Reason) -> None:
-        """Asks every node to end; `run` returns when they have. A second call changes nothing."""
+        """Asks every node to end; `run` returns when they have. A second call changes nothing.
+
+        When the daemon stops (`INTERRUPTED`), an execution that has begun nothing is left.
+        """
         if self.runtime.cancel_reason is not None:
             return
         self.runtime.cancel_reason = reason
+        self.runtime.is_left = reason is Reason.INTERRUPTED and not self.runtime.has_begun
         for task in self._tasks:
             task.cancel()
         running = set(self._tasks.values())
-        waiting = [name for name in self.walk.open_nodes() if name not in running]
-        self._settle_all([self._status(name, NodeState.CANCELLED, str(reason)) for name in waiting])
+        self._settle_cancelled([name for name in self.walk.open_nodes() if name not in running])
 
-    def _start_ready(self, ready: list[NodeSpec]) -> None:
-        """Decides about each ready node; skips settle others, which join the queue."""
-        queue = list(ready)
+    def _start_ready(self, ready: Iterable[NodeSpec]) -> None:
+        """Decides about each ready node; a skip settles it and may make others ready."""
+        queue, decided = deque(ready), list[NodeStatus]()
         while queue:
-            spec = queue.pop(0)
-            if self.runtime.cancel_reason is not None or self.walk.states[spec.id].is_final:
-                continue
+            spec = queue.popleft()
+            if self.runtime.cancel_reason is not None:
+                break
             status = self._skip_or_failure(spec)
             if status is None:
                 self._start(spec)
-            else:
-                queue.extend(self._settle_all([status]))
+                continue
+            decided.append(status)
+            self._node_contexts[spec.id] = node_context(status, None)
+            queue.extend(self.walk.settle(status))
+        self._write_settled(decided)
 
     def _skip_or_failure(self, spec: NodeSpec) -> NodeStatus | None:
         """Returns the final status of a node that does not start, or None when it does."""
@@ -116,7 +122,7 @@ class ExecutionRun:
             wanted = truth(condition.evaluate(self._scope(spec)))
         except ExecutionError as error:
             failure = Failure(code=error.code, message=f"if: {error.message}")
-            return replace(self._status(spec.id, NodeState.FAILED, error.code), error=failure)
+            return self._status(spec.id, NodeState.FAILED, error.code, failure)
         if not wanted:
             return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)
         return None
@@ -126,85 +132,112 @@ class ExecutionRun:
         name = f"node:{self.runtime.execution.id}:{spec.id}"
         task = asyncio.create_task(self._carry(spec), name=name)
         self._tasks[task] = spec.id
+        task.add_done_callback(self._node_ended)
+
+    def _node_ended(self, task: asyncio.Task[None]) -> None:
+        """Settles a node that was cancelled between its attempts, or before the first."""
+        name = self._tasks.pop(task)
+        if task.cancelled():
+            self._settle_cancelled([name])
+        elif (error := task.exception()) is not None:
+            self._give_up(error)
+        if not self._tasks:
+            self._all_ended.set()
 
     async def _carry(self, spec: NodeSpec) -> None:
         """Tries a node until it is final, then settles it and starts what waited for it."""
-        node_type = self._services.nodes.require(spec.type)
-        try:
-            if node_type.is_shell_like:
-                async with self._services.node_slots:
-                    status = await self._try(spec)
-            else:
-                status = await self._try(spec)
-        except asyncio.CancelledError:
-            reason = str(self.runtime.cancel_reason or Reason.CANCELLED)
-            self._settle_all([self._status(spec.id, NodeState.CANCELLED, reason)])
-            return
-        except StorageError as error:
-            self._give_up(error)
-            return
+        scope = self._scope(spec)
+        outcome = await self._attempt(spec, 1, scope)
+        started_at = outcome.attempt.started_at
+        while self._may_follow(spec, outcome):
+            self._write(self._services.journal.finish(outcome.attempt))
+            await asyncio.sleep(spec.retry.delay_s)
+            outcome = await self._attempt(spec, outcome.attempt.key.number + 1, scope)
+        status = _node_status(outcome, started_at=started_at)
+        self._node_contexts[spec.id] = node_context(status, outcome.attempt.exit_code)
+        self._write(self._services.journal.finish(outcome.attempt, status))
         self._start_ready(self.walk.settle(status))
 
-    async def _try(self, spec: NodeSpec) -> NodeStatus:
-        self.walk.states[spec.id] = NodeState.RUNNING
-        scope = self._scope(spec)
-        started_at = self._services.clock.now()
-        number = 1
-        while True:
+    async def _attempt(self, spec: NodeSpec, number: int, scope: ContextScope) -> AttemptOutcome:
+        """Carries out one attempt; a process waits for its place among those of the host."""
+        if self._services.nodes.require(spec.type).is_shell_like:
+            async with self._services.node_slots:
+                self.walk.states[spec.id] = NodeState.RUNNING
+                outcome = await self._attempts.run(spec, number, scope)
+        else:
+            self.walk.states[spec.id] = NodeState.RUNNING
             outcome = await self._attempts.run(spec, number, scope)
-            self._services.observer.attempt_ended(spec.type, outcome.attempt)
-            again = outcome.may_retry and number < spec.retry.max_attempts
-            if again and self.runtime.cancel_reason is None:
-                self._write(self._services.journal.finish(outcome.attempt))
-                await asyncio.sleep(spec.retry.delay_s)
-                number += 1
-                continue
-            status = _node_status(outcome, started_at=started_at)
-            self._node_contexts[spec.id] = node_context(status, outcome.attempt.exit_code)
-            self._write(self._services.journal.finish(outcome.attempt, status))
-            return status
+        if self.runtime.is_left:  # whatever it came to: the next start begins anew
+            raise asyncio.CancelledError
+        self._services.observer.attempt_ended(spec.type, outcome.attempt)
+        return outcome
 
-    def _settle_all(self, statuses: list[NodeStatus]) -> list[NodeSpec]:
-        """Settles nodes that had no attempt and returns those that are ready now."""
-        if not statuses:
-            return []
-        ready: list[NodeSpec] = []
-        for status in statuses:
+    def _may_follow(self, spec: NodeSpec, outcome: AttemptOutcome) -> bool:
+        is_cancelled = self.runtime.cancel_reason is not None
+        has_tries = outcome.attempt.key.number < spec.retry.max_attempts
+        return outcome.may_retry and has_tries and not is_cancelled
+
+    def _settle_cancelled(self, names: Iterable[str]) -> None:
+        """Settles nodes that a cancel keeps from their end; none that is left as it was."""
+        if self.runtime.is_left:
+            return
+        reason = self.runtime.cancel_reason or Reason.CANCELLED
+        decided = [self._status(name, NodeState.CANCELLED, reason) for name in names]
+        for status in decided:
             self._node_contexts[status.node] = node_context(status, None)
-            ready.extend(self.walk.settle(status))
-        self._write(self._services.journal.settle(statuses))
-        return ready
+            self.walk.settle(status)
+        self._write_settled(decided)
+
+    def _write_settled(self, decided: list[NodeStatus]) -> None:
+        if decided:
+            self._write(self._services.journal.settle(decided))
 
     def _write(self, future: asyncio.Future[None]) -> None:
         """Leaves a write of the journal to itself; `run` waits for all at the end."""
+        self.runtime.has_begun = True
         self._writes.add(future)
         future.add_done_callback(self._written)
 
     def _written(self, future: asyncio.Future[None]) -> None:
         self._writes.discard(future)
         error = None if future.cancelled() else future.exception()
-        if isinstance(error, StorageError):
+        if error is not None:
             self._give_up(error)
-        elif error is not None:
-            raise error
 
-    def _give_up(self, error: StorageError) -> None:
+    def _give_up(self, error: BaseException) -> None:
         """Ends what runs: nothing more may happen that cannot be journaled."""
-        if self._storage_error is None:
-            _LOG.error(
-                "execution.journal_failed id=%s code=%s", self.runtime.execution.id, error.code
-            )
-            self._storage_error = error
+        if self._error is None:
+            self._error = error
+            code = error.code if isinstance(error, FlowError) else type(error).__name__
+            _LOG.error("execution.given_up id=%s code=%s", self.runtime.execution.id, code)
             self.cancel(Reason.INTERRUPTED)
 
-    def _status(self, name: str, state: NodeState, reason: str) -> NodeStatus:
+    def _status(
+        self, name: str, state: NodeState, reason: str, error: Failure | None = None
+    ) -> NodeStatus:
+        """Returns the status of a node that ends without an attempt of its own deciding it."""
         return NodeStatus(
             execution=self.runtime.execution.id,
             node=name,
             state=state,
             reason=str(reason),
+            error=error,
             ended_at=self._services.clock.now(),
         )
+
+    def _make_contexts(self) -> dict[str, Json]:
+        """Returns what expressions see; what costs time to make is made when it is asked for."""
+        runtime = self.runtime
+        contexts: dict[str, Json] = {
+            **flow_contexts(runtime.spec),
+            "inputs": runtime.execution.inputs,
+            "secrets": runtime.secrets,
+            "trigger": cache(lambda: trigger_context(runtime.execution.cause)),
+            "execution": execution_context(runtime.execution, runtime.directories),
+        }
+        flow_scope = ContextScope(contexts, lambda _: True)
+        env = cache(lambda: env_context(runtime.spec, flow_scope))
+        return {**contexts, "env": env, "nodes": self._node_contexts}
 
     def _scope(self, spec: NodeSpec) -> ContextScope:
         def status(name: str) -> bool:
@@ -221,29 +254,6 @@ class ExecutionRun:
                     return True
 
         return ContextScope(self._contexts, status)
-
-    def _ended(self) -> Execution:
-        """Returns the execution in the final state its nodes decide."""
-        execution, reason = self.runtime.execution, self.runtime.cancel_reason
-        ended = replace(execution, ended_at=self._services.clock.now())
-        if reason is Reason.INTERRUPTED:
-            failure = Failure(code="interrupted", message="the daemon stopped before its end")
-            return replace(
-                ended, state=ExecutionState.FAILED, reason=Reason.INTERRUPTED, error=failure
-            )
-        if reason is not None:
-            return replace(ended, state=ExecutionState.CANCELLED, reason=str(reason))
-        failed = [status for status in self.walk.final.values() if status.state.is_failure]
-        if not failed:
-            return replace(ended, state=ExecutionState.SUCCEEDED)
-        first = failed[0]
-        cause = first.error or Failure(code="failed", message="failed")
-        failure = replace(
-            cause,
-            message=f"node {first.node}: {cause.message}",
-            details={**cause.details, "node": first.node},
-        )
-        return replace(ended, state=ExecutionState.FAILED, reason=first.reason, error=failure)
 
 
 def _node_status(outcome: AttemptOutcome, *, started_at: datetime) -> NodeStatus:

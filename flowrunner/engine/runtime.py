@@ -77,6 +77,8 @@ class ExecutionRuntime:
     Attributes:
         secrets: The flow's secrets that exist on this host, read at its start.
         cancel_reason: Set once, when the execution is asked to end early.
+        has_begun: Whether the journal knows of anything it did.
+        is_left: Set when it shall be left as it was accepted: the next start carries it.
     """
 
     services: EngineServices
@@ -85,11 +87,19 @@ class ExecutionRuntime:
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     cancel_reason: Reason | None = None
+    has_begun: bool = False
+    is_left: bool = False
+    _logs: Path = field(init=False)
+    _masked: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._logs = log_folder(self.services.folders.logs, self.execution)
+        self._masked = tuple(value.reveal() for value in self.secrets.values())
 
     def open_log(self, key: AttemptKey) -> ClosableSink:
         """Opens the log of an attempt; the file comes into being with its first line."""
-        path = log_path(self.services.folders.logs, self.execution, key.node, key.number)
-        return self.services.make_log(path, [value.reveal() for value in self.secrets.values()])
+        path = self._logs / log_name(key.node, key.number)
+        return self.services.make_log(path, self._masked)
 
 
 def log_folder(logs: Path, execution: Execution) -> Path:
@@ -97,6 +107,11 @@ def log_folder(logs: Path, execution: Execution) -> Path:
     return logs / f"{execution.created_at:%Y-%m-%d}" / execution.id
 
 
+def log_name(node: str, number: int) -> str:
+    """Returns the name of the file of one attempt's log."""
+    return f"{node}.{number}.log"
+
+
 def log_path(logs: Path, execution: Execution, node: str, number: int) -> Path:
     """Returns the file of one attempt's log."""
-    return log_folder(logs, execution) / f"{node}.{number}.log"
+    return log_folder(logs, execution) / log_name(node, number)

@@ -6,19 +6,19 @@ import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Cause, Execution, NodeStatus
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.model.states import NodeState
 from flowrunner.nodes.context import Directories
+from flowrunner.secrets.value import SecretValue
 
 
 class ContextScope:
     """A scope over given contexts; status functions are answered by a callable.
 
-    Contexts may be given lazily: a callable is asked on first use.
+    A context may be given as a callable, which is asked whenever it is looked up.
     """
 
     def __init__(
@@ -26,15 +26,13 @@ class ContextScope:
         contexts: Mapping[str, Json | Callable[[], Json]],
         status: Callable[[str], bool],
     ) -> None:
-        self._contexts = dict(contexts)
+        self._contexts = contexts
         self._status = status
 
     def lookup(self, name: str) -> Json:
         """Returns a context by its root name; null for one that is not offered here."""
         value = self._contexts.get(name)
-        if callable(value):
-            value = self._contexts[name] = value()
-        return value
+        return value() if callable(value) else value
 
     def status(self, name: str) -> bool:
         """Answers `success()`, `failure()`, `always()`, `cancelled()` or `skipped()`."""
@@ -45,7 +43,6 @@ def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
     """Returns the contexts that depend on the flow alone."""
     return {
         "vars": spec.vars,
-        "env": {name: value for name, value in spec.env.items() if isinstance(value, str)},
         "flow": {
             "name": spec.key.name,
             "account": spec.key.account,
@@ -54,22 +51,29 @@ def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
     }
 
 
+def env_context(spec: FlowSpec, scope: ContextScope) -> dict[str, Json]:
+    """Returns what `env` is: the flow's environment less what is removed or secret.
+
+    Raises:
+        ExecutionError: ``expression`` when one cannot be evaluated.
+    """
+    values = {
+        name: value.evaluate(scope) if isinstance(value, Template) else value
+        for name, value in spec.env.items()
+        if value is not None
+    }
+    return {name: value for name, value in values.items() if not isinstance(value, SecretValue)}
+
+
 def trigger_context(cause: Cause) -> dict[str, Json]:
     """Returns what `trigger` is for a cause; the body of a delivery was checked to be JSON."""
-    context: dict[str, Json] = {
+    return {
         "id": cause.trigger_id,
         "type": cause.trigger_type,
         "headers": cause.context.get("headers", {}),
         "query": cause.context.get("query", {}),
-        "body": None,
+        "body": json.loads(cause.payload) if cause.payload else None,
     }
-    if cause.payload is not None:
-        context["body"] = _body(cause)
-    return context
-
-
-def _body(cause: Cause) -> Json:
-    return json.loads(cause.payload) if cause.payload else None
 
 
 def execution_context(execution: Execution, directories: Directories) -> dict[str, Json]:
@@ -116,20 +120,3 @@ def resolve(value: Json, scope: ContextScope) -> Json:
     if isinstance(value, list | tuple):
         return [resolve(item, scope) for item in value]
     return value
-
-
-def text_of(name: str, value: Json) -> str:
-    """Returns a resolved value as the text of an environment variable.
-
-    Raises:
-        ExecutionError: ``environment`` for a value that has no plain text.
-    """
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float | list | dict):
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    raise ExecutionError(f"env {name} has no text", code="environment", final=True)

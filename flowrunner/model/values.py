@@ -1,8 +1,9 @@
-"""Typing of values: does a JSON value fit a type, and what a text means as that type."""
+"""Typing of values: does a JSON value fit a type, what a text means as that type, and back."""
 
 from __future__ import annotations
 
 import json
+import math
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.flow import InputSpec, ValueType
@@ -16,17 +17,24 @@ _CHECKS: dict[ValueType, tuple[type, ...]] = {
     ValueType.ARRAY: (list,),
     ValueType.OBJECT: (dict,),
 }
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+_LONGEST_SHOWN = 80
 
 
 def fits(value: Json, wanted: ValueType) -> bool:
-    """Whether a value is of the type; a boolean is no number, an integer is a number."""
+    """Whether a value is of the type; a boolean is no number, an integer is a number.
+
+    An infinity, which Python reads out of `1e999`, is no number: JSON could not carry it on.
+    """
     if isinstance(value, bool):
         return wanted is ValueType.BOOLEAN
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
     return isinstance(value, _CHECKS[wanted])
 
 
 def convert_text(text: str, wanted: ValueType) -> Json:
-    """Returns what a text from the command line means as a value of the type.
+    """Returns what a text means as a value of the type: a string is itself, the rest is JSON.
 
     Raises:
         ValidationError: ``input.type`` when it means nothing of that type.
@@ -34,12 +42,20 @@ def convert_text(text: str, wanted: ValueType) -> Json:
     if wanted is ValueType.STRING:
         return text
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         value = None
     if not fits(value, wanted):
-        raise ValidationError(f"{text[:80]!r} is not of type {wanted}", code="input.type")
+        shown = text[:_LONGEST_SHOWN]
+        raise ValidationError(f"{shown!r} is not of type {wanted}", code="input.type")
     return value
+
+
+def text_of(value: Json) -> str:
+    """Returns a value as plain text: a string as it is, null as nothing, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else _ENCODER.encode(value)
 
 
 def problem_with(value: Json, spec: InputSpec) -> str | None:
@@ -47,9 +63,21 @@ def problem_with(value: Json, spec: InputSpec) -> str | None:
     if not fits(value, spec.type):
         return f"must be of type {spec.type}"
     if spec.enum and value not in spec.enum:
-        return "must be one of " + ", ".join(str(choice) for choice in spec.enum)
+        return "must be one of " + ", ".join(map(text_of, spec.enum))
     if spec.minimum is not None and value < spec.minimum:
-        return f"must be at least {spec.minimum:g}"
+        return f"must be at least {text_of(spec.minimum)}"
     if spec.maximum is not None and value > spec.maximum:
-        return f"must be at most {spec.maximum:g}"
+        return f"must be at most {text_of(spec.maximum)}"
     return None
+
+
+def _refuse(word: str) -> Json:
+    """Refuses NaN and the infinities, which are no JSON (RFC 8259 section 6)."""
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value

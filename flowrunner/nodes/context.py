@@ -30,7 +30,8 @@ class Directories:
     Attributes:
         work: `$WORK_DIR`, shared by the nodes of the execution, the current directory.
         flow: `$FLOW_DIR`, the folder of the flow file.
-        private: For this attempt alone, holding its script, `$TMPDIR` and `$FLOW_OUTPUT`.
+        private: `$TMPDIR`, for this attempt alone; its script, `$FLOW_OUTPUT` and payload stand
+            beside it, under names that begin with its name and a dot.
     """
 
     work: Path
@@ -43,8 +44,8 @@ class ExecutionContext:
     """One attempt's view of the world.
 
     Attributes:
-        env: The flow's and the node's `env`, resolved; secrets still masked.
-        upstream: Outputs of the nodes above, by node id.
+        env: The flow's and the node's `env`, resolved; secrets still masked, None removes.
+        upstream: What expressions see as `nodes`: the nodes that have ended, by id.
         secrets: The flow's secrets by name.
         declared_outputs: Types of the outputs the node declares.
         deadline: When the attempt's `timeout` strikes; None without one.
@@ -57,7 +58,7 @@ class ExecutionContext:
     node_type: str
     inputs: Mapping[str, Json]
     upstream: Mapping[str, Json]
-    env: Mapping[str, str | SecretValue] = field(default_factory=dict)
+    env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
     slot_at: datetime | None = None

@@ -10,8 +10,8 @@ from flowrunner.nodes.context import ExecutionContext
 from flowrunner.secrets.value import SecretValue
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-VALUE_LIMIT = 128 * 1024
-"""Bytes of one value: Linux refuses an environment string over 128 KiB (MAX_ARG_STRLEN)."""
+LONGEST_STRING = 128 * 1024
+"""Bytes of `NAME=value` with its closing NUL. Source: execve(2), MAX_ARG_STRLEN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,13 @@ class HostFacts:
 def build_environment(
     ctx: ExecutionContext, host: HostFacts, extra: Mapping[str, str]
 ) -> dict[str, str]:
-    """Returns the whole environment of a program.
+    """Returns the whole environment of a program; here, and only here, secrets become text.
 
-    The flow's own variables may override the fixed part, but not those that say which attempt
-    this is.
+    The flow's own variables may override or remove the fixed part, but not those that say
+    which attempt this is.
 
     Raises:
-        ExecutionError: ``environment`` when a value holds a NUL or is over `VALUE_LIMIT`.
+        ExecutionError: ``environment`` when a variable holds a NUL or is over `LONGEST_STRING`.
     """
     fixed = {
         "PATH": PATH,
@@ -42,8 +42,10 @@ def build_environment(
         "SHELL": "/bin/sh",
         "LANG": "C.UTF-8",
     }
-    own = {name: _value(name, value) for name, value in ctx.env.items()}
-    return {**fixed, **own, **_identity(ctx, host), **extra}
+    removed = [name for name, value in ctx.env.items() if value is None]
+    own = {name: _text(name, value) for name, value in ctx.env.items() if value is not None}
+    kept = {name: value for name, value in fixed.items() if name not in removed}
+    return {**kept, **own, **_identity(ctx, host), **extra}
 
 
 def _identity(ctx: ExecutionContext, host: HostFacts) -> dict[str, str]:
@@ -59,11 +61,12 @@ def _identity(ctx: ExecutionContext, host: HostFacts) -> dict[str, str]:
     }
 
 
-def _value(name: str, value: str | SecretValue) -> str:
+def _text(name: str, value: str | SecretValue) -> str:
     text = value.reveal() if isinstance(value, SecretValue) else value
     if "\0" in text:
         raise ExecutionError(f"env {name} holds a NUL", code="environment", final=True)
-    if len(text.encode(errors="surrogatepass")) > VALUE_LIMIT:
-        message = f"env {name} is larger than {VALUE_LIMIT // 1024} KiB"
+    size = len(f"{name}={text}".encode(errors="surrogatepass")) + 1
+    if size > LONGEST_STRING:
+        message = f"env {name} is larger than {LONGEST_STRING // 1024} KiB"
         raise ExecutionError(message, code="environment", final=True)
     return text

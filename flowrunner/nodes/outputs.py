@@ -6,14 +6,13 @@ The syntax is that of GitHub's `$GITHUB_OUTPUT`. Source: GitHub Actions document
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 
-from flowrunner.errors import ExecutionError
+from flowrunner.errors import ExecutionError, ValidationError
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import Json
-from flowrunner.model.values import fits
+from flowrunner.model.values import convert_text
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of `$FLOW_OUTPUT` of one node."""
@@ -33,9 +32,14 @@ def parse_outputs(data: bytes, declared: Mapping[str, ValueType]) -> dict[str, J
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise _malformed(f"$FLOW_OUTPUT is not UTF-8 at byte {error.start}") from error
+        raise output_error(f"$FLOW_OUTPUT is not UTF-8 at byte {error.start}") from error
     raw = dict(_entries(text))
-    return {name: _typed(name, value, declared.get(name)) for name, value in raw.items()}
+    return {name: _typed(name, value, declared) for name, value in raw.items()}
+
+
+def output_error(message: str) -> ExecutionError:
+    """Returns the error of outputs that cannot be used; trying again would not help."""
+    return ExecutionError(message, code="output", final=True)
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
@@ -44,12 +48,13 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
         if not line.strip():
             continue
         name, separator, rest = _split(line)
-        if not _NAME.fullmatch(name) or not separator:
-            raise _malformed(f"line {number} of $FLOW_OUTPUT is neither key=value nor key<<EOF")
+        if not _NAME.fullmatch(name) or not separator or (separator == "<<" and not rest):
+            raise output_error(f"line {number} of $FLOW_OUTPUT is neither key=value nor key<<EOF")
         yield name, rest if separator == "=" else _block(name, rest, lines)
 
 
 def _split(line: str) -> tuple[str, str, str]:
+    """Cuts a line at its first `=` or `<<`."""
     equals, heredoc = line.find("="), line.find("<<")
     if heredoc >= 0 and (equals < 0 or heredoc < equals):
         return line[:heredoc], "<<", line[heredoc + 2 :]
@@ -62,28 +67,11 @@ def _block(name: str, delimiter: str, lines: Iterator[tuple[int, str]]) -> str:
         if line == delimiter:
             return "\n".join(content)
         content.append(line)
-    raise _malformed(f"output {name}: the closing {delimiter or 'delimiter'!r} is missing")
+    raise output_error(f"output {name}: the closing {delimiter[:80]!r} is missing")
 
 
-def _typed(name: str, text: str, declared: ValueType | None) -> Json:
-    if declared is None or declared is ValueType.STRING:
-        return text
+def _typed(name: str, text: str, declared: Mapping[str, ValueType]) -> Json:
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise _misfit(name, declared, text) from error
-    if not fits(value, declared):
-        raise _misfit(name, declared, text)
-    return value
-
-
-def _refuse_constant(word: str) -> Json:
-    raise ValueError(word)
-
-
-def _misfit(name: str, declared: ValueType, text: str) -> ExecutionError:
-    return _malformed(f"output {name} is declared as {declared} and got {text[:80]!r}")
-
-
-def _malformed(message: str) -> ExecutionError:
-    return ExecutionError(message, code="output", final=True)
+        return convert_text(text, declared.get(name, ValueType.STRING))
+    except ValidationError as error:
+        raise output_error(f"output {name}: {error.message}") from error

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from flowrunner.errors import ExecutionError
 from flowrunner.model.ids import Json
+from flowrunner.model.states import Reason
 from flowrunner.nodes.base import NodeFailedError, NodeResult
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.environment import HostFacts, build_environment
-from flowrunner.nodes.outputs import OUTPUT_LIMIT, parse_outputs
+from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, parse_outputs
 from flowrunner.system.files import Files, FileTooLargeError
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
 
@@ -50,7 +52,7 @@ class ProgramRunner:
             status = await process.wait()
             await process.drain()
         except asyncio.CancelledError:
-            await _end(process, ctx.kill_after_s)
+            await _to_its_end(_end(process, ctx.kill_after_s))
             raise
         finally:
             await process.close()
@@ -59,69 +61,77 @@ class ProgramRunner:
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
 
     def _prepare(self, ctx: ExecutionContext, program: Program) -> SpawnRequest:
-        """Writes what the program finds on disk; runs in the spawner's thread."""
-        paths = _Paths.of(ctx.directories.private)
+        """Writes what the program finds on disk; runs in the spawner's thread.
+
+        As few names as possible: to make one costs as much as the rest of the preparation, and
+        the journal's commits wait for it. So `$FLOW_OUTPUT` comes into being with its first line.
+        """
+        tmp, output = ctx.directories.private, _beside(ctx, "output")
+        extra = {"TMPDIR": str(tmp), "FLOW_OUTPUT": str(output)}
+        if ctx.payload is not None:
+            extra["FLOW_PAYLOAD_FILE"] = str(_beside(ctx, "payload"))
+        env = build_environment(ctx, self._host, extra)
         self._files.make_folder(ctx.directories.work)
-        self._files.make_folder(paths.tmp)
-        self._files.replace(paths.output, b"")
+        self._files.make_folder(tmp)
         argv = program.argv
         if program.script is not None:
-            self._files.replace(paths.script, program.script.encode())
-            argv = (*argv, str(paths.script))
+            script = _beside(ctx, "script")
+            self._files.replace(script, program.script.encode())
+            argv = (*argv, str(script))
         if ctx.payload is not None:
-            self._files.replace(paths.payload, ctx.payload)
-        extra = {"TMPDIR": str(paths.tmp), "FLOW_OUTPUT": str(paths.output)}
-        if ctx.payload is not None:
-            extra["FLOW_PAYLOAD_FILE"] = str(paths.payload)
-        env = build_environment(ctx, self._host, extra)
+            self._files.replace(_beside(ctx, "payload"), ctx.payload)
         return SpawnRequest(argv=argv, env=env, cwd=ctx.directories.work)
 
     def _read_outputs(self, ctx: ExecutionContext) -> Mapping[str, Json]:
-        path = _Paths.of(ctx.directories.private).output
         try:
-            data = self._files.read(path, limit=OUTPUT_LIMIT)
+            data = self._files.read(_beside(ctx, "output"), limit=OUTPUT_LIMIT)
         except FileNotFoundError:
             data = b""
         except FileTooLargeError as error:
             message = f"$FLOW_OUTPUT is larger than {OUTPUT_LIMIT // 1024} KiB"
-            raise ExecutionError(message, code="output", final=True) from error
+            raise output_error(message) from error
         except OSError as error:
-            message = f"$FLOW_OUTPUT cannot be read: {error.strerror}"
-            raise ExecutionError(message, code="output", final=True) from error
+            raise output_error(f"$FLOW_OUTPUT cannot be read: {error.strerror or error}") from error
         return parse_outputs(data, ctx.declared_outputs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Paths:
-    tmp: Path
-    output: Path
-    script: Path
-    payload: Path
-
-    @classmethod
-    def of(cls, private: Path) -> _Paths:
-        return cls(private / "tmp", private / "output", private / "script", private / "payload")
+def _beside(ctx: ExecutionContext, name: str) -> Path:
+    """Returns the path of a file of the attempt's own."""
+    return Path(f"{ctx.directories.private}.{name}")
 
 
 def _check(status: ExitStatus) -> None:
+    """Raises `NodeFailedError` for every end but exit code 0."""
     if status.exit_code == 0:
         return
     if status.signal is not None:
-        raise NodeFailedError(
-            f"ended by {status.signal}", exit_code=None, reason=f"signal:{status.signal}"
-        )
-    raise NodeFailedError(
-        f"exit code {status.exit_code}", exit_code=status.exit_code, reason="exit_code"
-    )
+        text, reason = f"ended by {status.signal}", f"signal:{status.signal}"
+    elif status.exit_code is not None:
+        text, reason = f"exit code {status.exit_code}", str(Reason.EXIT_CODE)
+    else:
+        text, reason = "ended, and the system does not tell how", str(Reason.EXIT_CODE)
+    raise NodeFailedError(text, exit_code=status.exit_code, reason=reason)
 
 
 async def _end(process: Process, kill_after_s: float) -> None:
-    """Asks the group to end, then makes it: SIGTERM, `kill_after_s`, SIGKILL."""
+    """Asks the group to end, then makes it: SIGTERM, `kill_after_s`, SIGKILL.
+
+    Whoever still holds the output is given the time too: a shell dies at once of SIGTERM, the
+    program it had started may be cleaning up.
+    """
     process.signal_group(signal.SIGTERM)
     try:
         async with asyncio.timeout(kill_after_s):
-            await process.wait()
+            await process.drain(kill_after_s)
     except TimeoutError:
         process.signal_group(signal.SIGKILL)
-        await process.wait()
-    await process.drain()
+        await process.drain()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Waits for work that must not be cut short, however often the waiting is cancelled."""
+    ending = asyncio.ensure_future(work)
+    while not ending.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(ending)
+    ending.result()

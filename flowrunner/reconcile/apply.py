@@ -7,11 +7,13 @@ two, the next start finds the new definitions in the store: each flow has its ol
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Protocol
 
+from flowrunner.errors import StorageError
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.plan import Plan
@@ -20,8 +22,6 @@ from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
-
-_LOG = logging.getLogger(__name__)
 
 
 class FlowsSubscriber(Protocol):
@@ -34,7 +34,7 @@ class FlowsSubscriber(Protocol):
 
 
 class Applier:
-    """Applies plans to the store, the registry and the subscribers."""
+    """Applies plans to the store, the registry and the subscribers; one plan at a time."""
 
     def __init__(
         self,
@@ -49,9 +49,15 @@ class Applier:
         self._secrets = secrets
         self._clock = clock
         self._subscribers = subscribers
+        self._unsure: set[FlowKey] = set()
+        """Records written by a pass that failed: they may say something else than memory."""
+        self._unannounced: frozenset[FlowKey] | None = frozenset()
+        """What left since the subscribers were last told; None when they know everything."""
 
     async def apply(self, plan: Plan) -> bool:
         """Makes the plan true and returns whether anything changed.
+
+        Subscribers that failed to take in the last change are told again.
 
         Raises:
             StorageError: The store could not be written; the registry is as before.
@@ -60,41 +66,50 @@ class Applier:
         await self._keep(plan, before)
         missing = await asyncio.to_thread(self._missing_secrets, plan.entries)
         now = self._clock.now()
-        entries = {}
-        for key, entry in plan.entries.items():
-            known = replace(entry, missing_secrets=missing.get(key, ()))
-            conditions = flow_conditions(known, now)
-            settled = replace(known, conditions=conditions)
-            entries[key] = before[key] if before.get(key) == settled else settled
-        if dict(before) == entries:
-            return False
-        self._registry.replace(entries)
-        self.announce(plan.removed)
-        return True
+        entries = {
+            key: _settled(entry, before.get(key), missing.get(key, ()), now)
+            for key, entry in plan.entries.items()
+        }
+        changed = dict(before) != entries
+        if changed:
+            self._registry.replace(entries)
+            self._unannounced = (self._unannounced or frozenset()) | plan.removed
+        if self._unannounced is not None:
+            self.announce(self._unannounced)
+        return changed
 
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
         """Tells every subscriber what is in force; all in one turn of the loop."""
         for subscriber in self._subscribers:
             subscriber.flows_changed(self._registry.entries, removed)
+        self._unannounced = None
 
     async def _keep(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> None:
         """Writes the last good definitions that changed, then makes all of them durable."""
         stale = [
             entry
             for key, entry in plan.entries.items()
-            if entry.spec is not None and _record_differs(entry, before.get(key))
+            if entry.spec is not None
+            and (key in self._unsure or _record_differs(entry, before.get(key)))
         ]
+        gone = plan.removed | (self._unsure - plan.entries.keys())
+        self._unsure.update(gone, (entry.key for entry in stale))
         for entry in stale:
-            record = _record(entry, self._clock)
-            old = before.get(entry.key)
-            if old is not None and old.spec is not None:
-                await self._store.update(record)
-            else:
-                await self._store.create(record)
-        for key in plan.removed:
+            await self._put(_record(entry, self._clock))
+        for key in gone:
             await self._store.delete(key)
-        if stale or plan.removed:
+        if stale or gone:
             await self._store.sync()
+        self._unsure.clear()
+
+    async def _put(self, record: FlowRecord) -> None:
+        """Writes a record, whether there is one or not: a damaged one may be in its place."""
+        try:
+            await self._store.update(record)
+        except StorageError as error:
+            if error.code != "storage.conflict":
+                raise
+            await self._store.create(record)
 
     def _missing_secrets(
         self, entries: Mapping[FlowKey, FlowEntry]
@@ -107,11 +122,32 @@ class Applier:
             for name in entry.spec.secrets_in_use
         }
         absent = {pair for pair in wanted if self._secrets.lookup(*pair) is None}
-        return {
-            key: tuple(sorted(n for n in entry.spec.secrets_in_use if (key.account, n) in absent))
-            for key, entry in entries.items()
-            if entry.spec and absent
-        }
+        if not absent:
+            return {}
+        return {key: _lacking(key, e.spec, absent) for key, e in entries.items() if e.spec}
+
+
+def _lacking(key: FlowKey, spec: FlowSpec, absent: set[tuple[str, str]]) -> tuple[str, ...]:
+    """Returns the secrets without which a flow cannot work; of those of a hook one will do."""
+    needed = [(name,) for name in spec.secrets] + [hook.auth.secrets for hook in spec.webhooks]
+    lacking = {
+        name
+        for names in needed
+        if absent.issuperset((key.account, each) for each in names)
+        for name in names
+    }
+    return tuple(sorted(lacking))
+
+
+def _settled(
+    entry: FlowEntry, before: FlowEntry | None, missing: tuple[str, ...], now: datetime
+) -> FlowEntry:
+    """Returns an entry with what this host has to say; the object in force if that is equal."""
+    if entry is before and entry.conditions and entry.missing_secrets == missing:
+        return entry
+    known = replace(entry, missing_secrets=missing)
+    settled = replace(known, conditions=flow_conditions(known, now))
+    return before if before is not None and before == settled else settled
 
 
 def _record_differs(entry: FlowEntry, before: FlowEntry | None) -> bool:
@@ -128,6 +164,6 @@ def _record(entry: FlowEntry, clock: Clock) -> FlowRecord:
         revision=entry.revision,
         digest=entry.digest,
         definition=dict(entry.definition),
-        generation=entry.generation,
+        generation=entry.observed_generation,
         updated_at=clock.now(),
     )

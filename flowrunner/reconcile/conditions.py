@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from flowrunner.definitions import codes
 from flowrunner.model.conditions import (
     Condition,
     ConditionReason,
@@ -13,6 +14,12 @@ from flowrunner.model.conditions import (
 )
 from flowrunner.model.finding import Finding
 from flowrunner.registry.entry import FlowEntry
+
+_REASONS = {
+    codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
+    codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
+}
+"""What is wrong between files, and not within one."""
 
 
 def flow_conditions(entry: FlowEntry, now: datetime) -> tuple[Condition, ...]:
@@ -39,7 +46,8 @@ def source_condition(
 def _ready(entry: FlowEntry, now: datetime) -> Condition:
     first = _first_error(entry.findings)
     if first is not None:
-        reason = ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
+        usual = ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
+        reason = _REASONS.get(first.code, usual)
         return _condition(ConditionType.READY, Status.FALSE, reason, _text(first), now)
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
@@ -84,4 +92,5 @@ def _first_error(findings: tuple[Finding, ...]) -> Finding | None:
 
 
 def _text(finding: Finding) -> str:
-    return f"{finding.file}:{finding.line}:{finding.column}: {finding.code} {finding.message}"
+    place = f"{finding.file}:{finding.line}:{finding.column}" if finding.line else finding.file
+    return f"{place}: {finding.code} {finding.message}"

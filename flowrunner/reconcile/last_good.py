@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 
 from flowrunner.definitions.compiler import Compiler
-from flowrunner.errors import ValidationError
+from flowrunner.errors import FlowError
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.registry.entry import FlowEntry
@@ -22,8 +22,8 @@ async def load_last_good(
 ) -> int:
     """Puts the last good definitions in force at start, before the source is read.
 
-    Returns how many there were. One that does not compile any more (a node type is gone) is
-    left out and logged; its file will say why.
+    Returns how many there were. One that does not compile any more (a node type is gone, another
+    version of the format) is left out and logged; its file will say why.
 
     Raises:
         StorageError: The store cannot be read.
@@ -32,8 +32,16 @@ async def load_last_good(
     for record in await store.list():
         try:
             spec = compiler.compile_definition(record.key, record.definition)
-        except ValidationError as error:
-            _LOG.warning("registry.not_restored flow=%s: %s", record.key, error.message)
+        except (
+            FlowError,
+            ArithmeticError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as e:
+            # Nothing has checked it since it was written, maybe by another version.
+            _LOG.warning("registry.not_restored flow=%s: %s: %s", record.key, type(e).__name__, e)
             continue
         entry = FlowEntry(
             key=record.key,

@@ -2,19 +2,18 @@
 
 Names are judged over the whole candidate set, so two files may swap names. A file that holds a
 name keeps it against newcomers; where nobody held it, none of the claimants gets it. A file
-that cannot be read any more stands for the flow it held before.
+whose name cannot be read any more stands for the flow it held before.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.codes import Code
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
+from flowrunner.reconcile.hook_paths import refusals
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
 from flowrunner.registry.entry import FlowEntry, RejectedFile
 
@@ -30,9 +29,9 @@ class Plan:
     """
 
     entries: Mapping[FlowKey, FlowEntry]
-    changed: frozenset[FlowKey]
-    removed: frozenset[FlowKey]
-    rejected: tuple[RejectedFile, ...]
+    changed: frozenset[FlowKey] = frozenset()
+    removed: frozenset[FlowKey] = frozenset()
+    rejected: tuple[RejectedFile, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -42,65 +41,104 @@ class Plan:
         return sum(1 for finding in findings if finding.is_error)
 
 
+def keep_all(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
+    """Returns the plan of a pass that must not change anything the source says."""
+    return Plan(entries=observed)
+
+
+@dataclass(slots=True)
+class _Names:
+    """Who claims which name.
+
+    Attributes:
+        desired: The file that each name belongs to.
+        contested: The findings of names that belong to none of the files that claim them.
+        rejected: Files that do not get the name they claim, or claim none.
+        is_certain: False while a file might hold any flow, under a name that cannot be read.
+    """
+
+    desired: dict[FlowKey, ScannedFile] = field(default_factory=dict)
+    contested: dict[FlowKey, tuple[Finding, ...]] = field(default_factory=dict)
+    rejected: list[RejectedFile] = field(default_factory=list)
+    is_certain: bool = True
+
+
 def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
     """Returns what the snapshot means against the flows in force."""
-    claims, nameless = _claims(snapshot.files, observed)
-    rejected: list[RejectedFile] = []
-    desired: dict[FlowKey, ScannedFile] = {}
-    for key, claimants in claims.items():
-        winner = _winner(claimants, observed.get(key))
-        if winner is not None:
-            desired[key] = winner
-        losers = [file for file in claimants if file is not winner]
-        rejected.extend(_duplicate(file, key, winner, claimants) for file in losers)
-    desired, refused = _without_path_conflicts(desired, observed)
+    names = _judge(snapshot.files, observed)
+    contested = names.contested.keys() & observed.keys()
+    vanished = observed.keys() - names.desired.keys() - contested
+    removed = frozenset(vanished if names.is_certain else ())
+    candidates = {key: file.candidate for key, file in names.desired.items()}
+    staying = candidates.keys() | (observed.keys() - removed)
+    refused = refusals(staying, candidates, observed)
     entries = {
         key: _next_entry(key, file, observed.get(key), snapshot.revision, refused.get(key, ()))
-        for key, file in desired.items()
+        for key, file in names.desired.items()
     }
-    rejected.extend(
-        RejectedFile(path=file.candidate.file, findings=file.candidate.findings)
-        for file in nameless
+    entries.update((key, observed[key]) for key in vanished - removed)
+    entries.update(
+        (key, replace(observed[key], findings=names.contested[key])) for key in contested
     )
-    contested = {key for key in claims if key not in desired and key in observed}
-    vanished = {key for key in observed if key not in entries and key not in contested}
-    kept = vanished if nameless else set()
-    entries.update({key: observed[key] for key in (*contested, *kept)})
-    removed = frozenset(vanished - kept)
     changed = frozenset(
         key
         for key, entry in entries.items()
         if entry.spec is not None and entry.digest != _digest(observed.get(key))
     )
-    return Plan(
-        entries=entries,
-        changed=changed,
-        removed=removed,
-        rejected=tuple(sorted(rejected, key=lambda file: file.path)),
-    )
+    rejected = tuple(sorted(names.rejected, key=lambda file: file.path))
+    return Plan(entries=entries, changed=changed, removed=removed, rejected=rejected)
+
+
+def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) -> _Names:
+    """Decides whose each name is."""
+    names = _Names()
+    for key, claimants in _claims(files, observed, names).items():
+        winner = _winner(claimants, observed.get(key))
+        losers = [file for file in claimants if file is not winner]
+        findings = [_duplicate(file, key, winner, claimants) for file in losers]
+        names.rejected.extend(
+            RejectedFile(path=file.candidate.file, findings=(finding, *file.candidate.findings))
+            for file, finding in zip(losers, findings, strict=True)
+        )
+        if winner is not None:
+            names.desired[key] = winner
+        else:
+            names.contested[key] = tuple(findings)
+    return names
 
 
 def _claims(
-    files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]
-) -> tuple[dict[FlowKey, list[ScannedFile]], list[ScannedFile]]:
-    """Groups files by the name they claim; a nameless file stands for the flow it held."""
-    held = {entry.path: key for key, entry in observed.items()}
+    files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry], names: _Names
+) -> dict[FlowKey, list[ScannedFile]]:
+    """Groups files by the name they claim; what stands for no flow is noted in `names`."""
     claims: dict[FlowKey, list[ScannedFile]] = {}
-    nameless: list[ScannedFile] = []
     unnamed: list[ScannedFile] = []
     for file in files:
         if file.candidate.name is None:
             unnamed.append(file)
         else:
-            key = FlowKey(DEFAULT_ACCOUNT, file.candidate.name)
-            claims.setdefault(key, []).append(file)
+            claims.setdefault(FlowKey(DEFAULT_ACCOUNT, file.candidate.name), []).append(file)
+    elsewhere = frozenset(claims)
+    holdings = _holdings(observed) if unnamed else {}
     for file in unnamed:
-        before = held.get(file.candidate.file)
-        if before is None or before in claims:
-            nameless.append(file)
-        else:
-            claims[before] = [file]
-    return claims, nameless
+        held = holdings.get(file.candidate.file, ())
+        for key in held:
+            claims.setdefault(key, []).append(file)
+        if not held:
+            names.rejected.append(
+                RejectedFile(path=file.candidate.file, findings=file.candidate.findings)
+            )
+        if elsewhere.issuperset(held):
+            names.is_certain = False
+    return claims
+
+
+def _holdings(observed: Mapping[FlowKey, FlowEntry]) -> dict[str, list[FlowKey]]:
+    """Returns the flows of each path: more than one when a vanished flow is kept."""
+    holdings: dict[str, list[FlowKey]] = {}
+    for key, entry in observed.items():
+        holdings.setdefault(entry.path, []).append(key)
+    return holdings
 
 
 def _winner(claimants: list[ScannedFile], incumbent: FlowEntry | None) -> ScannedFile | None:
@@ -113,40 +151,21 @@ def _winner(claimants: list[ScannedFile], incumbent: FlowEntry | None) -> Scanne
 
 def _duplicate(
     file: ScannedFile, key: FlowKey, winner: ScannedFile | None, claimants: list[ScannedFile]
-) -> RejectedFile:
+) -> Finding:
     rivals = [f.candidate.file for f in ([winner] if winner else claimants) if f is not file]
     message = f"the flow {key.name!r} is also defined in {', '.join(sorted(rivals))}"
     hint = "give one of them another name"
-    finding = _finding(file, codes.DUPLICATE_FLOW, message, hint)
-    return RejectedFile(path=file.candidate.file, findings=(finding, *file.candidate.findings))
-
-
-def _without_path_conflicts(
-    desired: dict[FlowKey, ScannedFile], observed: Mapping[FlowKey, FlowEntry]
-) -> tuple[dict[FlowKey, ScannedFile], dict[FlowKey, tuple[Finding, ...]]]:
-    """Finds webhook paths claimed twice; returns findings for flows that must not have them."""
-    claimed = [
-        (hook.path, key)
-        for key, file in desired.items()
-        if file.candidate.spec is not None
-        for hook in file.candidate.spec.webhooks
-    ]
-    counts = Counter(path for path, _ in claimed)
-    refused: dict[FlowKey, tuple[Finding, ...]] = {}
-    for path, key in claimed:
-        if counts[path] == 1 or _holds(observed.get(key), path):
-            continue
-        rivals = sorted(other.name for p, other in claimed if p == path and other != key)
-        message = f"the webhook path {path!r} is claimed by the flow {', '.join(rivals)} too"
-        finding = _finding(desired[key], codes.WEBHOOK_PATH_TAKEN, message, "choose another path")
-        refused[key] = (*refused.get(key, ()), finding)
-    return desired, refused
-
-
-def _holds(entry: FlowEntry | None, path: str) -> bool:
-    if entry is None or entry.spec is None:
-        return False
-    return any(hook.path == path for hook in entry.spec.webhooks)
+    if winner is not None and winner.candidate.name is None:
+        message = f"the flow {key.name!r} belongs to {winner.candidate.file}"
+        hint = "correct that file first: its name cannot be read"
+    return Finding(
+        file=file.candidate.file,
+        line=1,
+        column=1,
+        code=codes.DUPLICATE_FLOW.code,
+        message=message,
+        hint=hint,
+    )
 
 
 def _next_entry(
@@ -156,36 +175,31 @@ def _next_entry(
     revision: Revision,
     refused: tuple[Finding, ...],
 ) -> FlowEntry:
-    candidate = file.candidate
-    content = f"{file.content}:{'refused' if refused else ''}"
-    if before is not None and before.content == content and before.path == candidate.file:
-        return before
-    seen_before = before is not None and before.content in ("", content)
+    """Returns the entry of a flow after its file was read, the same object if nothing changed."""
+    candidate, findings = file.candidate, (*refused, *file.candidate.findings)
     base = before or FlowEntry(key=key, path=candidate.file, generation=0)
-    spec, definition = (None, None) if refused else (candidate.spec, candidate.definition)
-    same_version = spec is not None and spec.digest == base.digest
-    grows = not (seen_before and same_version) and not (same_version and not base.findings)
+    is_same_file = base.content == file.content and base.path == candidate.file
+    if before is not None and file.content and is_same_file and base.findings == findings:
+        return before
+    spec = None if refused else candidate.spec
+    is_same_version = spec is not None and spec.digest == base.digest
+    is_rewritten = is_same_version and base.observed_generation == base.generation
+    is_new = file.content not in ("", base.content) and not is_rewritten
     entry = replace(
         base,
         path=candidate.file,
-        content=content,
-        generation=base.generation + 1 if grows else base.generation,
-        findings=(*refused, *candidate.findings),
+        content=file.content or base.content,
+        generation=base.generation + int(is_new),
+        findings=findings,
     )
-    if spec is None or definition is None:
+    if spec is None or candidate.definition is None:
         return entry
     return replace(
         entry,
-        spec=base.spec if same_version else spec,
-        definition=base.definition if same_version else definition,
-        revision=base.revision if same_version else revision,
+        spec=base.spec if is_same_version else spec,
+        definition=base.definition if is_same_version else candidate.definition,
+        revision=base.revision if is_same_version else revision,
         observed_generation=entry.generation,
-    )
-
-
-def _finding(file: ScannedFile, code: Code, message: str, hint: str) -> Finding:
-    return Finding(
-        file=file.candidate.file, line=1, column=1, code=code.code, message=message, hint=hint
     )
 
 

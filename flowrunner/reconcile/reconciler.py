@@ -18,7 +18,7 @@ from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.conditions import source_condition
-from flowrunner.reconcile.plan import Plan, make_plan
+from flowrunner.reconcile.plan import Plan, keep_all, make_plan
 from flowrunner.reconcile.scan import Scanner, Snapshot, UnstableSourceError
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
@@ -27,11 +27,17 @@ from flowrunner.system.watcher import Watcher
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3
-"""How often a pass is repeated when the source changes under it."""
+"""How often the source is read in one pass when it changes meanwhile."""
+_LEVELS = {
+    "applied": logging.INFO,
+    "unchanged": logging.DEBUG,
+    "held": logging.WARNING,
+    "failed": logging.ERROR,
+}
 
 
 class PassObserver(Protocol):
-    """Told of each pass after it ended."""
+    """Told of each pass after it ended; must be quick and must not fail."""
 
     def pass_ended(self, result: PassResult) -> None:
         """Learns how a pass ended."""
@@ -82,7 +88,8 @@ class Reconciler:
 
     async def start(self) -> PassResult:
         """Puts in force what the registry holds already, then runs the first pass."""
-        self._applier.announce()
+        async with self._lock:
+            await self._applier.apply(keep_all(self._registry.entries))
         return await self.request("start")
 
     async def request(self, trigger: str) -> PassResult:
@@ -97,6 +104,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconciles until cancelled: on hints, debounced, and at every resync."""
         await asyncio.to_thread(self._watcher.start, self._root, self.hint)
+        self.hint()  # for what changed between the first pass and the watch
         try:
             while True:
                 trigger = await self._next_trigger()
@@ -109,7 +117,6 @@ class Reconciler:
             async with asyncio.timeout(self._times.resync_s):
                 await self._hinted.wait()
         except TimeoutError:
-            await asyncio.to_thread(self._watcher.rearm)
             return "resync"
         await self._settle()
         return "watch"
@@ -138,13 +145,11 @@ class Reconciler:
             duration_s=0.0,
         )
         try:
+            if trigger == "resync":
+                await asyncio.to_thread(self._watcher.rearm)
             result = await self._read_and_apply(result)
-        except _HeldError as held:
-            result = replace(result, result="held", message=str(held))
-            self._set_source(held.reason, str(held))
         except FlowError as error:
             result = replace(result, message=f"{error.code}: {error.message}")
-            _LOG.error("reconcile.failed code=%s: %s", error.code, error.message)
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
             _LOG.exception("reconcile.crashed")
             result = replace(result, message=f"{type(error).__name__}: {error}"[:300])
@@ -155,12 +160,14 @@ class Reconciler:
         return result
 
     async def _read_and_apply(self, result: PassResult) -> PassResult:
-        snapshot = await self._stable_snapshot()
         observed = self._registry.entries
-        if observed and not snapshot.files:
-            message = f"{self._root} holds no flow files; {len(observed)} flows stay in force"
-            raise _HeldError(ConditionReason.SOURCE_EMPTY, message)
-        plan = make_plan(snapshot, observed)
+        try:
+            snapshot = await self._usable_snapshot()
+        except _HeldError as held:
+            self._set_source(held.reason, str(held))
+            await self._applier.apply(keep_all(observed))  # secrets come and go without a source
+            return replace(result, result="held", message=str(held))
+        plan = await asyncio.to_thread(make_plan, snapshot, observed)
         changed = await self._applier.apply(plan)
         self._set_source(ConditionReason.SOURCE_READ, "")
         self._registry.source = replace(
@@ -171,23 +178,32 @@ class Reconciler:
         )
         return _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
 
+    async def _usable_snapshot(self) -> Snapshot:
+        """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""
+        snapshot = await self._stable_snapshot()
+        if snapshot.problem is not None:
+            raise _HeldError(snapshot.problem.reason, snapshot.problem.message)
+        in_force = len(self._registry.entries)
+        if in_force and not snapshot.files:
+            message = f"{self._root} holds no flow files; {in_force} flows stay in force"
+            raise _HeldError(ConditionReason.SOURCE_EMPTY, message)
+        return snapshot
+
     async def _stable_snapshot(self) -> Snapshot:
-        message = "the source changed while it was read"
-        for _ in range(_TRIES):
+        message = ""
+        for number in range(_TRIES):
+            if number:
+                await asyncio.sleep(self._times.debounce_s)
             try:
-                snapshot = await asyncio.to_thread(self._scanner.scan, self._root)
+                return await asyncio.to_thread(self._scanner.scan, self._root)
             except UnstableSourceError as error:
                 message = str(error)
-                continue
             except (FileNotFoundError, NotADirectoryError) as error:
                 text = f"there is no folder {self._root}"
                 raise _HeldError(ConditionReason.SOURCE_MISSING, text) from error
             except OSError as error:
-                text = f"{self._root} cannot be read: {error.strerror}"
+                text = f"{error.filename or self._root} cannot be read: {error.strerror or error}"
                 raise _HeldError(ConditionReason.SOURCE_UNREADABLE, text) from error
-            if snapshot.problem:
-                raise _HeldError(ConditionReason.SOURCE_UNREADABLE, snapshot.problem)
-            return snapshot
         raise _HeldError(ConditionReason.SOURCE_UNSTABLE, message)
 
     def _set_source(self, reason: ConditionReason, message: str) -> None:
@@ -196,11 +212,8 @@ class Reconciler:
         self._registry.source = replace(source, conditions=conditions)
 
     def _log(self, result: PassResult) -> None:
-        level = {"applied": logging.INFO, "unchanged": logging.DEBUG}.get(
-            result.result, logging.WARNING
-        )
         _LOG.log(
-            level,
+            _LEVELS[result.result],
             "reconcile.%s trigger=%s revision=%s added=%d updated=%d removed=%d errors=%d %s",
             result.result,
             result.trigger,

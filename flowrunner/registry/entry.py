@@ -22,8 +22,10 @@ class FlowEntry:
     Attributes:
         path: The file that claims the name, relative to the root of the flows.
         spec: The version in force; None for a flow that never was valid.
-        content: Hash of the file's latest content, by which a new generation is noticed.
-        generation: Grows with each new content; `observed_generation` is the one in force.
+        content: Hash of the file's latest content that could be read; empty after a restart.
+        generation: Grows with each new content, unless it only says the same in other words;
+            after a restart it goes on from the version in force.
+        observed_generation: The generation in force; 0 for a flow that never was valid.
         missing_secrets: Secrets the flow needs and this host does not have.
         findings: Of the latest content, warnings included.
     """

@@ -8,9 +8,13 @@ minutes, in memory.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import OrderedDict
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from weakref import WeakValueDictionary
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.storage.protocols import ExecutionStore
@@ -25,13 +29,27 @@ class Duplicates:
     """Finds earlier deliveries, and names new ones.
 
     A key holds the number of its window's length since the epoch, so that the same identity
-    may come again after its window; the key of the length before is asked for too.
+    may come again after its window; the key of the length before is asked for too. Two copies
+    at the end of a length would so get two keys: they must take their `turn`.
     """
 
     def __init__(self, executions: ExecutionStore, clock: Clock) -> None:
         self._executions = executions
         self._clock = clock
-        self._bodies: OrderedDict[str, tuple[datetime, ExecutionId]] = OrderedDict()
+        self._bodies: OrderedDict[str, tuple[float, ExecutionId]] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, hook: str, *identities: str) -> AsyncIterator[None]:
+        """Lets the copies of one delivery pass one after the other.
+
+        `identities` is what copies share, in an order that is the same for every delivery; an
+        empty one is shared with nobody.
+        """
+        async with AsyncExitStack() as taken:
+            for identity in dict.fromkeys(filter(None, identities)):
+                await taken.enter_async_context(self._lock(_digest(hook, identity.encode())))
+            yield
 
     def start_key(self, hook: str, identity: str, window_s: float) -> str:
         """Returns the unique key of a delivery that is new now."""
@@ -51,17 +69,26 @@ class Duplicates:
 
     def remember_body(self, hook: str, body: bytes, execution_id: ExecutionId) -> None:
         """Keeps a signed body in mind for `SAME_BODY_S` seconds."""
-        self._bodies[_digest(hook, body)] = (self._clock.now(), execution_id)
+        name = _digest(hook, body)
+        self._bodies[name] = (self._clock.monotonic(), execution_id)
+        self._bodies.move_to_end(name)
         if len(self._bodies) > _BODIES_LIMIT:
             self._bodies.popitem(last=False)
 
     def find_body(self, hook: str, body: bytes) -> ExecutionId | None:
         """Returns the execution of the same body within `SAME_BODY_S` seconds, or None."""
-        horizon = self._clock.now() - timedelta(seconds=SAME_BODY_S)
+        horizon = self._clock.monotonic() - SAME_BODY_S
         while self._bodies and next(iter(self._bodies.values()))[0] < horizon:
             self._bodies.popitem(last=False)
         found = self._bodies.get(_digest(hook, body))
         return found[1] if found else None
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        """Returns a lock that lives for as long as somebody has it or waits for it."""
+        lock = self._turns.get(name)
+        if lock is None:
+            lock = self._turns[name] = asyncio.Lock()
+        return lock
 
     @staticmethod
     def body_identity(body: bytes) -> str:

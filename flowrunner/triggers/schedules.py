@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
+from flowrunner.errors import ExecutionError, FlowError, RefusedError, ValidationError
 from flowrunner.model.execution import Cause, ScheduleKey, SlotRun
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
@@ -35,7 +35,7 @@ from flowrunner.triggers.timers import Timers
 
 _LOG = logging.getLogger(__name__)
 GRACE = timedelta(seconds=60)
-"""A slot looked at later than this was due while the daemon was down or asleep."""
+"""A slot looked at this late was due while the daemon was down or asleep."""
 
 
 class SlotObserver(Protocol):
@@ -53,12 +53,19 @@ class SlotObserver(Protocol):
 
 @dataclass(slots=True)
 class _Armed:
-    """One schedule in force; `turn` makes its slots one after the other."""
+    """One schedule in force.
+
+    Attributes:
+        since: When it was armed: where its slots begin if the ledger does not know it.
+        cursor: Up to where its slots are accounted for; None until the ledger was asked.
+        turn: Makes its slots one after the other.
+    """
 
     key: ScheduleKey
     trigger: ScheduleTrigger
-    cursor: datetime | None
-    turn: asyncio.Lock
+    since: datetime
+    cursor: datetime | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Schedules:
@@ -116,35 +123,44 @@ class Schedules:
         if armed is not None and armed.key == key:
             armed.trigger = trigger
             return
-        armed = _Armed(key=key, trigger=trigger, cursor=None, turn=asyncio.Lock())
+        armed = _Armed(key=key, trigger=trigger, since=self._clock.now())
         self._armed[place] = armed
-        self._timers.arm(_name(place), trigger.schedule, lambda _: self._wake(armed))
-        self._wake(armed)  # opens the cursor, and accounts for what was due while down
+        self._timers.arm(_name(place), trigger.schedule, lambda slot: self._wake(armed, slot))
+        self._wake(armed, armed.since)  # opens the cursor, and accounts for what was due while down
 
-    def _wake(self, armed: _Armed) -> None:
-        task = asyncio.create_task(self._account(armed), name=f"slots:{armed.key.flow}")
+    def _wake(self, armed: _Armed, due: datetime) -> None:
+        work = self._account(armed, due)
+        task = asyncio.create_task(work, name=f"slots:{armed.key.flow}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _account(self, armed: _Armed) -> None:
-        """Decides about every slot up to now; a failure leaves the cursor for the next wake."""
+    async def _account(self, armed: _Armed, due: datetime) -> None:
+        """Decides about every slot up to now, and up to `due`, should the clock have gone back.
+
+        A failure leaves the cursor for the next wake.
+        """
         async with armed.turn:
-            now = self._clock.now()
+            now = max(self._clock.now(), due)
             try:
                 if armed.cursor is None:
-                    armed.cursor = await self._slots.open(armed.key, now)
-                await self._decide(armed, now)
-            except StorageError as error:
-                _LOG.error("slots.not_recorded flow=%s code=%s", armed.key.flow, error.code)
+                    armed.cursor = await self._slots.open(armed.key, armed.since)
+                await self._decide(armed, armed.cursor, now)
+            except FlowError as error:
+                _LOG.error(
+                    "slots.not_recorded flow=%s code=%s: %s",
+                    armed.key.flow,
+                    error.code,
+                    error.message,
+                )
 
-    async def _decide(self, armed: _Armed, now: datetime) -> None:
-        cursor = armed.cursor
-        if cursor is None or now <= cursor:
+    async def _decide(self, armed: _Armed, cursor: datetime, now: datetime) -> None:
+        schedule, late = armed.trigger.schedule, now - GRACE
+        first = schedule.next_after(cursor)
+        if first is None or first > now:
             return
-        since = max(cursor, now - GRACE)
-        if since > cursor:
-            await self._missed(armed, cursor, since)
-        due = list(armed.trigger.schedule.slots_between(since, now))
+        if first <= late:
+            await self._missed(armed, cursor, late)
+        due = list(schedule.slots_between(max(cursor, late), now))
         if len(due) > 1:
             await self._record(armed, SlotOutcome.MISSED, Reason.DOWN, due[:-1])
         if due:

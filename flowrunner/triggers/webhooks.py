@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flowrunner.errors import ExecutionError, FlowError, RefusedError, StorageError, ValidationError
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Cause
-from flowrunner.model.flow import AuthType, FlowSpec, WebhookTrigger
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
+from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
 from flowrunner.model.states import Reason
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
@@ -31,9 +32,17 @@ from flowrunner.triggers.dispatcher import (
 )
 from flowrunner.triggers.signatures import is_authentic, pretend
 
-_HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization"})
+JSON_DEPTH = 64
+"""How deep the body of a delivery may nest; deeper data is an attack on a parser."""
+_HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-hub-signature"})
+"""Proofs of any kind; GitHub signs a second time in the last one, with the same secret."""
+_NESTS = (list, dict)
 _RETRY_AFTER_S = 30
 _UNKNOWN_HOOK = "_unknown"
+_NOBODY = WebhookAuth(
+    type=AuthType.HMAC, secrets=("UNKNOWN_HOOK",), header="x-hub-signature-256", prefix="sha256="
+)
+"""What a delivery to an unknown hook is verified against, so that it takes the same way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +86,16 @@ class Webhooks:
             if entry.spec
             for trigger in entry.spec.webhooks
         ]
-        self._hooks = {hook.label: hook for hook in hooks}
+        # Where two flows have one path (records of two passes, after a crash) the first keeps it.
+        self._hooks = {hook.label: hook for hook in reversed(hooks)}
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
         hook = self._hooks.get(delivery.path)
-        if hook is None or delivery.method not in hook.trigger.methods:
-            pretend(delivery.headers, delivery.body)
-            return _unauthorized(_UNKNOWN_HOOK)
-        if not await self._is_authentic(hook, delivery):
-            return _unauthorized(hook.label)
+        if hook is not None and delivery.method not in hook.trigger.methods:
+            hook = None
+        if not await self._is_authentic(hook, delivery) or hook is None:
+            return _unauthorized(hook.label if hook else _UNKNOWN_HOOK)
         try:
             return await self._accept(hook, delivery)
         except (RefusedError, StorageError) as error:
@@ -94,8 +103,10 @@ class Webhooks:
         except (ValidationError, ExecutionError) as error:
             return _problem(hook, 422, "unprocessable", error)
 
-    async def _is_authentic(self, hook: _Hook, delivery: Delivery) -> bool:
-        auth, account = hook.trigger.auth, hook.entry.key.account
+    async def _is_authentic(self, hook: _Hook | None, delivery: Delivery) -> bool:
+        """Whether the proof is right; takes the same steps for a hook that does not exist."""
+        auth = hook.trigger.auth if hook else _NOBODY
+        account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
         found = await asyncio.to_thread(
             lambda: [self._secrets.lookup(account, name) for name in auth.secrets]
         )
@@ -129,22 +140,31 @@ class Webhooks:
     ) -> DeliveryAnswer:
         """Starts the flow, unless the delivery's id or its signed body was here before."""
         identity, window_s = _identity(hook, delivery, given_id)
+        body = Duplicates.body_identity(delivery.body) if hook.signs_body_alone else ""
+        async with self._duplicates.turn(hook.label, body, identity):
+            known = await self._known(hook, delivery, identity, window_s)
+            if known is not None:
+                return _duplicate(hook, known)
+            if identity:
+                key = self._duplicates.start_key(hook.label, identity, window_s)
+                start = replace(start, start_key=key)
+            accepted = await self._dispatcher.submit(hook.entry, start)
+            if not accepted.created:
+                return _duplicate(hook, accepted.id)
+            if hook.signs_body_alone:
+                self._duplicates.remember_body(hook.label, delivery.body, accepted.id)
+        return _answer(hook, 202, "accepted", {"execution_id": accepted.id})
+
+    async def _known(
+        self, hook: _Hook, delivery: Delivery, identity: str, window_s: float
+    ) -> ExecutionId | None:
+        """Returns the execution of an earlier copy, or None."""
         known: ExecutionId | None = None
         if hook.signs_body_alone:
             known = self._duplicates.find_body(hook.label, delivery.body)
         if known is None and identity:
             known = await self._duplicates.find(hook.label, identity, window_s)
-        if known is not None:
-            return _duplicate(hook, known)
-        if identity:
-            key = self._duplicates.start_key(hook.label, identity, window_s)
-            start = replace(start, start_key=key)
-        accepted = await self._dispatcher.submit(hook.entry, start)
-        if not accepted.created:
-            return _duplicate(hook, accepted.id)
-        if hook.signs_body_alone:
-            self._duplicates.remember_body(hook.label, delivery.body, accepted.id)
-        return _answer(hook, 202, "accepted", {"execution_id": accepted.id})
+        return known
 
 
 def _identity(hook: _Hook, delivery: Delivery, given_id: Json) -> tuple[str, float]:
@@ -174,17 +194,39 @@ def _is_json(content_type: str) -> bool:
 
 
 def _check_json(body: bytes) -> None:
-    """Raises `ValidationError` (``delivery.json``) for a body that is not JSON."""
+    """Raises `ValidationError` (``delivery.json``) for a body that is not JSON.
+
+    Numbers beyond the range of a double are refused as NaN is: no JSON could say them again.
+    """
     if not body:
         return
     try:
-        json.loads(body, parse_constant=_refuse_constant)
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ValidationError("the body is not JSON", code="delivery.json") from error
+    if _is_deep(value):
+        text = f"the body is nested more than {JSON_DEPTH} deep"
+        raise ValidationError(text, code="delivery.json")
 
 
 def _refuse_constant(word: str) -> Json:
     raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _is_deep(value: Json) -> bool:
+    """Whether lists and maps nest deeper than `JSON_DEPTH`; goes level by level."""
+    level = [value] if isinstance(value, _NESTS) else []
+    for _ in range(JSON_DEPTH):
+        members = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [item for group in members for item in group if isinstance(item, _NESTS)]
+    return bool(level)
 
 
 def _answer(hook: _Hook, status: int, result: str, body: Mapping[str, Json]) -> DeliveryAnswer:

@@ -138,7 +138,7 @@ class FakeService:
         self.known = [make_flow_view()]
         self.seen = [make_execution_view()]
         self.log_pages = [make_log_page("hello"), make_log_page("bye")]
-        self.checks = (HealthCheck(name="store", status="ok"),)
+        self.checks: tuple[HealthCheck, ...] = (HealthCheck(name="store", status="ok"),)
         self.delivery_answer = UNAUTHORIZED
         self.failure: Exception | None = None
         self.deliveries: list[Delivery] = []

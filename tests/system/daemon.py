@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -40,50 +41,16 @@ class Answer:
         return json.loads(self.body)
 
 
-class RunningDaemon:
-    """One started daemon; its standard error grows in a file, so that no pipe can fill."""
+class DaemonClient:
+    """Asks a daemon, over its port and by its commands."""
 
-    def __init__(
-        self,
-        flows: Path,
-        state: Path,
-        *,
-        env: Mapping[str, str],
-        arguments: tuple[str, ...] = (),
-        program: str = COMMAND,
-    ) -> None:
-        self.flows, self.state = flows, state
-        self.log = state.parent / f"{state.name}.stderr"
-        self._written = self.log.stat().st_size if self.log.exists() else 0
-        options = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
-        with self.log.open("ab") as stream:
-            self.process = subprocess.Popen(
-                [program, "serve", *options, *arguments],
-                env=bare_environment(env),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stream,
-                cwd=state.parent,
-            )
-
-    @property
-    def output(self) -> str:
-        """What it wrote on standard error since this start."""
-        return self.log.read_bytes()[self._written :].decode(errors="replace")
+    def __init__(self, state: Path, find_port: Callable[[], int]) -> None:
+        self.state = state
+        self._find_port = find_port
 
     @property
     def port(self) -> int:
-        found = re.search(r"READY .*?http://127\.0\.0\.1:(\d+)", self.output)
-        assert found, self.output
-        return int(found.group(1))
-
-    def wait_ready(self) -> None:
-        def ready() -> bool:
-            if self.process.poll() is not None:
-                raise AssertionError(f"ended with {self.process.returncode}:\n{self.output}")
-            return re.search(r"^READY .*\n", self.output, re.MULTILINE) is not None
-
-        eventually(ready, lambda: self.output)
+        return self._find_port()
 
     def request(
         self,
@@ -161,6 +128,58 @@ class RunningDaemon:
                 return float(value)
         return None
 
+
+class RunningDaemon(DaemonClient):
+    """A daemon in a process of its own; its standard error grows in a file, so no pipe can fill."""
+
+    def __init__(
+        self,
+        flows: Path,
+        state: Path,
+        *,
+        env: Mapping[str, str],
+        arguments: tuple[str, ...] = (),
+        program: str = COMMAND,
+    ) -> None:
+        super().__init__(state, self._announced_port)
+        self.flows = flows
+        self.log = state.parent / f"{state.name}.stderr"
+        self._written = self.log.stat().st_size if self.log.exists() else 0
+        options = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
+        with self.log.open("ab") as stream:
+            self.process = subprocess.Popen(
+                [program, "serve", *options, *arguments],
+                env=bare_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stream,
+                cwd=state.parent,
+            )
+
+    @property
+    def output(self) -> str:
+        """What it wrote on standard error since this start."""
+        return self.log.read_bytes()[self._written :].decode(errors="replace")
+
+    @property
+    def events(self) -> str:
+        """What it wrote but for the lines about requests, for messages of failed tests."""
+        lines = self.output.splitlines(keepends=True)
+        return "".join(line for line in lines if "http.request" not in line)
+
+    def _announced_port(self) -> int:
+        found = re.search(r"READY .*?http://127\.0\.0\.1:(\d+)", self.output)
+        assert found, self.output
+        return int(found.group(1))
+
+    def wait_ready(self) -> None:
+        def ready() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"ended with {self.process.returncode}:\n{self.output}")
+            return re.search(r"^READY .*\n", self.output, re.MULTILINE) is not None
+
+        eventually(ready, lambda: self.output)
+
     def kill(self) -> None:
         """Ends it as a power cut would, and waits until it is gone."""
         self.process.kill()
@@ -223,6 +242,13 @@ def command(
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def bare_environment(extra: Mapping[str, str]) -> dict[str, str]:

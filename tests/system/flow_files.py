@@ -11,7 +11,7 @@ NOTHING = "nodes: [{id: nothing, type: noop}]\n"
 
 def flow_text(name: str, *parts: str) -> str:
     """Returns a flow file: its head and the given top-level parts."""
-    return f"version: 1\nname: {name}\n" + "".join(dedent(part) for part in parts)
+    return f"version: 1\nname: {name}\n" + "".join(parts)
 
 
 def write_flow(folder: Path, name: str, *parts: str) -> Path:

@@ -212,3 +212,31 @@ def test_a_workstation_sees_everything_on_loopback(flows: Path, state: Path) -> 
         assert running.logs(printed["id"]) == "printed\n"
         definition = running.request("/api/v1/flows/default/hello/definition")
         assert definition.json["name"] == "hello"
+
+
+def test_a_page_in_a_browser_cannot_read_the_api(flows: Path, state: Path) -> None:
+    """A request under a name that an attacker may have chosen is refused, also with `open`."""
+    with daemon(flows, state, env=OPEN) as running:
+        for name, status in (("attacker.example", 421), (f"localhost:{running.port}", 200)):
+            assert running.request("/api/v1/flows", headers={"Host": name}).status == status
+
+
+def test_a_request_through_a_proxy_counts_as_from_outside(flows: Path, state: Path) -> None:
+    """What a proxy forwards gets health and hooks alone: it came from off this machine."""
+    forwarded = {"X-Forwarded-For": "192.0.2.7"}
+
+    with daemon(flows, state, env=OPEN) as running:
+        for path, status in (("/livez", 200), ("/metrics", 401), ("/api/v1/flows", 401)):
+            assert running.request(path, headers=forwarded).status == status
+
+
+def test_the_network_can_change_nothing(flows: Path, state: Path) -> None:
+    """The API takes no other method, and the commands are not served on the port at all."""
+    write_flow(flows, "hello", NOTHING)
+
+    with daemon(flows, state, env=OPEN) as running:
+        for method in ("POST", "PUT", "PATCH", "DELETE"):
+            assert running.request("/api/v1/flows", method=method).status == 405
+        for path in ("reconcile", "flows/default/hello/executions"):
+            assert running.request(f"/control/v1/{path}", method="POST").status == 404
+        assert running.executions("hello") == []

@@ -10,7 +10,7 @@ from flowrunner.cli.arguments import add_account, add_control, add_output, posit
 from flowrunner.cli.client import connect
 from flowrunner.cli.errors import UsageError
 from flowrunner.cli.host import Host
-from flowrunner.cli.paging import all_items
+from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import full_name, moment, short, show, span, table
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
@@ -46,8 +46,8 @@ def execute(args: argparse.Namespace, host: Host) -> int:
         raise UsageError("--socket and a state directory name the daemon twice")
     query = {"flow": args.flow, "account": args.account, "state": ",".join(states) or None}
     client = connect(args, host)
-    items = list(all_items(client, "/api/v1/executions", query, limit=args.limit))
-    document = {"items": items, "next_cursor": None}
+    items, more = read_list(client, "/api/v1/executions", query, limit=args.limit)
+    document = {"items": items, "next_cursor": more}
     show(host, args.output, document, lambda wide: list_text(items, wide=wide))
     return 0
 

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flowrunner.cli.arguments import add_account, add_control, add_output
-from flowrunner.cli.client import ControlClient, address, connect
+from flowrunner.cli.client import address, connect
 from flowrunner.cli.diagnostics import render
 from flowrunner.cli.host import Host
-from flowrunner.cli.paging import all_items
+from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import blocks, facts, full_name, moment, short, show, table
 from flowrunner.cli.text import safe
 from flowrunner.model.finding import Finding, Severity
@@ -35,7 +35,7 @@ def execute(args: argparse.Namespace, host: Host) -> int:
         flow = client.get(path)
         show(host, args.output, flow, lambda _wide: flow_text(flow))
         return 0
-    flows = _list(client, args.account)
+    flows, _ = read_list(client, "/api/v1/flows", {"account": args.account})
     source = client.get("/api/v1/reconcile") if args.output in ("text", "wide") else {}
     document = {"items": flows, "next_cursor": None}
     show(host, args.output, document, lambda wide: list_text(flows, source, wide=wide))
@@ -82,10 +82,6 @@ def flow_text(flow: Json) -> str:
         else "",
         _findings_text(flow),
     )
-
-
-def _list(client: ControlClient, account: str | None) -> list[Json]:
-    return list(all_items(client, "/api/v1/flows", {"account": account}))
 
 
 def _row(flow: Json, *, wide: bool) -> Sequence[object]:

@@ -37,8 +37,9 @@ def execute(args: argparse.Namespace, host: Host) -> int:
 
 
 def pass_text(ended: Json) -> str:
-    """Returns how a pass ended: `applied 4b825dc642cb: 1 added, …`."""
-    counts = ", ".join(f"{ended[key]} {key}" for key in ("added", "updated", "removed", "errors"))
-    message = f" ({safe(ended['message'])})" if ended["message"] else ""
+    """Returns how a pass ended: `applied 4b825dc642cb: 1 added, …`, or why it did not apply."""
     when = f"{moment(ended['started_at'])} by {ended['trigger']}"
-    return f"{ended['result']} {short(ended['revision']) or '-'}: {counts}{message}, {when}"
+    if ended["result"] in _NOTHING_APPLIED:
+        return f"{ended['result']}: {safe(ended['message'])}, {when}"
+    counts = ", ".join(f"{ended[key]} {key}" for key in ("added", "updated", "removed", "errors"))
+    return f"{ended['result']} {short(ended['revision']) or '-'}: {counts}, {when}"

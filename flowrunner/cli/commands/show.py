@@ -10,6 +10,7 @@ from flowrunner.cli.client import address, connect
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import (
     blocks,
+    clip,
     error_text,
     facts,
     full_name,
@@ -22,6 +23,9 @@ from flowrunner.cli.render import (
 from flowrunner.cli.text import safe
 from flowrunner.model.ids import Json
 
+_MOST_DATA = 100
+"""Characters of inputs and outputs, which may be hundreds of kilobytes."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution and how to show it."""
@@ -33,24 +37,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the execution."""
     execution = connect(args, host).get(address("api", "v1", "executions", args.id))
-    show(host, args.output, execution, lambda _wide: execution_text(execution))
+    show(host, args.output, execution, lambda wide: execution_text(execution, wide=wide))
     return 0
 
 
-def execution_text(execution: Json) -> str:
-    """Returns everything about an execution; `files: live` says what its revision does not pin."""
+def execution_text(execution: Json, *, wide: bool = False) -> str:
+    """Returns an execution; data is cut unless it may be wide.
+
+    `files: live` says that its revision does not pin the files beside the flow.
+    """
+    most = None if wide else _MOST_DATA
     return blocks(
-        facts(_facts(execution)),
+        facts(_facts(execution, most)),
         table(
             ("NODE", "TYPE", "STATE", "REASON", "ATTEMPTS", "OUTPUTS"),
-            map(_node_row, execution["nodes"]),
+            (_node_row(node, most) for node in execution["nodes"]),
         ),
         _attempts_text(execution["nodes"]),
         "\n".join(_errors(execution["nodes"])),
     )
 
 
-def _facts(execution: Json) -> Iterator[tuple[str, object]]:
+def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
     trigger = execution["trigger"]
     yield "id", execution["id"]
     yield "flow", full_name(execution)
@@ -65,14 +73,14 @@ def _facts(execution: Json) -> Iterator[tuple[str, object]]:
     yield "started", moment(execution["started_at"])
     yield "ended", moment(execution["ended_at"])
     yield "took", span(execution["started_at"], execution["ended_at"])
-    yield "inputs", execution["inputs"]
+    yield "inputs", clip(execution["inputs"] or None, most)
 
 
-def _node_row(node: Json) -> Sequence[object]:
+def _node_row(node: Json, most: int | None) -> Sequence[object]:
     return (
         *(node[key] for key in ("id", "type", "state", "reason")),
         len(node["attempts"]),
-        node["outputs"],
+        clip(node["outputs"] or None, most),
     )
 
 

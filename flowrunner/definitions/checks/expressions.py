@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import node_type, resolved_needs
+from flowrunner.definitions.build import node_type
+from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.places import Kind, Place, places
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.codes import Code
+from flowrunner.definitions.hints import did_you_mean, known_here, meant_or_known
+from flowrunner.definitions.templates import (
+    condition_of,
+    find_expression,
+    holds_expression,
+    template_of,
+)
 from flowrunner.model.expressions import (
     STATUS_FUNCTIONS,
     Expression,
@@ -19,8 +26,6 @@ from flowrunner.model.expressions import (
     Reference,
     Template,
     calls,
-    condition,
-    parse_template,
     references,
 )
 from flowrunner.model.finding import Finding
@@ -45,8 +50,13 @@ _MEMBERS = {
     "execution": frozenset({"id", "revision", "slot_at", "created_at", "work_dir", "flow_dir"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
+_PLANNED_MEMBERS = {
+    "trigger": frozenset({"flow", "path"}),
+    "execution": frozenset({"retry_of", "slot_date"}),
+}
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
-_EMBEDDED = re.compile(r"\$\{\{\s*(.*?)\s*\}\}", re.DOTALL)
+_NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
+_LONGEST_QUOTE = 60
 
 
 def check_expressions(subject: Subject) -> Iterator[Finding]:
@@ -64,13 +74,13 @@ class _Checker:
 
     def check(self, place: Place) -> Iterator[Finding]:
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
-            if "${{" in place.text.replace("$${{", ""):
+            if holds_expression(place.text):
                 yield self._forbidden(place)
             return
         if not place.kind.is_bare and "${{" not in place.text:
             return
         try:
-            template = (condition if place.kind.is_bare else parse_template)(place.text)
+            template = (condition_of if place.kind.is_bare else template_of)(place.text)
         except ExpressionSyntaxError as error:
             yield self._finding(
                 codes.EXPRESSION_SYNTAX, error.message, place, error.offset, error.hint
@@ -82,16 +92,14 @@ class _Checker:
                 yield from self._reference(place, template, reference)
 
     def _forbidden(self, place: Place) -> Finding:
-        offset = place.text.find("${{")
+        offset, expression = find_expression(place.text)
         if place.kind is Kind.LITERAL:
             message = "an expression is not evaluated here"
             return self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
-        found = _EMBEDDED.search(place.text)
-        expression = found.group(1) if found else "…"
-        name = re.sub(r"[^A-Z0-9]+", "_", expression.upper()).strip("_")[-40:] or "VALUE"
+        shown = expression if 0 < len(expression) <= _LONGEST_QUOTE else "…"
+        name = _NOT_A_NAME.sub("_", shown.upper()).strip("_") or "VALUE"
         hint = (
-            f'write env: {{{name}: "${{{{ {expression} }}}}"}} on the node '
-            f'and use "${name}" in the text'
+            f'write env: {{{name}: "${{{{ {shown} }}}}"}} on the node and use "${name}" in the text'
         )
         message = "an expression in text that an interpreter parses would run as code"
         return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
@@ -110,7 +118,7 @@ class _Checker:
         root, offset = reference.root, reference.offset
         if root not in _CONTEXTS[place.kind]:
             known = _CONTEXTS[place.kind]
-            hint = "planned" if root in _PLANNED_CONTEXTS else _nearest(root, known)
+            hint = "planned" if root in _PLANNED_CONTEXTS else meant_or_known(root, known)
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
         elif root == "secrets":
@@ -118,13 +126,20 @@ class _Checker:
         elif root == "nodes":
             yield from self._node(place, reference)
         elif reference.path:
-            name = str(reference.path[0])
-            names = self._names[root]
-            if name not in names:
-                message = f"there is no {root}.{name}"
-                yield self._finding(
-                    codes.UNKNOWN_NAME, message, place, offset, _nearest(name, names)
-                )
+            yield from self._member(place, reference)
+
+    def _member(self, place: Place, reference: Reference) -> Iterator[Finding]:
+        root, name = reference.root, str(reference.path[0])
+        names = self._names[root]
+        if name in names or self._subject.is_doubtful(root, name):
+            return
+        message, hint = f"there is no {root}.{name}", meant_or_known(name, names)
+        if name in _PLANNED_MEMBERS.get(root, ()):
+            hint = "planned"
+        elif root == "env" and name in self._subject.data.get("env", {}):
+            message = f"env.{name} has no literal value, so expressions cannot read it"
+            hint = "use the expression that it stands for"
+        yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
 
     def _secret(self, place: Place, template: Template, reference: Reference) -> Iterator[Finding]:
         listed = self._subject.data.get("secrets", [])
@@ -139,7 +154,7 @@ class _Checker:
             message = "a secret may only be the whole value of an env entry"
             hint = f'env: {{{name or "NAME"}: "${{{{ secrets.{name or "NAME"} }}}}"}}'
             yield self._finding(codes.SECRET_MISUSE, message, place, reference.offset, hint)
-        elif name not in listed:
+        elif name not in listed and not self._subject.is_doubtful("secrets"):
             message = f"the flow does not list the secret {name!r}"
             hint = f"add secrets: [{name}] to the flow"
             yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
@@ -151,12 +166,14 @@ class _Checker:
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, "")
             return
         name = str(reference.path[0])
-        if name not in self._by_id:
+        if name not in self._graph.by_id:
             message = f"there is no node {name!r}"
-            hint = _nearest(name, self._by_id)
+            hint = meant_or_known(name, self._graph.by_id)
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
-        elif place.node is not None and name not in self._upstream(place.node):
-            own = self._subject.nodes[place.node]["id"]
+        elif place.node is not None and not self._graph.comes_before(
+            self._graph.by_id[name], place.node
+        ):
+            own = self._nodes[place.node]["id"]
             message = f"the node {name!r} does not come before {own!r}"
             hint = f"add {name} to 'needs' of {own}" if name != own else "a node cannot see itself"
             yield self._finding(codes.NOT_UPSTREAM, message, place, offset, hint)
@@ -167,19 +184,26 @@ class _Checker:
         members = [str(part) for part in reference.path[1:3]]
         if members and members[0] not in _NODE_MEMBERS:
             message = f"there is no nodes.{name}.{members[0]}"
-            hint = _nearest(members[0], _NODE_MEMBERS)
+            hint = meant_or_known(members[0], _NODE_MEMBERS)
             yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
         elif members[:1] == ["outputs"] and len(members) > 1:
             known = self._outputs(name)
-            if members[1] not in known:
+            if members[1] not in known and not self._subject.is_doubtful(
+                "nodes", self._graph.by_id[name]
+            ):
                 message = f"the node {name!r} has no output {members[1]!r}"
-                hint = _nearest(members[1], known) or (
-                    f"declare it: outputs: {{{members[1]}: {{type: string}}}} on the node {name}"
-                )
+                hint = did_you_mean(members[1], known) or self._how_to_declare(name, members[1])
                 yield self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
 
+    def _how_to_declare(self, node: str, output: str) -> str:
+        raw = self._nodes[self._graph.by_id[node]]
+        facts = self._subject.catalog.get(node_type(raw))
+        if facts is not None and facts.is_shell_like:
+            return f"declare it: outputs: {{{output}: {{type: string}}}} on the node {node}"
+        return known_here(self._outputs(node)) or f"a {node_type(raw)} node has none"
+
     def _outputs(self, name: str) -> frozenset[str]:
-        node = self._by_id[name]
+        node = self._nodes[self._graph.by_id[name]]
         facts = self._subject.catalog.get(node_type(node))
         if facts is not None and facts.output_names is not None:
             return facts.output_names
@@ -188,40 +212,25 @@ class _Checker:
         return frozenset(node.get("outputs", {}))
 
     @cached_property
-    def _by_id(self) -> dict[str, dict[str, Json]]:
-        return {node["id"]: node for node in self._subject.nodes}
+    def _nodes(self) -> list[dict[str, Json]]:
+        return self._subject.nodes
+
+    @cached_property
+    def _graph(self) -> NeedsGraph:
+        return NeedsGraph(self._nodes)
 
     @cached_property
     def _names(self) -> dict[str, frozenset[str]]:
         data = self._subject.data
-        own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars", "env")}
+        own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars")}
+        own["env"] = frozenset(
+            name
+            for name, value in data.get("env", {}).items()
+            if value is not None and not (isinstance(value, str) and "${{" in value)
+        )
         return {**own, **_MEMBERS}
-
-    @cached_property
-    def _needs(self) -> dict[str, tuple[str, ...]]:
-        nodes = self._subject.nodes
-        return {node["id"]: need for node, need in zip(nodes, resolved_needs(nodes), strict=True)}
-
-    def _upstream(self, index: int) -> frozenset[str]:
-        own = self._subject.nodes[index]["id"]
-        found: set[str] = set()
-        pending = list(self._needs[own])
-        while pending:
-            need = pending.pop()
-            if need not in found:
-                found.add(need)
-                pending.extend(self._needs.get(need, ()))
-        return frozenset(found - {own})
 
     def _finding(self, code: Code, message: str, place: Place, offset: int, hint: str) -> Finding:
         return self._subject.document.finding(
             code, message, path=place.path, offset=offset, hint=hint
         )
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known here: {', '.join(names)}" if names and len(names) <= 12 else ""  # noqa: PLR2004 - a longer list helps nobody

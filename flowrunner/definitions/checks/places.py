@@ -1,6 +1,6 @@
 """Where expressions stand in a definition, and where they must not.
 
-Every text of the definition belongs to one kind of place. The kind decides which contexts exist
+Every text with an expression belongs to one kind of place. The kind decides which contexts exist
 there; `flowrunner.definitions.checks.expressions` does the judging.
 """
 
@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import PurePosixPath
 from typing import Any
 
 from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.checks.interpreters import code_arguments
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.model.ids import Json
-
-_INTERPRETERS = frozenset(
-    {"sh", "bash", "dash", "zsh", "ksh", "python", "python3", "perl", "ruby", "node", "php", "awk"}
-)
-_CODE_FLAGS = frozenset({"-c", "-e", "-lc", "-ec", "-r", "--eval", "--command"})
 
 
 class Kind(Enum):
@@ -52,10 +47,13 @@ class Place:
 
 
 def places(subject: Subject) -> Iterator[Place]:
-    """Yields every text of the definition with the kind of its place."""
+    """Yields every text that is an expression or holds `${{`, with the kind of its place."""
     special: dict[Path, Place] = {place.path: place for place in _special(subject)}
+    yield from (place for place in special.values() if place.kind.is_bare)
     for path, text in _texts(subject.data, ()):
-        yield special.get(path) or Place(path=path, text=text, kind=Kind.LITERAL)
+        place = special.get(path) or Place(path=path, text=text, kind=Kind.LITERAL)
+        if not place.kind.is_bare:
+            yield place
 
 
 def _special(subject: Subject) -> Iterator[Place]:
@@ -89,10 +87,10 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
     params = node_params(node)
     for path, text, kind in _params(params, facts.schema, (*at, "params"), Kind.LITERAL):
         yield Place(path=path, text=text, kind=kind, node=index)
-    for position in _code_arguments(params.get("argv")):
+    argv = params.get("argv", []) if node_type(node) == "exec" else []
+    for position in code_arguments(argv):
         path = (*at, "params", "argv", position)
-        text = str(params["argv"][position])
-        yield Place(path=path, text=text, kind=Kind.INTERPRETED, node=index)
+        yield Place(path=path, text=str(argv[position]), kind=Kind.INTERPRETED, node=index)
 
 
 def _params(
@@ -114,23 +112,12 @@ def _params(
             yield from _params(item, schema.get("items", {}), (*path, index), kind)
 
 
-def _code_arguments(argv: Json) -> list[int]:
-    """Returns the positions in an argv that a known interpreter would parse as code."""
-    if not isinstance(argv, list) or not argv or not isinstance(argv[0], str):
-        return []
-    program = PurePosixPath(argv[0]).name
-    if program not in _INTERPRETERS:
-        return []
-    after_flag = [i + 1 for i, word in enumerate(argv[:-1]) if word in _CODE_FLAGS]
-    return after_flag or ([1] if program == "awk" and len(argv) > 1 else [])
-
-
 def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _texts(item, (*path, key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _texts(item, (*path, index))
+    """Yields the texts below a list or mapping that hold `${{`."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for part, item in items:
+        if isinstance(item, str):
+            if "${{" in item:
+                yield (*path, part), item
+        elif isinstance(item, dict | list):
+            yield from _texts(item, (*path, part))

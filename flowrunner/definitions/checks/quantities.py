@@ -11,7 +11,7 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration, parse_size
 
-_MAY_BE_ZERO = frozenset({"delay", "kill_after"})
+_MAY_BE_ZERO = frozenset({"delay", "kill_after", "every"})  # of `every`, triggers know more
 
 
 def check_quantities(subject: Subject) -> Iterator[Finding]:

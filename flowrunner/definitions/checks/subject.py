@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.document import Document
+from flowrunner.definitions.document import Document, Path
 from flowrunner.model.ids import Json
 
 
@@ -15,12 +15,21 @@ class Subject:
     """A definition under examination.
 
     Attributes:
-        data: Fits the schema; may lack keys that the file has, where those did not fit.
+        data: Has the structure that the schema asks for. Where the file did not fit the schema,
+            texts and numbers may be out of bounds, and what is doubtful may not be the author's.
+        doubtful: Paths at which the file did not fit the schema.
     """
 
     document: Document
     data: Mapping[str, Json]
     catalog: NodeCatalog
+    doubtful: frozenset[Path] = frozenset()
+
+    def is_doubtful(self, *path: str | int) -> bool:
+        """Whether a value, something in it or something around it may not be the author's."""
+        return any(
+            path == other[: len(path)] or other == path[: len(other)] for other in self.doubtful
+        )
 
     @property
     def nodes(self) -> list[dict[str, Json]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
@@ -10,6 +9,7 @@ from flowrunner.definitions.build import trigger_ids
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.checks.values import input_spec
 from flowrunner.definitions.document import Path
+from flowrunner.definitions.hints import did_you_mean
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
@@ -61,24 +61,28 @@ def _schedule(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator
             path=(*path, "every"),
             key=True,
         )
-    elif "cron" in raw:
+    if "cron" in raw:
         yield from _cron(subject, path, raw)
-    elif "every" in raw:
+    elif "every" not in raw:
+        yield from _missing(subject, path, "the key 'cron' or 'every' is missing")
+    if "every" in raw:
         yield from _every(subject, path, raw)
-    else:
-        yield document.finding(codes.MISSING_KEY, "the key 'cron' or 'every' is missing", path=path)
+    if "timezone" in raw:
+        yield from _zone(subject, path, raw)
+
+
+def _missing(subject: Subject, path: Path, message: str) -> Iterator[Finding]:
+    """Yields the finding about a missing key, unless it may be one that the schema complains of."""
+    if not subject.is_doubtful(*path):
+        yield subject.document.finding(codes.MISSING_KEY, message, path=path)
 
 
 def _cron(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
     try:
-        parse_cron(raw["cron"], raw.get("timezone", "UTC"))
+        parse_cron(raw["cron"])
     except ScheduleError as error:
-        is_zone = error.field == "timezone"
         yield subject.document.finding(
-            codes.UNKNOWN_TIME_ZONE if is_zone else codes.MALFORMED_CRON,
-            error.message,
-            path=(*path, "timezone" if is_zone else "cron"),
-            hint=error.hint,
+            codes.MALFORMED_CRON, error.message, path=(*path, "cron"), hint=error.hint
         )
         return
     if "timezone" not in raw and has_fixed_hour(raw["cron"]):
@@ -91,14 +95,24 @@ def _cron(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Fin
         )
 
 
-def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
-    if "timezone" in raw:
+def _zone(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    if "every" in raw:
         yield subject.document.finding(
             codes.EXCLUSIVE_KEYS,
             "'timezone' has no effect on 'every', which is aligned to the epoch",
             path=(*path, "timezone"),
             key=True,
         )
+        return
+    try:
+        parse_cron("@hourly", raw["timezone"])
+    except ScheduleError as error:
+        yield subject.document.finding(
+            codes.UNKNOWN_TIME_ZONE, error.message, path=(*path, "timezone"), hint=error.hint
+        )
+
+
+def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
     try:
         seconds = parse_duration(raw["every"])
     except QuantityError:
@@ -122,13 +136,12 @@ def _webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[
             key=True,
         )
     elif "secret" not in auth and "secrets" not in auth:
-        yield document.finding(
-            codes.MISSING_KEY, "the key 'secret' is missing: the name of the secret", path=at
-        )
+        message = "the key 'secret' is missing: the name of the secret"
+        yield from _missing(subject, at, message)
     if auth["type"] == "hmac":
         if "header" not in auth:
             message = "the key 'header' is missing: the header with the signature"
-            yield document.finding(codes.MISSING_KEY, message, path=at)
+            yield from _missing(subject, at, message)
     else:
         for key in _HMAC_ONLY:
             if key in auth:
@@ -136,7 +149,7 @@ def _webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[
                 yield document.finding(codes.EXCLUSIVE_KEYS, message, path=(*at, key), key=True)
     if "dedupe" in raw and "key" not in raw["dedupe"] and auth["type"] != "github":
         message = f"'dedupe' needs a 'key': {auth['type']} deliveries carry no id of their own"
-        yield document.finding(codes.MISSING_KEY, message, path=(*path, "dedupe"))
+        yield from _missing(subject, (*path, "dedupe"), message)
 
 
 def _paths(subject: Subject) -> Iterator[Finding]:
@@ -158,14 +171,15 @@ def _paths(subject: Subject) -> Iterator[Finding]:
 def _inputs(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
     given, declared = raw.get("inputs", {}), subject.inputs
     for name, value in given.items():
+        if subject.is_doubtful("inputs", name):
+            continue
         if name not in declared:
-            close = difflib.get_close_matches(name, declared, n=1)
             yield subject.document.finding(
                 codes.UNKNOWN_INPUT,
                 f"the flow has no input {name!r}",
                 path=(*path, "inputs", name),
                 key=True,
-                hint=f"did you mean {close[0]!r}?" if close else "",
+                hint=did_you_mean(name, declared),
             )
         elif not (isinstance(value, str) and "${{" in value):
             problem = problem_with(value, input_spec(declared[name]))
@@ -174,7 +188,8 @@ def _inputs(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[F
                     codes.DEFAULT_MISFIT, f"the value {problem}", path=(*path, "inputs", name)
                 )
     for name, spec in declared.items():
-        if "default" not in spec and name not in given:
+        is_given = "default" in spec or name in given
+        if not is_given and not subject.is_doubtful("inputs", name):
             yield subject.document.finding(
                 codes.MISSING_INPUT,
                 f"this trigger leaves the required input {name!r} without a value",

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from flowrunner.definitions import codes
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
+from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import InputSpec, ValueType
 from flowrunner.model.ids import Json
@@ -45,11 +46,13 @@ def check_values(subject: Subject) -> Iterator[Finding]:
 
 def input_spec(raw: Mapping[str, Json]) -> InputSpec:
     """Returns the spec of an input as far as its values are concerned."""
+    kind = ValueType(raw.get("type", "string"))
+    is_number = kind in _NUMBERS
     return InputSpec(
-        type=ValueType(raw.get("type", "string")),
+        type=kind,
         enum=tuple(raw.get("enum", ())),
-        minimum=raw.get("minimum"),
-        maximum=raw.get("maximum"),
+        minimum=raw.get("minimum") if is_number else None,
+        maximum=raw.get("maximum") if is_number else None,
     )
 
 
@@ -68,6 +71,12 @@ def _input(subject: Subject, name: str, raw: Mapping[str, Json]) -> Iterator[Fin
                 f"{choice!r} is not of type {spec.type}",
                 path=(*path, "enum", index),
             )
+    if spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
+        yield subject.document.finding(
+            codes.VALUE_NOT_ALLOWED,
+            "'minimum' is greater than 'maximum', so no value fits",
+            path=(*path, "minimum"),
+        )
     problem = problem_with(raw["default"], spec) if "default" in raw else None
     if problem:
         yield subject.document.finding(
@@ -84,7 +93,8 @@ def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Find
                 path=(*path, name),
                 key=True,
             )
-        if _DANGEROUS.fullmatch(name) and isinstance(value, str) and "${{" in value:
+        is_computed = isinstance(value, str) and holds_expression(value)
+        if is_computed and _DANGEROUS.fullmatch(name):
             yield subject.document.finding(
                 codes.LITERAL_ENV_ONLY,
                 f"{name} decides what programs load or run, so it takes a literal only",

@@ -9,6 +9,7 @@ from flowrunner.errors import ExecutionError
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
+from flowrunner.nodes.messages import printable
 
 
 class FailNode:
@@ -48,6 +49,6 @@ class FailNode:
         Raises:
             ExecutionError: Always, with the flow's own code and message.
         """
-        message = str(params["message"])
+        message = printable(params["message"])
         ctx.sink.note(message)
         raise ExecutionError(message, code=str(params.get("code", "fail")), final=True)

@@ -9,6 +9,7 @@ from typing import Any
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
+from flowrunner.nodes.messages import masked, printable
 
 _LEVELS = {
     "debug": logging.DEBUG,
@@ -51,9 +52,11 @@ class LogNode:
         return ()
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
-        """Writes the message; a value that is not text is written as it prints."""
-        message = str(params["message"])
+        """Writes the message; a value that is not text is written as JSON."""
+        message = printable(params["message"])
         ctx.sink.note(message)
         level = _LEVELS[str(params.get("level", "info"))]
-        ctx.logger.log(level, "node.message %s", message[:_DAEMON_LOG_LIMIT])
+        # Quoted: a line end from outside must not begin a line of the daemon's own.
+        text = masked(message, ctx.secrets.values())[:_DAEMON_LOG_LIMIT]
+        ctx.logger.log(level, "node.message %r", text)
         return NodeResult()

@@ -46,7 +46,7 @@ UNKNOWN_ADDRESSES = {
     "right-suffix": "/elsewhere/livez",
     "right-prefix": "/livez/api/v1/flows",
     "double-slash": "//metrics",
-    "dots": "/hooks/../metrics/x".replace("/hooks/..", ""),
+    "dots": "/api/../metrics",
     "empty-segment": "/api/v1/flows//definition",
     "hooks-without-slash": "/hooks",
     "other-case": "/Metrics",
@@ -192,8 +192,8 @@ def test_wrong_method_names_the_right_ones(method: str) -> None:
 )
 def test_head_is_get_without_a_body(target: str) -> None:
     """HEAD works wherever GET does and answers with the same head."""
-    app = public_app(local="open")
-    whole, head = get(app, target), ask(app, "HEAD", target)
+    whole = get(public_app(local="open"), target)
+    head = ask(public_app(local="open"), "HEAD", target)
 
     assert (head.status, head.headers) == (whole.status, whole.headers)
     assert head.body == b""

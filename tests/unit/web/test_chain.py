@@ -99,10 +99,8 @@ def test_each_request_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
 
     ask(public_app(), "GET", "/livez", headers={"x-request-id": "abc"})
 
-    assert lines(caplog) == [
-        "http.request method=GET path=/livez status=200 duration_ms=0.0"
-        " peer=127.0.0.1:51514 request_id=abc"
-    ]
+    facts = "method=GET path=/livez status=200 duration_ms=0.0 peer=127.0.0.1:51514"
+    assert lines(caplog) == [f"http.request {facts} request_id=abc"]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +249,6 @@ def test_probes_may_ask_with_parameters(target: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "/api/v1/executions/../../etc/passwd".replace("/../..", "/.."),
         "/api/v1/executions/..",
         "/api/v1/executions/00000000-0000-7000-8000-00000000000G",
         "/api/v1/executions/00000000-0000-7000-8000-000000000001%0A",

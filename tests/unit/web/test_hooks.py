@@ -113,9 +113,7 @@ def test_problem_is_answered_as_document(status: int, retry_after_s: int | None)
 
 @pytest.mark.parametrize("method", [method for method in METHODS if method != "HEAD"])
 def test_every_401_is_the_same(method: str) -> None:
-    """Unknown path and bad signature cannot be told apart, by any method: same status, same
-    headers but for the request id, same bytes.
-    """
+    """Unknown path and bad signature have the same 401, byte by byte, but for the request id."""
     unknown = service_answering(UNAUTHORIZED)
     unsigned = service_answering(
         replace(UNAUTHORIZED, hook=LABEL, problem="bad signature", code="x", retry_after_s=9)

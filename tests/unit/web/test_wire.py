@@ -10,7 +10,7 @@ import pytest
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.model.states import NodeState
 from flowrunner.service.views import ExecutionView, SourceView
-from flowrunner.web.wire import execution_json, flow_json, source_json, status_json, time_text
+from flowrunner.web.wire import execution_json, flow_json, source_json, time_text
 from tests.fakes.records import NOON, make_execution
 from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
 
@@ -126,10 +126,6 @@ def test_source_before_the_first_pass_has_none() -> None:
 
     assert source_json(view)["last_pass"] is None
     assert source_json(replace(view, last_pass=PASS))["last_pass"]["added"] == 1
-
-
-async def _status_keys() -> set[str]:
-    return set(status_json(await FakeService().status()))
 
 
 def test_times_are_utc_with_z() -> None:

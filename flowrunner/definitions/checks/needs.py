@@ -1,0 +1,84 @@
+"""The graph that `needs` draws: who comes before whom, and who waits for himself.
+
+By positions in the list of nodes; a name stands for the first node that has it. Linear in nodes
+and needs, without recursion, whatever a file may hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from flowrunner.definitions.build import resolved_needs
+from flowrunner.model.ids import Json
+
+_MOST_CYCLES = 100
+"""Cycles told at a time; each takes as much memory as it has nodes."""
+
+_PASSES = 3
+"""How often ancestors are handed down: once is exact unless there are cycles."""
+
+
+class NeedsGraph:
+    """The needs of all nodes, resolved."""
+
+    def __init__(self, nodes: list[dict[str, Json]]) -> None:
+        self.by_id = {node["id"]: index for index, node in reversed(list(enumerate(nodes)))}
+        self._needs = [
+            [self.by_id[name] for name in names if name in self.by_id]
+            for names in resolved_needs(nodes)
+        ]
+        self._cycles: list[list[int]] = []
+
+    def comes_before(self, first: int, second: int) -> bool:
+        """Whether the node at `second` starts only when the one at `first` is final."""
+        return first != second and bool(self._ancestors[second] >> first & 1)
+
+    def cycles(self) -> list[list[int]]:
+        """Returns cycles, each from the node that stands first in the file, 100 at most."""
+        _ = self._order
+        return [_turned(cycle) for cycle in self._cycles]
+
+    @cached_property
+    def _ancestors(self) -> list[int]:
+        """For each node the set of those before it, as the bits of an integer."""
+        found = [0] * len(self._needs)
+        for _ in range(_PASSES):
+            before = list(found)
+            for node in self._order:
+                for need in self._needs[node]:
+                    found[node] |= found[need] | 1 << need
+            if found == before:
+                break
+        return found
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """All nodes, each behind those that it needs; finds the cycles on the way."""
+        order: list[int] = []
+        is_done = [False] * len(self._needs)
+        for start in range(len(self._needs)):
+            if not is_done[start]:
+                order.extend(self._walk(start, is_done))
+        return order
+
+    def _walk(self, start: int, is_done: list[bool]) -> Iterator[int]:
+        """Yields the nodes that can be reached and are not done, needs first; they are then."""
+        path = {start: iter(self._needs[start])}  # in order of insertion, a stack
+        while path:
+            node = next(reversed(path))
+            need = next((n for n in path[node] if not is_done[n]), None)
+            if need is None:
+                del path[node]
+                is_done[node] = True
+                yield node
+            elif need not in path:
+                path[need] = iter(self._needs[need])
+            elif len(self._cycles) < _MOST_CYCLES:
+                names = list(path)
+                self._cycles.append(names[names.index(need) :])
+
+
+def _turned(cycle: list[int]) -> list[int]:
+    turn = cycle.index(min(cycle))
+    return cycle[turn:] + cycle[:turn]

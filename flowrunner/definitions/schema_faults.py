@@ -1,0 +1,297 @@
+"""What is wrong with data that does not fit the schema: the library's errors as our sentences.
+
+Each problem also says what would fit in its place, so that the rest of a file can be checked
+beside it (`flowrunner.definitions.salvage`). Positions in files are not known here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.codes import Code
+from flowrunner.definitions.document import Path
+from flowrunner.definitions.hints import did_you_mean, meant_or_known, nearest_word
+from flowrunner.definitions.planned import (
+    PLANNED,
+    PLANNED_AUTH_TYPES,
+    PLANNED_NODE_TYPES,
+    PLANNED_ON_CONFLICT,
+    PLANNED_TRIGGER_TYPES,
+)
+from flowrunner.definitions.schema_parts import (
+    DURATION,
+    ENV_NAME,
+    FLOW_NAME,
+    HEADER_NAME,
+    HOOK_PATH,
+    INNER_NAME,
+    LABEL_NAME,
+    SECRET_NAME,
+    SIZE,
+)
+from flowrunner.model.ids import Json
+
+LibraryError = Any
+"""A `jsonschema.ValidationError`: its attributes are typed as possibly unset, which they never
+are in an error that validation yields."""
+
+PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
+
+_LONGEST_QUOTE = 80
+_QUANTITY_HINTS: Mapping[str, tuple[str, str]] = {
+    DURATION: ("s", "write a number with its unit, as 90s or 2h30m"),
+    SIZE: ("B", "write a number with its unit, as 64KiB"),
+}
+_PATTERNS: Mapping[str, tuple[Code, str, str]] = {
+    DURATION: (codes.MALFORMED_QUANTITY, "is not a duration", _QUANTITY_HINTS[DURATION][1]),
+    SIZE: (codes.MALFORMED_QUANTITY, "is not a size", _QUANTITY_HINTS[SIZE][1]),
+    FLOW_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of a flow",
+        "lower-case letters, digits and -, at most 63 characters",
+    ),
+    INNER_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name",
+        "lower-case letters, digits and _, beginning with a letter, at most 63 characters",
+    ),
+    LABEL_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of a label",
+        "lower-case letters, digits and _./-, beginning with a letter, at most 63 characters",
+    ),
+    ENV_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of an environment variable",
+        "letters, digits and _, not beginning with a digit",
+    ),
+    SECRET_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of a secret",
+        "letters, digits and _, not beginning with a digit, at most 128 characters",
+    ),
+    HEADER_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of a header",
+        "letters, digits and signs such as -, no spaces, at most 100 characters",
+    ),
+    HOOK_PATH: (
+        codes.MALFORMED_NAME,
+        "is not a path of a webhook",
+        "segments of letters, digits and ._~- joined by /, no leading slash",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaProblem:
+    """One disagreement with the schema.
+
+    Attributes:
+        path: The value at fault, or the mapping that lacks a key.
+        at_key: Whether the key itself is at fault.
+        place: Where something else would fit.
+        instead: What would fit there; without an entry, nothing would.
+        meant: The known key for which an unknown one was probably meant; else empty.
+    """
+
+    code: Code
+    path: Path
+    message: str
+    hint: str = ""
+    at_key: bool = False
+    place: Path = field(default=(), compare=False)
+    instead: tuple[Json, ...] = field(default=(), compare=False)
+    meant: str = field(default="", compare=False)
+
+
+def explain(error: LibraryError) -> Iterator[SchemaProblem]:
+    """Yields the problems that one error of the library stands for."""
+    path = tuple(error.absolute_path)
+    match error.validator:
+        case "additionalProperties":
+            yield from _unknown_keys(error, path)
+        case "required":
+            yield from _missing_keys(error, path)
+        case "type":
+            yield _wrong_type(error, path)
+        case "pattern":
+            yield _pattern(error, path)
+        case "enum" | "const":
+            yield _not_allowed(error, path)
+        case None:
+            yield _beside_run(path)
+        case _:
+            message = _bound(str(error.validator), error.validator_value)
+            yield SchemaProblem(
+                code=codes.VALUE_NOT_ALLOWED, path=path, message=message, place=path
+            )
+
+
+def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
+    known = error.schema.get("properties", {})
+    planned = PLANNED.get(error.schema.get("x-kind", ""), frozenset())
+    for key in error.instance:
+        if key in known:
+            continue
+        is_planned = key in planned
+        meant = "" if is_planned else nearest_word(key, known)
+        yield SchemaProblem(
+            code=codes.PLANNED_KEY if is_planned else codes.UNKNOWN_KEY,
+            path=(*path, key),
+            message=f"unknown key {quoted(key)}",
+            hint=PLANNED_HINT if is_planned else meant_or_known(key, known),
+            at_key=True,
+            place=(*path, key),
+            meant=meant if meant not in error.instance else "",
+        )
+
+
+def _missing_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
+    properties = error.schema.get("properties", {})
+    for key in error.validator_value:
+        if key in error.instance:
+            continue
+        yield SchemaProblem(
+            code=codes.MISSING_KEY,
+            path=path,
+            message=f"the key {key!r} is missing",
+            hint="or 'run', a script" if is_node_type((*path, key)) else "",
+            place=(*path, key),
+            instead=(properties.get(key, {}).get("examples", [{}])[0],),
+        )
+
+
+def _wrong_type(error: LibraryError, path: Path) -> SchemaProblem:
+    wanted = error.validator_value
+    words = [wanted] if isinstance(wanted, str) else list(wanted)
+    value, hint = error.instance, ""
+    if error.schema.get("pattern") in _QUANTITY_HINTS and _is_number(value):
+        unit, hint = _QUANTITY_HINTS[error.schema["pattern"]]
+        if isinstance(value, int):
+            hint = f"a bare number has no unit; write {value}{unit} if that is what you mean"
+    elif words == ["string"] and not isinstance(value, list | dict | None):
+        hint = "put it in quotes"
+    elif words == ["array"] and not isinstance(value, list | dict | None):
+        hint = f"write it as a list: [{value}]"[:_LONGEST_QUOTE]
+    return SchemaProblem(
+        code=codes.WRONG_TYPE,
+        path=path,
+        message=f"expected {' or '.join(words)}, found {_kind(value)}",
+        hint=hint,
+        place=path,
+        instead=_as_meant(value, words),
+    )
+
+
+def _as_meant(value: Json, words: list[str]) -> tuple[Json, ...]:
+    """Returns the value as one of the wanted types, if it can be taken for one."""
+    is_scalar = not isinstance(value, list | dict)
+    if "string" in words:
+        return (json.dumps(value) if is_scalar else "",)
+    if "object" in words:
+        return ({},)
+    if "array" in words and is_scalar and value is not None:
+        return ([value],)
+    return ()
+
+
+def _pattern(error: LibraryError, path: Path) -> SchemaProblem:
+    code, text, hint = _PATTERNS.get(
+        error.validator_value, (codes.MALFORMED_NAME, "has the wrong form", "")
+    )
+    names_a_key = "propertyNames" in error.absolute_schema_path
+    where = (*path, error.instance) if names_a_key else path
+    return SchemaProblem(
+        code=code,
+        path=where,
+        message=f"{quoted(error.instance)} {text}",
+        hint=hint,
+        at_key=names_a_key,
+        place=where,
+    )
+
+
+def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
+    value, allowed = error.instance, error.validator_value
+    choices = allowed if isinstance(allowed, list) else [allowed]
+    listed = ", ".join(str(choice) for choice in choices)
+    hint = ""
+    if isinstance(value, str):
+        is_planned = value in _planned_words(path)
+        hint = PLANNED_HINT if is_planned else did_you_mean(value, map(str, choices))
+    return SchemaProblem(
+        code=codes.UNKNOWN_NODE_TYPE if is_node_type(path) else codes.VALUE_NOT_ALLOWED,
+        path=path,
+        message=f"{quoted(value)} is not {'one of ' if len(choices) > 1 else ''}{listed}",
+        hint=hint,
+        place=path,
+        instead=(choices[0],),
+    )
+
+
+def is_node_type(path: Path) -> bool:
+    """Whether a path leads to the `type` of a node."""
+    return path[:1] == ("nodes",) and path[2:] == ("type",)
+
+
+def _planned_words(path: Path) -> frozenset[str]:
+    match path:
+        case ("nodes", _, "type"):
+            return PLANNED_NODE_TYPES
+        case ("triggers", _, "type"):
+            return PLANNED_TRIGGER_TYPES
+        case ("triggers", _, "auth", "type"):
+            return PLANNED_AUTH_TYPES
+        case ("concurrency", "on_conflict"):
+            return PLANNED_ON_CONFLICT
+    return frozenset()
+
+
+def _beside_run(path: Path) -> SchemaProblem:
+    """The one place where the schema says that a key must not be."""
+    return SchemaProblem(
+        code=codes.EXCLUSIVE_KEYS,
+        path=path,
+        message=f"{path[-1]!r} cannot stand beside 'run'",
+        hint="'run' is short for type: shell with params.script; keep one of the two",
+        at_key=True,
+        place=path,
+    )
+
+
+def _bound(keyword: str, limit: Json) -> str:
+    texts = {
+        "minimum": f"must be at least {limit}",
+        "maximum": f"must be at most {limit}",
+        "minLength": "must not be empty",
+        "maxLength": f"must be at most {limit} characters long",
+        "minItems": "must not be empty",
+        "maxItems": f"must have at most {limit} entries",
+        "uniqueItems": "holds an entry twice",
+    }
+    return texts.get(keyword, "is not allowed here")
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(value: Json) -> str:
+    if value is None:
+        return "null"
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
+    return names.get(type(value), "object")
+
+
+def quoted(value: Json) -> str:
+    """Returns a value from a file for a message, cut, on one line."""
+    if isinstance(value, list | dict):
+        return f"an {_kind(value)}"
+    if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
+        return repr(value[: _LONGEST_QUOTE - 1] + "…")
+    return repr(value)

@@ -1,0 +1,171 @@
+"""The JSON Schema of triggers, a part of the flow schema: schedules and webhooks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowrunner.definitions.schema_parts import (
+    HEADER_NAME,
+    HOOK_PATH,
+    INNER_NAME,
+    SECRET_NAME,
+    SIZE,
+    described,
+    duration,
+)
+
+
+def trigger_schemas() -> dict[str, Any]:
+    """Returns the definitions that `#/$defs/trigger` consists of, by name."""
+    return {
+        "trigger": _trigger(),
+        "schedule": _schedule(),
+        "webhook": _webhook(),
+        "auth": _auth(),
+    }
+
+
+def _trigger() -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["type"],
+        "properties": {
+            "type": described("Kind of trigger.", "schedule", enum=["schedule", "webhook"])
+        },
+        "allOf": [
+            {
+                "if": {"required": ["type"], "properties": {"type": {"const": name}}},
+                "then": {"$ref": f"#/$defs/{name}"},
+            }
+            for name in ("schedule", "webhook")
+        ],
+    }
+
+
+def _every_trigger() -> dict[str, Any]:
+    return {
+        "id": described(
+            "Name; default: its type, when it is the only one of that type.",
+            "nightly",
+            type="string",
+            pattern=INNER_NAME,
+        ),
+        "type": True,
+        "if": described(
+            "Starts only when this expression is true.",
+            "trigger.body.ref == 'refs/heads/main'",
+            **{"type": ["string", "boolean"], "x-expression": True},
+        ),
+        "inputs": described(
+            "Values of the flow's inputs; strings may hold expressions.",
+            {"ref": "${{ trigger.body.ref }}"},
+            type="object",
+            propertyNames={"pattern": INNER_NAME},
+            additionalProperties={"x-expression": True},
+        ),
+    }
+
+
+def _schedule() -> dict[str, Any]:
+    return {
+        "x-kind": "schedule",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            **_every_trigger(),
+            "cron": described(
+                "Five fields, or @hourly @daily @weekly @monthly @yearly.",
+                "30 2 * * 1-5",
+                type="string",
+            ),
+            "every": duration("A period of 1s to 366d, aligned to the epoch.", "15m"),
+            "timezone": described(
+                "IANA name of the zone the cron fields speak of.",
+                "Europe/Berlin",
+                type="string",
+                default="UTC",
+            ),
+        },
+    }
+
+
+def _webhook() -> dict[str, Any]:
+    return {
+        "x-kind": "webhook",
+        "type": "object",
+        "required": ["auth"],
+        "additionalProperties": False,
+        "properties": {
+            **_every_trigger(),
+            "path": described(
+                "Below /hooks/<account>/; default <flow>/<id>.",
+                "deploy/push",
+                type="string",
+                pattern=HOOK_PATH,
+                maxLength=200,
+            ),
+            "methods": described(
+                "Accepted methods.",
+                ["POST"],
+                type="array",
+                minItems=1,
+                uniqueItems=True,
+                items={"enum": ["POST", "PUT", "PATCH", "GET"]},
+            ),
+            "auth": {"$ref": "#/$defs/auth", "examples": [{"type": "github", "secret": "DEPLOY"}]},
+            "dedupe": {
+                **described("Refuses the same delivery twice.", {"window": "24h"}),
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "key": described(
+                        "Expression of the delivery's own id.",
+                        "trigger.headers['x-request-id']",
+                        **{"type": "string", "x-expression": True},
+                    ),
+                    "window": duration("How long it is remembered.", "24h", "24h"),
+                },
+            },
+            "max_body": described(
+                "Largest body.", "64KiB", type="string", pattern=SIZE, default="1MiB"
+            ),
+        },
+    }
+
+
+def _auth() -> dict[str, Any]:
+    return {
+        **described("How a delivery is verified.", {"type": "github", "secret": "DEPLOY"}),
+        "x-kind": "auth",
+        "type": "object",
+        "required": ["type"],
+        "additionalProperties": False,
+        "properties": {
+            "type": described("The scheme.", "hmac", enum=["hmac", "github", "bearer"]),
+            "secret": described(
+                "Name of the secret.", "DEPLOY", type="string", pattern=SECRET_NAME
+            ),
+            "secrets": described(
+                "Names of several secrets, for rotation.",
+                ["NEW", "OLD"],
+                type="array",
+                minItems=1,
+                items={"type": "string", "pattern": SECRET_NAME},
+            ),
+            "header": described(
+                "Header with the signature (hmac).",
+                "X-Signature",
+                type="string",
+                pattern=HEADER_NAME,
+            ),
+            "algorithm": described(
+                "Digest (hmac).", "sha256", enum=["sha256", "sha512"], default="sha256"
+            ),
+            "encoding": described(
+                "Encoding of the signature (hmac).", "hex", enum=["hex", "base64"], default="hex"
+            ),
+            "prefix": described(
+                "Text before the signature (hmac).", "sha256=", type="string", default=""
+            ),
+        },
+    }

@@ -1,0 +1,143 @@
+"""Carries one accepted execution from the moment it may start to its journaled end.
+
+Whatever happens in it becomes its final state here: one execution is not the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+
+from flowrunner.engine.ending import fail_on_paper
+from flowrunner.engine.run import ExecutionRun
+from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
+from flowrunner.errors import ExecutionError, FlowError, StorageError
+from flowrunner.model.execution import Execution, Failure
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.nodes.context import Directories
+from flowrunner.secrets.value import SecretValue
+
+_LOG = logging.getLogger(__name__)
+_LONGEST_CRASH = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    """An execution that the engine holds.
+
+    Attributes:
+        stored: True once it is on disk, False when it never came to be.
+        run: Set while its nodes are carried.
+    """
+
+    execution: Execution
+    spec: FlowSpec
+    stored: asyncio.Future[bool]
+    run: ExecutionRun | None = None
+    cancel_reason: Reason | None = None
+
+    def cancel(self, reason: Reason) -> None:
+        """Asks the execution to end, now or as soon as its run is made; the first reason stays."""
+        self.cancel_reason = self.cancel_reason or reason
+        if self.run is not None:
+            self.run.cancel(self.cancel_reason)
+
+
+class Carrier:
+    """Carries executions; one object serves all of them."""
+
+    def __init__(self, services: EngineServices) -> None:
+        self._services = services
+
+    async def carry(self, entry: Entry) -> Execution | None:
+        """Returns the execution as it ended, or None when it is left for the next start.
+
+        An end that cannot be journaled is returned as failed, and stays unfinished in the
+        journal, where the next start finds it.
+        """
+        try:
+            await self._mark_running(entry)
+            entry.run = await self._make_run(entry)
+            if entry.cancel_reason is not None:
+                entry.run.cancel(entry.cancel_reason)
+            ended = await entry.run.run()
+            if ended is not None:
+                await self._services.executions.update(ended)
+        except FlowError as error:
+            return await self._fail(entry, error)
+        except Exception as error:  # noqa: BLE001 - survival: one execution is not the daemon
+            _LOG.exception("execution.crashed id=%s", entry.execution.id)
+            return await self._fail(entry, _crash(error))
+        return ended
+
+    async def leave(self, entry: Entry) -> None:
+        """Removes the work folder; what cannot be removed is logged and left."""
+        types = {node.type for node in entry.spec.nodes}
+        nodes = self._services.nodes
+        if not any((node := nodes.get(each)) and node.is_shell_like for each in types):
+            return
+        folder = self._services.folders.work / entry.execution.id
+        try:
+            await asyncio.to_thread(self._services.files.remove_tree, folder)
+        except OSError as error:
+            _LOG.warning("execution.work_left id=%s: %s", entry.execution.id, error)
+
+    async def _mark_running(self, entry: Entry) -> None:
+        if entry.execution.state is ExecutionState.QUEUED:
+            entry.execution = replace(
+                entry.execution,
+                state=ExecutionState.RUNNING,
+                started_at=self._services.clock.now(),
+            )
+            await self._services.executions.update(entry.execution)
+        self._services.observer.execution_started(entry.execution)
+
+    async def _make_run(self, entry: Entry) -> ExecutionRun:
+        services, execution = self._services, entry.execution
+        private = services.folders.work / execution.id
+        directories = Directories(
+            work=private / "files", flow=services.folders.flow(execution.flow), private=private
+        )
+        return ExecutionRun(
+            ExecutionRuntime(
+                services=services,
+                execution=execution,
+                spec=entry.spec,
+                directories=directories,
+                secrets=await self._secrets(entry),
+            )
+        )
+
+    async def _secrets(self, entry: Entry) -> dict[str, SecretValue]:
+        names, account = entry.spec.secrets, entry.execution.flow.account
+        if not names:
+            return {}
+        lookup = self._services.secrets.lookup
+        found = await asyncio.to_thread(lambda: {name: lookup(account, name) for name in names})
+        missing = [name for name, value in found.items() if value is None]
+        if missing:
+            text = f"this host has no secret {', '.join(missing)}"
+            raise ExecutionError(text, code="secret_missing", final=True)
+        return {name: value for name, value in found.items() if value is not None}
+
+    async def _fail(self, entry: Entry, error: FlowError) -> Execution:
+        failure = Failure(code=error.code, message=error.message, details=dict(error.details))
+        try:
+            return await fail_on_paper(self._services, entry.execution, entry.spec, failure)
+        except StorageError as storage_error:
+            _LOG.error(
+                "execution.not_journaled id=%s code=%s", entry.execution.id, storage_error.code
+            )
+        return replace(
+            entry.execution,
+            state=ExecutionState.FAILED,
+            reason=error.code,
+            error=failure,
+            ended_at=self._services.clock.now(),
+        )
+
+
+def _crash(error: Exception) -> FlowError:
+    return FlowError(f"{type(error).__name__}: {error}"[:_LONGEST_CRASH])

@@ -1,0 +1,100 @@
+"""How an execution ends: by its nodes, or on paper when they cannot be carried on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from flowrunner.engine.runtime import EngineServices
+from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
+
+
+def end_by_nodes(execution: Execution, nodes: Iterable[NodeStatus], at: datetime) -> Execution:
+    """Returns an execution in the final state that its nodes decide; all of them are final.
+
+    They come in the order in which they ended: the first failure is the execution's error.
+    """
+    final = tuple(nodes)
+    ended = replace(execution, ended_at=at)
+    cut = next((status for status in final if _is_cut_short(status)), None)
+    if cut is not None and cut.reason == Reason.INTERRUPTED:
+        failure = Failure(code=cut.reason, message="the daemon stopped before its end")
+        return replace(ended, state=ExecutionState.FAILED, reason=cut.reason, error=failure)
+    if cut is not None:
+        return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
+    first = next((status for status in final if status.state.is_failure), None)
+    if first is None:
+        return replace(ended, state=ExecutionState.SUCCEEDED)
+    cause = first.error or Failure(code=first.reason, message=first.reason)
+    failure = replace(
+        cause,
+        message=f"node {first.node}: {cause.message}",
+        details={**cause.details, "node": first.node},
+    )
+    return replace(ended, state=ExecutionState.FAILED, reason=first.reason, error=failure)
+
+
+def _is_cut_short(status: NodeStatus) -> bool:
+    return status.state is NodeState.CANCELLED or status.reason == Reason.INTERRUPTED
+
+
+async def fail_on_paper(
+    services: EngineServices, execution: Execution, spec: FlowSpec | None, failure: Failure
+) -> Execution:
+    """Journals an execution as failed with all its nodes, and returns it so; runs nothing.
+
+    An attempt that never ended has failed, with its node; a node that never came to be is
+    cancelled: the code of `failure` is the reason of all of them. Without a spec only the nodes
+    that had begun are known.
+
+    Raises:
+        StorageError: The journal cannot be read or written.
+    """
+    journal, now = services.journal, services.clock.now()
+    settled = {status.node for status in await journal.nodes(execution.id)}
+    writes: list[asyncio.Future[None]] = []
+    for attempt in await journal.attempts(execution.id):
+        if attempt.state is AttemptState.RUNNING:
+            ended = replace(
+                attempt,
+                state=AttemptState.FAILED,
+                reason=failure.code,
+                error=failure,
+                ended_at=now,
+            )
+            writes.append(journal.finish(ended, _node_of(ended)))
+            settled.add(attempt.key.node)
+    missing = [
+        NodeStatus(
+            execution=execution.id,
+            node=node.id,
+            state=NodeState.CANCELLED,
+            reason=failure.code,
+            ended_at=now,
+        )
+        for node in (spec.nodes if spec else ())
+        if node.id not in settled
+    ]
+    if missing:
+        writes.append(journal.settle(missing))
+    failed = replace(
+        execution, state=ExecutionState.FAILED, reason=failure.code, error=failure, ended_at=now
+    )
+    await asyncio.gather(*writes, services.executions.update(failed))
+    return failed
+
+
+def _node_of(attempt: Attempt) -> NodeStatus:
+    return NodeStatus(
+        execution=attempt.key.execution,
+        node=attempt.key.node,
+        state=NodeState.FAILED,
+        reason=attempt.reason,
+        error=attempt.error,
+        started_at=attempt.started_at,
+        ended_at=attempt.ended_at,
+    )

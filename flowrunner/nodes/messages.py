@@ -1,0 +1,26 @@
+"""Texts for a person: what `log` writes, what `fail` says, why an attempt failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flowrunner.model.ids import Json
+from flowrunner.model.values import text_of
+from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.value import SecretValue
+
+
+def printable(value: Json) -> str:
+    """Returns a value as text that every encoding of a log or an answer can carry.
+
+    JSON from outside may hold half a surrogate pair, which UTF-8 cannot say: it is written as
+    its escape.
+    """
+    return text_of(value).encode(errors="backslashreplace").decode()
+
+
+def masked(text: str, secrets: Iterable[SecretValue]) -> str:
+    """Returns printable text without the given secrets: stars stand for each."""
+    masker = Masker(secret.reveal() for secret in secrets)
+    data = masker.feed(printable(text).encode()) + masker.flush()
+    return data.decode(errors="replace")

@@ -1,0 +1,167 @@
+"""The flows in flows/ do what they say, on the real engine with real processes."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flowrunner.daemon.local_run import run_local
+from tests.unit.docs.pages import ROOT
+
+FLOWS = ROOT / "flows"
+needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a flow file ended, with everything that its nodes printed."""
+
+    state: str
+    output: str
+
+
+def execute(path: Path, inputs: Mapping[str, str]) -> Ended:
+    """Runs a flow file as `flowrunner run FILE` does."""
+    lines: list[str] = []
+    state = run_local(path, inputs, lines.append)
+    return Ended(state, "\n".join(lines))
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository with a branch `main`."""
+
+    folder: Path
+
+    def git(self, *arguments: str) -> str:
+        """Runs git in the repository, as nobody in particular."""
+        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+        done = subprocess.run(
+            ["git", "-C", str(self.folder), *identity, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout.strip()
+
+    def commit(self, name: str, text: str) -> str:
+        """Commits one file and returns the commit."""
+        path = self.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        self.git("add", name)
+        self.git("commit", "--quiet", "--message", f"Change {name}")
+        return self.git("rev-parse", "HEAD")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    """An empty repository; its folder has a space in its name."""
+    folder = tmp_path / "some repository"
+    folder.mkdir()
+    made = Repository(folder)
+    made.git("init", "--quiet", "--initial-branch=main")
+    return made
+
+
+def test_disk_space_succeeds_below_its_limit() -> None:
+    """A file system that is not full passes, and the log shows what df said."""
+    ended = execute(FLOWS / "disk-space.yaml", {"limit": "100"})
+
+    assert ended.state == "succeeded", ended.output
+    assert "Filesystem" in ended.output
+
+
+def test_disk_space_fails_at_its_limit() -> None:
+    """A file system at the limit fails the flow, with a message a person can act on."""
+    ended = execute(FLOWS / "disk-space.yaml", {"limit": "1"})
+
+    assert ended.state == "failed"
+    assert "full: the file system of / is " in ended.output
+    assert ended.output.endswith(" percent full, the limit is 1")
+
+
+def test_disk_space_fails_for_a_path_that_is_gone(tmp_path: Path) -> None:
+    """A path that does not exist fails the check with what df said, not with a wrong number."""
+    ended = execute(FLOWS / "disk-space.yaml", {"path": str(tmp_path / "gone")})
+
+    assert ended.state == "failed"
+    assert "No such file or directory" in ended.output
+    assert "percent full" not in ended.output
+
+
+@needs_git
+def test_deploy_switches_to_each_commit(repository: Repository, tmp_path: Path) -> None:
+    """Each deploy puts the branch's commit into service and leaves the releases before it."""
+    target = tmp_path / "some target"
+    inputs = {"repository": str(repository.folder), "target": str(target)}
+    commits = []
+    for text in ("one", "two"):
+        commits.append(repository.commit("page.txt", text))
+
+        ended = execute(FLOWS / "deploy.yaml", inputs)
+
+        assert ended.state == "succeeded", ended.output
+        assert (target / "current").readlink() == Path("releases", commits[-1])
+        assert (target / "current/page.txt").read_text(encoding="utf-8") == text
+    assert {path.name for path in (target / "releases").iterdir()} == set(commits)
+
+
+@needs_git
+def test_deploy_of_the_same_commit_changes_nothing(repository: Repository, tmp_path: Path) -> None:
+    """A second deploy of a commit keeps the release as it is."""
+    repository.commit("page.txt", "one")
+    target = tmp_path / "target"
+    inputs = {"repository": str(repository.folder), "target": str(target)}
+    execute(FLOWS / "deploy.yaml", inputs)
+    before = (target / "current/page.txt").stat()
+
+    ended = execute(FLOWS / "deploy.yaml", inputs)
+
+    assert ended.state == "succeeded", ended.output
+    assert (target / "current/page.txt").stat().st_ino == before.st_ino
+
+
+@needs_git
+def test_deploy_takes_the_repository_that_holds_it(repository: Repository, tmp_path: Path) -> None:
+    """Without the input `repository` a checkout deploys itself."""
+    text = (FLOWS / "deploy.yaml").read_text(encoding="utf-8")
+    commit = repository.commit("flows/deploy.yaml", text)
+    target = tmp_path / "target"
+
+    ended = execute(repository.folder / "flows/deploy.yaml", {"target": str(target)})
+
+    assert ended.state == "succeeded", ended.output
+    assert (target / "current").readlink() == Path("releases", commit)
+    assert (target / "current/flows/deploy.yaml").read_text(encoding="utf-8") == text
+
+
+@needs_git
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("--output=stolen", "is not a branch"),
+        ("HEAD", "is not a branch"),
+        ("refs/heads/gone", "has no refs/heads/gone"),
+        ("refs/heads/$(touch stolen)", "has no refs/heads/$(touch stolen)"),
+    ],
+    ids=["an-option", "not-a-branch", "no-such-branch", "a-command"],
+)
+def test_deploy_refuses_a_bad_ref(
+    ref: str, message: str, repository: Repository, tmp_path: Path
+) -> None:
+    """A ref that is no branch of the repository fails the flow and deploys nothing."""
+    repository.commit("page.txt", "one")
+    target = tmp_path / "target"
+    inputs = {"repository": str(repository.folder), "target": str(target), "ref": ref}
+
+    ended = execute(FLOWS / "deploy.yaml", inputs)
+
+    assert ended.state == "failed"
+    assert message in ended.output
+    assert not target.exists()

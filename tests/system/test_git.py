@@ -1,0 +1,170 @@
+"""A real git repository as the folder of flows: commit, pull, and which revision runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
+from tests.system.flow_files import EVERY_SECOND, NOTHING, says, write_flow
+from tests.system.repositories import commit, git
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def author(tmp_path: Path) -> Path:
+    """The clone in which a person works; its commits are pushed to the repository `origin.git`."""
+    origin, clone = tmp_path / "origin.git", tmp_path / "author"
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch", "main", str(origin))
+    git(tmp_path, "clone", "--quiet", str(origin), str(clone))
+    git(clone, "checkout", "--quiet", "-B", "main")
+    (clone / "flows").mkdir()
+    write_flow(clone / "flows", "hello", says("one"))
+    write_flow(clone / "flows", "other", NOTHING)
+    commit(clone, "The first flows")
+    git(clone, "push", "--quiet", "origin", "main")
+    return clone
+
+
+@pytest.fixture
+def checkout(author: Path, tmp_path: Path) -> Path:
+    """The clone on the host, from whose folder `flows` the daemon runs."""
+    clone = tmp_path / "checkout"
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "origin.git"), str(clone))
+    assert author != clone
+    return clone
+
+
+def wait_revision(running: RunningDaemon, revision: str) -> None:
+    """Waits until the daemon runs what a revision says."""
+    eventually(lambda: running.source()["revision"] == revision, lambda: running.events)
+
+
+def revision_of_run(running: RunningDaemon, flow: str) -> str:
+    """Runs a flow and returns the revision that its execution carries."""
+    return str(running.ended(running.start(flow))["revision"])
+
+
+def test_executions_carry_the_revision_that_a_pull_brought(
+    author: Path, checkout: Path, state: Path
+) -> None:
+    """After commit, push and `git pull` new executions name the new commit, old ones the old."""
+    first = git(checkout, "rev-parse", "HEAD")
+
+    with daemon(checkout / "flows", state, env=OPEN) as running:
+        assert running.source()["revision"] == first
+        old = running.ended(running.start("hello"))
+        assert old["revision"] == first
+        assert running.metric("flowrunner_source_info", revision=first) == 1
+
+        write_flow(author / "flows", "hello", says("two"))
+        second = commit(author, "Say two")
+        git(author, "push", "--quiet", "origin", "main")
+        git(checkout, "pull", "--quiet", "--ff-only")
+
+        wait_revision(running, second)
+        new = running.ended(running.start("hello"))
+        assert new["revision"] == second
+        assert new["nodes"][0]["outputs"] == {"word": "two"}
+        assert running.execution(old["id"])["revision"] == first
+        assert running.metric("flowrunner_source_info", revision=first) is None
+
+
+def test_a_flow_keeps_its_revision_while_only_others_change(
+    author: Path, checkout: Path, state: Path
+) -> None:
+    """A flow's revision is the one at which its definition came into force."""
+    first = git(checkout, "rev-parse", "HEAD")
+
+    with daemon(checkout / "flows", state, env=OPEN) as running:
+        write_flow(author / "flows", "hello", says("two"))
+        second = commit(author, "Say two")
+        git(author, "push", "--quiet", "origin", "main")
+        git(checkout, "pull", "--quiet", "--ff-only")
+        wait_revision(running, second)
+
+        assert revision_of_run(running, "hello") == second
+        assert revision_of_run(running, "other") == first
+
+
+def test_an_uncommitted_edit_is_marked_as_dirty(checkout: Path, state: Path) -> None:
+    """What git does not have ends in `-dirty`; committing it makes a plain revision of it."""
+    first = git(checkout, "rev-parse", "HEAD")
+
+    with daemon(checkout / "flows", state, env=OPEN) as running:
+        write_flow(checkout / "flows", "hello", says("edited"))
+        wait_revision(running, f"{first}-dirty")
+        assert revision_of_run(running, "hello") == f"{first}-dirty"
+
+        second = commit(checkout, "Keep it")
+        running.reconcile()
+        assert running.source()["revision"] == second
+
+
+def test_a_new_file_is_marked_as_dirty_but_changes_elsewhere_are_not(
+    checkout: Path, state: Path
+) -> None:
+    """Only what lies under the folder of flows counts, untracked files too."""
+    first = git(checkout, "rev-parse", "HEAD")
+
+    with daemon(checkout / "flows", state) as running:
+        (checkout / "README").write_text("elsewhere\n", encoding="utf-8")
+        running.reconcile()
+        assert running.source()["revision"] == first
+        write_flow(checkout / "flows", "new", NOTHING)
+        wait_revision(running, f"{first}-dirty")
+
+
+def test_a_checkout_to_another_branch_and_back_is_followed(checkout: Path, state: Path) -> None:
+    """A flow that the branch does not have leaves, and comes back with the branch."""
+    git(checkout, "checkout", "--quiet", "-b", "without")
+    (checkout / "flows" / "other.yaml").unlink()
+    without = commit(checkout, "Remove one")
+    git(checkout, "checkout", "--quiet", "main")
+
+    with daemon(checkout / "flows", state) as running:
+        git(checkout, "checkout", "--quiet", "without")
+        wait_revision(running, without)
+        assert running.request("/api/v1/flows/default/other").status == 404
+        git(checkout, "checkout", "--quiet", "main")
+        eventually(lambda: running.request("/api/v1/flows/default/other").status == 200)
+
+
+def test_watching_a_checkout_leaves_git_to_the_person(checkout: Path, state: Path) -> None:
+    """The daemon takes no lock and writes nothing into the repository, however often it looks."""
+    write_flow(checkout / "flows", "beat", EVERY_SECOND, says("one"))
+    commit(checkout, "Fire")
+    before = {path: path.stat().st_mtime_ns for path in (checkout / ".git").rglob("*")}
+
+    with daemon(checkout / "flows", state) as running:
+        for _ in range(3):
+            running.reconcile()
+        # Same size and content, other time: what makes a plain `git status` rewrite its index.
+        os.utime(checkout / "flows" / "hello.yaml")
+        running.reconcile()
+
+    after = {path: path.stat().st_mtime_ns for path in (checkout / ".git").rglob("*")}
+    assert after == before
+
+
+def test_a_checkout_of_somebody_else_is_read_and_runs_nothing(
+    checkout: Path, state: Path, tmp_path: Path
+) -> None:
+    """Hooks and monitors that a repository names in its settings are not run by the daemon."""
+    trap = tmp_path / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n", encoding="utf-8")
+    trap.chmod(0o755)
+    git(checkout, "config", "core.fsmonitor", str(trap))
+    git(checkout, "config", "core.hooksPath", str(tmp_path))
+    if os.geteuid() == 0:
+        os.chown(checkout, 65534, 65534)
+        os.chown(checkout / ".git", 65534, 65534)
+    (tmp_path / "ran").unlink(missing_ok=True)
+
+    with daemon(checkout / "flows", state) as running:
+        running.reconcile()
+        assert len(running.source()["revision"]) == 40
+    assert not (tmp_path / "ran").exists()

@@ -1,0 +1,144 @@
+"""Processes of nodes: what ends with them, what they may not do, and that nothing stays behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.system.daemon import COMMAND, OPEN, RunningDaemon, attempts_of, daemon, eventually
+from tests.system.flow_files import NOTHING, runs, write_flow
+
+pytestmark = pytest.mark.system
+
+FAMILY = """
+    sleep 300 &
+    sh -c 'sleep 300 & wait' &
+    echo begun
+    wait
+"""
+"""A script with children and grandchildren in the background, all in its own group."""
+
+
+def begin(running: RunningDaemon, flow: str) -> str:
+    """Starts a flow and waits until its script has begun."""
+    execution_id = running.start(flow)
+    eventually(lambda: "begun" in running.logs(execution_id), lambda: running.events)
+    return execution_id
+
+
+def test_a_timeout_ends_the_whole_process_group(flows: Path, state: Path) -> None:
+    """The node is timed out, and its background children are gone with it."""
+    write_flow(flows, "family", runs(FAMILY, timeout="1s", kill_after="1s"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution_id = begin(running, "family")
+        assert len(attempts_of(state)) >= 4
+        execution = running.ended(execution_id)
+        assert execution["nodes"][0]["state"] == "timed_out"
+        assert execution["nodes"][0]["attempts"][0]["reason"] == "timeout"
+        assert attempts_of(state) == []
+
+
+def test_a_process_deaf_to_sigterm_is_killed_after_its_grace(flows: Path, state: Path) -> None:
+    """`kill_after` bounds how long a process may ignore that its time is over."""
+    deaf = "trap '' TERM\necho begun\nwhile :; do sleep 0.05; done"
+    write_flow(flows, "deaf", runs(deaf, timeout="500ms", kill_after="500ms"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        assert running.ended(begin(running, "deaf"))["nodes"][0]["state"] == "timed_out"
+        assert attempts_of(state) == []
+
+
+def test_what_a_finished_node_left_in_the_background_is_ended(flows: Path, state: Path) -> None:
+    """A node that succeeds takes its children with it; the flow format has no daemons."""
+    write_flow(flows, "litters", runs("sleep 300 >/dev/null 2>&1 &\necho begun"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        assert running.ended(begin(running, "litters"))["state"] == "succeeded"
+        assert attempts_of(state) == []
+
+
+def test_cancel_ends_a_running_execution_and_its_processes(flows: Path, state: Path) -> None:
+    """`flowrunner cancel` ends nodes and processes, and a later node never starts."""
+    write_flow(flows, "family", runs(FAMILY), "  - {id: later, type: noop}\n")
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution_id = begin(running, "family")
+        running.command("cancel", execution_id)
+        execution = running.ended(execution_id)
+        assert (execution["state"], execution["reason"]) == ("cancelled", "cancelled")
+        assert [node["state"] for node in execution["nodes"]] == ["cancelled", "cancelled"]
+        assert attempts_of(state) == []
+
+
+def test_cancel_ends_a_queued_execution_before_it_began(flows: Path, state: Path) -> None:
+    """What waits is cancelled at once; what runs goes on."""
+    write_flow(flows, "family", "concurrency: {limit: 1}\n", runs(FAMILY))
+
+    with daemon(flows, state, env=OPEN) as running:
+        first = begin(running, "family")
+        second = running.start("family")
+        running.command("cancel", second)
+        cancelled = running.ended(second)
+        assert cancelled["state"] == "cancelled"
+        assert cancelled["started_at"] is None
+        assert running.execution(first)["state"] == "running"
+
+
+def test_a_stop_of_the_daemon_leaves_no_process(flows: Path, state: Path) -> None:
+    """After the last drain nothing that the daemon started is alive, and no socket is left."""
+    write_flow(flows, "family", runs(FAMILY, kill_after="1s"))
+    environment = {**OPEN, "FLOWRUNNER_ENGINE__DRAIN_TIMEOUT": "0s"}
+
+    with daemon(flows, state, env=environment) as running:
+        begin(running, "family")
+        assert running.stop() == 0
+        assert attempts_of(state) == []
+        assert not (state / "control.sock").exists()
+        assert list((state / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        pytest.param("", id="plainly"),
+        pytest.param("env -i ", id="without-its-mark"),
+        pytest.param("setsid ", id="in-another-session"),
+    ],
+)
+def test_a_node_cannot_command_the_daemon(flows: Path, state: Path, prefix: str) -> None:
+    """A committed flow starts no other flow through the control socket, whatever it tries."""
+    write_flow(flows, "victim", NOTHING)
+    call = f'{prefix}"{COMMAND}" run victim --state "{state}"'
+    write_flow(flows, "attacker", runs(f'if {call}; then echo in; else echo "out $?"; fi'))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("attacker"))
+        assert "out 5\n" in running.logs(execution["id"])
+        assert running.executions("victim") == []
+
+
+def test_a_node_that_a_signal_ends_says_which(flows: Path, state: Path) -> None:
+    """Killed from outside, an attempt has no exit code and names the signal."""
+    write_flow(flows, "suicidal", runs("kill -KILL $$"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("suicidal"))
+        (attempt,) = execution["nodes"][0]["attempts"]
+        assert attempt["exit_code"] is None
+        assert attempt["reason"] == "signal:SIGKILL"
+
+
+def test_a_failed_node_is_tried_again_as_often_as_the_flow_says(flows: Path, state: Path) -> None:
+    """Each attempt is journaled and logged on its own; the last one decides."""
+    script = 'echo "try $ATTEMPT"\n[ "$ATTEMPT" -eq 3 ]'
+    retry = "{max_attempts: 3, delay: 10ms}"
+    write_flow(flows, "flaky", runs(script, retry=retry))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("flaky"))
+        assert execution["state"] == "succeeded"
+        attempts = execution["nodes"][0]["attempts"]
+        assert [attempt["exit_code"] for attempt in attempts] == [1, 1, 0]
+        assert running.logs(execution["id"]) == "try 1\ntry 2\ntry 3\n"

@@ -1,0 +1,159 @@
+"""Commands that want something of the daemon: what they send, and how they exit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flowrunner.cli.commands import run
+from flowrunner.cli.main import main
+from flowrunner.errors import RefusedError
+from tests.unit.cli import documents
+from tests.unit.cli.control_server import ControlServer
+from tests.unit.cli.documents import EXECUTION_ID
+from tests.unit.cli.hosts import Process, words
+
+Captured = pytest.CaptureFixture[str]
+EXECUTION = f"GET /api/v1/executions/{EXECUTION_ID}"
+LOGS = f"{EXECUTION}/logs"
+START = "POST /control/v1/flows/default/backup/executions"
+
+
+def test_cancel_asks_and_returns(server: ControlServer, capsys: Captured) -> None:
+    """An execution is asked to end; that it has is not waited for."""
+    request = f"POST /control/v1/executions/{EXECUTION_ID}/cancel"
+    server.put(request, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["cancel", EXECUTION_ID]) == 0
+    assert server.asked == [request]
+    assert EXECUTION_ID in capsys.readouterr().out
+
+
+def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: Captured) -> None:
+    """What the daemon refuses exits with 5 and its words."""
+    server.put_problem(f"POST /control/v1/executions/{EXECUTION_ID}/cancel", 409, "ended")
+    assert main(["cancel", EXECUTION_ID]) == 5
+    assert capsys.readouterr().err == "flowrunner: it is so [ended]\n"
+
+
+def test_status_is_the_daemon_at_a_glance(server: ControlServer, capsys: Captured) -> None:
+    """Numbers and checks; a failing check is shown and no failure of the command."""
+    server.put("GET /control/v1/status", documents.status())
+    assert main(["status"]) == 0
+    assert (
+        capsys.readouterr().out
+        == """\
+status          failed
+version         0.1.0
+since           2027-03-01T12:00:00Z
+revision        4b825dc642cb6eb9a060e54bf8d69288fbee4904
+last pass       applied 4b825dc642cb: 1 added, 0 updated, 0 removed, 0 errors, \
+2027-03-01T12:00:00Z by command
+flows           2, 1 ready
+rejected files  0
+executions      1 running, 0 queued
+
+CHECK   STATUS  MESSAGE
+source  ok      -
+store   failed  storage.full: no space
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "shown"),
+    [
+        pytest.param({}, 0, "applied 4b825dc642cb: 1 added, 0 updated, 0 removed", id="applied"),
+        pytest.param({"result": "unchanged", "added": 0}, 0, "unchanged 4b82", id="unchanged"),
+        pytest.param({"errors": 2}, 3, "2 errors", id="findings"),
+        pytest.param({"result": "held", "message": "no folder"}, 1, "held: no folder", id="held"),
+        pytest.param(
+            {"result": "failed", "errors": 1, "message": "m"}, 1, "failed: m", id="failed"
+        ),
+    ],
+)
+@pytest.mark.parametrize("words", [["reconcile"], ["reconcile", "--wait"]], ids=["plain", "wait"])
+def test_reconcile_exits_by_the_result_of_the_pass(
+    server: ControlServer,
+    capsys: Captured,
+    words: list[str],
+    more: dict[str, Any],
+    code: int,
+    shown: str,
+) -> None:
+    """A pass is waited for and shown; findings and a pass that did not apply are failures."""
+    server.put("POST /control/v1/reconcile", documents.reconcile_result(**more))
+    assert main(words) == code
+    assert shown in capsys.readouterr().out
+
+
+def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) -> None:
+    """A start is handed over with its inputs as text, and the id is the whole output."""
+    server.put(START, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["run", "backup", "--input", "day=2027-03-01", "--input", "q=a=b"]) == 0
+    assert capsys.readouterr() == (f"{EXECUTION_ID}\n", "")
+    assert server.bodies == [{"inputs": {"day": "2027-03-01", "q": "a=b"}, "as_text": True}]
+
+
+def test_run_of_another_account_names_it(server: ControlServer, capsys: Captured) -> None:
+    """The account is part of the address of the flow."""
+    server.put("POST /control/v1/flows/ops/backup/executions", {"execution_id": EXECUTION_ID})
+    assert main(["run", "backup", "--account", "ops"]) == 0
+    assert capsys.readouterr().out == f"{EXECUTION_ID}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "told"),
+    [
+        pytest.param({"state": "succeeded", "reason": "", "error": None}, 0, "", id="succeeded"),
+        pytest.param({}, 1, "failed (exit_code): exit_code: exit 2", id="failed"),
+        pytest.param(
+            {"state": "cancelled", "reason": "", "error": None}, 1, "cancelled", id="cancelled"
+        ),
+    ],
+)
+def test_run_followed_exits_by_the_final_state(
+    server: ControlServer, more: dict[str, Any], code: int, told: str
+) -> None:
+    """`--follow` prints the logs alone to the output, and how it ended to the errors."""
+    server.put(START, {"execution_id": EXECUTION_ID}, status=202)
+    server.put(LOGS, documents.log_page("one"), documents.log_page("two", is_complete=True))
+    server.put(EXECUTION, {**documents.execution(), **more})
+    process = Process()
+    assert run.execute(words("run backup --follow"), process.host) == code
+    assert process.out == "dump: one\ndump: two\n"
+    assert process.pauses == [0.25]
+    ended = f"execution {EXECUTION_ID}: {told}\n" if told else ""
+    assert process.err == f"execution {EXECUTION_ID}\n{ended}"
+
+
+def test_run_that_is_refused_exits_5(server: ControlServer) -> None:
+    """A flow that is not ready is a refusal, not a failed execution."""
+    server.put_problem(START, 503, "not_ready")
+    with pytest.raises(RefusedError):
+        run.execute(words("run backup"), Process().host)
+
+
+def test_inputs_that_do_not_fit_are_told_each(server: ControlServer, capsys: Captured) -> None:
+    """Wrong inputs exit with 2, since they stand on the command line."""
+    findings = [{"input": "day", "message": "is required"}, {"input": "x", "message": "is wrong"}]
+    server.put_problem(START, 422, "input.invalid", findings=findings)
+    assert main(["run", "backup"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "flowrunner: input 'day' is required [input.invalid]",
+        "flowrunner: input 'x' is wrong [input.invalid]",
+    ]
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["flows", "executions", "show x", "logs x", "cancel x", "status", "reconcile", "run backup"],
+)
+def test_command_without_a_daemon_exits_5(tmp_path: Path, given: str, capsys: Captured) -> None:
+    """Each command that needs the daemon says that there is none, and what to do."""
+    assert main([*given.split(), "--socket", str(tmp_path / "none")]) == 5
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("flowrunner: there is no daemon: nothing listens on ")
+    assert "\nhint: start one with `flowrunner serve`" in captured.err

@@ -1,0 +1,79 @@
+"""A source whose states are planned one after the other, and short words for the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.compiler import Candidate
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.plan import Plan, make_plan
+from flowrunner.reconcile.scan import ScannedFile
+from flowrunner.registry.entry import FlowEntry
+from tests.fakes.definitions import key_of, snapshot
+
+Files = Mapping[str, bytes]
+
+
+class Source:
+    """Plans one pass after the other, each applied before the next."""
+
+    def __init__(self, files: Files | None = None) -> None:
+        self.observed: Mapping[FlowKey, FlowEntry] = {}
+        self.passes = 0
+        if files is not None:
+            self.plan(files)
+
+    def plan(self, files: Files, *extra: ScannedFile) -> Plan:
+        self.passes += 1
+        found = snapshot(files, f"r{self.passes}")
+        plan = make_plan(replace(found, files=(*found.files, *extra)), self.observed)
+        self.observed = plan.entries
+        return plan
+
+    def restart(self) -> None:
+        """Keeps what a record of the store keeps."""
+        self.observed = {
+            key: FlowEntry(
+                key=key,
+                path=entry.path,
+                spec=entry.spec,
+                definition=entry.definition,
+                revision=entry.revision,
+                generation=entry.observed_generation,
+                observed_generation=entry.observed_generation,
+            )
+            for key, entry in self.observed.items()
+            if entry.spec is not None
+        }
+
+    def entry(self, name: str) -> FlowEntry:
+        return self.observed[key_of(name)]
+
+    def path(self, name: str) -> str:
+        return self.entry(name).path
+
+    def counts(self, name: str) -> tuple[int, int]:
+        """Generation, and the one in force."""
+        entry = self.entry(name)
+        return (entry.generation, entry.observed_generation)
+
+
+def names(keys: Mapping[FlowKey, FlowEntry] | frozenset[FlowKey]) -> list[str]:
+    return sorted(key.name for key in keys)
+
+
+def unread(path: str, code: codes.Code = codes.NOT_READABLE) -> ScannedFile:
+    """A file that could not be read."""
+    finding = Finding(file=path, code=code.code, message="cannot be read")
+    return ScannedFile(content="", candidate=Candidate(file=path, findings=(finding,)))
+
+
+def found_codes(entry: FlowEntry) -> list[str]:
+    return [finding.code for finding in entry.findings]
+
+
+def rejected(plan: Plan) -> dict[str, list[str]]:
+    return {file.path: [finding.code for finding in file.findings] for file in plan.rejected}

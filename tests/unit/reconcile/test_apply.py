@@ -1,0 +1,456 @@
+"""Promises of `flowrunner.reconcile.apply`: the store first, then everybody in one turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.conditions import ConditionReason, ConditionType, Status
+from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.plan import keep_all, make_plan
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.memory import MemoryFlows
+from flowrunner.storage.protocols import FlowRecord
+from tests.fakes.clock import DEFAULT_START, FakeClock
+from tests.fakes.definitions import (
+    NOT_YAML,
+    FakeSecrets,
+    broken_text,
+    entry,
+    flow_text,
+    hook,
+    key_of,
+    snapshot,
+)
+from tests.fakes.inline_threads import run_inline
+from tests.unit.reconcile.sources import Files
+
+A, B = key_of("a"), key_of("b")
+
+
+class FaultyFlows(MemoryFlows):
+    """A store that fails by order, and remembers what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fails: set[str] = set()
+        self.calls: list[str] = []
+
+    async def create(self, record: FlowRecord) -> None:
+        self._note("create", record.key)
+        await super().create(record)
+
+    async def update(self, record: FlowRecord) -> None:
+        self._note("update", record.key)
+        await super().update(record)
+
+    async def delete(self, key: FlowKey) -> None:
+        self._note("delete", key)
+        await super().delete(key)
+
+    async def sync(self) -> None:
+        self._note("sync")
+        await super().sync()
+
+    def _note(self, operation: str, key: FlowKey | None = None) -> None:
+        call = operation if key is None else f"{operation} {key.name}"
+        if call in self.fails or operation in self.fails:
+            raise StorageError("no room", code="storage.full")
+        self.calls.append(call)
+
+
+class Subscriber:
+    """Remembers what it was told, and what the registry said at that moment."""
+
+    def __init__(self, registry: FlowRegistry, calls: list[str]) -> None:
+        self.told: list[tuple[Mapping[FlowKey, FlowEntry], frozenset[FlowKey]]] = []
+        self.fails = False
+        self._registry = registry
+        self._calls = calls
+
+    def flows_changed(
+        self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
+    ) -> None:
+        if self.fails:
+            raise RuntimeError("a subscriber with a fault")
+        assert entries is self._registry.entries
+        self._calls.append("told")
+        self.told.append((entries, removed))
+
+
+class World:
+    """An applier with its surroundings; each `apply` plans the files against the registry."""
+
+    def __init__(self) -> None:
+        self.registry = FlowRegistry()
+        self.store = FaultyFlows()
+        self.secrets = FakeSecrets()
+        self.clock = FakeClock()
+        self.subscriber = Subscriber(self.registry, self.store.calls)
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what only memory knew, but for the registry."""
+        self.applier = Applier(
+            self.registry, self.store, self.secrets, self.clock, (self.subscriber,)
+        )
+
+    def apply(self, files: Files, revision: str = "r1") -> bool:
+        plan = make_plan(snapshot(files, revision), self.registry.entries)
+        return run_inline(self.applier.apply(plan))
+
+    def record(self, key: FlowKey) -> FlowRecord | None:
+        return run_inline(self.store.get(key))
+
+    def condition(self, key: FlowKey, kind: ConditionType) -> tuple[Status, ConditionReason, str]:
+        found = self.registry.entries[key].condition(kind)
+        assert found is not None
+        return (found.status, found.reason, found.message)
+
+    def ready(self, key: FlowKey) -> tuple[Status, ConditionReason]:
+        return self.condition(key, ConditionType.READY)[:2]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# The order
+
+
+def test_store_is_written_before_anybody_is_told(world: World) -> None:
+    """Definitions are kept and durable before the registry and the triggers know them."""
+    assert world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    assert world.store.calls == ["create a", "create b", "sync", "told"]
+
+
+def test_registry_and_subscribers_change_in_one_turn(world: World) -> None:
+    """A subscriber that is told sees the registry it is told of."""
+    world.apply({"a.yaml": flow_text("a")})
+    entries, removed = world.subscriber.told[0]
+    assert list(entries) == [A]
+    assert removed == frozenset()
+
+
+def test_store_fault_changes_nothing(world: World) -> None:
+    """A pass whose definitions cannot be kept leaves registry and triggers as they were."""
+    world.apply({"a.yaml": flow_text("a")})
+    before = world.registry.entries
+    world.store.fails = {"create"}
+    with pytest.raises(StorageError):
+        world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    assert world.registry.entries is before
+    assert len(world.subscriber.told) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("create b", id="first-record"),
+        pytest.param("create c", id="second-record"),
+        pytest.param("delete a", id="removal"),
+        pytest.param("sync", id="sync"),
+    ],
+)
+def test_next_pass_makes_up_for_a_store_fault(world: World, fault: str) -> None:
+    """After a fault in the middle of its writes the same pass succeeds."""
+    world.apply({"a.yaml": flow_text("a")})
+    files = {"b.yaml": flow_text("b"), "c.yaml": flow_text("c")}
+    world.store.fails = {fault}
+    with pytest.raises(StorageError):
+        world.apply(files)
+    world.store.fails = set()
+    assert world.apply(files)
+    records = run_inline(world.store.list())
+    assert [record.key.name for record in records] == ["b", "c"]
+    assert [key.name for key in world.registry.entries] == ["b", "c"]
+
+
+def test_record_of_a_failed_pass_does_not_outlive_it(world: World) -> None:
+    """A flow that was kept but never came into force leaves no record when its file goes."""
+    world.store.fails = {"sync"}
+    with pytest.raises(StorageError):
+        world.apply({"a.yaml": flow_text("a")})
+    assert world.record(A) is not None
+    world.store.fails = set()
+    world.apply({})
+    assert world.record(A) is None
+
+
+def test_version_of_a_failed_pass_does_not_outlive_it(world: World) -> None:
+    """A version that was kept but never came into force is overwritten when it is taken back."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.store.fails = {"sync"}
+    with pytest.raises(StorageError):
+        world.apply({"a.yaml": flow_text("a", description="new")})
+    world.store.fails = set()
+    world.apply({"a.yaml": flow_text("a")})
+    record = world.record(A)
+    assert record is not None
+    assert "description" not in record.definition
+
+
+def test_record_in_the_way_is_overwritten(world: World) -> None:
+    """A record that could not be read at start does not keep its flow out."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.registry.replace({})
+    assert world.apply({"a.yaml": flow_text("a", description="new")})
+    record = world.record(A)
+    assert record is not None
+    assert record.definition["description"] == "new"
+
+
+def test_record_removed_by_hand_is_written_again(world: World) -> None:
+    """A record that is gone does not keep the new version out."""
+    world.apply({"a.yaml": flow_text("a")})
+    run_inline(MemoryFlows.delete(world.store, A))
+    assert world.apply({"a.yaml": flow_text("a", description="new")})
+    assert world.record(A) is not None
+
+
+def test_failing_subscriber_is_told_again(world: World) -> None:
+    """Who failed to take a change in is told in the next pass, also of what has left."""
+    world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    world.subscriber.fails = True
+    with pytest.raises(RuntimeError):
+        world.apply({"b.yaml": flow_text("b")})
+    world.subscriber.fails = False
+    assert not world.apply({"b.yaml": flow_text("b")})
+    entries, removed = world.subscriber.told[-1]
+    assert list(entries) == [B]
+    assert removed == {A}
+    world.apply({"b.yaml": flow_text("b")})
+    assert len(world.subscriber.told) == 2
+
+
+# What is kept
+
+
+def test_record_is_the_version_in_force(world: World) -> None:
+    """A record holds definition, path, revision, digest and generation of the version in force."""
+    world.apply({"a.yaml": flow_text("a")})
+    record = world.record(A)
+    known = world.registry.entries[A]
+    assert record is not None
+    assert record.definition == known.definition
+    assert (record.path, record.revision, record.digest) == ("a.yaml", "r1", known.digest)
+    assert (record.generation, record.updated_at) == (1, DEFAULT_START)
+
+
+def test_broken_version_does_not_touch_the_record(world: World) -> None:
+    """What is broken is never kept."""
+    world.apply({"a.yaml": flow_text("a")})
+    before = world.record(A)
+    world.store.calls.clear()
+    assert world.apply({"a.yaml": broken_text("a")})
+    assert world.store.calls == ["told"]
+    assert world.record(A) == before
+
+
+def test_record_of_a_broken_renamed_file_keeps_its_generation(world: World) -> None:
+    """The path of a record follows the file; its generation stays that of its definition."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.apply({"a.yaml": broken_text("a")})
+    world.apply({"b.yaml": broken_text("a")})
+    record = world.record(A)
+    assert record is not None
+    assert (record.path, record.generation) == ("b.yaml", 1)
+
+
+def test_flow_without_a_version_has_no_record(world: World) -> None:
+    """A flow that never was valid is known in memory alone."""
+    world.apply({"a.yaml": broken_text("a")})
+    assert world.record(A) is None
+    assert A in world.registry.entries
+    world.apply({})
+    assert A not in world.registry.entries
+
+
+def test_removed_flow_leaves_no_record(world: World) -> None:
+    """A flow that left is gone from the store, and who listens learns its key."""
+    world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    world.store.calls.clear()
+    assert world.apply({"b.yaml": flow_text("b")})
+    assert world.store.calls == ["delete a", "sync", "told"]
+    assert world.subscriber.told[-1][1] == {A}
+
+
+def test_formatting_is_not_written(world: World) -> None:
+    """The same definition in other words costs no write."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.store.calls.clear()
+    world.apply({"a.yaml": b"# a comment\n" + flow_text("a")})
+    assert world.store.calls == ["told"]
+
+
+# What is the same
+
+
+def test_unchanged_pass_tells_nobody(world: World) -> None:
+    """A pass without a difference writes nothing and wakes nobody."""
+    files = {"a.yaml": flow_text("a"), "b.yaml": broken_text("b"), "c.yaml": NOT_YAML}
+    world.apply(files)
+    before = world.registry.entries
+    world.store.calls.clear()
+    world.clock.advance(60)
+    assert not world.apply(files)
+    assert world.store.calls == []
+    assert world.registry.entries is before
+
+
+def test_unchanged_entries_are_the_same_objects(world: World) -> None:
+    """An edit of one flow leaves the entries of the others untouched."""
+    world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    before = world.registry.entries[B]
+    world.clock.advance(60)
+    world.apply({"a.yaml": flow_text("a", description="new"), "b.yaml": flow_text("b")})
+    assert world.registry.entries[B] is before
+
+
+def test_first_apply_tells_what_was_there_already(world: World) -> None:
+    """What the registry held before the first pass is told once, changed or not."""
+    world.registry.replace({A: entry("a")})
+    run_inline(world.applier.apply(keep_all(world.registry.entries)))
+    assert [list(entries) for entries, _ in world.subscriber.told] == [[A]]
+
+
+# Secrets
+
+
+def test_missing_secret_makes_the_flow_not_ready(world: World) -> None:
+    """A flow that names a secret this host does not have is not Ready, and says which."""
+    world.apply({"a.yaml": flow_text("a", secrets=["KEY", "OTHER"])})
+    assert world.registry.entries[A].missing_secrets == ("KEY", "OTHER")
+    status, reason, message = world.condition(A, ConditionType.READY)
+    assert (status, reason) == (Status.FALSE, ConditionReason.SECRET_MISSING)
+    assert message == "this host has no secret KEY, OTHER"
+    assert world.condition(A, ConditionType.VALID)[0] is Status.TRUE
+
+
+def test_secret_that_comes_makes_the_flow_ready(world: World) -> None:
+    """The next pass sees a secret that was provided or taken away, though no file changed."""
+    files = {"a.yaml": flow_text("a", secrets=["KEY"]), "b.yaml": flow_text("b")}
+    world.apply(files)
+    world.secrets.texts["KEY"] = "value"
+    assert world.apply(files)
+    assert world.ready(A) == (Status.TRUE, ConditionReason.READY)
+    del world.secrets.texts["KEY"]
+    assert run_inline(world.applier.apply(keep_all(world.registry.entries)))
+    assert world.ready(A) == (Status.FALSE, ConditionReason.SECRET_MISSING)
+    assert world.ready(B) == (Status.TRUE, ConditionReason.READY)
+
+
+@pytest.mark.parametrize(
+    ("there", "missing"),
+    [
+        pytest.param([], ("NEW", "OLD"), id="none"),
+        pytest.param(["OLD"], (), id="the-old-one"),
+        pytest.param(["NEW"], (), id="the-new-one"),
+        pytest.param(["NEW", "OLD"], (), id="both"),
+    ],
+)
+def test_one_secret_of_a_hook_is_enough(
+    world: World, there: list[str], missing: tuple[str, ...]
+) -> None:
+    """While a hook's secret is changed one of them will do."""
+    world.secrets.texts = dict.fromkeys(there, "value")
+    world.apply({"a.yaml": flow_text("a", triggers=[hook("push", "NEW", "OLD")])})
+    assert world.registry.entries[A].missing_secrets == missing
+
+
+def test_each_hook_needs_a_secret_of_its_own(world: World) -> None:
+    """The secret of one hook does not help another."""
+    world.secrets.texts = {"ONE": "value"}
+    hooks = [hook("one", "ONE", id="one"), hook("two", "TWO", id="two")]
+    world.apply({"a.yaml": flow_text("a", triggers=hooks)})
+    assert world.registry.entries[A].missing_secrets == ("TWO",)
+
+
+# Conditions
+
+
+EVERY = [{"type": "schedule", "every": "1h"}]
+
+
+@pytest.mark.parametrize(
+    ("data", "ready", "valid", "scheduled"),
+    [
+        pytest.param(flow_text("a"), "Ready", "Valid", "NoSchedule", id="good"),
+        pytest.param(flow_text("a", triggers=EVERY), "Ready", "Valid", "Scheduled", id="scheduled"),
+        pytest.param(broken_text("a"), "Invalid", "Invalid", "NotReady", id="never-valid"),
+    ],
+)
+def test_conditions_tell_the_state(
+    world: World, data: bytes, ready: str, valid: str, scheduled: str
+) -> None:
+    """`Ready`, `Valid` and `Scheduled` say what is true, each with its reason."""
+    world.apply({"a.yaml": data})
+    found = {c.type: (c.status, c.reason) for c in world.registry.entries[A].conditions}
+    assert {kind: str(reason) for kind, (_, reason) in found.items()} == {
+        ConditionType.READY: ready,
+        ConditionType.VALID: valid,
+        ConditionType.SCHEDULED: scheduled,
+    }
+    true = {"Ready", "Valid", "Scheduled"}
+    assert all((status is Status.TRUE) == (reason in true) for status, reason in found.values())
+
+
+def test_broken_version_is_told_with_its_place(world: World) -> None:
+    """`Ready=False` says file, line, column and code; the old schedule stays armed."""
+    world.apply({"a.yaml": flow_text("a", triggers=EVERY)})
+    world.apply({"a.yaml": b"version: 1\nname: a\nnodes:\n  - {id: only, type: nothing}\n"})
+    status, reason, message = world.condition(A, ConditionType.READY)
+    assert (status, reason) == (Status.FALSE, ConditionReason.INVALID_NEW_VERSION)
+    assert message.startswith("a.yaml:4:")
+    assert ": FR2" in message
+    assert world.condition(A, ConditionType.VALID)[0] is Status.FALSE
+    assert world.condition(A, ConditionType.SCHEDULED)[0] is Status.TRUE
+
+
+def test_warning_is_no_error(world: World) -> None:
+    """A flow with advice alone is Ready and Valid."""
+    triggers = [{"type": "schedule", "cron": "0 3 * * *"}]
+    world.apply({"a.yaml": flow_text("a", triggers=triggers)})
+    assert world.registry.entries[A].findings
+    assert world.ready(A) == (Status.TRUE, ConditionReason.READY)
+
+
+def test_conflicts_between_files_have_reasons_of_their_own(world: World) -> None:
+    """A taken path and a contested name are told apart from a broken file."""
+    world.secrets.texts = {"TOKEN": "value"}
+    hooked = flow_text("a", triggers=[hook("push")])
+    world.apply({"a.yaml": hooked, "b.yaml": flow_text("b", triggers=[hook("push")])})
+    assert world.ready(A) == (Status.FALSE, ConditionReason.WEBHOOK_PATH_CLAIMED)
+    world.apply({"a.yaml": hooked})
+    assert world.ready(A) == (Status.TRUE, ConditionReason.READY)
+    world.apply({"x.yaml": flow_text("a"), "y.yaml": flow_text("a")})
+    assert world.ready(A) == (Status.FALSE, ConditionReason.DUPLICATE_NAME)
+
+
+def test_transition_time_changes_with_the_status_alone(world: World) -> None:
+    """Another reason or message keeps the time; another status sets it."""
+
+    def since() -> timedelta:
+        found = world.registry.entries[A].condition(ConditionType.READY)
+        assert found is not None
+        return found.last_transition_at - DEFAULT_START
+
+    world.apply({"a.yaml": flow_text("a")})
+    world.clock.advance(10)
+    world.apply({"a.yaml": flow_text("a", description="new")})
+    assert since() == timedelta(0)
+    world.clock.advance(10)
+    world.apply({"a.yaml": broken_text("a", 1)})
+    assert since() == timedelta(seconds=20)
+    world.clock.advance(10)
+    world.apply({"a.yaml": broken_text("a", 2)})
+    assert since() == timedelta(seconds=20)
+    world.clock.advance(10)
+    world.apply({"a.yaml": flow_text("a")})
+    assert since() == timedelta(seconds=40)

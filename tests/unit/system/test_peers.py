@@ -1,0 +1,124 @@
+"""Peers of the control socket: attempts are told from people, with real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from flowrunner.system.peers import ProcPeers, local_peers
+
+UID = os.geteuid()
+STRANGER = UID + 1
+MARK = {"EXECUTION_ID": "x", "NODE_ID": "dump", "ATTEMPT": "1"}
+NO_DAEMON = 2**22
+"""Above the largest pid of Linux: descends nobody."""
+
+
+@contextmanager
+def sleeping(*argv: str, env: Mapping[str, str] | None = None) -> Iterator[int]:
+    """A process that waits until its standard input ends; it has printed a line, so it is up."""
+    command = argv or ("/bin/sh", "-c", "echo $$; read line")
+    with subprocess.Popen(
+        command,
+        env={"PATH": "/usr/bin:/bin", **(env or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        yield int(child.stdout.readline())
+        child.communicate("\n")
+
+
+def write_proc(proc: Path, pid: int, *, parent: int, uid: int = UID, environ: bytes = b"") -> None:
+    folder = proc / str(pid)
+    folder.mkdir()
+    (folder / "status").write_text(f"Name:\todd: name\nPPid:\t{parent}\nUid:\t{uid}\t0\t0\t0\n")
+    (folder / "environ").write_bytes(environ)
+
+
+def test_child_of_the_daemon_is_an_attempt() -> None:
+    """A process that the daemon started is recognised without any mark."""
+    with sleeping() as pid:
+        assert local_peers().is_attempt(pid, UID)
+
+
+def test_grandchild_with_an_emptied_environment_is_an_attempt() -> None:
+    """Descent counts at any distance, and emptying the environment does not help."""
+    script = "env -i /bin/sh -c 'echo $$; read line'; exit"
+    with sleeping("/bin/sh", "-c", script, env=MARK) as pid:
+        assert local_peers().is_attempt(pid, UID)
+
+
+def test_marked_process_is_an_attempt_without_descent() -> None:
+    """The mark alone is enough: it finds those whose parents have ended."""
+    with sleeping(env=MARK) as pid:
+        assert ProcPeers(NO_DAEMON, UID).is_attempt(pid, UID)
+
+
+@pytest.mark.parametrize("missing", list(MARK))
+def test_partly_marked_process_is_no_attempt(missing: str) -> None:
+    """Variables that just share a name with part of the mark do not lock anybody out."""
+    env = {name: value for name, value in MARK.items() if name != missing}
+    with sleeping(env=env) as pid:
+        assert not ProcPeers(NO_DAEMON, UID).is_attempt(pid, UID)
+
+
+def test_unrelated_process_is_no_attempt() -> None:
+    """A command in somebody's shell, here the daemon's own parent, is no attempt."""
+    peers = ProcPeers(NO_DAEMON, UID)
+    with sleeping(env={"X_EXECUTION_ID": "x", "NODE_ID_": "x"}) as pid:
+        assert not peers.is_attempt(pid, UID)
+
+
+def test_daemon_itself_is_no_attempt(tmp_path: Path) -> None:
+    """The daemon does not descend from itself."""
+    write_proc(tmp_path, 10, parent=1)
+
+    assert not ProcPeers(10, UID, tmp_path).is_attempt(10, UID)
+
+
+@pytest.mark.parametrize(
+    ("uid", "expected"), [(UID, True), (STRANGER, False)], ids=["ours", "other-user"]
+)
+def test_invisible_process_counts_by_its_user(tmp_path: Path, uid: int, *, expected: bool) -> None:
+    """One of ours that cannot be seen has ended and is refused; others may just be hidden."""
+    assert ProcPeers(10, UID, tmp_path).is_attempt(77, uid) is expected
+
+
+@pytest.mark.parametrize(
+    ("uid", "expected"), [(UID, True), (STRANGER, False)], ids=["ours", "other-user"]
+)
+def test_hidden_environment_counts_by_the_user(tmp_path: Path, uid: int, *, expected: bool) -> None:
+    """One of ours that hides its environment is refused; other users' cannot be read at all."""
+    write_proc(tmp_path, 77, parent=1, uid=uid)
+    (tmp_path / "77" / "environ").unlink()
+
+    assert ProcPeers(10, UID, tmp_path).is_attempt(77, uid) is expected
+
+
+def test_descent_goes_before_the_user(tmp_path: Path) -> None:
+    """A descendant that has become another user (sudo) is still an attempt."""
+    write_proc(tmp_path, 20, parent=10)
+    write_proc(tmp_path, 30, parent=20, uid=STRANGER)
+
+    assert ProcPeers(10, UID, tmp_path).is_attempt(30, STRANGER)
+
+
+def test_ancestors_in_a_circle_end(tmp_path: Path) -> None:
+    """Numbers given anew while they are read cannot make the search go round for ever."""
+    write_proc(tmp_path, 20, parent=30)
+    write_proc(tmp_path, 30, parent=20)
+
+    assert not ProcPeers(10, UID, tmp_path).is_attempt(20, UID)
+
+
+@pytest.mark.parametrize("pid", [0, -1])
+def test_process_of_another_pid_namespace_is_no_attempt(pid: int) -> None:
+    """The kernel gives 0 for a process it cannot name here; attempts can always be named."""
+    assert not local_peers().is_attempt(pid, UID)
