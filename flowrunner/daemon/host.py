@@ -72,14 +72,17 @@ class FlowLeaver:
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
+        self._hooks: frozenset[str] = frozenset()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def flows_changed(
-        self,
-        entries: Mapping[FlowKey, FlowEntry],  # noqa: ARG002 - the registry has them already
-        removed: frozenset[FlowKey],
+        self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
     ) -> None:
         """Ends what waits for a removed flow, and starts what a larger limit allows."""
+        hooks = frozenset(_hooks(entries))
+        for hook in self._hooks - hooks:
+            self._metrics.forget_hook(hook)
+        self._hooks = hooks
         for key in removed:
             self._metrics.forget_flow(key)
             task = asyncio.create_task(self._engine.cancel_queued(key, Reason.DELETED))
@@ -100,6 +103,13 @@ def show_state(
     metrics.show_source(lambda: registry.source.revision)
     metrics.show_watcher(watcher.is_alive)
     metrics.show_free_bytes(free_bytes)
+
+
+def _hooks(entries: Mapping[FlowKey, FlowEntry]) -> Iterator[str]:
+    """Yields every hook as deliveries are counted by it."""
+    for key, entry in entries.items():
+        for trigger in entry.spec.webhooks if entry.spec else ():
+            yield f"{key.account}/{trigger.path}"
 
 
 def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:

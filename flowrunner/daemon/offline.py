@@ -8,25 +8,24 @@ from pathlib import Path
 
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.yaml_reader import read_yaml
-from flowrunner.errors import ValidationError
+from flowrunner.errors import FlowError, ValidationError
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json, Revision
+from flowrunner.nodes.base import NodeResult
 from flowrunner.nodes.builtins import register_builtins
-from flowrunner.nodes.environment import HostFacts
-from flowrunner.nodes.programs import ProgramRunner
+from flowrunner.nodes.context import ExecutionContext
+from flowrunner.nodes.program import Program
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot, UnstableSourceError
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
-from flowrunner.system.process import LocalSpawner
 
 read_settings_yaml = read_yaml
 """The reader of settings files, for `flowrunner.config.loader.load_settings`."""
 
 STDIN_NAME = "<stdin>"
-_NOBODY = HostFacts(name="", user="", home="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +45,16 @@ class MissingPathError(ValidationError):
 def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
     nodes = NodeRegistry()
-    runner = ProgramRunner(spawner=LocalSpawner(), files=LocalFiles(), host=_NOBODY)
-    register_builtins(nodes, runner)
+    register_builtins(nodes, _RunsNothing())
     return Compiler(nodes)
+
+
+class _RunsNothing:
+    """Stands where the daemon has its `ProgramRunner`: checking a flow never runs a command."""
+
+    async def run(self, ctx: ExecutionContext, program: Program) -> NodeResult:
+        """Refuses."""
+        raise FlowError(f"node {ctx.key.node} was not meant to run {program.argv[0]}")
 
 
 def flow_schema_document() -> Mapping[str, Json]:

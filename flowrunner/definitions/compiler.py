@@ -32,6 +32,9 @@ MAX_FINDINGS = 2_000
 """Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
 this many there is an error if there is one at all."""
 
+MAX_TEXT = 400
+"""Longest message and longest hint in characters."""
+
 _FLOW_NAME = re.compile(FLOW_NAME)
 _FOREIGN = {
     "apiVersion": "a Kubernetes manifest",
@@ -78,7 +81,7 @@ class Compiler:
         if foreign is not None:
             return Candidate(file=file, findings=(foreign,))
         name = _name(document.data)
-        findings = sorted(set(islice(self._findings(document), MAX_FINDINGS)))
+        findings = sorted(set(map(_bounded, islice(self._findings(document), MAX_FINDINGS))))
         candidate = Candidate(file=file, name=name, findings=tuple(findings))
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
@@ -156,6 +159,17 @@ def _located(document: Document, problem: SchemaProblem) -> Finding:
         key=problem.at_key,
         hint=problem.hint,
     )
+
+
+def _bounded(finding: Finding) -> Finding:
+    """Returns a finding whose texts, which may quote the file, are short and on one line."""
+    texts = (finding.message, finding.hint)
+    if all(len(text) <= MAX_TEXT and text.isprintable() for text in texts):
+        return finding
+    message, hint = (
+        "".join(c if c.isprintable() else "\ufffd" for c in text[:MAX_TEXT]) for text in texts
+    )
+    return replace(finding, message=message, hint=hint)
 
 
 def _not_a_flow(document: Document) -> Finding | None:

@@ -172,7 +172,7 @@ def _node(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "allOf": [
             {
                 "if": {"required": ["run"]},
-                "then": {"properties": {"type": False, "params": False}},
+                "then": {"properties": {"type": {"not": {}}, "params": {"not": {}}}},
                 "else": {"required": ["type"]},
             },
             *(_params_of(name, params[name]) for name in sorted(params)),

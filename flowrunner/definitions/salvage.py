@@ -114,7 +114,7 @@ def _mend(data: Json, problem: SchemaProblem) -> None:
             holder = holder[part]
         if problem.instead:
             _put(holder, problem)
-        else:
+        elif isinstance(holder, dict):  # an entry of a list stays, or others would move
             value = holder.pop(last)
             if problem.meant:
                 holder[problem.meant] = value

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flowrunner.definitions import codes
@@ -33,6 +33,7 @@ from flowrunner.definitions.schema_parts import (
     SECRET_NAME,
     SIZE,
 )
+from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.ids import Json
 
 LibraryError = Any
@@ -117,19 +118,29 @@ def explain(error: LibraryError) -> Iterator[SchemaProblem]:
             yield from _unknown_keys(error, path)
         case "required":
             yield from _missing_keys(error, path)
-        case "type":
-            yield _wrong_type(error, path)
-        case "pattern":
-            yield _pattern(error, path)
-        case "enum" | "const":
-            yield _not_allowed(error, path)
-        case None:
+        case "not":
             yield _beside_run(path)
         case _:
-            message = _bound(str(error.validator), error.validator_value)
-            yield SchemaProblem(
+            yield _unfit_value(error, path)
+
+
+def _unfit_value(error: LibraryError, path: Path) -> SchemaProblem:
+    match error.validator:
+        case "type":
+            problem = _wrong_type(error, path)
+        case "pattern":
+            problem = _pattern(error, path)
+        case "enum" | "const":
+            problem = _not_allowed(error, path)
+        case keyword:
+            message = _bound(str(keyword), error.validator_value)
+            problem = SchemaProblem(
                 code=codes.VALUE_NOT_ALLOWED, path=path, message=message, place=path
             )
+    if isinstance(error.instance, str) and holds_expression(error.instance):
+        message = "an expression is not evaluated here"
+        return replace(problem, code=codes.EXPRESSION_NOT_ALLOWED, message=message, hint="")
+    return problem
 
 
 def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
@@ -223,14 +234,14 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
     hint = ""
     if isinstance(value, str):
         is_planned = value in _planned_words(path)
-        hint = PLANNED_HINT if is_planned else did_you_mean(value, map(str, choices))
+        hint = PLANNED_HINT if is_planned else did_you_mean(value, [str(choice) for choice in choices])
     return SchemaProblem(
         code=codes.UNKNOWN_NODE_TYPE if is_node_type(path) else codes.VALUE_NOT_ALLOWED,
         path=path,
         message=f"{quoted(value)} is not {'one of ' if len(choices) > 1 else ''}{listed}",
         hint=hint,
         place=path,
-        instead=(choices[0],),
+        instead=tuple(choices[:1]),
     )
 
 
@@ -292,6 +303,7 @@ def quoted(value: Json) -> str:
     """Returns a value from a file for a message, cut, on one line."""
     if isinstance(value, list | dict):
         return f"an {_kind(value)}"
-    if isinstance(value, str) and len(value) > _LONGEST_QUOTE:
-        return repr(value[: _LONGEST_QUOTE - 1] + "…")
-    return repr(value)
+    if not isinstance(value, str):
+        return json.dumps(value)
+    cut = value if len(value) <= _LONGEST_QUOTE else value[: _LONGEST_QUOTE - 1] + "…"
+    return repr(cut)

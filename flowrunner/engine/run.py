@@ -20,7 +20,6 @@ from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import (
     ContextScope,
-    env_context,
     execution_context,
     flow_contexts,
     node_context,
@@ -226,18 +225,16 @@ class ExecutionRun:
         )
 
     def _make_contexts(self) -> dict[str, Json]:
-        """Returns what expressions see; what costs time to make is made when it is asked for."""
+        """Returns what expressions see; a body is parsed when somebody first asks for it."""
         runtime = self.runtime
-        contexts: dict[str, Json] = {
+        return {
             **flow_contexts(runtime.spec),
             "inputs": runtime.execution.inputs,
             "secrets": runtime.secrets,
             "trigger": cache(lambda: trigger_context(runtime.execution.cause)),
             "execution": execution_context(runtime.execution, runtime.directories),
+            "nodes": self._node_contexts,
         }
-        flow_scope = ContextScope(contexts, lambda _: True)
-        env = cache(lambda: env_context(runtime.spec, flow_scope))
-        return {**contexts, "env": env, "nodes": self._node_contexts}
 
     def _scope(self, spec: NodeSpec) -> ContextScope:
         def status(name: str) -> bool:

@@ -12,7 +12,6 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.model.states import NodeState
 from flowrunner.nodes.context import Directories
-from flowrunner.secrets.value import SecretValue
 
 
 class ContextScope:
@@ -40,29 +39,16 @@ class ContextScope:
 
 
 def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
-    """Returns the contexts that depend on the flow alone."""
+    """Returns the contexts that depend on the flow alone; `env` has its literal values."""
     return {
         "vars": spec.vars,
+        "env": {name: value for name, value in spec.env.items() if isinstance(value, str)},
         "flow": {
             "name": spec.key.name,
             "account": spec.key.account,
             "labels": dict(spec.labels),
         },
     }
-
-
-def env_context(spec: FlowSpec, scope: ContextScope) -> dict[str, Json]:
-    """Returns what `env` is: the flow's environment less what is removed or secret.
-
-    Raises:
-        ExecutionError: ``expression`` when one cannot be evaluated.
-    """
-    values = {
-        name: value.evaluate(scope) if isinstance(value, Template) else value
-        for name, value in spec.env.items()
-        if value is not None
-    }
-    return {name: value for name, value in values.items() if not isinstance(value, SecretValue)}
 
 
 def trigger_context(cause: Cause) -> dict[str, Json]:

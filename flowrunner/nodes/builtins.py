@@ -9,11 +9,11 @@ from flowrunner.nodes.builtin.noop import NoopNode
 from flowrunner.nodes.builtin.set_values import SetNode
 from flowrunner.nodes.builtin.shell import ShellNode
 from flowrunner.nodes.builtin.wait import WaitNode
-from flowrunner.nodes.programs import ProgramRunner
+from flowrunner.nodes.program import RunsPrograms
 from flowrunner.nodes.registry import NodeRegistry
 
 
-def register_builtins(registry: NodeRegistry, runner: ProgramRunner) -> None:
+def register_builtins(registry: NodeRegistry, runner: RunsPrograms) -> None:
     """Registers every built-in type; those that start programs share `runner`."""
     registry.register("exec", lambda: ExecNode(runner))
     registry.register("fail", FailNode)

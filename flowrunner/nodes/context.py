@@ -13,7 +13,7 @@ from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
 from flowrunner.secrets.value import SecretValue
 from flowrunner.system.clock import Clock
-from flowrunner.system.process import OutputSink
+from flowrunner.system.output import OutputSink
 
 
 class AttemptSink(OutputSink, Protocol):

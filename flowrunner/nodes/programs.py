@@ -10,7 +10,6 @@ import asyncio
 import signal
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,9 @@ from flowrunner.nodes.base import NodeFailedError, NodeResult
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.environment import HostFacts, build_environment
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, parse_outputs
+from flowrunner.nodes.program import Program
 from flowrunner.system.files import Files, FileTooLargeError
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Program:
-    """What to run: an argument list, and a script appended to it as the path of a file."""
-
-    argv: tuple[str, ...]
-    script: str | None = None
 
 
 class ProgramRunner:

@@ -95,21 +95,25 @@ class Applier:
         gone = plan.removed | (self._unsure - plan.entries.keys())
         self._unsure.update(gone, (entry.key for entry in stale))
         for entry in stale:
-            await self._put(_record(entry, self._clock))
+            old = before.get(entry.key)
+            await self._put(_record(entry, self._clock), is_known=bool(old and old.spec))
         for key in gone:
             await self._store.delete(key)
         if stale or gone:
             await self._store.sync()
         self._unsure.clear()
 
-    async def _put(self, record: FlowRecord) -> None:
-        """Writes a record, whether there is one or not: a damaged one may be in its place."""
+    async def _put(self, record: FlowRecord, *, is_known: bool) -> None:
+        """Writes a record, also when a damaged one is in its place or one was removed by hand."""
+        first, other = self._store.create, self._store.update
+        if is_known:
+            first, other = other, first
         try:
-            await self._store.update(record)
+            await first(record)
         except StorageError as error:
             if error.code != "storage.conflict":
                 raise
-            await self._store.create(record)
+            await other(record)
 
     def _missing_secrets(
         self, entries: Mapping[FlowKey, FlowEntry]

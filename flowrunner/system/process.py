@@ -23,12 +23,11 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
 from flowrunner.errors import ExecutionError
+from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
-
-Stream: TypeAlias = Literal["stdout", "stderr"]
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -62,20 +61,6 @@ class ExitStatus:
 
     exit_code: int | None = None
     signal: str | None = None
-
-
-class OutputSink(Protocol):
-    """Takes the output of a process, in the event loop; must not block and must not raise."""
-
-    @property
-    def is_congested(self) -> bool:
-        """Whether the pipes are to be left unread for a moment."""
-
-    def feed(self, stream: Stream, data: bytes) -> None:
-        """Takes a chunk, cut anywhere."""
-
-    def end(self, stream: Stream) -> None:
-        """Learns, exactly once, that nothing more comes from this stream."""
 
 
 class Process(Protocol):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +18,9 @@ from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine, StartRequest
 from flowrunner.engine.recovery import RecoveryReport, recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
-from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus
+from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus, ScheduleKey
 from flowrunner.model.flow import ConcurrencySpec, FlowSpec
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
-from flowrunner.model.states import NodeState
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
@@ -30,8 +29,9 @@ from flowrunner.secrets.masking import Masker
 from flowrunner.secrets.value import SecretValue
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
-from flowrunner.system.process import ExitStatus, SpawnRequest
-from flowrunner.telemetry.attempt_log import AttemptLog
+from flowrunner.system.files import Files
+from flowrunner.system.process import ExitStatus, Spawner, SpawnRequest
+from flowrunner.telemetry.attempt_log import AttemptLog, Writer
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import SequentialIds
@@ -43,7 +43,8 @@ from tests.fakes.spawner import TERMINATED, FakeSpawner, Performance
 T = TypeVar("T")
 
 HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
-WORK, LOGS, FLOWS = Path("/state/work"), Path("/state/logs"), Path("/flows")
+STATE, FLOWS = Path("/state"), Path("/flows")
+WORK = STATE / "work"
 REVISION = Revision("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
 
 
@@ -104,9 +105,15 @@ class Outcome:
 
 
 class RecordingObserver:
-    """Meets `EngineObserver`; `ended` holds the final states told, in order."""
+    """Meets `EngineObserver`.
+
+    Attributes:
+        ended: The executions told as ended, in order.
+        fails_on: Name of a node at whose end the observer breaks its promise and raises.
+    """
 
     def __init__(self) -> None:
+        self.fails_on = ""
         self.queued: list[ExecutionId] = []
         self.started: list[ExecutionId] = []
         self.ended: list[Execution] = []
@@ -124,6 +131,8 @@ class RecordingObserver:
         self._event(execution.id).set()
 
     def attempt_ended(self, node_type: str, attempt: Attempt) -> None:
+        if attempt.key.node == self.fails_on:
+            raise RuntimeError("the observer failed")
         self.attempts.append((node_type, attempt))
 
     async def wait(self, execution_id: ExecutionId) -> None:
@@ -145,8 +154,22 @@ class FixedSecrets:
         return None if text is None else SecretValue(text)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealHost:
+    """What a world uses in the place of its fakes to run programs for real.
+
+    Attributes:
+        folder: Where work, logs and flows are.
+    """
+
+    spawner: Spawner
+    files: Files
+    log_writer: Writer
+    folder: Path
+
+
 class World:
-    """An engine and everything around it; made inside a running virtual loop.
+    """An engine and everything around it; made inside a running loop, a virtual one as a rule.
 
     Args:
         acts: What the processes do.
@@ -154,6 +177,7 @@ class World:
         node_slots: How many processes may run at once.
         storage: What an earlier life left; a new one by default.
         files: Likewise.
+        host: Real processes, files and logs; the fakes stay unused then.
     """
 
     def __init__(
@@ -164,6 +188,7 @@ class World:
         node_slots: int = 1_000,
         storage: MemoryStorage | None = None,
         files: FakeFiles | None = None,
+        host: RealHost | None = None,
     ) -> None:
         self.acts: dict[str, Act | Sequence[Act]] = dict(acts or {})
         self.clock = FakeClock()
@@ -173,9 +198,14 @@ class World:
         self.spawner = FakeSpawner(self._act)
         self.log_writer = MemoryLogWriter()
         self.observer = RecordingObserver()
+        self._host = host or RealHost(
+            spawner=self.spawner, files=self.files, log_writer=self.log_writer, folder=STATE
+        )
         self.nodes = NodeRegistry()
-        runner = ProgramRunner(spawner=self.spawner, files=self.files, host=HOST)
-        register_builtins(self.nodes, runner)
+        register_builtins(
+            self.nodes,
+            ProgramRunner(spawner=self._host.spawner, files=self._host.files, host=HOST),
+        )
         self.compiler = Compiler(self.nodes)
         self.flows: dict[FlowKey, FlowSpec] = {}
         self._definitions: dict[FlowKey, Mapping[str, Json]] = {}
@@ -187,11 +217,15 @@ class World:
             definitions=self.storage.definitions,
             compiler=self.compiler,
             secrets=FixedSecrets(secrets or {}),
-            files=self.files,
+            files=self._host.files,
             clock=self.clock,
             make_log=self._make_log,
             observer=self.observer,
-            folders=EngineFolders(work=WORK, logs=LOGS, flow=lambda key: FLOWS / key.account),
+            folders=EngineFolders(
+                work=self._host.folder / "work",
+                logs=self._host.folder / "logs",
+                flow=lambda key: FLOWS / key.account,
+            ),
             node_slots=asyncio.Semaphore(node_slots),
         )
         self.engine = Engine(self.services, self.rules_of)
@@ -228,6 +262,7 @@ class World:
         slot_at: datetime | None = None,
         payload: bytes | None = None,
         inputs: Mapping[str, Json] | None = None,
+        cursor: ScheduleKey | None = None,
     ) -> StartRequest:
         """Asks for an execution; `trigger` is `type` or `type:id`."""
         kind, _, name = trigger.partition(":")
@@ -240,6 +275,7 @@ class World:
             cause=cause,
             inputs=dict(inputs or {}),
             start_key=start_key,
+            cursor=cursor,
         )
 
     async def submit(
@@ -338,6 +374,8 @@ class World:
         assert not left, f"tasks are left: {left}"
         assert self.spawner.unclosed == 0, "a process was not closed"
         assert self.engine.running_count == 0, "an execution is still carried"
+        places = [group.running for group in self.engine._admission._groups.values()]
+        assert not any(places), "a place is still taken"
 
     def _act(self, request: SpawnRequest) -> Performance:
         node, number = request.env["NODE_ID"], int(request.env["ATTEMPT"])
@@ -350,9 +388,10 @@ class World:
             self.files.replace(Path(request.env["FLOW_OUTPUT"]), act.outputs)
         return act.performance
 
-    def _make_log(self, path: Path, values: Sequence[str]) -> ClosableSink:
+    def _make_log(self, path: Path, masked: Iterable[str]) -> ClosableSink:
+        values = tuple(masked)
         return AttemptLog(
-            path, clock=self.clock, masker=lambda: Masker(values), writer=self.log_writer
+            path, clock=self.clock, masker=lambda: Masker(values), writer=self._host.log_writer
         )
 
 
@@ -392,11 +431,3 @@ def run_flow(
 def flow(nodes: str, *, name: str = "flow", top: str = "") -> str:
     """Returns the text of a flow; `nodes` is the list, `top` further keys of the top level."""
     return f"version: 1\nname: {name}\n{top}\nnodes:\n{nodes}\n"
-
-
-def without_times(status: NodeStatus) -> NodeStatus:
-    """Returns a status for comparison."""
-    return replace(status, started_at=None, ended_at=None)
-
-
-FINAL_NODE_STATES = frozenset(state for state in NodeState if state.is_final)

@@ -11,7 +11,8 @@ import signal
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from flowrunner.system.process import DRAIN_S, ExitStatus, OutputSink, SpawnRequest, Stream
+from flowrunner.system.output import OutputSink, Stream
+from flowrunner.system.process import DRAIN_S, ExitStatus, SpawnRequest
 
 KILLED = ExitStatus(signal="SIGKILL")
 TERMINATED = ExitStatus(signal="SIGTERM")

@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,9 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 COMMAND = str(Path(sys.executable).with_name("flowrunner"))
+Program = tuple[str, ...]
+"""A command that runs `flowrunner`, as its first words."""
+INSTALLED: Program = (COMMAND,)
 OPEN = {"FLOWRUNNER_AUTH__LOCAL": "open"}
 """The environment of a daemon that shows everything on loopback, as `make run` does."""
 PATIENCE_S = 30.0
@@ -139,7 +143,7 @@ class RunningDaemon(DaemonClient):
         *,
         env: Mapping[str, str],
         arguments: tuple[str, ...] = (),
-        program: str = COMMAND,
+        program: Program = INSTALLED,
     ) -> None:
         super().__init__(state, self._announced_port)
         self.flows = flows
@@ -148,7 +152,7 @@ class RunningDaemon(DaemonClient):
         options = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
-                [program, "serve", *options, *arguments],
+                [*program, "serve", *options, *arguments],
                 env=bare_environment(env),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -199,7 +203,7 @@ def daemon(
     *,
     env: Mapping[str, str] | None = None,
     arguments: tuple[str, ...] = (),
-    program: str = COMMAND,
+    program: Program = INSTALLED,
 ) -> Iterator[RunningDaemon]:
     """Starts a daemon, waits until it is ready, and ends it and its attempts whatever happens."""
     running = RunningDaemon(flows, state, env=env or {}, arguments=arguments, program=program)
@@ -229,11 +233,11 @@ def command(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     stdin: str | None = None,
-    program: str = COMMAND,
+    program: Program = INSTALLED,
 ) -> subprocess.CompletedProcess[str]:
     """Runs `flowrunner` to its end; without `stdin` there is nothing to read."""
     return subprocess.run(
-        [program, *arguments],
+        [*program, *arguments],
         cwd=cwd,
         env=bare_environment(env or {}),
         input=stdin or "",
@@ -242,6 +246,18 @@ def command(
         timeout=PATIENCE_S,
         check=False,
     )
+
+
+def ordinary_program() -> Program | None:
+    """Returns what runs `flowrunner` so that file permissions bind it, as they do not bind root.
+
+    None where root has no way to give its powers up.
+    """
+    if os.geteuid() != 0:
+        return INSTALLED
+    if shutil.which("setpriv") is None:
+        return None
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search", COMMAND)
 
 
 def free_port() -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import bare_environment, command, daemon
+from tests.system.daemon import Program, bare_environment, command, daemon
 from tests.system.flow_files import NOTHING, flow_text, says, write_flow
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ def run(*arguments: str, cwd: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> str:
+def program(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """The command `flowrunner` of a fresh venv that has the wheel and nothing of the checkout.
 
     The libraries come from the venv of the tests by a path entry, which leaves its own path
@@ -48,12 +48,12 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> str:
     (packages,) = venv.glob("lib/python*/site-packages")
     libraries = packages / "libraries.pth"
     libraries.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return str(venv / "bin" / "flowrunner")
+    return (str(venv / "bin" / "flowrunner"),)
 
 
-def test_the_installed_command_is_the_wheels_own(program: str, tmp_path: Path) -> None:
+def test_the_installed_command_is_the_wheels_own(program: Program, tmp_path: Path) -> None:
     """What the other tests of this module run comes from the wheel, not from the checkout."""
-    python = Path(program).with_name("python")
+    python = Path(program[0]).with_name("python")
 
     found = subprocess.run(
         [python, "-c", "import flowrunner; print(flowrunner.__file__)"],
@@ -67,7 +67,7 @@ def test_the_installed_command_is_the_wheels_own(program: str, tmp_path: Path) -
     assert Path(found.stdout.strip()).is_relative_to(python.parents[1])
 
 
-def test_the_installed_command_validates(program: str, tmp_path: Path) -> None:
+def test_the_installed_command_validates(program: Program, tmp_path: Path) -> None:
     """Schemas and node types are in the wheel."""
     write_flow(tmp_path, "good", says("hi"))
     good = command("validate", "good.yaml", cwd=tmp_path, env=ISOLATED, program=program)
@@ -83,7 +83,7 @@ def test_the_installed_command_validates(program: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["flow", "settings"])
 def test_the_installed_command_prints_the_published_schema(
-    program: str, tmp_path: Path, kind: str
+    program: Program, tmp_path: Path, kind: str
 ) -> None:
     """What an editor gets from the command is what the repository publishes."""
     published = json.loads((CHECKOUT / "schemas" / f"{kind}.v1.schema.json").read_text("utf-8"))
@@ -94,9 +94,9 @@ def test_the_installed_command_prints_the_published_schema(
     assert json.loads(printed.stdout) == published
 
 
-def test_the_wheel_carries_the_published_schemas(program: str) -> None:
+def test_the_wheel_carries_the_published_schemas(program: Program) -> None:
     """The files of `schemas/` lie in the package, byte for byte."""
-    (installed,) = Path(program).parents[1].glob("lib/python*/site-packages/flowrunner/schemas")
+    (installed,) = Path(program[0]).parents[1].glob("lib/python*/site-packages/flowrunner/schemas")
 
     published = CHECKOUT / "schemas"
     names = sorted(path.name for path in published.iterdir())
@@ -105,7 +105,7 @@ def test_the_wheel_carries_the_published_schemas(program: str) -> None:
         assert (installed / name).read_bytes() == (published / name).read_bytes()
 
 
-def test_the_installed_daemon_serves(program: str, flows: Path, state: Path) -> None:
+def test_the_installed_daemon_serves(program: Program, flows: Path, state: Path) -> None:
     """`serve` from the wheel becomes ready, and a flow runs."""
     write_flow(flows, "hello", says("hi"))
 

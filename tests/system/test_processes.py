@@ -142,3 +142,47 @@ def test_a_failed_node_is_tried_again_as_often_as_the_flow_says(flows: Path, sta
         attempts = execution["nodes"][0]["attempts"]
         assert [attempt["exit_code"] for attempt in attempts] == [1, 1, 0]
         assert running.logs(execution["id"]) == "try 1\ntry 2\ntry 3\n"
+
+
+def test_output_that_is_no_text_is_kept_and_shown(flows: Path, state: Path) -> None:
+    """Bytes of any kind, in lines of any length, neither end the node nor break its log."""
+    script = """
+        head -c 300000 /dev/urandom
+        printf 'a\\0b\\033[31mred\\xff\\n'
+        head -c 3000000 /dev/zero | tr '\\0' x
+        echo the end
+    """
+    write_flow(flows, "noisy", runs(script))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("noisy"))
+        assert execution["state"] == "succeeded"
+        as_text = {"Accept": "text/plain"}
+        printed = running.request(f"/api/v1/executions/{execution['id']}/logs", headers=as_text)
+        assert printed.status == 200
+        assert "the end" in printed.text
+        assert printed.text.count("x") >= 3_000_000
+        assert "the end" in running.command("logs", execution["id"]).stdout
+
+
+def test_outputs_of_a_node_reach_the_next_one_typed(flows: Path, state: Path) -> None:
+    """What a script writes to $FLOW_OUTPUT is a value in the expressions below it."""
+    write_flow(
+        flows,
+        "counts",
+        runs('echo "rows=42" >> "$FLOW_OUTPUT"', outputs="{rows: {type: integer}}"),
+        "  - {id: many, if: nodes.work.outputs.rows > 41, type: noop}\n",
+        "  - {id: few, needs: [work], if: nodes.work.outputs.rows <= 41, type: noop}\n",
+    )
+    write_flow(
+        flows,
+        "miscounts",
+        runs('echo "rows=some" >> "$FLOW_OUTPUT"', outputs="{rows: {type: integer}}"),
+    )
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("counts"))
+        states = {node["id"]: node["state"] for node in execution["nodes"]}
+        assert states == {"work": "succeeded", "many": "succeeded", "few": "skipped"}
+        assert execution["nodes"][0]["outputs"] == {"rows": 42}
+        assert running.ended(running.start("miscounts"))["error"]["code"] == "output"

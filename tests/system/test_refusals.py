@@ -10,9 +10,11 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.system.daemon import command, daemon
+from tests.system.daemon import INSTALLED, command, daemon, ordinary_program
 
 pytestmark = pytest.mark.system
+
+ORDINARY = ordinary_program()
 
 
 def serve(flows: Path, state: Path, *arguments: str) -> CompletedProcess[str]:
@@ -79,6 +81,17 @@ def test_an_unusable_state_directory_is_for_a_person_to_repair(
     spoil(state)
 
     assert_refused(serve(flows, state), 78, code, str(state))
+
+
+@pytest.mark.skipif(ORDINARY is None, reason="root needs setpriv of the package util-linux")
+def test_a_state_directory_that_cannot_be_written_is_refused(flows: Path, state: Path) -> None:
+    """Exit code 78 with the path, before a socket is bound."""
+    state.mkdir(mode=0o500)
+    options = ("--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0")
+
+    done = command("serve", *options, cwd=flows.parent, program=ORDINARY or INSTALLED)
+
+    assert_refused(done, 78, "state_not_writable", str(state))
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:0", "[::]:0", "192.0.2.1:8080"])

@@ -137,6 +137,19 @@ def test_a_node_that_outlives_the_drain_is_killed_and_journaled(flows: Path, sta
         assert execution["nodes"][0]["attempts"][0]["reason"] == "interrupted"
 
 
+def test_a_client_that_keeps_its_connection_does_not_hold_the_stop(
+    flows: Path, state: Path
+) -> None:
+    """A connection that is open but idle is closed, and the daemon exits 0."""
+    with daemon(flows, state) as running:
+        address = ("127.0.0.1", running.port)
+        with socket.create_connection(address) as idle, socket.create_connection(address) as silent:
+            idle.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert idle.recv(4096).startswith(b"HTTP/1.1 200")
+            assert running.stop() == 0
+            assert silent.recv(1) == b""
+
+
 def test_sighup_reads_the_flows_now(flows: Path, state: Path) -> None:
     """A reload does not wait for the watcher or the next resync."""
     write_flow(flows, "hello", says("one"))

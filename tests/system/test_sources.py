@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
+from tests.system.daemon import (
+    INSTALLED,
+    OPEN,
+    RunningDaemon,
+    command,
+    daemon,
+    eventually,
+    ordinary_program,
+)
 from tests.system.flow_files import (
     EVERY_SECOND,
     NOTHING,
@@ -21,6 +30,7 @@ from tests.system.flow_files import (
 
 pytestmark = pytest.mark.system
 
+ORDINARY = ordinary_program()
 SOON = {"FLOWRUNNER_SOURCE__RESYNC": "1s", **OPEN}
 """The environment of a daemon that looks every second, whatever the watcher hears."""
 
@@ -123,6 +133,62 @@ def test_every_bad_file_is_a_finding_and_the_others_run(flows: Path, state: Path
         assert [path for path in bad if path not in listing] == []
 
 
+def test_validate_finds_what_the_daemon_finds(flows: Path, state: Path) -> None:
+    """What CI says about a folder is what the daemon says, code by code and place by place."""
+    spoil(flows)
+    write_flow(flows, "good", says("hi"))
+
+    done = command("validate", "--format", "json", ".", cwd=flows)
+    assert done.returncode == 3, done.stderr
+    report = json.loads(done.stdout)
+    offline = {(it["file"], it["code"], it["line"], it["column"]) for it in report["findings"]}
+
+    with daemon(flows, state) as running:
+        items = [*running.source()["rejected"], *listed(running)]
+        online = {
+            (file["path"], finding["code"], finding["line"], finding["column"])
+            for file in items
+            for finding in file["findings"]
+        }
+    assert offline == online
+    assert report["flows"] == 1
+
+
+def test_odd_file_names_are_no_danger(flows: Path, state: Path) -> None:
+    """Names that are no text, hold line breaks or are very long work like any other."""
+    names = [b"\xff\xfe.yaml", b"line\nbreak.yaml", b"x" * 250 + b".yaml", "\u00e9.yaml".encode()]
+    for number, name in enumerate(names):
+        path = os.fsencode(flows) + b"/" + name
+        Path(os.fsdecode(path)).write_text(flow_text(f"odd-{number}", says("hi")), "utf-8")
+    (flows / os.fsdecode(b"\xff.yaml")).write_text("a: b\n", encoding="utf-8")
+
+    for _ in range(2):  # the second start reads what the first one kept
+        with daemon(flows, state, env=OPEN) as running:
+            assert len(listed(running)) == 4
+            assert len(running.source()["rejected"]) == 1
+            for number in range(4):
+                assert running.condition(f"odd-{number}")["status"] == "True"
+                assert running.ended(running.start(f"odd-{number}"))["state"] == "succeeded"
+            assert "odd-0" in running.command("flows", "-o", "wide").stdout
+            assert running.request("/metrics").status == 200
+
+
+def test_the_last_of_many_quick_edits_is_in_force(flows: Path, state: Path) -> None:
+    """However fast a file changes, the daemon ends at what it says last."""
+    write_flow(flows, "edited", says("v0"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        for number in range(1, 100):
+            write_flow(flows, "edited", says(f"v{number}"))
+
+        def word() -> str:
+            definition = running.request("/api/v1/flows/default/edited/definition").json
+            return str(definition["nodes"][0]["params"]["values"]["word"])
+
+        eventually(lambda: word() == "v99", word)
+        assert running.condition("edited")["status"] == "True"
+
+
 def spoil(folder: Path) -> dict[str, str]:
     """Fills a folder with one file for each way to be wrong; returns the code of each."""
     texts = {
@@ -161,17 +227,41 @@ def spoil(folder: Path) -> dict[str, str]:
     return {**codes, "pipe.yaml": "FR110", "outside.yaml": "FR111", "loop.yaml": "FR110"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+@pytest.mark.skipif(ORDINARY is None, reason="root needs setpriv of the package util-linux")
 def test_a_file_that_may_not_be_read_keeps_its_last_good_version(flows: Path, state: Path) -> None:
     """A file without permission is a finding, and its flow goes on as it was."""
     path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
 
-    with daemon(flows, state, env=OPEN) as running:
+    with daemon(flows, state, env=OPEN, program=ORDINARY or INSTALLED) as running:
         path.chmod(0)
-        running.command("reconcile", "--wait", check=False)
+        assert running.command("reconcile", "--wait", check=False).returncode == 3
         assert findings(running)["beat.yaml"] == {"FR110"}
         assert running.condition("beat")["status"] == "False"
         fires_on(running, "beat")
+        path.chmod(0o644)
+        running.reconcile()
+        assert running.condition("beat")["status"] == "True"
+
+
+@pytest.mark.skipif(ORDINARY is None, reason="root needs setpriv of the package util-linux")
+def test_a_folder_that_may_not_be_read_changes_nothing(flows: Path, state: Path) -> None:
+    """What cannot be seen may still be there, so no flow below it is taken for deleted."""
+    (flows / "team").mkdir()
+    write_flow(flows / "team", "beat", EVERY_SECOND, says("one"))
+    write_flow(flows, "other", NOTHING)
+
+    with daemon(flows, state, env=OPEN, program=ORDINARY or INSTALLED) as running:
+        (flows / "team").chmod(0)
+        try:
+            assert running.command("reconcile", "--wait", check=False).returncode == 1
+            assert running.source_condition()["reason"] == "SourceUnreadable"
+            assert "team" in running.source_condition()["message"]
+            assert running.request("/readyz").status == 503
+            fires_on(running, "beat")
+        finally:
+            (flows / "team").chmod(0o755)
+        running.reconcile()
+        assert running.request("/readyz").status == 200
 
 
 def test_a_newcomer_does_not_take_the_name_of_a_flow_in_force(flows: Path, state: Path) -> None:

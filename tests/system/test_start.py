@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import OPEN, command, daemon
+from tests.system.daemon import OPEN, PATIENCE_S, command, daemon
 from tests.system.flow_files import NOTHING, flow_text, runs, says, write_flow
 
 pytestmark = pytest.mark.system
+
+
+def has_ipv6() -> bool:
+    """Whether something can listen on ::1."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
 
 FAILS = runs("echo before the end; exit 7")
 
@@ -39,6 +51,16 @@ def test_the_state_directory_is_for_its_owner_alone(flows: Path, state: Path) ->
     with daemon(flows, state):
         assert state.stat().st_mode & 0o777 == 0o700
         assert (state / "control.sock").stat().st_mode & 0o777 == 0o660
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this host has no ::1")
+def test_the_loopback_of_ipv6_is_as_good(flows: Path, state: Path) -> None:
+    """READY names the address in brackets, and it answers there."""
+    with daemon(flows, state, arguments=("--listen", "[::1]:0")) as running:
+        address = re.search(r"^READY (http://\[::1\]:\d+) ", running.output, re.MULTILINE)
+        assert address
+        with urllib.request.urlopen(f"{address.group(1)}/readyz", timeout=PATIENCE_S) as answer:
+            assert answer.status == 200
 
 
 def test_flags_win_over_the_environment_and_both_over_the_settings_file(

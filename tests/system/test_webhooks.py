@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,13 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     flows = place / "flows"
     flows.mkdir()
     write_flow(flows, "payload", hook(), runs('cat "$FLOW_PAYLOAD_FILE"'))
+    write_flow(
+        flows,
+        "echo",
+        "inputs: {text: {}}\n",
+        hook(GITHUB_AUTH, "inputs: {text: '${{ trigger.body.text }}'}"),
+        runs("printf '%s\\n' \"$TEXT\"", env='{TEXT: "${{ inputs.text }}"}'),
+    )
     write_flow(flows, "signed", hook(HMAC_AUTH), NOTHING)
     write_flow(flows, "bearer", hook(BEARER_AUTH), NOTHING)
     write_flow(flows, "deduped", hook(BEARER_AUTH, "dedupe: {key: trigger.body.id}"), NOTHING)
@@ -101,6 +109,19 @@ def test_a_second_copy_of_a_delivery_starts_nothing(hooks: RunningDaemon) -> Non
     ):
         assert again.status == 200
         assert again.json == {"status": "duplicate", "execution_id": first.json["execution_id"]}
+
+
+def test_copies_at_the_same_moment_start_the_flow_once(hooks: RunningDaemon) -> None:
+    """However many copies arrive together, one is accepted and the others learn its id."""
+    with ThreadPoolExecutor(16) as senders:
+        copies = [
+            senders.submit(push, hooks, "payload/webhook", {"same": "moment"}, "moment")
+            for _ in range(16)
+        ]
+        answers = [copy.result() for copy in copies]
+
+    assert sorted(answer.status for answer in answers) == [200] * 15 + [202]
+    assert len({answer.json["execution_id"] for answer in answers}) == 1
 
 
 def test_a_key_of_the_flows_own_tells_copies_apart(hooks: RunningDaemon) -> None:
@@ -235,6 +256,33 @@ def test_deliveries_are_counted_by_hook_and_result(hooks: RunningDaemon) -> None
     assert hooks.metric(counted, **unknown) == before + 3
     push(hooks, "payload/webhook", {"count": "me"})
     assert hooks.metric(counted, hook="default/payload/webhook", result="accepted")
+
+
+def test_data_of_a_delivery_is_never_run_as_code(hooks: RunningDaemon) -> None:
+    """What a sender writes reaches a script as the value of a variable, whatever it looks like."""
+    text = "\"; echo $((6*7)); `id` $(id) '${{ 1 }}' \\n\u00e9\U0001f600"
+
+    answer = push(hooks, "echo/webhook", {"text": text})
+
+    execution = hooks.ended(answer.json["execution_id"])
+    assert execution["state"] == "succeeded"
+    assert hooks.logs(execution["id"]) == text + "\n"
+
+
+def test_the_series_of_a_hook_leave_with_its_flow(flows: Path, state: Path) -> None:
+    """A hook that is gone is gone from the metrics too."""
+    path = write_flow(flows, "leaves", hook(), NOTHING)
+    write_flow(flows, "stays", NOTHING)
+    name, label = "flowrunner_webhook_requests_total", "default/leaves/webhook"
+
+    with daemon(flows, state, env=SECRET_IN_ENVIRONMENT) as running:
+        assert push(running, "leaves/webhook", {}).status == 202
+        assert running.metric(name, hook=label) == 1
+        path.unlink()
+        running.reconcile()
+        assert running.metric(name, hook=label) is None
+        assert push(running, "leaves/webhook", {}).status == 401
+        assert running.metric(name, hook=label) is None
 
 
 def test_beyond_the_queue_limit_a_delivery_is_told_to_come_back(flows: Path, state: Path) -> None:

@@ -8,6 +8,7 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.hints import did_you_mean
+from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 
 _LONGEST_CYCLE = 10
@@ -39,7 +40,7 @@ def _unknown_needs(subject: Subject) -> Iterator[Finding]:
     known = {node["id"] for node in subject.nodes}
     for index, node in enumerate(subject.nodes):
         for position, need in enumerate(node.get("needs", ())):
-            if need in known:
+            if need in known or holds_expression(need):
                 continue
             yield subject.document.finding(
                 codes.UNKNOWN_NEED,

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import node_params, node_type
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.document import Path
+from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
@@ -19,8 +21,11 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
         facts = subject.catalog.get(node_type(node))
         if facts is None:
             continue
-        for issue in facts.validate(node_params(node)):
-            below: tuple[str | int, ...] = ("params", *issue.path)
+        params = node_params(node)
+        for issue in facts.validate(params):
+            if _is_expression(params, issue.path):
+                continue  # told already: it is not evaluated there
+            below: Path = ("params", *issue.path)
             yield subject.document.finding(
                 codes.VALUE_NOT_ALLOWED,
                 issue.message,
@@ -29,6 +34,13 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
             )
         if not facts.is_shell_like:
             yield from _without_effect(subject, index, node)
+
+
+def _is_expression(params: Json, path: Path) -> bool:
+    """Whether a path of params leads to a text with an expression."""
+    for part in path:
+        params = params.get(part) if isinstance(params, dict) else None
+    return isinstance(params, str) and holds_expression(params)
 
 
 def _without_effect(subject: Subject, index: int, node: dict[str, Json]) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.checks.values import input_spec
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
+from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
@@ -61,13 +62,13 @@ def _schedule(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator
             path=(*path, "every"),
             key=True,
         )
-    if "cron" in raw:
+    if "cron" in raw and not holds_expression(raw["cron"]):
         yield from _cron(subject, path, raw)
-    elif "every" not in raw:
+    if "cron" not in raw and "every" not in raw:
         yield from _missing(subject, path, "the key 'cron' or 'every' is missing")
     if "every" in raw:
         yield from _every(subject, path, raw)
-    if "timezone" in raw:
+    if "timezone" in raw and not holds_expression(raw["timezone"]):
         yield from _zone(subject, path, raw)
 
 

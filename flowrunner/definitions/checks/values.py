@@ -77,11 +77,24 @@ def _input(subject: Subject, name: str, raw: Mapping[str, Json]) -> Iterator[Fin
             "'minimum' is greater than 'maximum', so no value fits",
             path=(*path, "minimum"),
         )
-    problem = problem_with(raw["default"], spec) if "default" in raw else None
-    if problem:
-        yield subject.document.finding(
-            codes.DEFAULT_MISFIT, f"the default {problem}", path=(*path, "default")
-        )
+    if "default" in raw:
+        yield from _default(subject, path, raw, spec)
+
+
+def _default(
+    subject: Subject, path: Path, raw: Mapping[str, Json], spec: InputSpec
+) -> Iterator[Finding]:
+    value = raw["default"]
+    problem = problem_with(value, spec)
+    if not problem or (isinstance(value, str) and holds_expression(value)):
+        return
+    fitting = next((kind for kind in ValueType if fits(value, kind)), None)
+    yield subject.document.finding(
+        codes.DEFAULT_MISFIT,
+        f"the default {problem}",
+        path=(*path, "default"),
+        hint=f"add type: {fitting}, or put it in quotes" if fitting and "type" not in raw else "",
+    )
 
 
 def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from flowrunner.errors import ExecutionError
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
-from flowrunner.nodes.programs import Program, ProgramRunner
+from flowrunner.nodes.program import Program, RunsPrograms
 
 
 class ExecNode:
@@ -33,7 +33,7 @@ class ExecNode:
     is_shell_like = True
     output_names = None
 
-    def __init__(self, runner: ProgramRunner) -> None:
+    def __init__(self, runner: RunsPrograms) -> None:
         self._runner = runner
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -8,7 +8,7 @@ from typing import Any
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
-from flowrunner.nodes.programs import Program, ProgramRunner
+from flowrunner.nodes.program import Program, RunsPrograms
 
 
 class ShellNode:
@@ -32,7 +32,7 @@ class ShellNode:
     is_shell_like = True
     output_names = None
 
-    def __init__(self, runner: ProgramRunner) -> None:
+    def __init__(self, runner: RunsPrograms) -> None:
         self._runner = runner
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

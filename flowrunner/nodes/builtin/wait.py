@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,5 +42,7 @@ class WaitNode:
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Sleeps; cancellation ends it at once."""
+        import asyncio  # late: checking a flow must not cost an event loop
+
         await asyncio.sleep(parse_duration(str(params["for"])))
         return NodeResult()

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
+from jsonschema import Draft202012Validator
+
 from flowrunner.config.settings_page import render_settings_table
+from flowrunner.daemon.offline import flow_schema_document
 from flowrunner.definitions.codes import CODES
 from flowrunner.definitions.codes_page import render_codes_page
 from tests.unit.docs.pages import read
@@ -23,3 +28,15 @@ def test_findings_page_has_every_code() -> None:
 def test_settings_table_is_current() -> None:
     """The table in docs/operating.md is the rendered one; write it anew with `.make/docs`."""
     assert render_settings_table() in read("docs/operating.md")
+
+
+def test_published_flow_schema_is_current() -> None:
+    """The schema that editors use is the one that files are checked with."""
+    text = json.dumps(flow_schema_document(), indent=2, ensure_ascii=False) + "\n"
+
+    assert read("schemas/flow.v1.schema.json") == text
+
+
+def test_flow_schema_is_a_schema() -> None:
+    """The document is a valid JSON Schema 2020-12."""
+    Draft202012Validator.check_schema(dict(flow_schema_document()))

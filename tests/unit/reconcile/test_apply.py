@@ -42,26 +42,27 @@ class FaultyFlows(MemoryFlows):
         self.calls: list[str] = []
 
     async def create(self, record: FlowRecord) -> None:
-        self._note("create", record.key)
+        self._check(f"create {record.key.name}")
         await super().create(record)
+        self.calls.append(f"create {record.key.name}")
 
     async def update(self, record: FlowRecord) -> None:
-        self._note("update", record.key)
+        self._check(f"update {record.key.name}")
         await super().update(record)
+        self.calls.append(f"update {record.key.name}")
 
     async def delete(self, key: FlowKey) -> None:
-        self._note("delete", key)
+        self._check(f"delete {key.name}")
         await super().delete(key)
+        self.calls.append(f"delete {key.name}")
 
     async def sync(self) -> None:
-        self._note("sync")
-        await super().sync()
+        self._check("sync")
+        self.calls.append("sync")
 
-    def _note(self, operation: str, key: FlowKey | None = None) -> None:
-        call = operation if key is None else f"{operation} {key.name}"
-        if call in self.fails or operation in self.fails:
+    def _check(self, call: str) -> None:
+        if call in self.fails:
             raise StorageError("no room", code="storage.full")
-        self.calls.append(call)
 
 
 class Subscriber:
@@ -142,7 +143,7 @@ def test_store_fault_changes_nothing(world: World) -> None:
     """A pass whose definitions cannot be kept leaves registry and triggers as they were."""
     world.apply({"a.yaml": flow_text("a")})
     before = world.registry.entries
-    world.store.fails = {"create"}
+    world.store.fails = {"create b"}
     with pytest.raises(StorageError):
         world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
     assert world.registry.entries is before
@@ -270,6 +271,17 @@ def test_flow_without_a_version_has_no_record(world: World) -> None:
     assert A in world.registry.entries
     world.apply({})
     assert A not in world.registry.entries
+
+
+def test_new_version_replaces_the_record(world: World) -> None:
+    """An edit is one write."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.store.calls.clear()
+    world.apply({"a.yaml": flow_text("a", description="new")}, "r2")
+    assert world.store.calls == ["update a", "sync", "told"]
+    record = world.record(A)
+    assert record is not None
+    assert (record.revision, record.generation) == ("r2", 2)
 
 
 def test_removed_flow_leaves_no_record(world: World) -> None:
@@ -408,7 +420,7 @@ def test_broken_version_is_told_with_its_place(world: World) -> None:
     status, reason, message = world.condition(A, ConditionType.READY)
     assert (status, reason) == (Status.FALSE, ConditionReason.INVALID_NEW_VERSION)
     assert message.startswith("a.yaml:4:")
-    assert ": FR2" in message
+    assert ": FR305 " in message
     assert world.condition(A, ConditionType.VALID)[0] is Status.FALSE
     assert world.condition(A, ConditionType.SCHEDULED)[0] is Status.TRUE
 

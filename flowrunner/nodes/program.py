@@ -1,0 +1,28 @@
+"""A program to run for an attempt, and who can run it: the words, without the machinery.
+
+Kept apart from `flowrunner.nodes.programs` so that checking a flow, which needs the node types
+but executes none, does not load the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from flowrunner.nodes.base import NodeResult
+from flowrunner.nodes.context import ExecutionContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What to run: an argument list, and a script appended to it as the path of a file."""
+
+    argv: tuple[str, ...]
+    script: str | None = None
+
+
+class RunsPrograms(Protocol):
+    """Runs programs for attempts."""
+
+    async def run(self, ctx: ExecutionContext, program: Program) -> NodeResult:
+        """Runs one program to its end; see `flowrunner.nodes.programs.ProgramRunner`."""

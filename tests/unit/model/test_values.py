@@ -1,0 +1,116 @@
+"""Types of values: what fits, what a text means, what a value reads as."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowrunner.errors import ValidationError
+from flowrunner.model.flow import InputSpec, ValueType
+from flowrunner.model.ids import Json
+from flowrunner.model.values import convert_text, fits, problem_with, text_of
+
+SAMPLES: dict[str, tuple[Json, ...]] = {
+    "string": ("", "x"),
+    "integer": (0, -7, 10**30),
+    "number": (0.5, 2.0, -1e300),
+    "boolean": (True, False),
+    "array": ([], [1, "x"]),
+    "object": ({}, {"a": 1}),
+}
+NO_VALUE = (None, float("inf"), float("-inf"), float("nan"))
+
+
+@pytest.mark.parametrize("kind", SAMPLES)
+@pytest.mark.parametrize("wanted", list(ValueType))
+def test_value_fits_its_own_type_alone(kind: str, wanted: ValueType) -> None:
+    """Types are disjoint, but for integers, which are numbers too."""
+    expected = kind == wanted or (kind, wanted) == ("integer", "number")
+    assert {fits(value, wanted) for value in SAMPLES[kind]} == {expected}
+
+
+@pytest.mark.parametrize("wanted", list(ValueType))
+def test_no_type_is_fit_by_null_or_by_no_number(wanted: ValueType) -> None:
+    """Null is a value of no type, and what JSON cannot carry is no number."""
+    assert {fits(value, wanted) for value in NO_VALUE} == {False}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "expected"),
+    [
+        pytest.param("42", "string", "42", id="string-is-itself"),
+        pytest.param("", "string", "", id="empty-string"),
+        pytest.param("42", "integer", 42, id="integer"),
+        pytest.param("-2.5e3", "number", -2500.0, id="number"),
+        pytest.param("true", "boolean", True, id="boolean"),
+        pytest.param('["a"]', "array", ["a"], id="array"),
+        pytest.param('{"a": null}', "object", {"a": None}, id="object"),
+    ],
+)
+def test_text_means_a_value_of_the_type(text: str, wanted: str, expected: Json) -> None:
+    """Every type but string is written as JSON."""
+    assert convert_text(text, ValueType(wanted)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("forty", "integer", id="word"),
+        pytest.param("4.0", "integer", id="fraction"),
+        pytest.param("true", "integer", id="boolean"),
+        pytest.param("1", "boolean", id="one"),
+        pytest.param("NaN", "number", id="not-a-number"),
+        pytest.param("-Infinity", "number", id="infinity-by-name"),
+        pytest.param("1e999", "number", id="infinity-by-size"),
+        pytest.param('{"a": 1e999}', "object", id="infinity-inside"),
+        pytest.param("null", "object", id="null"),
+        pytest.param("", "array", id="nothing"),
+        pytest.param("[" * 100_000, "array", id="bottomless"),
+        pytest.param("1" * 5_000, "integer", id="endless"),
+    ],
+)
+def test_text_that_means_nothing_is_refused(text: str, wanted: str) -> None:
+    """The error has its code and names the type, in a short sentence."""
+    with pytest.raises(ValidationError) as caught:
+        convert_text(text, ValueType(wanted))
+    assert caught.value.code == "input.type"
+    assert caught.value.message.endswith(f"is not of type {wanted}")
+    assert len(caught.value.message) < 150
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param("x\ny", "x\ny", id="text"),
+        pytest.param(None, "", id="null"),
+        pytest.param(True, "true", id="boolean"),
+        pytest.param(1.10, "1.1", id="number"),
+        pytest.param([1, {"ä": None}], '[1,{"ä":null}]', id="json"),
+    ],
+)
+def test_value_reads_as_text(value: Json, expected: str) -> None:
+    """Text is itself, null is nothing, the rest is compact JSON."""
+    assert text_of(value) == expected
+
+
+NUMBER = InputSpec(type=ValueType.NUMBER, minimum=0, maximum=1_000_000)
+CHOICE = InputSpec(enum=("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("value", "spec", "problem"),
+    [
+        pytest.param(0, NUMBER, None, id="lower-bound"),
+        pytest.param(1_000_000, NUMBER, None, id="upper-bound"),
+        pytest.param(-0.5, NUMBER, "must be at least 0", id="below"),
+        pytest.param(1_000_001, NUMBER, "must be at most 1000000", id="above"),
+        pytest.param(float("inf"), NUMBER, "must be of type number", id="infinite"),
+        pytest.param("1", NUMBER, "must be of type number", id="text"),
+        pytest.param("a", CHOICE, None, id="choice"),
+        pytest.param("c", CHOICE, "must be one of a, b", id="no-choice"),
+    ],
+)
+def test_problem_with_an_input_is_one_sentence(
+    value: Json, spec: InputSpec, problem: str | None
+) -> None:
+    """Type first, then the choices, then the bounds."""
+    assert problem_with(value, spec) == problem

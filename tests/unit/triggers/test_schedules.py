@@ -1,0 +1,634 @@
+"""Promises of `flowrunner.triggers.schedules`: every slot is accounted for, once.
+
+Time begins at 12:00:00 and is virtual; schedules are due at whole minutes unless a test says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+
+import pytest
+
+from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
+from flowrunner.model.ids import Json
+from flowrunner.model.schedule import EverySchedule
+from flowrunner.model.states import ExecutionState, SlotOutcome
+from flowrunner.triggers.schedules import GRACE
+from tests.fakes.clock import DEFAULT_START as NOON
+from tests.fakes.definitions import broken_text, flow_text, hook, key_of
+from tests.unit.triggers.world import SLEEP, World, simulate
+
+A, B = key_of("a"), key_of("b")
+MINUTE, HOUR = 60.0, 3600.0
+SKIPPED, MISSED = SlotOutcome.SKIPPED, SlotOutcome.MISSED
+
+
+def every(period: str, **more: Json) -> Json:
+    return {"type": "schedule", "every": period, **more}
+
+
+def due(name: str = "a", period: str = "1m", **top: Json) -> bytes:
+    """A flow that is due every minute, or every `period`."""
+    return flow_text(name, triggers=[every(period)], **top)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def ledger_key(period_s: int = 60, trigger: str = "schedule") -> ScheduleKey:
+    fingerprint = EverySchedule(period_s=period_s).fingerprint
+    return ScheduleKey(flow=A, trigger=trigger, fingerprint=fingerprint)
+
+
+async def turns() -> None:
+    """Lets everything run that can run without time passing."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def begin(world: World, *files: bytes) -> None:
+    """Starts the timers and puts flows in force; their cursors are open afterwards."""
+    world.timers.start()
+    await world.apply(*files)
+    await world.schedules.settle()
+
+
+async def wait_until(world: World, seconds: float) -> None:
+    """Lets virtual time pass, without any timer firing, up to so long after noon."""
+    await asyncio.sleep(seconds - world.clock.monotonic())
+
+
+async def fire(world: World, seconds: float, *, late: float = 0.0) -> None:
+    """Lets time pass up to a moment and wakes what is due, `late` seconds later."""
+    await wait_until(world, seconds + late)
+    world.timers.fire_due()
+    await world.schedules.settle()
+    await turns()
+
+
+def slots(executions: list[Execution]) -> list[float]:
+    """When the slots of executions were due, in seconds after noon."""
+    found = [each.cause.slot_at for each in executions]
+    return [(slot - NOON).total_seconds() for slot in found if slot is not None]
+
+
+def rows(found: list[SlotRun]) -> list[tuple[str, str, float, float, int]]:
+    """Ledger rows in a few words, oldest first: outcome, reason, first, last, count."""
+    return [
+        (
+            str(run.outcome),
+            run.reason,
+            (run.first - NOON).total_seconds(),
+            (run.last - NOON).total_seconds(),
+            run.count,
+        )
+        for run in reversed(found)
+    ]
+
+
+async def ledger(world: World) -> list[tuple[str, str, float, float, int]]:
+    return rows(await world.storage.slots.list(A))
+
+
+# A slot that starts
+
+
+def test_due_slot_starts_the_flow_once() -> None:
+    """At its slot the flow starts, with the slot as its cause; the ledger's cursor is there."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        (execution,) = await world.executions()
+        assert execution.cause.slot_at == at(MINUTE)
+        assert (execution.cause.trigger_id, execution.cause.trigger_type) == (
+            "schedule",
+            "schedule",
+        )
+        assert await world.storage.slots.cursor(ledger_key()) == at(MINUTE)
+        assert await ledger(world) == []
+        assert world.decided == []
+
+    simulate(story)
+
+
+def test_each_slot_starts_in_its_turn() -> None:
+    """One slot after the other starts, whatever else wakes the schedule in between."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        for minute in (1, 2, 3):
+            await fire(world, minute * MINUTE, late=0.5)
+            await fire(world, minute * MINUTE, late=20)
+        assert slots(await world.executions()) == [60, 120, 180]
+
+    simulate(story)
+
+
+def test_slot_and_execution_are_one_transaction() -> None:
+    """The cursor moves with the execution: when that is refused by the store, neither is there."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        world.disk.fail("create")
+        await fire(world, MINUTE)
+        assert await world.executions() == []
+        assert await world.storage.slots.cursor(ledger_key()) == NOON
+
+    simulate(story)
+
+
+def test_early_timer_starts_its_slot() -> None:
+    """A slot starts though the clock was set back a moment before it was looked at."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await wait_until(world, MINUTE)
+        now = world.clock.now()
+        world.clock.jump(-0.5)
+        world.timers.fire_due(now)
+        await world.schedules.settle()
+        assert slots(await world.executions()) == [60]
+
+    simulate(story)
+
+
+def test_clock_that_goes_back_starts_nothing_twice() -> None:
+    """Slots that come a second time were accounted for the first time."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        await fire(world, 2 * MINUTE)
+        world.clock.jump(-2 * MINUTE)
+        for minute in (3, 4, 5):
+            await fire(world, minute * MINUTE)
+        assert slots(await world.executions()) == [60, 120, 180]
+
+    simulate(story)
+
+
+def test_inputs_and_condition_of_the_trigger_hold() -> None:
+    """A schedule brings its inputs; where its `if` is false the slot is skipped."""
+
+    async def story(world: World) -> None:
+        inputs = {"who": {"default": "nobody"}}
+        triggers = [every("1m", inputs={"who": "${{ trigger.id }}"})]
+        await begin(world, flow_text("a", inputs=inputs, triggers=triggers))
+        await fire(world, MINUTE)
+        assert await world.inputs() == [{"who": "schedule"}]
+        triggers = [every("1m", **{"if": "trigger.type == 'webhook'"})]
+        await world.apply(flow_text("a", inputs=inputs, triggers=triggers))
+        await fire(world, 2 * MINUTE)
+        assert len(await world.executions()) == 1
+        assert await ledger(world) == [("skipped", "if", 120, 120, 1)]
+
+    simulate(story)
+
+
+def test_schedules_of_one_flow_are_apart() -> None:
+    """Two schedules due at the same moment are two slots, with a cursor each."""
+
+    async def story(world: World) -> None:
+        triggers = [every("1m", id="one"), every("2m", id="two")]
+        await begin(world, flow_text("a", triggers=triggers, concurrency={"limit": 5}))
+        await fire(world, MINUTE)
+        await fire(world, 2 * MINUTE)
+        found = [(each.cause.trigger_id, each.cause.slot_at) for each in await world.executions()]
+        assert sorted(found) == [
+            ("one", at(MINUTE)),
+            ("one", at(2 * MINUTE)),
+            ("two", at(2 * MINUTE)),
+        ]
+
+    simulate(story)
+
+
+# A slot that does not start
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        pytest.param(due(secrets=["KEY"]), "not_ready", id="secret-missing"),
+        pytest.param(
+            due(nodes=SLEEP, concurrency={"on_conflict": "skip"}), "concurrency", id="concurrency"
+        ),
+        pytest.param(
+            flow_text(
+                "a",
+                vars={"n": "x"},
+                triggers=[every("1m", **{"if": "vars.n > 5"})],
+            ),
+            "expression",
+            id="bad-condition",
+        ),
+        pytest.param(
+            flow_text(
+                "a",
+                inputs={"n": {"type": "integer"}},
+                triggers=[every("1m", inputs={"n": "${{ trigger.id }}"})],
+            ),
+            "input.invalid",
+            id="inputs-do-not-fit",
+        ),
+    ],
+)
+def test_slot_that_cannot_start_is_skipped_with_its_reason(data: bytes, reason: str) -> None:
+    """A slot that does not start has a row with the reason; equal ones in a row share it."""
+
+    async def story(world: World) -> None:
+        await begin(world, data)
+        if reason == "concurrency":
+            await world.dispatcher.start_by_hand(A, {}, as_text=False)
+        await fire(world, MINUTE)
+        await fire(world, 2 * MINUTE)
+        assert await ledger(world) == [("skipped", reason, 60, 120, 2)]
+        assert world.decided == [("a", SKIPPED, reason, 1)] * 2
+        assert await world.storage.slots.cursor(ledger_key()) == at(2 * MINUTE)
+        assert slots(await world.executions()) == []
+
+    simulate(story)
+
+
+def test_slot_while_the_daemon_stops_is_skipped() -> None:
+    """A slot that comes while the engine drains is skipped with `draining`."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await world.engine.drain(0)
+        await fire(world, MINUTE)
+        assert await ledger(world) == [("skipped", "draining", 60, 60, 1)]
+
+    simulate(story)
+
+
+def test_newer_slot_takes_the_place_of_one_that_waits() -> None:
+    """Under `queue` one slot of a trigger waits; the older one ends as superseded."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(nodes=SLEEP))
+        for minute in (1, 2, 3):
+            await fire(world, minute * MINUTE)
+        found = [(each.state, each.reason) for each in await world.executions()]
+        assert found == [
+            (ExecutionState.RUNNING, ""),
+            (ExecutionState.CANCELLED, "superseded"),
+            (ExecutionState.QUEUED, ""),
+        ]
+        assert await ledger(world) == []
+
+    simulate(story)
+
+
+def test_flow_that_vanished_at_its_slot_is_accounted_for() -> None:
+    """A slot whose flow left between wake and start is skipped with `deleted`."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await wait_until(world, MINUTE)
+        world.timers.fire_due()
+        world.registry.replace({})
+        await world.schedules.settle()
+        assert await ledger(world) == [("skipped", "deleted", 60, 60, 1)]
+
+    simulate(story)
+
+
+# Lateness
+
+
+@pytest.mark.parametrize(
+    ("late", "started", "missed"),
+    [
+        pytest.param(0, [HOUR], [], id="in-time"),
+        pytest.param(59.999, [HOUR], [], id="within-a-minute"),
+        pytest.param(60.001, [], [("missed", "down", HOUR, HOUR, 1)], id="over-a-minute"),
+        pytest.param(1800, [], [("missed", "down", HOUR, HOUR, 1)], id="half-an-hour"),
+    ],
+)
+def test_slot_that_is_too_late_is_missed(
+    late: float, started: list[float], missed: list[tuple[str, str, float, float, int]]
+) -> None:
+    """A slot looked at more than 60 s late does not start: it was due while nobody could look."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1h"))
+        await fire(world, HOUR, late=late)
+        assert slots(await world.executions()) == started
+        assert await ledger(world) == missed
+
+    assert timedelta(seconds=60) == GRACE
+    simulate(story)
+
+
+def test_newest_of_several_due_slots_starts() -> None:
+    """Of slots that are due together the newest starts, the older ones are missed."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="10s"))
+        await fire(world, 35)
+        assert slots(await world.executions()) == [30]
+        assert await ledger(world) == [("missed", "down", 10, 20, 2)]
+        assert world.decided == [("a", MISSED, "down", 2)]
+
+    simulate(story)
+
+
+def test_long_pause_is_one_row() -> None:
+    """After a sleep of the host all that was lost stands in one row, and the newest slot starts."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, 100 * MINUTE, late=10)
+        assert slots(await world.executions()) == [6000]
+        assert await ledger(world) == [("missed", "down", 60, 5940, 99)]
+        await fire(world, 101 * MINUTE)
+        assert slots(await world.executions()) == [6000, 6060]
+
+    simulate(story)
+
+
+def test_clock_that_jumps_ahead_is_a_pause() -> None:
+    """Slots that the clock jumped over are missed, and counted."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        world.clock.jump(10 * MINUTE)
+        await fire(world, MINUTE + 5)
+        assert slots(await world.executions()) == [60, 660]
+        assert await ledger(world) == [("missed", "down", 120, 600, 9)]
+
+    simulate(story)
+
+
+# Restarts
+
+
+def test_slots_due_while_down_are_missed() -> None:
+    """After a restart what was due meanwhile is one row of `missed (down)`, and nothing starts."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        after = await world.next_life()
+        await wait_until(after, 10 * MINUTE + 90)
+        await begin(after, due())
+        assert slots(await after.executions()) == [60, 660]
+        assert await ledger(after) == [("missed", "down", 120, 600, 9)]
+        assert after.decided == [("a", MISSED, "down", 9)]
+
+    simulate(story)
+
+
+def test_restart_without_a_lost_slot_records_nothing() -> None:
+    """A short restart between two slots leaves no trace."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        after = await world.next_life()
+        await wait_until(after, MINUTE + 30)
+        await begin(after, due())
+        await fire(after, 2 * MINUTE)
+        assert slots(await after.executions()) == [60, 120]
+        assert await ledger(after) == []
+
+    simulate(story)
+
+
+def test_slot_that_started_does_not_start_again_after_a_restart() -> None:
+    """A start that was accepted, but whose cursor got lost, is found by its key."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        after = await world.next_life()
+        after.storage.slots._tables.cursors[ledger_key()] = at(0)
+        await begin(after, due())
+        assert slots(await after.executions()) == [60]
+        assert await after.storage.slots.cursor(ledger_key()) == at(MINUTE)
+
+    simulate(story)
+
+
+def test_slot_of_the_last_minute_starts_after_a_restart() -> None:
+    """A slot that fell into a quick restart starts as soon as the daemon is back."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        after = await world.next_life()
+        await wait_until(after, MINUTE + 20)
+        await begin(after, due())
+        assert slots(await after.executions()) == [60]
+        assert await ledger(after) == []
+
+    simulate(story)
+
+
+# Schedules that come, change and go
+
+
+def test_new_schedule_begins_at_now() -> None:
+    """Nothing before its flow came into force counts as a slot."""
+
+    async def story(world: World) -> None:
+        world.timers.start()
+        await wait_until(world, 100 * MINUTE + 30)
+        await begin(world, due())
+        assert await world.executions() == []
+        assert await ledger(world) == []
+        await fire(world, 101 * MINUTE)
+        assert slots(await world.executions()) == [6060]
+
+    simulate(story)
+
+
+def test_changed_schedule_begins_at_now() -> None:
+    """Another schedule owes nothing of the time before it, and the old one is due no more."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1m"))
+        await fire(world, MINUTE)
+        await wait_until(world, MINUTE + 40)
+        await world.apply(due(period="15s"))
+        await world.schedules.settle()
+        assert slots(await world.executions()) == [60]
+        for seconds in (105, 120, 135):
+            await fire(world, seconds)
+        assert slots(await world.executions()) == [60, 105, 120, 135]
+        assert await ledger(world) == []
+
+    simulate(story)
+
+
+def test_schedule_that_comes_back_owes_the_time_it_was_away() -> None:
+    """A flow whose file came back goes on at its cursor: the slots between are missed."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        await world.apply()
+        await wait_until(world, 5 * MINUTE + 90)
+        await begin(world, due())
+        assert await ledger(world) == [("missed", "down", 120, 300, 4)]
+        assert slots(await world.executions()) == [60, 360]
+
+    simulate(story)
+
+
+def test_unrelated_edit_leaves_the_schedule_armed_as_it_was() -> None:
+    """An edit of anything but the schedule arms nothing anew; the next slot has the new version."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        armed = world.timers._armed["default/a:schedule"]
+        await wait_until(world, 30)
+        triggers = [every("1m", inputs={"who": "new"})]
+        await world.apply(
+            flow_text("a", inputs={"who": {"default": "old"}}, triggers=triggers),
+            due("b", "3m"),
+        )
+        assert world.timers._armed["default/a:schedule"] is armed
+        assert world.timers.keys == {"default/a:schedule", "default/b:schedule"}
+        await fire(world, MINUTE)
+        assert await world.inputs() == [{"who": "new"}]
+
+    simulate(story)
+
+
+def test_broken_edit_leaves_the_schedule_armed() -> None:
+    """While its file is broken a flow fires as it did."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await world.apply(broken_text("a"))
+        await fire(world, MINUTE)
+        assert slots(await world.executions()) == [60]
+
+    simulate(story)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param([], id="flow-removed"),
+        pytest.param([flow_text("a")], id="trigger-removed"),
+        pytest.param([flow_text("a", triggers=[hook("push")])], id="other-trigger"),
+        pytest.param([flow_text("a", triggers=[every("1m", id="new")])], id="renamed"),
+    ],
+)
+def test_schedule_that_is_gone_is_due_no_more(after: list[bytes]) -> None:
+    """A schedule that left is disarmed at once."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        assert world.schedules.next_slot(A, "schedule") == at(MINUTE)
+        await world.apply(*after)
+        await world.schedules.settle()
+        assert world.schedules.next_slot(A, "schedule") is None
+        assert "default/a:schedule" not in world.timers.keys
+
+    simulate(story)
+
+
+def test_next_slot_is_that_of_the_timer() -> None:
+    """The next slot is known for an armed schedule, once the timers run."""
+
+    async def story(world: World) -> None:
+        await world.apply(due())
+        assert world.schedules.next_slot(A, "schedule") is None
+        world.timers.start()
+        assert world.schedules.next_slot(A, "schedule") == at(MINUTE)
+        assert world.schedules.next_slot(A, "other") is None
+        assert world.schedules.next_slot(B, "schedule") is None
+
+    simulate(story)
+
+
+# A store that fails
+
+
+@pytest.fixture
+def _quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_store_fault_leaves_the_slot_to_the_next_wake() -> None:
+    """A slot that could not be written is decided by the next wake, while it is not too late."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="10s"))
+        world.disk.fail("create")
+        await fire(world, 10)
+        assert await world.executions() == []
+        world.disk.mend()
+        await fire(world, 20)
+        assert slots(await world.executions()) == [20]
+        assert await ledger(world) == [("missed", "down", 10, 10, 1)]
+
+    simulate(story)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_row_that_cannot_be_written_is_written_by_the_next_wake() -> None:
+    """A skipped slot whose row failed is not forgotten."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(secrets=["KEY"]))
+        world.slots.fails = {"record"}
+        await fire(world, MINUTE)
+        assert world.decided == []
+        world.slots.fails = set()
+        await fire(world, 2 * MINUTE)
+        assert await ledger(world) == [
+            ("missed", "down", 60, 60, 1),
+            ("skipped", "not_ready", 120, 120, 1),
+        ]
+
+    simulate(story)
+
+
+@pytest.mark.usefixtures("_quiet")
+def test_cursor_that_cannot_be_opened_loses_no_slot() -> None:
+    """A new schedule begins when it was armed, also when the ledger could not be asked then."""
+
+    async def story(world: World) -> None:
+        world.slots.fails = {"open"}
+        await begin(world, due())
+        world.slots.fails = set()
+        await fire(world, MINUTE, late=5)
+        assert slots(await world.executions()) == [60]
+
+    simulate(story)
+
+
+def test_store_fault_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """What could not be written is an error of the log, with its code."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        world.disk.fail("create")
+        with caplog.at_level(logging.ERROR):
+            await fire(world, MINUTE)
+
+    simulate(story)
+    assert "slots.not_recorded flow=default/a code=storage.full" in caplog.text
+
+
+def test_settle_waits_for_the_slots_being_decided() -> None:
+    """At stop every slot that was looked at is decided before the store closes."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await wait_until(world, MINUTE)
+        world.timers.fire_due()
+        await world.schedules.settle()
+        assert slots(await world.executions()) == [60]
+
+    simulate(story)

@@ -1,0 +1,135 @@
+"""The triggers in a world of fakes: real reconcile and engine, virtual time, a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+from flowrunner.engine.engine import Engine
+from flowrunner.errors import StorageError
+from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
+from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.states import SlotOutcome
+from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.plan import make_plan
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.memory import MemorySlots, MemoryStorage
+from flowrunner.storage.protocols import ExecutionQuery
+from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.webhooks import Webhooks
+from tests.fakes.definitions import FakeSecrets, snapshot
+from tests.fakes.engine import World as EngineWorld
+from tests.fakes.ids import SequentialIds
+from tests.fakes.inline_threads import run_inline
+from tests.fakes.timers import FakeTimers
+
+T = TypeVar("T")
+SLEEP = [{"id": "only", "type": "wait", "params": {"for": "10h"}}]
+"""Nodes that keep an execution running."""
+
+
+class FaultySlots:
+    """Meets `SlotStore` over that of the memory; the named operations fail."""
+
+    def __init__(self, inner: MemorySlots) -> None:
+        self._inner = inner
+        self.fails: set[str] = set()
+
+    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
+        return await self._inner.cursor(schedule)
+
+    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
+        self._check("open")
+        return await self._inner.open(schedule, at)
+
+    async def record(self, run: SlotRun) -> None:
+        self._check("record")
+        await self._inner.record(run)
+
+    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
+        return await self._inner.list(flow, limit=limit)
+
+    def _check(self, operation: str) -> None:
+        if operation in self.fails:
+            raise StorageError("no room", code="storage.full")
+
+
+class World:
+    """One life of the daemon's triggers; made inside a running virtual loop.
+
+    Attributes:
+        decided: What the observer of the slots was told.
+    """
+
+    def __init__(
+        self, storage: MemoryStorage | None = None, ids: SequentialIds | None = None
+    ) -> None:
+        base = EngineWorld(storage=storage)
+        self.clock, self.storage, self.disk = base.clock, base.storage, base.disk
+        self.secrets = FakeSecrets()
+        self.registry = FlowRegistry()
+        services = replace(base.services, secrets=self.secrets)
+        self.engine = Engine(services, self.registry.rules_of)
+        self.ids = ids or SequentialIds()
+        self.dispatcher = Dispatcher(self.registry, self.engine, self.ids)
+        self.slots = FaultySlots(self.storage.slots)
+        self.timers = FakeTimers(self.clock)
+        self.decided: list[tuple[str, SlotOutcome, str, int]] = []
+        self.schedules = Schedules(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            slots=self.slots,
+            timers=self.timers,
+            clock=self.clock,
+            observer=self,
+        )
+        self.webhooks = Webhooks(
+            self.dispatcher, Duplicates(services.executions, self.clock), self.secrets
+        )
+        subscribers = (self.schedules, self.webhooks)
+        self._applier = Applier(
+            self.registry, self.storage.flows, self.secrets, self.clock, subscribers
+        )
+
+    def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
+        self.decided.append((flow.name, outcome, reason, count))
+
+    async def apply(self, *files: bytes, revision: str = "r1") -> None:
+        """Puts these flow files in force, and no others."""
+        named: Mapping[str, bytes] = {f"{n}.yaml": data for n, data in enumerate(files)}
+        await self._applier.apply(make_plan(snapshot(named, revision), self.registry.entries))
+
+    async def next_life(self) -> World:
+        """Returns the triggers of the next start over the same store; this life ends."""
+        self.timers.stop()
+        await self.schedules.settle()
+        await self.engine.drain(0)
+        return World(self.storage, self.ids)
+
+    async def executions(self) -> list[Execution]:
+        """Returns all executions, oldest first, with what was pinned for them."""
+        found = await self.storage.executions.list(ExecutionQuery(limit=1_000))
+        whole = [await self.storage.executions.get(each.id) for each in reversed(found)]
+        return [each for each in whole if each is not None]
+
+    async def inputs(self) -> list[Mapping[str, Json]]:
+        return [execution.inputs for execution in await self.executions()]
+
+
+def simulate(story: Callable[[World], Awaitable[T]]) -> T:
+    """Runs a story in a new world on virtual time, and ends what it left running."""
+
+    async def main() -> T:
+        world = World()
+        try:
+            return await story(world)
+        finally:
+            world.timers.stop()
+            await world.schedules.settle()
+            await world.engine.drain(0)
+
+    return run_inline(main())
