@@ -39,7 +39,6 @@ class ConditionReason(StrEnum):
     DUPLICATE_NAME = "DuplicateName"
     WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
-    LAST_GOOD = "LastGood"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"
     NOT_READY = "NotReady"

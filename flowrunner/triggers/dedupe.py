@@ -48,7 +48,8 @@ class Duplicates:
         """
         async with AsyncExitStack() as taken:
             for identity in dict.fromkeys(filter(None, identities)):
-                await taken.enter_async_context(self._lock(_digest(hook, identity.encode())))
+                name = _digest(hook, identity.encode(errors="replace"))
+                await taken.enter_async_context(self._lock(name))
             yield
 
     def start_key(self, hook: str, identity: str, window_s: float) -> str:

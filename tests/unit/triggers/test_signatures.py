@@ -190,8 +190,8 @@ def test_delivery_without_a_proof_is_not_believed(auth: WebhookAuth) -> None:
         pytest.param(lambda proof: "é" + proof, id="not-ascii"),
         pytest.param(lambda proof: proof[:-1] + "é", id="not-ascii-at-the-end"),
         pytest.param(lambda proof: proof[:-1] + "\ud800", id="surrogate"),
-        pytest.param(lambda proof: proof[:-1] + "٣", id="arabic-digit"),
-        pytest.param(lambda proof: proof[:-1] + "０", id="wide-digit"),
+        pytest.param(lambda proof: proof[:-1] + "\u0663", id="arabic-digit"),
+        pytest.param(lambda proof: proof[:-1] + "\uff10", id="wide-digit"),
     ],
 )
 def test_changed_proof_is_not_believed(auth: WebhookAuth, change: object) -> None:
@@ -261,8 +261,8 @@ def test_no_header_opens_a_hook_or_raises(auth: WebhookAuth, proof: str, body: b
 @settings(max_examples=200, deadline=None)
 @given(
     auth=AUTHS,
-    secret=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=100),
-    other=st.text(st.characters(exclude_categories=("Cs",)), min_size=1, max_size=100),
+    secret=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
+    other=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
     body=st.binary(max_size=100),
 )
 def test_right_secret_alone_is_believed(

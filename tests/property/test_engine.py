@@ -1,0 +1,286 @@
+"""What the engine promises for every graph, whatever becomes of its nodes, and at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowrunner.model.ids import ExecutionId
+from flowrunner.model.states import ExecutionState, NodeState
+from tests.fakes.engine import Act, Outcome, World, flow, simulate
+
+MOST_NODES = 8
+CONDITIONS = (None, "true", "false", "success()", "failure()", "always()", "skipped()")
+RANKS = {NodeState.PENDING: 0, NodeState.QUEUED: 1, NodeState.RUNNING: 2}
+FINAL_RANK = 3
+MOMENTS = st.tuples(st.integers(0, 15), st.integers(0, 8))
+"""A second, and a turn of the loop within it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Play:
+    """A node: what is written about it, what its attempts do, and what it comes to."""
+
+    needs: tuple[int, ...]
+    condition: str | None
+    keys: str
+    acts: Sequence[Act]
+    ends: str
+
+
+KINDS = {
+    "quick": ("run: x", [Act()], "succeeded"),
+    "slow": ("run: x", [Act(lasts_s=7)], "succeeded"),
+    "bad": ("run: x", [Act(exit_code=1, lasts_s=1)], "failed"),
+    "dies": ("run: x", [Act(signal="SIGSEGV", lasts_s=2)], "failed"),
+    "second": (
+        "run: x, retry: {max_attempts: 2, delay: 3s}",
+        [Act(exit_code=1), Act(lasts_s=1)],
+        "succeeded",
+    ),
+    "hangs": ("run: x, timeout: 4s", [Act(lasts_s=None)], "timed_out"),
+    "deaf": (
+        "run: x, timeout: 2s, kill_after: 3s",
+        [Act(lasts_s=None, on_term_s=None)],
+        "timed_out",
+    ),
+    "noop": ("type: noop", [], "succeeded"),
+    "fail": ("type: fail, params: {message: no}", [], "failed"),
+    "wait": ("type: wait, params: {for: 5s}", [], "succeeded"),
+}
+
+
+@st.composite
+def plays(draw: st.DrawFn) -> list[Play]:
+    """A graph: each node needs any of those above it."""
+    made: list[Play] = []
+    for number in range(draw(st.integers(1, MOST_NODES))):
+        above = st.sets(st.integers(0, number - 1), max_size=3) if number else st.just(set[int]())
+        keys, acts, ends = KINDS[draw(st.sampled_from(sorted(KINDS)))]
+        made.append(
+            Play(
+                needs=tuple(sorted(draw(above))),
+                condition=draw(st.sampled_from(CONDITIONS)),
+                keys=keys,
+                acts=acts,
+                ends=ends,
+            )
+        )
+    return made
+
+
+def text_of(graph: Sequence[Play], top: str = "") -> str:
+    lines = []
+    for number, play in enumerate(graph):
+        needs = ", ".join(f"n{need}" for need in play.needs)
+        condition = f', if: "{play.condition}"' if play.condition else ""
+        lines.append(f"  - {{id: n{number}, {play.keys}, needs: [{needs}]{condition}}}")
+    return flow("\n".join(lines), top=top)
+
+
+def acts_of(graph: Sequence[Play]) -> dict[str, Act | Sequence[Act]]:
+    return {f"n{number}": play.acts for number, play in enumerate(graph) if play.acts}
+
+
+def expected(graph: Sequence[Play]) -> dict[str, tuple[str, bool]]:
+    """Each node's state, and whether a skip is its own: the rules of the format, written anew."""
+    found: list[tuple[str, bool]] = []
+    failed_above: list[bool] = []
+    for play in graph:
+        needs = [found[need] for need in play.needs]
+        below_failure = any(
+            failed_above[need] or found[need][0] in ("failed", "timed_out") for need in play.needs
+        )
+        success = all(state == "succeeded" or (state == "skipped" and own) for state, own in needs)
+        answers = {
+            "success()": success,
+            "failure()": below_failure,
+            "always()": True,
+            "skipped()": any(state == "skipped" for state, _ in needs),
+        }
+        failed_above.append(below_failure)
+        if play.condition in answers:
+            found.append((play.ends, False) if answers[play.condition] else ("skipped", True))
+        elif not success:
+            found.append(("skipped", False))
+        else:
+            found.append(("skipped", True) if play.condition == "false" else (play.ends, False))
+    return {f"n{number}": each for number, each in enumerate(found)}
+
+
+def assert_sound(graph: Sequence[Play], outcome: Outcome) -> None:
+    """What holds for every execution that has ended after it began."""
+    assert outcome.execution.state.is_final
+    assert outcome.states.keys() == {f"n{number}" for number in range(len(graph))}
+    assert all(status.state.is_final for status in outcome.nodes.values())
+    assert all(attempt.state != "running" for attempt in outcome.attempts)
+    assert_needs_came_first(graph, outcome)
+    assert_agrees(outcome)
+
+
+def assert_needs_came_first(graph: Sequence[Play], outcome: Outcome) -> None:
+    """No attempt began before the ends of the needs were in the journal, and over."""
+    order = list(outcome.nodes)
+    for attempt in outcome.attempts:
+        name = attempt.key.node
+        for need in (f"n{number}" for number in graph[int(name[1:])].needs):
+            assert order.index(need) < order.index(name)
+            ended_at = outcome.nodes[need].ended_at
+            assert ended_at is not None
+            assert ended_at <= attempt.started_at
+
+
+def assert_agrees(outcome: Outcome) -> None:
+    """The state of the execution is what its nodes say."""
+    states = set(outcome.states.values())
+    state = outcome.execution.state
+    if outcome.execution.reason == "interrupted":
+        assert state is ExecutionState.FAILED
+    elif "cancelled" in states:
+        assert state is ExecutionState.CANCELLED
+    elif states & {"failed", "timed_out"}:
+        assert state is ExecutionState.FAILED
+        assert outcome.execution.error is not None
+        first = next(
+            name for name, each in outcome.states.items() if each in ("failed", "timed_out")
+        )
+        assert outcome.execution.error.details["node"] == first
+    else:
+        assert state is ExecutionState.SUCCEEDED
+
+
+async def come_to(second: int, turn: int) -> None:
+    """Returns after some seconds and some turns of the loop."""
+    await asyncio.sleep(second)
+    for _ in range(turn):
+        await asyncio.sleep(0)
+
+
+async def watch(world: World, execution_id: ExecutionId) -> None:
+    """Looks at the states of an execution again and again: none ever goes back."""
+    seen: Mapping[str, NodeState] = {}
+    while True:
+        live = world.engine.live_states(execution_id) or {}
+        for name, state in live.items():
+            before = RANKS.get(seen[name], FINAL_RANK) if name in seen else 0
+            assert RANKS.get(state, FINAL_RANK) >= before
+            assert before < FINAL_RANK or state is seen[name]
+        seen = live
+        await asyncio.sleep(0.25)
+
+
+def assert_nothing_is_held(world: World) -> None:
+    """Every place that was taken is free again."""
+    assert world.engine._admission._groups == {}
+    assert (world.engine.running_count, world.engine.queued_count) == (0, 0)
+
+
+@settings(deadline=None)
+@given(plays(), st.integers(1, 4), st.sampled_from([0.0, 0.5]))
+def test_every_graph_ends_as_the_rules_say(
+    graph: list[Play], node_slots: int, latency_s: float
+) -> None:
+    """Each node ends in the state that the flow format gives it, whatever runs beside it."""
+
+    async def story(world: World) -> Outcome:
+        world.disk.latency_s = latency_s
+        accepted = await world.submit(world.define(text_of(graph)))
+        watching = asyncio.create_task(watch(world, accepted.id))
+        outcome = await world.end_of(accepted.id)
+        await world.idle()
+        assert_nothing_is_held(world)
+        assert not watching.done(), watching.exception()
+        watching.cancel()
+        await asyncio.wait([watching])
+        return outcome
+
+    outcome = simulate(story, acts_of(graph), node_slots=node_slots)
+    assert_sound(graph, outcome)
+    found = {
+        name: (str(status.state), status.state == "skipped" and status.reason == "if")
+        for name, status in outcome.nodes.items()
+    }
+    assert found == expected(graph)
+
+
+@settings(deadline=None)
+@given(
+    plays(),
+    st.lists(st.tuples(st.integers(0, 9), st.none() | MOMENTS), min_size=1, max_size=6),
+    st.integers(1, 3),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_cancels_at_any_moment_leave_nothing_half_done(
+    graph: list[Play],
+    starts: list[tuple[int, tuple[int, int] | None]],
+    limit: int,
+    latency_s: float,
+) -> None:
+    """Executions that run, wait and are cancelled all end, and hold no place afterwards."""
+
+    async def one(world: World, start_s: int, cancel_at: tuple[int, int] | None) -> ExecutionId:
+        await asyncio.sleep(start_s)
+        accepted = await world.submit(
+            world.define(text_of(graph, f"concurrency: {{limit: {limit}}}"))
+        )
+        if cancel_at is not None:
+            await come_to(*cancel_at)
+            await world.engine.cancel(accepted.id)
+        await world.observer.wait(accepted.id)
+        return accepted.id
+
+    async def story(world: World) -> list[Outcome]:
+        world.disk.latency_s = latency_s
+        ids = await asyncio.gather(*(one(world, *each) for each in starts))
+        await world.idle()
+        assert_nothing_is_held(world)
+        assert await world.storage.executions.unfinished() == []
+        assert await world.storage.journal.running() == []
+        return [await world.outcome(each) for each in ids]
+
+    for outcome in simulate(story, acts_of(graph), node_slots=2):
+        if outcome.execution.started_at is None:
+            assert outcome.execution.state is ExecutionState.CANCELLED
+            assert (outcome.states, outcome.attempts) == ({}, [])
+        else:
+            assert_sound(graph, outcome)
+
+
+@settings(deadline=None)
+@given(
+    plays(),
+    st.integers(1, 4),
+    MOMENTS,
+    st.sampled_from(["crash", "stop"]),
+    st.sampled_from([0.0, 0.5]),
+)
+def test_end_of_the_daemon_at_any_moment_loses_nothing(
+    graph: list[Play], count: int, moment: tuple[int, int], how: str, latency_s: float
+) -> None:
+    """After a crash or a stop every execution ends: carried on, or said to be cut short."""
+
+    async def story(world: World) -> list[Outcome]:
+        world.disk.latency_s = latency_s
+        spec = world.define(text_of(graph))
+        ids = [(await world.submit(spec)).id for _ in range(count)]
+        await come_to(*moment)
+        if how == "stop":
+            await world.engine.drain(1)
+        after = world.after_crash()
+        await world.engine.drain(0)
+        await after.recover()
+        for each in await after.storage.executions.unfinished():
+            await after.observer.wait(each.id)
+        await after.idle()
+        after.assert_clean()
+        assert_nothing_is_held(after)
+        assert await after.storage.executions.unfinished() == []
+        assert await after.storage.journal.running() == []
+        return [await after.outcome(each) for each in ids]
+
+    for outcome in simulate(story, acts_of(graph), node_slots=2):
+        assert_sound(graph, outcome)
