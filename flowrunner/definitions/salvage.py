@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flowrunner.definitions.document import Path
-from flowrunner.definitions.schema import FlowSchema, SchemaProblem
+from flowrunner.definitions.schema import MAX_PROBLEMS, FlowSchema, SchemaProblem
 from flowrunner.definitions.schema_faults import is_node_type
 from flowrunner.model.finding import Finding, pointer_of
 from flowrunner.model.ids import Json
@@ -64,6 +64,8 @@ class Salvager:
             problems: What the whole schema has against it.
         """
         told = list(problems)
+        if len(told) == MAX_PROBLEMS:
+            return None  # there are more than are known
         mended = _copied(data)
         for _ in range(_ROUNDS):
             faults = self._structure.problems(mended)

@@ -40,7 +40,8 @@ class FlowSchema:
         from referencing import Registry
 
         extend: Any = validators.extend  # the library leaves it without types
-        strict = extend(Draft202012Validator, {"pattern": _fits_pattern})
+        keywords = {"pattern": _fits_pattern, "uniqueItems": _is_unique}
+        strict = extend(Draft202012Validator, keywords)
         return strict(dict(self.document), registry=Registry())
 
     def is_valid(self, data: Json) -> bool:
@@ -75,6 +76,21 @@ def _fits_pattern(
 
     if isinstance(instance, str) and not re.search(_LAST_END.sub(r"\\Z", pattern), instance):
         yield ValidationError(f"does not match {pattern}")
+
+
+def _is_unique(
+    _validator: Any, wanted: Json, instance: Json, _schema: Json
+) -> Iterator[LibraryError]:
+    """The keyword `uniqueItems` for texts, in linear time: the library compares each with each.
+
+    Where our schema has it, other items are refused for their type.
+    """
+    from jsonschema import ValidationError
+
+    is_list = wanted and isinstance(instance, list)
+    texts = [item for item in instance if isinstance(item, str)] if is_list else []
+    if len(set(texts)) < len(texts):
+        yield ValidationError("has an entry twice")
 
 
 def _without_misspelt(problems: Iterable[SchemaProblem]) -> list[SchemaProblem]:

@@ -234,7 +234,9 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
     hint = ""
     if isinstance(value, str):
         is_planned = value in _planned_words(path)
-        hint = PLANNED_HINT if is_planned else did_you_mean(value, [str(choice) for choice in choices])
+        hint = (
+            PLANNED_HINT if is_planned else did_you_mean(value, [str(choice) for choice in choices])
+        )
     return SchemaProblem(
         code=codes.UNKNOWN_NODE_TYPE if is_node_type(path) else codes.VALUE_NOT_ALLOWED,
         path=path,

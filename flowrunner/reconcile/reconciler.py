@@ -125,15 +125,13 @@ class Reconciler:
         """Waits until no hint came for a while, but not for ever."""
         loop = asyncio.get_running_loop()
         limit = loop.time() + self._times.debounce_limit_s
-        while self._hinted.is_set() and loop.time() < limit:
+        while True:
             self._hinted.clear()
-            pause = min(self._times.debounce_s, max(limit - loop.time(), 0))
             try:
-                async with asyncio.timeout(pause):
+                async with asyncio.timeout_at(min(loop.time() + self._times.debounce_s, limit)):
                     await self._hinted.wait()
             except TimeoutError:
                 return
-        self._hinted.clear()
 
     async def _pass(self, trigger: str) -> PassResult:
         started_at, began = self._clock.now(), self._clock.monotonic()

@@ -52,8 +52,9 @@ def _unknown_needs(subject: Subject) -> Iterator[Finding]:
 
 def _cycles(subject: Subject) -> Iterator[Finding]:
     """Yields a finding per cycle, at the node of it that stands first in the file."""
-    for cycle in NeedsGraph(subject.nodes).cycles():
-        names = [subject.nodes[index]["id"] for index in (*cycle, cycle[0])]
+    nodes = subject.nodes
+    for cycle in NeedsGraph(nodes).cycles():
+        names = [nodes[index]["id"] for index in (*cycle, cycle[0])]
         if len(names) > _LONGEST_CYCLE:
             names[_LONGEST_CYCLE - 1 : -2] = ["…"]
         yield subject.document.finding(

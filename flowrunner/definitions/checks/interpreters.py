@@ -85,19 +85,31 @@ def code_arguments(argv: Sequence[object]) -> frozenset[int]:
 
     The interpreter may stand behind another program, as in `sudo -u app sh -c …`; one that takes
     code without an option (awk, sed) counts only in front, where its name is no mere argument.
+    Linear in the arguments.
     """
     words = [str(word) for word in argv]
     found: set[int] = set()
+    seen: set[tuple[int, int, bool]] = set()
     for index, word in enumerate(words):
         interpreter = _BY_NAME.get(PurePosixPath(word).name.rstrip(_VERSION))
         if interpreter is not None and (index == 0 or not interpreter.takes_plain):
-            found.update(_code_of(interpreter, words, index + 1))
+            found.update(_code_of(interpreter, words, index + 1, seen))
     return frozenset(index for index in found if index < len(words))
 
 
-def _code_of(interpreter: _Interpreter, words: Sequence[str], index: int) -> Iterator[int]:
+def _code_of(
+    interpreter: _Interpreter,
+    words: Sequence[str],
+    index: int,
+    seen: set[tuple[int, int, bool]],
+) -> Iterator[int]:
+    """Yields the positions of code from `index` on, up to a place that was seen before."""
     is_plain_code = interpreter.takes_plain
     while index < len(words):
+        state = (id(interpreter), index, is_plain_code)
+        if state in seen:
+            return
+        seen.add(state)
         word = words[index]
         option = interpreter.option.match(word)
         is_valued = interpreter.valued.fullmatch(word) is not None
@@ -110,9 +122,13 @@ def _code_of(interpreter: _Interpreter, words: Sequence[str], index: int) -> Ite
             is_plain_code = True
         elif word in interpreter.files:
             is_plain_code, is_valued = False, True
-        elif not is_valued and (len(word) == 1 or word[:1] not in ("-", "+")):
+        elif not is_valued and not _is_option(word):
             if is_plain_code:
                 yield index
             if is_plain_code or not interpreter.reads_on:
                 return
         index += 2 if is_valued else 1
+
+
+def _is_option(word: str) -> bool:
+    return len(word) > 1 and word[0] in "-+"

@@ -155,6 +155,43 @@ def test_cancel_while_the_log_is_closed_keeps_the_outcome() -> None:
     simulate(story, {"a": Act(prints=b"hello\n")})
 
 
+def test_cancel_while_the_log_is_closed_prevents_the_retry() -> None:
+    """An attempt that failed just before the cancel is the node's last."""
+    text = flow("  - {id: a, run: x, retry: {max_attempts: 3}}\n  - {id: b, run: x}")
+
+    async def story(world: World) -> None:
+        world.log_writer.finish_takes_s = 5
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(1)
+        await world.engine.cancel(accepted.id)
+        outcome = await world.end_of(accepted.id)
+        assert outcome.states == {"b": "cancelled", "a": "failed"}
+        assert len(world.spawner.requests) == 1
+        assert outcome.execution.state is ExecutionState.CANCELLED
+
+    simulate(story, {"a": Act(prints=b"hello\n", exit_code=1)})
+
+
+def test_cancel_before_the_first_node_is_not_lost() -> None:
+    """An execution on its way out of the queue ends before it begins; the first reason stays."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        await world.submit(spec)
+        queued = await world.submit(spec)
+        world.disk.latency_s = 5
+        await asyncio.sleep(65 + 5 + 2)
+        assert world.record[-1] == "update running"
+        await world.engine.cancel(queued.id)
+        await world.engine.cancel(queued.id, Reason.DELETED)
+        outcome = await world.end_of(queued.id)
+        assert (outcome.states, outcome.reasons) == ({"a": "cancelled"}, {"a": "cancelled"})
+        assert (outcome.execution.state, outcome.execution.reason) == ("cancelled", "cancelled")
+        assert len(world.spawner.requests) == 1
+
+    simulate(story, {"a": Act(lasts_s=60)})
+
+
 def test_cancel_after_the_last_node_changes_nothing() -> None:
     """An execution whose nodes are all final ends as they say."""
 

@@ -418,6 +418,27 @@ def test_end_of_a_queued_execution_that_cannot_be_written_is_none() -> None:
     simulate(story, MINUTE)
 
 
+def test_place_that_gets_free_meanwhile_is_taken() -> None:
+    """An execution that was out of the line for a cancel in vain starts when its turn has come."""
+
+    async def story(world: World) -> None:
+        spec = world.define(limited())
+        accepted = [(await world.submit(spec)).id for _ in range(2)]
+        await asyncio.sleep(59)
+        world.disk.fail("update cancelled")
+        world.disk.latency_s = 5
+        cancelling = asyncio.create_task(world.engine.cancel(accepted[1]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        world.disk.latency_s = 0
+        with pytest.raises(StorageError):
+            await cancelling
+        outcome = await world.end_of(accepted[1])
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, MINUTE)
+
+
 def test_slot_that_cannot_be_superseded_does_not_stop_the_newer_one() -> None:
     """The newer slot is accepted, the older one stays in line, nobody is told otherwise."""
 

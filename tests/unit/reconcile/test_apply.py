@@ -217,16 +217,17 @@ def test_record_removed_by_hand_is_written_again(world: World) -> None:
 
 def test_failing_subscriber_is_told_again(world: World) -> None:
     """Who failed to take a change in is told in the next pass, also of what has left."""
-    world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    world.apply({name: flow_text(name[0]) for name in ("a.yaml", "b.yaml", "c.yaml")})
     world.subscriber.fails = True
-    with pytest.raises(RuntimeError):
-        world.apply({"b.yaml": flow_text("b")})
+    for left in ("bc", "c"):
+        with pytest.raises(RuntimeError):
+            world.apply({f"{name}.yaml": flow_text(name) for name in left})
     world.subscriber.fails = False
-    assert not world.apply({"b.yaml": flow_text("b")})
+    assert not world.apply({"c.yaml": flow_text("c")})
     entries, removed = world.subscriber.told[-1]
-    assert list(entries) == [B]
-    assert removed == {A}
-    world.apply({"b.yaml": flow_text("b")})
+    assert [key.name for key in entries] == ["c"]
+    assert removed == {A, B}
+    world.apply({"c.yaml": flow_text("c")})
     assert len(world.subscriber.told) == 2
 
 

@@ -19,6 +19,8 @@ from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
+from flowrunner.storage.memory import MemoryStorage
+from flowrunner.triggers.dedupe import Duplicates
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.unit.triggers.world import SLEEP, World, simulate
 
@@ -709,6 +711,22 @@ def test_copies_at_the_same_moment_start_once(
         assert len(await sender.world.executions()) == 1
 
     told(story, flow())
+
+
+def test_store_has_the_last_word_on_copies() -> None:
+    """A copy that nobody remembers, but whose key is taken in the store, is a duplicate."""
+
+    async def story(sender: Sender) -> None:
+        world = sender.world
+        first = await sender.send(b'{"id": 1}')
+        world.webhooks._duplicates = Duplicates(MemoryStorage().executions, world.clock)
+        second = await sender.send(b'{"id": 1}')
+        assert (second.result, second.body["execution_id"]) == (
+            "duplicate",
+            first.body["execution_id"],
+        )
+
+    told(story, flow(BEARER, dedupe={"key": "trigger.body.id"}), BEARER)
 
 
 def test_copy_takes_the_place_of_one_that_failed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -11,15 +12,18 @@ from flowrunner.engine.engine import Engine
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.schedule import Schedule
 from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory import MemorySlots, MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
+from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.timers import Wake
 from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.definitions import FakeSecrets, snapshot
 from tests.fakes.engine import World as EngineWorld
@@ -33,11 +37,12 @@ SLEEP = [{"id": "only", "type": "wait", "params": {"for": "10h"}}]
 
 
 class FaultySlots:
-    """Meets `SlotStore` over that of the memory; the named operations fail."""
+    """Meets `SlotStore` over that of the memory; the named operations fail, rows take a while."""
 
     def __init__(self, inner: MemorySlots) -> None:
         self._inner = inner
         self.fails: set[str] = set()
+        self.takes_s = 0.0
 
     async def cursor(self, schedule: ScheduleKey) -> datetime | None:
         return await self._inner.cursor(schedule)
@@ -48,6 +53,7 @@ class FaultySlots:
 
     async def record(self, run: SlotRun) -> None:
         self._check("record")
+        await asyncio.sleep(self.takes_s)
         await self._inner.record(run)
 
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
@@ -56,6 +62,18 @@ class FaultySlots:
     def _check(self, operation: str) -> None:
         if operation in self.fails:
             raise StorageError("no room", code="storage.full")
+
+
+class CountingTimers(FakeTimers):
+    """Remembers every call that arms a key."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.armed: list[str] = []
+
+    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+        self.armed.append(key)
+        super().arm(key, schedule, wake)
 
 
 class World:
@@ -77,7 +95,7 @@ class World:
         self.ids = ids or SequentialIds()
         self.dispatcher = Dispatcher(self.registry, self.engine, self.ids)
         self.slots = FaultySlots(self.storage.slots)
-        self.timers = FakeTimers(self.clock)
+        self.timers = CountingTimers(self.clock)
         self.decided: list[tuple[str, SlotOutcome, str, int]] = []
         self.schedules = Schedules(
             registry=self.registry,

@@ -1,0 +1,76 @@
+"""Promises of `flowrunner.registry`: one set of flows at a time, for everybody who looks."""
+
+from __future__ import annotations
+
+import pytest
+
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
+from flowrunner.model.flow import ConcurrencySpec
+from flowrunner.model.ids import FlowKey
+from flowrunner.registry.entry import FlowEntry, SourceStatus
+from flowrunner.registry.registry import FlowRegistry
+from tests.fakes.clock import DEFAULT_START
+from tests.fakes.definitions import entry, key_of
+
+A, B = key_of("a"), key_of("b")
+
+
+def condition(kind: ConditionType, status: Status) -> Condition:
+    reason = ConditionReason.READY
+    return Condition(type=kind, status=status, reason=reason, last_transition_at=DEFAULT_START)
+
+
+def test_new_registry_is_empty() -> None:
+    """Before the first pass nothing is known."""
+    registry = FlowRegistry()
+    assert not registry.entries
+    assert registry.get(A) is None
+    assert registry.source == SourceStatus()
+    assert not registry.source.is_ready
+
+
+def test_flows_are_in_key_order() -> None:
+    """Flows are listed by account and name, however they came."""
+    registry = FlowRegistry()
+    other = FlowKey("other", "0")
+    registry.replace({other: FlowEntry(key=other, path=""), B: entry("b"), A: entry("a")})
+    assert list(registry.entries) == [A, B, other]
+
+
+def test_reader_keeps_the_set_it_took() -> None:
+    """A later pass does not change what somebody is looking at, nor can a reader change it."""
+    registry = FlowRegistry()
+    given = {A: entry("a")}
+    registry.replace(given)
+    taken = registry.entries
+    given[B] = entry("b")
+    registry.replace({})
+    assert list(taken) == [A]
+    with pytest.raises(TypeError):
+        taken[B] = entry("b")  # type: ignore[index]  # a reader that does not obey
+
+
+def test_rules_are_those_of_the_version_in_force() -> None:
+    """The concurrency of a flow is known while it has a version; else there is none."""
+    registry = FlowRegistry()
+    registry.replace({A: entry("a", concurrency={"limit": 3}), B: FlowEntry(key=B, path="b.yaml")})
+    assert registry.rules_of(A) == ConcurrencySpec(limit=3)
+    assert registry.rules_of(B) is None
+    assert registry.rules_of(key_of("c")) is None
+
+
+def test_flow_without_a_version_has_no_digest() -> None:
+    """A flow that never was valid has no digest, and is not Ready."""
+    unknown = FlowEntry(key=A, path="a.yaml")
+    assert unknown.digest == ""
+    assert not unknown.is_ready
+    assert unknown.condition(ConditionType.READY) is None
+    assert entry("a").digest.startswith("sha256:")
+
+
+@pytest.mark.parametrize("status", list(Status))
+def test_ready_is_a_true_condition(status: Status) -> None:
+    """Flow and source are ready when their condition says `True`, and then alone."""
+    flow = FlowEntry(key=A, path="a.yaml", conditions=(condition(ConditionType.READY, status),))
+    source = SourceStatus(conditions=(condition(ConditionType.SOURCE_READY, status),))
+    assert flow.is_ready is source.is_ready is (status is Status.TRUE)
