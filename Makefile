@@ -11,7 +11,7 @@ say = @printf '\n== %s: %s\n' '$@' '$(1)'
 
 .DEFAULT_GOAL := help
 .PHONY: setup run test test-long tools check fmt fmt-check lint types arch quick-tests bench \
-  package lock clean help
+  generate package lock clean help
 
 setup: $(STAMP) ## make .venv with .venv/bin/flowrunner
 	@printf '\n== setup: .venv is ready, try %s\n' '$(BIN)/flowrunner version'
@@ -42,8 +42,8 @@ tools:
 check: fmt-check lint types arch quick-tests ## format, lint, types, layers and the fast tests
 
 quick-tests: $(STAMP)
-	$(call say,unit and property tests and the rules of the house)
-	TEST_PROFILE=short $(PYTEST) tests/unit tests/property tests/architecture
+	$(call say,unit tests and the rules of the house)
+	TEST_PROFILE=short $(PYTEST) tests/unit tests/architecture
 
 fmt: $(STAMP) ## rewrite the code in the house format
 	$(call say,format and repair)
@@ -69,6 +69,10 @@ arch: $(STAMP) ## the import contract
 bench: $(STAMP) ## the figures of the budgets
 	$(call say,each row alone)
 	$(BIN)/python benchmarks/run.py
+
+generate: $(STAMP) ## write anew what is rendered from the code: schemas/, parts of docs/
+	$(call say,schemas and generated pages)
+	.make/generate
 
 package: $(STAMP) ## wheel and source archive into dist/
 	$(call say,wheel and source archive)

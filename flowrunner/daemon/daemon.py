@@ -84,9 +84,10 @@ class Daemon:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
         await restore_metrics(parts)
+        # Before anything is armed: a new start must not be taken for one that was cut short.
+        await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         parts.timers.start()
         await parts.reconciler.start()
-        await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
 
     def _say_ready(self) -> None:
         addresses = " ".join(server.bound for server in self._servers)

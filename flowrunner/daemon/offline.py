@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flowrunner.definitions.compiler import Compiler
+from flowrunner.definitions import codes
+from flowrunner.definitions.compiler import Candidate, Compiler
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import FlowError, ValidationError
 from flowrunner.model.finding import Finding
@@ -18,7 +19,13 @@ from flowrunner.nodes.program import Program
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
-from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot, UnstableSourceError
+from flowrunner.reconcile.scan import (
+    ScannedFile,
+    Scanner,
+    Snapshot,
+    SourceProblem,
+    UnstableSourceError,
+)
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 
@@ -87,10 +94,18 @@ def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> list[ScannedFi
     try:
         if Path(path).is_dir():
             prefix = "" if path in (".", "./") else path.rstrip("/") + "/"
-            return [_prefixed(file, prefix) for file in scanner.scan(Path(path)).files]
+            snapshot = scanner.scan(Path(path))
+            whole = [_unread_folder(path, snapshot.problem)] if snapshot.problem else []
+            return [*whole, *(_prefixed(file, prefix) for file in snapshot.files)]
         return [scanner.read_file(Path(path), path)]
     except (UnstableSourceError, OSError) as error:
         raise MissingPathError(f"{path}: no such file or folder") from error
+
+
+def _unread_folder(path: str, problem: SourceProblem) -> ScannedFile:
+    """Returns a finding about a folder that the daemon would not take: it must fail here too."""
+    finding = Finding(file=path, code=codes.NOT_READABLE.code, message=problem.message)
+    return ScannedFile(content="", candidate=Candidate(file=path, findings=(finding,)))
 
 
 def _prefixed(file: ScannedFile, prefix: str) -> ScannedFile:

@@ -19,15 +19,14 @@ def holds_expression(text: str) -> bool:
     return "${{" in text and _OPENING.search(text) is not None
 
 
-def find_expression(text: str) -> tuple[int, str]:
+def find_expression(text: str) -> tuple[int, str] | None:
     """Returns where the first expression of a text opens, and its text without the wrapper.
 
-    For text that takes none, so the expression may be anything; empty when it does not end. The
-    offset is -1 when there is none.
+    For text that takes none, so the expression may be anything; empty when it does not end.
     """
     opening = _OPENING.search(text)
     if opening is None:
-        return -1, ""
+        return None
     closing = text.find("}}", opening.end())
     return opening.start(), text[opening.end() : max(closing, opening.end())].strip()
 

@@ -143,7 +143,7 @@ class Schedules:
             now = max(self._clock.now(), due)
             try:
                 if armed.cursor is None:
-                    armed.cursor = await self._slots.open(armed.key, armed.since)
+                    armed.cursor = await self._opened(armed)
                 await self._decide(armed, armed.cursor, now)
             except FlowError as error:
                 _LOG.error(
@@ -152,6 +152,14 @@ class Schedules:
                     error.code,
                     error.message,
                 )
+
+    async def _opened(self, armed: _Armed) -> datetime:
+        """Returns where the slots of a schedule begin; what was due while down is missed."""
+        cursor = await self._slots.open(armed.key, armed.since)
+        if cursor >= armed.since:
+            return cursor
+        await self._missed(armed, cursor, armed.since)
+        return armed.since
 
     async def _decide(self, armed: _Armed, cursor: datetime, now: datetime) -> None:
         schedule, late = armed.trigger.schedule, now - GRACE

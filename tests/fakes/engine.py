@@ -38,6 +38,7 @@ from tests.fakes.ids import SequentialIds
 from tests.fakes.inline_threads import run_inline
 from tests.fakes.journal import Disk, FakeExecutions, FakeJournal
 from tests.fakes.log_writer import MemoryLogWriter
+from tests.fakes.observer import RecordingObserver
 from tests.fakes.spawner import TERMINATED, FakeSpawner, Performance
 
 T = TypeVar("T")
@@ -102,45 +103,6 @@ class Outcome:
     def reasons(self) -> dict[str, str]:
         """The reason of each node that has ended."""
         return {name: status.reason for name, status in self.nodes.items()}
-
-
-class RecordingObserver:
-    """Meets `EngineObserver`.
-
-    Attributes:
-        ended: The executions told as ended, in order.
-        fails_on: Name of a node at whose end the observer breaks its promise and raises.
-    """
-
-    def __init__(self) -> None:
-        self.fails_on = ""
-        self.queued: list[ExecutionId] = []
-        self.started: list[ExecutionId] = []
-        self.ended: list[Execution] = []
-        self.attempts: list[tuple[str, Attempt]] = []
-        self._waiters: dict[ExecutionId, asyncio.Event] = {}
-
-    def execution_queued(self, execution: Execution) -> None:
-        self.queued.append(execution.id)
-
-    def execution_started(self, execution: Execution) -> None:
-        self.started.append(execution.id)
-
-    def execution_ended(self, execution: Execution) -> None:
-        self.ended.append(execution)
-        self._event(execution.id).set()
-
-    def attempt_ended(self, node_type: str, attempt: Attempt) -> None:
-        if attempt.key.node == self.fails_on:
-            raise RuntimeError("the observer failed")
-        self.attempts.append((node_type, attempt))
-
-    async def wait(self, execution_id: ExecutionId) -> None:
-        """Returns when an execution has ended."""
-        await self._event(execution_id).wait()
-
-    def _event(self, execution_id: ExecutionId) -> asyncio.Event:
-        return self._waiters.setdefault(execution_id, asyncio.Event())
 
 
 class FixedSecrets:

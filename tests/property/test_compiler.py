@@ -40,7 +40,7 @@ def compiled(text: str) -> Candidate:
     return candidate
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(mutants())
 def test_any_json_is_a_candidate(data: Json) -> None:
     """Whatever was edited, a JSON file gives a candidate, with its name if that can be read."""
@@ -52,7 +52,7 @@ def test_any_json_is_a_candidate(data: Json) -> None:
         assert candidate.name == (name if is_name else None)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(mutants(), st.sampled_from([None, True, False]), st.sampled_from([None, '"', "|"]))
 def test_any_yaml_is_a_candidate(data: Json, flow: bool | None, style: str | None) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """Whatever was edited and however it is written, a YAML file gives a candidate."""
@@ -61,7 +61,7 @@ def test_any_yaml_is_a_candidate(data: Json, flow: bool | None, style: str | Non
     compiled(text)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(mutants(), st.data())
 def test_keys_that_stand_twice_are_a_finding(data: Json, drawn: st.DataObject) -> None:
     """A key that stands twice, anywhere, is the one finding of its file."""
@@ -77,6 +77,7 @@ def test_keys_that_stand_twice_are_a_finding(data: Json, drawn: st.DataObject) -
         assert finding.code.startswith("FR1")
 
 
+@settings(deadline=None)
 @given(mutants())
 def test_stored_definition_compiles_for_another_key_too(data: Json) -> None:
     """What was compiled once compiles again wherever it is kept, under the key it is given."""

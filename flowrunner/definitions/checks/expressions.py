@@ -16,7 +16,6 @@ from flowrunner.definitions.hints import did_you_mean, known_here, meant_or_know
 from flowrunner.definitions.templates import (
     condition_of,
     find_expression,
-    holds_expression,
     template_of,
 )
 from flowrunner.model.expressions import (
@@ -74,10 +73,9 @@ class _Checker:
 
     def check(self, place: Place) -> Iterator[Finding]:
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
-            if holds_expression(place.text):
-                yield self._forbidden(place)
-            return
-        if not place.kind.is_bare and "${{" not in place.text:
+            found = find_expression(place.text)
+            if found is not None:
+                yield self._forbidden(place, *found)
             return
         try:
             template = (condition_of if place.kind.is_bare else template_of)(place.text)
@@ -91,8 +89,7 @@ class _Checker:
             for reference in references(expression):
                 yield from self._reference(place, template, reference)
 
-    def _forbidden(self, place: Place) -> Finding:
-        offset, expression = find_expression(place.text)
+    def _forbidden(self, place: Place, offset: int, expression: str) -> Finding:
         if place.kind is Kind.LITERAL:
             message = "an expression is not evaluated here"
             return self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")

@@ -82,10 +82,9 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
         yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=index)
         return
     facts = subject.catalog.get(node_type(node))
-    if facts is None:
-        return
+    schema = facts.schema if facts is not None else {}
     params = node_params(node)
-    for path, text, kind in _params(params, facts.schema, (*at, "params"), Kind.LITERAL):
+    for path, text, kind in _params(params, schema, (*at, "params"), Kind.LITERAL):
         yield Place(path=path, text=text, kind=kind, node=index)
     argv = params.get("argv", []) if node_type(node) == "exec" else []
     for position in code_arguments(argv):

@@ -1,4 +1,4 @@
-"""Inputs and environments: defaults that fit, names that may be set, places that take no data."""
+"""Inputs, concurrency and environments: values that fit, names that may be set, data kept out."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ _NUMBERS = (ValueType.INTEGER, ValueType.NUMBER)
 
 
 def check_values(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about inputs and environment variables."""
+    """Yields findings about inputs, concurrency and environment variables."""
     for name, raw in subject.inputs.items():
         yield from _input(subject, name, raw)
+    yield from _concurrency(subject, subject.data.get("concurrency", {}))
     yield from _env(subject, ("env",), subject.data.get("env", {}))
     for index, node in enumerate(subject.nodes):
         yield from _env(subject, ("nodes", index, "env"), node.get("env", {}))
@@ -97,6 +98,16 @@ def _default(
     )
 
 
+def _concurrency(subject: Subject, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    if raw.get("on_conflict") == "skip" and "queue_limit" in raw:
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "'queue_limit' has no effect with on_conflict: skip",
+            path=("concurrency", "queue_limit"),
+            key=True,
+        )
+
+
 def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Finding]:
     for name, value in env.items():
         if name in _OURS:
@@ -105,6 +116,12 @@ def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Find
                 f"{name} is set by FlowRunner for every attempt",
                 path=(*path, name),
                 key=True,
+            )
+        if isinstance(value, str) and "\0" in value:
+            yield subject.document.finding(
+                codes.VALUE_NOT_ALLOWED,
+                f"the value of {name} holds a NUL, which no environment can",
+                path=(*path, name),
             )
         is_computed = isinstance(value, str) and holds_expression(value)
         if is_computed and _DANGEROUS.fullmatch(name):

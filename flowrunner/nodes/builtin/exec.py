@@ -37,8 +37,12 @@ class ExecNode:
         self._runner = runner
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
-        """The schema says all; the compiler refuses expressions in interpreter text."""
-        return ()
+        """Refuses a NUL, which no argument can hold."""
+        return tuple(
+            ParamProblem(path=("argv", index), message="the argument contains a NUL character")
+            for index, value in enumerate(params.get("argv", ()))
+            if isinstance(value, str) and "\0" in value
+        )
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Runs the program in `$WORK_DIR`.

@@ -13,7 +13,7 @@ PUBLISHED = Path(__file__).parents[3] / "schemas" / "settings.v1.schema.json"
 
 
 def test_published_schema_is_current() -> None:
-    """The file in `schemas/` is what the settings say; `make schemas` writes it anew."""
+    """The file in `schemas/` is what the settings say; `make generate` writes it anew."""
     expected = json.dumps(settings_schema(), indent=2, ensure_ascii=False) + "\n"
     assert PUBLISHED.read_text() == expected
 

@@ -67,7 +67,7 @@ def test_top_level_keys_arrive() -> None:
         "description: What it does.\nlabels: {team: orders}\nvars: {a: [1, {b: null}]}\n"
         "inputs:\n  day: {}\n  n: {type: integer, enum: [1, 2], minimum: 1, maximum: 2, default: 2,"
         " description: How many.}\nenv: {A: '${{ inputs.day }}', B: x}\nsecrets: [TOKEN]\n"
-        "concurrency: {limit: 3, on_conflict: skip, queue_limit: 7}\n" + BUILD
+        "concurrency: {limit: 3, queue_limit: 7}\n" + BUILD
     )
 
     assert spec.description == "What it does."
@@ -87,7 +87,7 @@ def test_top_level_keys_arrive() -> None:
     }
     assert spec.env == {"A": parse_template("${{ inputs.day }}"), "B": "x"}
     assert spec.secrets == ("TOKEN",)
-    assert spec.concurrency == ConcurrencySpec(limit=3, on_conflict=OnConflict.SKIP, queue_limit=7)
+    assert spec.concurrency == ConcurrencySpec(limit=3, on_conflict=OnConflict.QUEUE, queue_limit=7)
 
 
 def test_node_keys_arrive() -> None:
@@ -119,7 +119,8 @@ def test_omitted_needs_are_the_node_above() -> None:
     """A list runs in order; `needs: []` starts at once."""
     spec = spec_of(
         "nodes:\n  - {id: a, run: make}\n  - {id: b, run: make}\n"
-        "  - {id: c, run: make, needs: []}\n  - {id: d, run: make}\n  - {id: e, run: make, needs: [a, d]}\n"
+        "  - {id: c, run: make, needs: []}\n  - {id: d, run: make}\n"
+        "  - {id: e, run: make, needs: [a, d]}\n"
     )
 
     assert [node.needs for node in spec.nodes] == [(), ("a",), (), ("c",), ("a", "d")]

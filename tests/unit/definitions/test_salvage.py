@@ -26,7 +26,7 @@ def salvaged(data: Json) -> Json:
     return found.data
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(mutants())
 def test_data_stays_as_it_is(data: Json) -> None:
     """Mending works on a copy: positions are looked up in what the file says."""

@@ -40,7 +40,7 @@ def test_libraries_agree_about_a_file(path: Path) -> None:
     check_agreement(data_of(path))
 
 
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 @given(mutants())
 def test_libraries_agree_about_edited_definitions(data: Json) -> None:
     """Both libraries agree about definitions that were good until somebody edited them."""

@@ -14,7 +14,7 @@ from tests.unit.docs.pages import read
 
 
 def test_findings_page_is_current() -> None:
-    """docs/findings.md is the rendered page; write it anew with `.make/docs`."""
+    """docs/findings.md is the rendered page; `make generate` writes it anew."""
     assert read("docs/findings.md") == render_codes_page()
 
 
@@ -26,7 +26,7 @@ def test_findings_page_has_every_code() -> None:
 
 
 def test_settings_table_is_current() -> None:
-    """The table in docs/operating.md is the rendered one; write it anew with `.make/docs`."""
+    """The table in docs/operating.md is the rendered one; `make generate` writes it anew."""
     assert render_settings_table() in read("docs/operating.md")
 
 

@@ -116,7 +116,7 @@ def test_cancel_ends_a_node_that_waits_for_its_turn() -> None:
     simulate(story, {"a": HANGS}, node_slots=1)
 
 
-@pytest.mark.parametrize("turns", range(12))
+@pytest.mark.parametrize("turns", range(12), ids=lambda turn: f"turn-{turn}")
 def test_cancel_at_any_moment_leaves_every_node_final(turns: int) -> None:
     """However early the cancel comes, the execution ends and all its nodes with it."""
     text = flow("""

@@ -143,7 +143,7 @@ def test_wait_lets_its_time_pass() -> None:
     assert simulate(story) == 5_400
 
 
-@pytest.mark.parametrize("value", ["90", "soon", ""])
+@pytest.mark.parametrize("value", ["90", "soon", ""], ids=["no-unit", "word", "nothing"])
 def test_wait_refuses_what_is_no_duration(value: str) -> None:
     """A duration without a unit is found before anything runs."""
     (problem,) = WaitNode().validate({"for": value})
