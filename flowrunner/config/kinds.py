@@ -15,6 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 from flowrunner.errors import SettingsError
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
     QuantityError,
     parse_duration,
     parse_size,
@@ -26,7 +28,6 @@ _LONGEST_QUOTE = 60
 _HIGHEST_PORT = 65_535
 _PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,18}")
-_DURATION = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
 _LISTEN_HINT = "write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one"
 
 Quantity = TypeVar("Quantity", int, float)
@@ -96,7 +97,7 @@ def duration(at_least: float, at_most: float) -> Kind:
             parse_duration, value, (at_least, at_most), render_duration
         ),
         render=render_duration,
-        schema={"type": "string", "minLength": 2, "pattern": _DURATION},
+        schema={"type": "string", "pattern": DURATION_PATTERN},
     )
 
 
@@ -105,7 +106,7 @@ def size(at_least: int, at_most: int) -> Kind:
     return Kind(
         parse=lambda value, _: _quantity(parse_size, value, (at_least, at_most), render_size),
         render=render_size,
-        schema={"type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)$"},
+        schema={"type": "string", "pattern": SIZE_PATTERN},
     )
 
 

@@ -23,7 +23,6 @@ from flowrunner.definitions.planned import (
     PLANNED_TRIGGER_TYPES,
 )
 from flowrunner.definitions.schema_parts import (
-    DURATION,
     ENV_NAME,
     FLOW_NAME,
     HEADER_NAME,
@@ -31,10 +30,10 @@ from flowrunner.definitions.schema_parts import (
     INNER_NAME,
     LABEL_NAME,
     SECRET_NAME,
-    SIZE,
 )
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.ids import Json
+from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
 
 LibraryError = Any
 """A `jsonschema.ValidationError`: its attributes are typed as possibly unset, which they never
@@ -44,12 +43,16 @@ PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunn
 
 _LONGEST_QUOTE = 80
 _QUANTITY_HINTS: Mapping[str, tuple[str, str]] = {
-    DURATION: ("s", "write a number with its unit, as 90s or 2h30m"),
-    SIZE: ("B", "write a number with its unit, as 64KiB"),
+    DURATION_PATTERN: ("s", "write a number with its unit, as 90s or 2h30m"),
+    SIZE_PATTERN: ("B", "write a number with its unit, as 64KiB"),
 }
 _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
-    DURATION: (codes.MALFORMED_QUANTITY, "is not a duration", _QUANTITY_HINTS[DURATION][1]),
-    SIZE: (codes.MALFORMED_QUANTITY, "is not a size", _QUANTITY_HINTS[SIZE][1]),
+    DURATION_PATTERN: (
+        codes.MALFORMED_QUANTITY,
+        "is not a duration",
+        _QUANTITY_HINTS[DURATION_PATTERN][1],
+    ),
+    SIZE_PATTERN: (codes.MALFORMED_QUANTITY, "is not a size", _QUANTITY_HINTS[SIZE_PATTERN][1]),
     FLOW_NAME: (
         codes.MALFORMED_NAME,
         "is not a name of a flow",

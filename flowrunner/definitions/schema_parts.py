@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrunner.model.quantities import DURATION_PATTERN
+
 FLOW_NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
 INNER_NAME = "^[a-z][a-z0-9_]{0,62}$"
-DURATION = "^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
-SIZE = "^[0-9]+(B|KiB|MiB|GiB|TiB)$"
 SECRET_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"  # noqa: S105 - a pattern, not a secret
 LABEL_NAME = "^[a-z][a-z0-9_./-]{0,62}$"
 ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
@@ -26,4 +26,4 @@ def described(text: str, example: object, **rest: object) -> dict[str, Any]:
 def duration(text: str, example: str, default: str | None = None) -> dict[str, Any]:
     """Returns the schema of a duration."""
     extra = {} if default is None else {"default": default}
-    return described(text, example, type="string", pattern=DURATION, **extra)
+    return described(text, example, type="string", pattern=DURATION_PATTERN, **extra)

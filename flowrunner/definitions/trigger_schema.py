@@ -9,10 +9,10 @@ from flowrunner.definitions.schema_parts import (
     HOOK_PATH,
     INNER_NAME,
     SECRET_NAME,
-    SIZE,
     described,
     duration,
 )
+from flowrunner.model.quantities import SIZE_PATTERN
 
 
 def trigger_schemas() -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _webhook() -> dict[str, Any]:
                 },
             },
             "max_body": described(
-                "Largest body.", "64KiB", type="string", pattern=SIZE, default="1MiB"
+                "Largest body.", "64KiB", type="string", pattern=SIZE_PATTERN, default="1MiB"
             ),
         },
     }

@@ -16,6 +16,12 @@ LONGEST_DURATION = 36_525 * 86_400.0
 LARGEST_SIZE = 1024**5
 """Bytes in 1024 TiB."""
 
+DURATION_PATTERN = "^(?=[0-9])([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
+"""What JSON Schemas say of a duration; `parse_duration` says the rest."""
+
+SIZE_PATTERN = "^[0-9]+(B|KiB|MiB|GiB|TiB)$"
+"""What JSON Schemas say of a size; `parse_size` says the rest."""
+
 _MILLISECONDS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _BYTES = {"TiB": 1024**4, "GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "B": 1}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import Json
-from flowrunner.model.quantities import parse_duration
+from flowrunner.model.quantities import DURATION_PATTERN, parse_duration
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
 
@@ -24,6 +24,7 @@ class WaitNode:
             "for": {
                 "description": "How long, as a duration with its unit.",
                 "type": "string",
+                "pattern": DURATION_PATTERN,
                 "examples": ["90s"],
             }
         },
