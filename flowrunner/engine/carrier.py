@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from flowrunner.engine.ending import fail_on_paper
@@ -21,6 +22,8 @@ from flowrunner.secrets.value import SecretValue
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
+_AGAIN_S = 1.0
+"""Seconds until an end that could not be journaled is tried again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,25 +55,19 @@ class Carrier:
         self._services = services
 
     async def carry(self, entry: Entry) -> Execution | None:
-        """Returns the execution as it ended, or None when it is left for the next start.
-
-        An end that cannot be journaled is returned as failed, and stays unfinished in the
-        journal, where the next start finds it.
-        """
+        """Returns the execution as it ended on disk, or None when it is left for the next start."""
         try:
             await self._mark_running(entry)
             entry.run = await self._make_run(entry)
             if entry.cancel_reason is not None:
                 entry.run.cancel(entry.cancel_reason)
             ended = await entry.run.run()
-            if ended is not None:
-                await self._services.executions.update(ended)
         except FlowError as error:
             return await self._fail(entry, error)
         except Exception as error:  # noqa: BLE001 - survival: one execution is not the daemon
             _LOG.exception("execution.crashed id=%s", entry.execution.id)
             return await self._fail(entry, _crash(error))
-        return ended
+        return None if ended is None else await self._end(entry, lambda: self._store(ended))
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
@@ -122,21 +119,37 @@ class Carrier:
             raise ExecutionError(text, code="secret_missing", final=True)
         return {name: value for name, value in found.items() if value is not None}
 
-    async def _fail(self, entry: Entry, error: FlowError) -> Execution:
+    async def _fail(self, entry: Entry, error: FlowError) -> Execution | None:
         failure = Failure(code=error.code, message=error.message, details=dict(error.details))
-        try:
-            return await fail_on_paper(self._services, entry.execution, entry.spec, failure)
-        except StorageError as storage_error:
-            _LOG.error(
-                "execution.not_journaled id=%s code=%s", entry.execution.id, storage_error.code
-            )
-        return replace(
-            entry.execution,
-            state=ExecutionState.FAILED,
-            reason=error.code,
-            error=failure,
-            ended_at=self._services.clock.now(),
+        services, execution = self._services, entry.execution
+        return await self._end(
+            entry, lambda: fail_on_paper(services, execution, entry.spec, failure)
         )
+
+    async def _store(self, ended: Execution) -> Execution:
+        await self._services.executions.update(ended)
+        return ended
+
+    async def _end(
+        self, entry: Entry, write: Callable[[], Awaitable[Execution]]
+    ) -> Execution | None:
+        """Journals an end; while the store cannot take it, the execution is not over.
+
+        At a stop of the daemon it is left to the next start, which finds it running.
+        """
+        is_told = False
+        while True:
+            try:
+                return await write()
+            except StorageError as error:
+                if not is_told:
+                    _LOG.error(
+                        "execution.not_journaled id=%s code=%s", entry.execution.id, error.code
+                    )
+                is_told = True
+            if entry.cancel_reason is Reason.INTERRUPTED:
+                return None
+            await asyncio.sleep(_AGAIN_S)
 
 
 def _crash(error: Exception) -> FlowError:

@@ -122,6 +122,7 @@ def test_execution_that_lacks_only_its_end_gets_it(act: Act, state: ExecutionSta
         outcome = await after.outcome(accepted.id)
         assert outcome.execution.state is state
         assert outcome.execution.reason != "interrupted"
+        world.disk.mend()
 
     simulate(story, {"a": act})
 
