@@ -33,6 +33,7 @@ class Entry:
     Attributes:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
+        is_stopping: Whether the daemon stops: what cannot be ended now is left.
     """
 
     execution: Execution
@@ -40,9 +41,11 @@ class Entry:
     stored: asyncio.Future[bool]
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
+    is_stopping: bool = False
 
     def cancel(self, reason: Reason) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays."""
+        self.is_stopping = self.is_stopping or reason is Reason.INTERRUPTED
         self.cancel_reason = self.cancel_reason or reason
         if self.run is not None:
             self.run.cancel(self.cancel_reason)
@@ -147,7 +150,7 @@ class Carrier:
                         "execution.not_journaled id=%s code=%s", entry.execution.id, error.code
                     )
                 is_told = True
-            if entry.cancel_reason is Reason.INTERRUPTED:
+            if entry.is_stopping:
                 return None
             await asyncio.sleep(_AGAIN_S)
 

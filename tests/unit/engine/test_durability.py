@@ -154,12 +154,15 @@ def test_end_waits_for_the_disk() -> None:
     assert told.state is ExecutionState.SUCCEEDED
 
 
-def test_end_that_waits_for_the_disk_does_not_hold_up_a_stop() -> None:
+@pytest.mark.parametrize("is_cancelled", [False, True], ids=["by-itself", "after-a-cancel"])
+def test_end_that_waits_for_the_disk_does_not_hold_up_a_stop(*, is_cancelled: bool) -> None:
     """At a stop it is left to the next start, which finds it running."""
 
     async def story(world: World) -> None:
         world.disk.fail("update")
         accepted = await world.submit(world.define(CHAIN))
+        if is_cancelled:
+            await world.engine.cancel(accepted.id)
         await asyncio.sleep(60)
         await world.engine.drain(5)
         assert world.observer.ended == []
