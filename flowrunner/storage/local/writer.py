@@ -1,6 +1,8 @@
 """The one writer: a thread that takes all that waits and commits it together.
 
-Under load many writes share a commit, alone a write goes at once: nothing waits for company.
+Under load many writes share a commit. A write waits for company no longer than the turn of the
+event loop that follows its own: so the end of a node and the begin of the next one, which that
+turn starts, are one commit and not two.
 Writes are kept in the order in which they were submitted: one is durable only when all before
 it are, or were refused for their own fault. (When the database fails, that holds for what
 waited at that moment; who submits after a failure must have looked at it.)
@@ -49,7 +51,8 @@ class Writer:
         self._most_waiting = most_waiting
         self._monotonic = monotonic
         self._observe = observe
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Waiting]] = queue.SimpleQueue()
+        self._gathered: list[_Waiting] = []
         self._waiting = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,39 +80,50 @@ class Writer:
             future.set_exception(StorageError(f"{self._waiting} writes wait for the disk already"))
             return future
         self._waiting += 1
-        self._queue.put(_Waiting(operation, future))
+        if not self._gathered:
+            self._loop.call_soon(self._loop.call_soon, self._hand_over)
+        self._gathered.append(_Waiting(operation, future))
         return future
 
     async def close(self) -> None:
         """Writes what waits, then closes the connection; later writes are refused."""
         thread, self._thread, self._loop = self._thread, None, None
         if thread is not None:
-            self._queue.put(None)
+            self._hand_over()
+            self._queue.put([])
             await asyncio.to_thread(thread.join)
 
+    def _hand_over(self) -> None:
+        """Gives the thread what was gathered, in one piece."""
+        gathered, self._gathered = self._gathered, []
+        if gathered:
+            self._queue.put(gathered)
+
     def _run(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
-        while batch := self._take():
-            began = self._monotonic()
-            outcomes = run_batch(connection, [each.operation for each in batch])
-            self._observe(self._monotonic() - began)
-            loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+        while gathered := self._take():
+            for start in range(0, len(gathered), MOST_IN_BATCH):
+                batch = gathered[start : start + MOST_IN_BATCH]
+                began = self._monotonic()
+                outcomes = run_batch(connection, [each.operation for each in batch])
+                self._observe(self._monotonic() - began)
+                loop.call_soon_threadsafe(self._deliver, batch, outcomes)
         connection.close()
 
     def _take(self) -> list[_Waiting]:
-        """Waits for one write and takes all behind it; empty when the writer shall end."""
-        batch: list[_Waiting] = []
+        """Waits for writes and takes all behind them; empty when the writer shall end."""
+        taken: list[_Waiting] = []
         try:
-            item = self._queue.get()
-            while item is not None:
-                batch.append(item)
-                if len(batch) == MOST_IN_BATCH:
-                    return batch
-                item = self._queue.get_nowait()
+            pieces = self._queue.get()
+            while pieces:
+                taken.extend(pieces)
+                if len(taken) >= MOST_IN_BATCH:
+                    return taken
+                pieces = self._queue.get_nowait()
         except queue.Empty:
-            return batch
-        if batch:
-            self._queue.put(None)  # the end comes after this batch
-        return batch
+            return taken
+        if taken:
+            self._queue.put([])  # the end comes after these
+        return taken
 
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         self._waiting -= len(batch)

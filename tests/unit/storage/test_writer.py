@@ -73,6 +73,22 @@ def use(tmp_path: Path) -> Use:
     return run
 
 
+def test_write_shares_a_commit_with_those_of_the_next_turn(use: Use) -> None:
+    """The end of a node and the begin of the next, a turn later, cost one commit."""
+
+    async def body(desk: Desk) -> None:
+        first = desk.writer.submit(put("end"))
+
+        async def next_node() -> None:
+            await desk.writer.submit(put("begin"))
+
+        await asyncio.create_task(next_node())
+        assert first.done()
+        assert desk.commits == 1
+
+    use(body, Writer())
+
+
 def test_writes_that_wait_together_share_one_commit(use: Use) -> None:
     """While one write is on its way to the disk, all others gather for the next commit."""
 
