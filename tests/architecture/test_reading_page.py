@@ -1,26 +1,26 @@
-"""The tables of ARCHITECTURE.md point at files that exist."""
+"""The tables of ARCHITECTURE.md and CONTRIBUTING.md point at files that exist."""
 
 from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.architecture.checkout import ROOT
 
-PAGE = ROOT / "ARCHITECTURE.md"
 IN_BACKTICKS = re.compile(r"`([^`\s]+)`")
 PATH_SHAPE = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*/?")
 FILE_SUFFIXES = (".json", ".lock", ".md", ".py", ".service", ".sql", ".toml", ".yaml", ".yml")
-FEWEST = 10
-"""Fewer paths than this mean that the tables, or this reader of them, have changed shape."""
 
 
-def test_every_path_in_the_tables_exists() -> None:
+@pytest.mark.parametrize(("page", "fewest"), [("ARCHITECTURE.md", 60), ("CONTRIBUTING.md", 5)])
+def test_every_path_in_the_tables_exists(page: str, fewest: int) -> None:
     """Each path in a table resolves, from the top of the checkout or from flowrunner/."""
-    paths = _paths_in_tables(PAGE.read_text(encoding="utf-8"))
+    paths = _paths_in_tables((ROOT / page).read_text(encoding="utf-8"))
 
-    assert len(paths) >= FEWEST
+    assert len(paths) >= fewest, "the tables, or this reader of them, have changed shape"
     missing = sorted(path for path in paths if not _exists(path))
-    assert not missing, f"ARCHITECTURE.md points at what is not there: {missing}"
+    assert not missing, f"{page} points at what is not there: {missing}"
 
 
 def _paths_in_tables(text: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -93,6 +94,27 @@ def test_disk_space_fails_for_a_path_that_is_gone(tmp_path: Path) -> None:
     assert ended.state == "failed"
     assert "No such file or directory" in ended.output
     assert "percent full" not in ended.output
+
+
+LENIENT = {"least_memory": "0", "most_load": "1000000", "most_inodes": "100"}
+
+
+def test_host_health_passes_within_its_limits() -> None:
+    """A healthy host passes, and one line of the log sums up all four looks."""
+    ended = execute(FLOWS / "host-health.yaml", LENIENT)
+
+    assert ended.state == "succeeded", ended.output
+    assert re.search(r"memory available \d+ %, load \d+ %, inodes used \d+ %", ended.output)
+
+
+def test_host_health_fails_by_the_name_of_what_is_wrong() -> None:
+    """What is beyond its limit fails under its own name, and nothing else does."""
+    ended = execute(FLOWS / "host-health.yaml", {**LENIENT, "least_memory": "100"})
+
+    assert ended.state == "failed"
+    assert re.search(r"memory_low: only \d+ percent of the memory is available", ended.output)
+    assert "load_high" not in ended.output
+    assert "inodes_low" not in ended.output
 
 
 @needs_git
