@@ -31,7 +31,7 @@ from flowrunner.engine.runtime import EngineFolders, EngineServices
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
-from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
@@ -115,9 +115,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     duplicates = Duplicates(ground.storage.executions, ground.clock)
     webhooks = Webhooks(dispatcher, duplicates, ground.secrets)
     subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
-    applier = Applier(
-        ground.registry, ground.storage.flows, ground.secrets, ground.clock, subscribers
-    )
+    applier = _applier(ground, subscribers, schedules)
     reconciler = _reconciler(ground, compiler, applier, schedules)
     service = FlowService(
         ServiceParts(
@@ -205,6 +203,19 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
         node_slots=asyncio.Semaphore(limit),
+    )
+
+
+def _applier(
+    ground: _Ground, subscribers: tuple[FlowsSubscriber, ...], schedules: Schedules
+) -> Applier:
+    return Applier(
+        ground.registry,
+        ground.storage.flows,
+        ground.secrets,
+        ground.clock,
+        subscribers,
+        preparers=(schedules,),
     )
 
 

@@ -97,7 +97,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleKey:
-    """The identity of a cursor in the slot ledger; a changed schedule begins a new one."""
+    """The identity of a cursor in the slot ledger; a changed schedule begins a new one.
+
+    A schedule that left force and comes back begins anew, too: its old cursor is forgotten.
+    """
 
     flow: FlowKey
     trigger: str

@@ -7,7 +7,7 @@ two, the next start finds the new definitions in the store: each flow has its ol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -33,6 +33,15 @@ class FlowsSubscriber(Protocol):
         """Learns the whole new set and what left it."""
 
 
+class FlowsPreparer(Protocol):
+    """Asked before new versions are stored: what it makes durable no crash can come before."""
+
+    async def flows_coming(
+        self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
+    ) -> None:
+        """Gets ready for versions that come into force; raises `StorageError`: the pass fails."""
+
+
 class Applier:
     """Applies plans to the store, the registry and the subscribers; one plan at a time."""
 
@@ -43,12 +52,15 @@ class Applier:
         secrets: Secrets,
         clock: Clock,
         subscribers: tuple[FlowsSubscriber, ...],
+        *,
+        preparers: tuple[FlowsPreparer, ...] = (),
     ) -> None:
         self._registry = registry
         self._store = store
         self._secrets = secrets
         self._clock = clock
         self._subscribers = subscribers
+        self._preparers = preparers
         self._unsure: set[FlowKey] = set()
         """Records written by a pass that failed: they may say something else than memory."""
         self._unannounced: frozenset[FlowKey] | None = frozenset()
@@ -60,9 +72,12 @@ class Applier:
         Subscribers that failed to take in the last change are told again.
 
         Raises:
-            StorageError: The store could not be written; the registry is as before.
+            StorageError: The store or a preparer could not write; the registry is as before.
         """
         before = self._registry.entries
+        coming = [plan.entries[key] for key in plan.changed]
+        for preparer in self._preparers:
+            await preparer.flows_coming(coming, before)
         await self._keep(plan, before)
         missing = await asyncio.to_thread(self._missing_secrets, plan.entries)
         now = self._clock.now()

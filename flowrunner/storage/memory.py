@@ -7,7 +7,7 @@ Values are kept as they are, not copied; nothing outlives the object.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -258,6 +258,12 @@ class MemorySlots:
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         """Returns the cursor; a schedule without one begins at `at`."""
         return self._tables.cursors.setdefault(schedule, at)
+
+    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+        """Removes the cursors of schedules; no later slot joins their rows."""
+        for schedule in schedules:
+            self._tables.cursors.pop(schedule, None)
+            self._tables.open_runs.pop(schedule, None)
 
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start, joining the row before them if they continue it."""

@@ -16,7 +16,7 @@ future, or whoever awaits it, does not take the write back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -183,6 +183,9 @@ class SlotStore(Protocol):
 
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         """Returns the cursor, setting it to `at` first when the schedule has none."""
+
+    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+        """Removes the cursors of schedules, in one write; rows of the ledger stay as they are."""
 
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start and moves the cursor to `run.last`, in one write.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -88,7 +88,31 @@ class Schedules:
         self._clock = clock
         self._observer = observer
         self._armed: dict[tuple[FlowKey, str], _Armed] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
+
+    async def flows_coming(
+        self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
+    ) -> None:
+        """Makes the schedules of versions that come into force begin at now.
+
+        A schedule that was in force once has left a cursor. It is removed before the version is
+        stored, so that a start finds the cursor of a stored schedule only if that schedule was in
+        force up to the daemon's end.
+
+        Raises:
+            StorageError: The cursors could not be removed.
+        """
+        keys = {
+            key
+            for entry in coming
+            for key in _schedule_keys(entry) - _schedule_keys(before.get(entry.key))
+        }
+        # A slot of its last time in force, still being decided, would bring the cursor back.
+        late = [task for task, key in self._tasks.items() if key in keys]
+        if late:
+            await asyncio.wait(late)
+        if keys:
+            await self._slots.forget(keys)
 
     def flows_changed(
         self,
@@ -118,7 +142,7 @@ class Schedules:
             await asyncio.wait(self._tasks)
 
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
-        key = ScheduleKey(flow=place[0], trigger=place[1], fingerprint=trigger.schedule.fingerprint)
+        key = _schedule_key(place[0], trigger)
         armed = self._armed.get(place)
         if armed is not None and armed.key == key:
             armed.trigger = trigger
@@ -131,8 +155,8 @@ class Schedules:
     def _wake(self, armed: _Armed, due: datetime) -> None:
         work = self._account(armed, due)
         task = asyncio.create_task(work, name=f"slots:{armed.key.flow}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = armed.key
+        task.add_done_callback(self._tasks.pop)
 
     async def _account(self, armed: _Armed, due: datetime) -> None:
         """Decides about every slot up to now, and up to `due`, should the clock have gone back.
@@ -246,6 +270,16 @@ class Schedules:
         await self._slots.record(run)
         armed.cursor = run.last
         self._observer.slot_decided(armed.key.flow, run.outcome, run.reason, run.count)
+
+
+def _schedule_keys(entry: FlowEntry | None) -> frozenset[ScheduleKey]:
+    if entry is None or entry.spec is None:
+        return frozenset()
+    return frozenset(_schedule_key(entry.key, trigger) for trigger in entry.spec.schedules)
+
+
+def _schedule_key(flow: FlowKey, trigger: ScheduleTrigger) -> ScheduleKey:
+    return ScheduleKey(flow=flow, trigger=trigger.id, fingerprint=trigger.schedule.fingerprint)
 
 
 def _name(place: tuple[FlowKey, str]) -> str:

@@ -613,6 +613,31 @@ class TestSlots:
 
         use(body)
 
+    def test_forgotten_schedule_begins_anew(self, use: Use) -> None:
+        """A cursor that was removed opens where it is asked to, later or earlier than it was."""
+        weekly = replace(NIGHTLY, trigger="weekly")
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.open(NIGHTLY, minutes(5))
+            await storage.slots.open(weekly, minutes(5))
+            await storage.slots.forget([NIGHTLY, replace(NIGHTLY, flow=OTHER)])
+            assert await storage.slots.cursor(NIGHTLY) is None
+            assert await storage.slots.cursor(weekly) == minutes(5)
+            assert await storage.slots.open(NIGHTLY, minutes(3)) == minutes(3)
+
+        use(body)
+
+    def test_no_slot_joins_a_row_of_a_forgotten_schedule(self, use: Use) -> None:
+        """Rows from before stay, and what comes after begins one of its own."""
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 1))
+            await storage.slots.forget([NIGHTLY])
+            await storage.slots.record(make_slots(8, 8))
+            assert await storage.slots.list(BACKUP) == [make_slots(8, 8), make_slots(1, 1)]
+
+        use(body)
+
     @pytest.mark.parametrize("moved_to", [3, 8], ids=["back", "forward"])
     def test_cursor_never_goes_back(self, use: Use, moved_to: int) -> None:
         """Neither a start nor a record of the past takes accounted slots back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from datetime import datetime
 from functools import partial
 
@@ -29,6 +30,7 @@ _MOVE = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at, open
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, flow, trigger_id, fingerprint)
 DO UPDATE SET at = max(at, excluded.at), open_run = excluded.open_run"""
+_FORGET = f"DELETE FROM cursors WHERE {_THIS}"  # noqa: S608 - constants
 _OPEN_RUN = f"""SELECT position FROM slot_runs
 WHERE position = (SELECT open_run FROM cursors WHERE {_THIS})
 AND outcome = ? AND reason = ?"""  # noqa: S608 - constants
@@ -67,6 +69,10 @@ class LocalSlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return await self._writer.submit(partial(_open, schedule=schedule, at=at))
 
+    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+        """Removes the cursors of schedules; no later slot joins their rows."""
+        await self._writer.submit(partial(_forget, schedules=schedules))
+
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start, joining the row before them if they continue it."""
         await self._writer.submit(partial(_record, run=run))
@@ -85,6 +91,10 @@ def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime
     key = schedule_row(schedule)
     connection.execute(_OPEN, (*key, micros_of(at)))
     return moment_of(connection.execute(_CURSOR, key).fetchone()[0])
+
+
+def _forget(connection: sqlite3.Connection, *, schedules: Collection[ScheduleKey]) -> None:
+    connection.executemany(_FORGET, [schedule_row(schedule) for schedule in schedules])
 
 
 def _record(connection: sqlite3.Connection, *, run: SlotRun) -> None:

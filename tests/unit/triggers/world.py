@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -15,7 +15,8 @@ from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.schedule import Schedule
 from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
-from flowrunner.reconcile.plan import make_plan
+from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory import MemorySlots, MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
@@ -25,7 +26,7 @@ from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import Wake
 from flowrunner.triggers.webhooks import Webhooks
-from tests.fakes.definitions import FakeSecrets, snapshot
+from tests.fakes.definitions import COMPILER, FakeSecrets, snapshot
 from tests.fakes.engine import World as EngineWorld
 from tests.fakes.ids import SequentialIds
 from tests.fakes.inline_threads import run_inline
@@ -50,6 +51,10 @@ class FaultySlots:
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         self._check("open")
         return await self._inner.open(schedule, at)
+
+    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+        self._check("forget")
+        await self._inner.forget(schedules)
 
     async def record(self, run: SlotRun) -> None:
         self._check("record")
@@ -110,7 +115,12 @@ class World:
         )
         subscribers = (self.schedules, self.webhooks)
         self._applier = Applier(
-            self.registry, self.storage.flows, self.secrets, self.clock, subscribers
+            self.registry,
+            self.storage.flows,
+            self.secrets,
+            self.clock,
+            subscribers,
+            preparers=(self.schedules,),
         )
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
@@ -121,12 +131,21 @@ class World:
         named: Mapping[str, bytes] = {f"{n}.yaml": data for n, data in enumerate(files)}
         await self._applier.apply(make_plan(snapshot(named, revision), self.registry.entries))
 
+    async def arm_last_good(self) -> None:
+        """Puts in force what the registry holds, as a start does before it reads the source."""
+        await self._applier.apply(keep_all(self.registry.entries))
+
     async def next_life(self) -> World:
-        """Returns the triggers of the next start over the same store; this life ends."""
+        """Returns the triggers of the next start over the same store; this life ends.
+
+        Its registry holds the last good versions, not yet armed.
+        """
         self.timers.stop()
         await self.schedules.settle()
         await self.engine.drain(0)
-        return World(self.storage, self.ids)
+        after = World(self.storage, self.ids)
+        await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
+        return after
 
     async def executions(self) -> list[Execution]:
         """Returns all executions, oldest first, with what was pinned for them."""
