@@ -115,6 +115,13 @@ ALIAS = Code(
     "An alias `*name` must follow its anchor `&name` and may not stand inside it. A text that "
     "begins with `*` or `&` must be quoted.",
 )
+UNIDENTIFIED_FILE = Code(
+    "FR116",
+    "file gone, flow kept",
+    "The file of this flow is gone while the name in another file cannot be read. That file might "
+    "be this flow, moved and broken, so the flow stays armed until every name can be read. The "
+    "daemon alone says this: it needs to know what was there before.",
+)
 
 UNKNOWN_KEY = Code(
     "FR201",

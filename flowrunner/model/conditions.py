@@ -38,6 +38,7 @@ class ConditionReason(StrEnum):
     INVALID_NEW_VERSION = "InvalidNewVersion"
     DUPLICATE_NAME = "DuplicateName"
     WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
+    UNIDENTIFIED_FILE = "UnidentifiedFile"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"

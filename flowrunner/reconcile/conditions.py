@@ -17,6 +17,7 @@ from flowrunner.registry.entry import FlowEntry
 
 _REASONS = {
     codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
+    codes.UNIDENTIFIED_FILE.code: ConditionReason.UNIDENTIFIED_FILE,
     codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
 }
 """What is wrong between files, and not within one."""

@@ -2,7 +2,8 @@
 
 Names are judged over the whole candidate set, so two files may swap names. A file that holds a
 name keeps it against newcomers; where nobody held it, none of the claimants gets it. A file
-whose name cannot be read any more stands for the flow it held before.
+whose name cannot be read any more stands for the flow it held before; and as long as there is
+one, no flow is removed: what vanished may be in it, moved and broken in one change.
 """
 
 from __future__ import annotations
@@ -54,13 +55,13 @@ class _Names:
         desired: The file that each name belongs to.
         contested: The findings of names that belong to none of the files that claim them.
         rejected: Files that do not get the name they claim, or claim none.
-        is_certain: False while a file might hold any flow, under a name that cannot be read.
+        unidentified: Files whose name cannot be read: each might hold any flow.
     """
 
     desired: dict[FlowKey, ScannedFile] = field(default_factory=dict)
     contested: dict[FlowKey, tuple[Finding, ...]] = field(default_factory=dict)
     rejected: list[RejectedFile] = field(default_factory=list)
-    is_certain: bool = True
+    unidentified: list[str] = field(default_factory=list)
 
 
 def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
@@ -68,7 +69,7 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
     names = _judge(snapshot.files, observed)
     contested = names.contested.keys() & observed.keys()
     vanished = observed.keys() - names.desired.keys() - contested
-    removed = frozenset(vanished if names.is_certain else ())
+    removed = frozenset(() if names.unidentified else vanished)
     candidates = {key: file.candidate for key, file in names.desired.items()}
     staying = candidates.keys() | (observed.keys() - removed)
     refused = refusals(staying, candidates, observed)
@@ -76,7 +77,10 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         key: _next_entry(key, file, observed.get(key), snapshot.revision, refused.get(key, ()))
         for key, file in names.desired.items()
     }
-    entries.update((key, observed[key]) for key in vanished - removed)
+    entries.update(
+        (key, replace(observed[key], findings=(_vanished(observed[key], names.unidentified),)))
+        for key in vanished - removed
+    )
     entries.update(
         (key, replace(observed[key], findings=names.contested[key])) for key in contested
     )
@@ -118,7 +122,7 @@ def _claims(
             unnamed.append(file)
         else:
             claims.setdefault(FlowKey(DEFAULT_ACCOUNT, file.candidate.name), []).append(file)
-    elsewhere = frozenset(claims)
+    names.unidentified.extend(file.candidate.file for file in unnamed)
     holdings = _holdings(observed) if unnamed else {}
     for file in unnamed:
         held = holdings.get(file.candidate.file, ())
@@ -128,8 +132,6 @@ def _claims(
             names.rejected.append(
                 RejectedFile(path=file.candidate.file, findings=file.candidate.findings)
             )
-        if elsewhere.issuperset(held):
-            names.is_certain = False
     return claims
 
 
@@ -165,6 +167,18 @@ def _duplicate(
         code=codes.DUPLICATE_FLOW.code,
         message=message,
         hint=hint,
+    )
+
+
+def _vanished(entry: FlowEntry, unidentified: list[str]) -> Finding:
+    """Returns why a flow without a file is still there."""
+    first, others = min(unidentified), len(unidentified) - 1
+    more = f" and {others} more" if others else ""
+    return Finding(
+        file=entry.path,
+        code=codes.UNIDENTIFIED_FILE.code,
+        message=f"the file is gone; its flow stays while the name in {first}{more} cannot be read",
+        hint="correct or remove that file: it might hold this flow",
     )
 
 

@@ -60,14 +60,12 @@ def next_flows(files: dict[str, Content], flows: dict[str, Flow]) -> dict[str, F
     for path, content in files.items():
         if content.is_named:
             claims[content.name].add(path)
-    readable = set(claims)
-    is_certain = True
+    is_certain = all(content.is_named for content in files.values())
     for path, content in files.items():
         if not content.is_named:
             held = {name for name, flow in flows.items() if flow.path == path}
             for name in held:
                 claims[name].add(path)
-            is_certain = is_certain and not held <= readable
     after = {} if is_certain else {n: flow for n, flow in flows.items() if n not in claims}
     for name, paths in claims.items():
         before = flows.get(name)

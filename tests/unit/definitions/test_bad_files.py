@@ -17,6 +17,7 @@ TESTED_ELSEWHERE = {
     "FR106": "below: a file of more than 1 MiB",
     "FR110": "tests/unit/reconcile/test_scan.py",
     "FR111": "tests/unit/reconcile/test_scan.py",
+    "FR116": "tests/unit/reconcile/test_plan.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
 }
 """Codes that no single small file can raise."""

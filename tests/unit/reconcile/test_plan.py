@@ -11,6 +11,7 @@ from flowrunner.reconcile.plan import keep_all, make_plan
 from tests.fakes.definitions import NOT_YAML, broken_text, flow_text, key_of, snapshot
 from tests.unit.reconcile.sources import Source, found_codes, names, rejected, unread
 
+A, B = key_of("a"), key_of("b")
 WARNED = {"triggers": [{"type": "schedule", "cron": "0 3 * * *"}]}
 """A fixed hour without a zone: a warning, and no error."""
 
@@ -251,8 +252,37 @@ def test_nothing_is_removed_while_a_name_cannot_be_read() -> None:
     before = dict(source.observed)
     plan = source.plan({"b.yaml": flow_text("b"), "moved.yaml": NOT_YAML})
     assert not plan.removed
-    assert plan.entries == before
+    assert not plan.changed
+    assert plan.entries[B] is before[B]
+    assert plan.entries[A].spec is before[A].spec
     assert rejected(plan) == {"moved.yaml": ["FR101"]}
+
+
+def test_kept_flow_says_which_file_keeps_it() -> None:
+    """The flow names its own file, which is gone, and the one that might be it."""
+    source = Source({"a.yaml": flow_text("a")})
+    source.plan({"y.yaml": NOT_YAML, "x.yaml": NOT_YAML, "z.yaml": NOT_YAML})
+    (finding,) = source.entry("a").findings
+    assert (finding.file, finding.code) == ("a.yaml", codes.UNIDENTIFIED_FILE.code)
+    assert "x.yaml and 2 more" in finding.message
+
+
+def test_kept_flow_is_clean_again_once_its_file_is_back() -> None:
+    """The same file at its old place is the same flow, without a finding or a new generation."""
+    source = Source({"a.yaml": flow_text("a")})
+    before = source.entry("a")
+    source.plan({"x.yaml": NOT_YAML})
+    plan = source.plan({"a.yaml": flow_text("a")})
+    assert not plan.changed
+    assert source.entry("a") == before
+
+
+def test_flow_kept_for_long_stays_the_same() -> None:
+    """Another pass over the same doubtful source changes nothing."""
+    source = Source({"a.yaml": flow_text("a")})
+    source.plan({"x.yaml": NOT_YAML})
+    before = dict(source.observed)
+    assert source.plan({"x.yaml": NOT_YAML}).entries == before
 
 
 def test_removal_follows_once_all_names_can_be_read() -> None:
@@ -274,12 +304,26 @@ def test_nameless_file_turns_out_to_be_the_vanished_flow() -> None:
     assert (source.path("a"), source.entry("a").spec) == ("moved.yaml", before.spec)
 
 
-def test_nameless_file_that_held_a_flow_does_not_hold_up_removals() -> None:
-    """A broken file harms nobody else: other flows can be deleted meanwhile."""
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "after-a-restart"])
+def test_nameless_file_that_held_a_flow_holds_up_removals(*, restarted: bool) -> None:
+    """It may hold the one that vanished: moved over its own flow, which was deleted, and broken."""
     source = Source({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
-    plan = source.plan({"a.yaml": NOT_YAML})
-    assert names(plan.removed) == ["b"]
-    assert names(plan.entries) == ["a"]
+    if restarted:
+        source.restart()
+    plan = source.plan({"b.yaml": NOT_YAML})
+    assert not plan.removed
+    assert found_codes(source.entry("a")) == [codes.UNIDENTIFIED_FILE.code]
+    assert found_codes(source.entry("b")) == [codes.SYNTAX.code]
+    plan = source.plan({"b.yaml": flow_text("a")})
+    assert (names(plan.removed), names(plan.changed)) == (["b"], [])
+    assert source.path("a") == "b.yaml"
+
+
+def test_broken_file_with_a_name_holds_up_nothing() -> None:
+    """A file that still says which flow it is leaves no doubt about the others."""
+    source = Source({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    plan = source.plan({"b.yaml": broken_text("b")})
+    assert names(plan.removed) == ["a"]
 
 
 def test_kept_flow_is_not_lost_when_its_old_path_breaks() -> None:

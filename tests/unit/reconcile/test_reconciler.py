@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flowrunner.errors import StorageError
-from flowrunner.model.conditions import ConditionReason, Status
+from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import make_plan
@@ -436,8 +436,12 @@ def test_folder_of_rejected_files_is_not_empty(world: World) -> None:
     world.request()
     world.files.remove(ROOT / "a.yaml")
     world.put("b.yaml", NOT_YAML)
-    assert world.request().result == "unchanged"
+    assert world.request().removed == 0
     assert list(world.registry.entries) == [A]
+    ready = world.registry.entries[A].condition(ConditionType.READY)
+    assert ready is not None
+    assert (ready.status, ready.reason) == (Status.FALSE, ConditionReason.UNIDENTIFIED_FILE)
+    assert world.request().result == "unchanged"
     assert [file.path for file in world.registry.source.rejected] == ["b.yaml"]
 
 
