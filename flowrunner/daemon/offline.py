@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from flowrunner.definitions import codes
@@ -72,6 +74,9 @@ def flow_schema_document() -> Mapping[str, Json]:
 def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
     """Checks files and folders together, as one pass of the daemon would.
 
+    A file that several paths lead to is checked once, under the first of them. Two names of it
+    within one folder stay two, as they are for the daemon.
+
     Args:
         paths: Files, folders, or `-` for `stdin`.
         stdin: The content of standard input, when a path is `-`.
@@ -80,8 +85,15 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
         MissingPathError: A path does not exist.
     """
     scanner = Scanner(LocalFiles(), make_compiler(), NoRevisions(), SystemClock())
-    files = [file for path in paths for file in _scanned(scanner, path, stdin)]
-    plan = make_plan(Snapshot(revision=Revision(""), files=tuple(files)), {})
+    files: dict[str, list[ScannedFile]] = {}
+    for path in paths:
+        found: dict[str, list[ScannedFile]] = {}
+        for file in _scanned(scanner, path, stdin):
+            found.setdefault(os.path.realpath(file.candidate.file), []).append(file)
+        for real, names in found.items():
+            files.setdefault(real, names)
+    snapshot = Snapshot(revision=Revision(""), files=tuple(chain.from_iterable(files.values())))
+    plan = make_plan(snapshot, {})
     findings = {f for entry in plan.entries.values() for f in entry.findings}
     findings.update(f for file in plan.rejected for f in file.findings)
     flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)

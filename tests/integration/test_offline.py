@@ -31,6 +31,53 @@ def test_files_are_judged_together(tmp_path: Path) -> None:
     assert report.flows == 0
 
 
+@pytest.mark.parametrize(
+    "paths",
+    [
+        pytest.param(["flows/a.yaml", "flows/a.yaml"], id="file-twice"),
+        pytest.param(["flows/a.yaml", "./flows/sub/../a.yaml"], id="other-spelling"),
+        pytest.param(["flows/a.yaml", "{here}/flows/a.yaml"], id="absolute"),
+        pytest.param(["flows/a.yaml", "link.yaml"], id="link-to-the-file"),
+        pytest.param(["flows", "flows/"], id="folder-twice"),
+        pytest.param(["flows", "flows/a.yaml"], id="file-in-the-folder-before"),
+        pytest.param(["flows/a.yaml", "flows"], id="file-in-the-folder-after"),
+        pytest.param(["flows", "flows/sub"], id="folder-in-the-folder"),
+        pytest.param(["flows", "link"], id="link-to-the-folder"),
+    ],
+)
+def test_file_is_no_duplicate_of_itself(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that several of the given paths lead to is checked once."""
+    (tmp_path / "flows" / "sub").mkdir(parents=True)
+    (tmp_path / "flows" / "a.yaml").write_text(FLOW.format(name="a"))
+    (tmp_path / "flows" / "sub" / "b.yaml").write_text(FLOW.format(name="b"))
+    (tmp_path / "link.yaml").symlink_to("flows/a.yaml")
+    (tmp_path / "link").symlink_to("flows")
+    monkeypatch.chdir(tmp_path)
+    report = validate([path.format(here=tmp_path) for path in paths])
+    assert report.findings == ()
+    assert report.flows == (1 if all(path.endswith(".yaml") for path in paths) else 2)
+
+
+def test_finding_of_a_file_given_twice_is_reported_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong with it stands under the first of the given paths."""
+    (tmp_path / "a.yaml").write_text("version: 1\n")
+    monkeypatch.chdir(tmp_path)
+    report = validate(["./a.yaml", "a.yaml"])
+    assert {finding.file for finding in report.findings} == {"./a.yaml"}
+
+
+def test_two_names_of_a_file_in_one_folder_are_two(tmp_path: Path) -> None:
+    """The daemon reads both, and refuses both: so does the check."""
+    (tmp_path / "a.yaml").write_text(FLOW.format(name="a"))
+    (tmp_path / "b.yaml").symlink_to("a.yaml")
+    report = validate([str(tmp_path)])
+    assert [finding.code for finding in report.findings] == ["FR311", "FR311"]
+
+
 def test_missing_path_is_an_error(tmp_path: Path) -> None:
     """A path that does not exist is the caller's mistake, not a finding."""
     with pytest.raises(MissingPathError, match="no such file"):
