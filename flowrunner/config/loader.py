@@ -43,6 +43,7 @@ MOST_FINDINGS = 100
 _DEFAULT = "default"
 _LISTEN = ("server", "listen")
 _SOCKET = ("server", "control_socket")
+_SOURCE = ("source", "path")
 _STATE = ("storage", "path")
 _DEBOUNCE = ("source", "debounce")
 _DEBOUNCE_LIMIT = ("source", "debounce_limit")
@@ -183,6 +184,22 @@ def _check_socket(values: Values) -> None:
         )
 
 
+def _check_state(values: Values) -> None:
+    """Keeps the scan of the flows away from the state, which holds YAML, too.
+
+    A name that begins with a dot does so by itself.
+    """
+    state, flows = (Path(os.path.realpath(values[key])) for key in (_STATE, _SOURCE))
+    if not state.is_relative_to(flows):
+        return
+    if not any(part.startswith(".") for part in state.relative_to(flows).parts):
+        raise BadValueError(
+            f"the state {quote(str(state))} would be read as flows, it is in {quote(str(flows))}",
+            code="settings.state_among_flows",
+            hint="put it elsewhere, or below a name that begins with a dot, such as .flowrunner",
+        )
+
+
 def _check_debounce(values: Values) -> None:
     limit, debounce = values[_DEBOUNCE_LIMIT], values[_DEBOUNCE]
     if limit < debounce:
@@ -195,6 +212,7 @@ def _check_debounce(values: Values) -> None:
 _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
     (_check_listen, (_LISTEN,)),
     (_check_socket, (_SOCKET, _STATE)),
+    (_check_state, (_STATE, _SOURCE)),
     (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),
 )
 """What is judged about the winners, and the settings that can be to blame, the nearest first."""

@@ -153,7 +153,9 @@ class StorageSettings:
         metadata=_about(file_path(), example="/var/lib/flowrunner", flag="--state"),
     )
     """Folder of the state; one daemon at a time uses it. Default: `$STATE_DIRECTORY` when systemd
-    sets that, else `./.flowrunner`, so that a trial needs no rights and stays in one place."""
+    sets that, else `./.flowrunner`, so that a trial needs no rights and stays in one place. Not
+    among the flows, or its files would be read as flows, unless below a name that begins with a
+    dot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -83,6 +83,16 @@ def test_an_unusable_state_directory_is_for_a_person_to_repair(
     assert_refused(serve(flows, state), 78, code, str(state))
 
 
+def test_a_state_directory_among_the_flows_is_refused(flows: Path) -> None:
+    """Exit code 78 before anything is made there; `config check` says the same."""
+    state = flows / "state"
+
+    assert_refused(serve(flows, state), 78, "settings.state_among_flows", "storage.path")
+    done = command("config", "check", "--flows", str(flows), "--state", str(state), cwd=flows)
+    assert_refused(done, 4, "settings.state_among_flows", "storage.path")
+    assert not state.exists()
+
+
 @pytest.mark.skipif(ORDINARY is None, reason="root needs setpriv of the package util-linux")
 def test_a_state_directory_that_cannot_be_written_is_refused(flows: Path, state: Path) -> None:
     """Exit code 78 with the path, before a socket is bound."""

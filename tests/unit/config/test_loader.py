@@ -240,6 +240,45 @@ def test_variable_that_is_no_number_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flows", "state"),
+    [
+        pytest.param("f", "f/state", id="below"),
+        pytest.param("f", "f/_s/deep", id="underscore"),
+        pytest.param("f", "f", id="the-same"),
+        pytest.param("f", "f/.s/../t", id="spelling"),
+        pytest.param("f", "link/s", id="through-a-link"),
+        pytest.param("link", "f/s", id="flows-by-a-link"),
+        pytest.param("/", "s", id="everything"),
+    ],
+)
+def test_state_among_the_flows_is_refused(tmp_path: Path, flows: str, state: str) -> None:
+    """The daemon's own files must not be read as flows, whatever the folders are called."""
+    (tmp_path / "f").mkdir()
+    (tmp_path / "link").symlink_to("f")
+    with pytest.raises(SettingsError) as caught:
+        load(flags={"--flows": f"{tmp_path / flows}", "--state": f"{tmp_path / state}"})
+    finding = only_finding(caught)
+    assert finding["code"] == "settings.state_among_flows"
+    assert finding["origin"] == "flag:--state"
+
+
+@pytest.mark.parametrize(
+    ("flows", "state"),
+    [
+        pytest.param(".", ".flowrunner", id="dot"),
+        pytest.param("f", "f/.hidden/state", id="below-a-dot"),
+        pytest.param("f", "f2", id="same-beginning"),
+        pytest.param("s/flows", "s", id="flows-in-the-state"),
+        pytest.param(".git/f", "s", id="flows-below-a-dot"),
+    ],
+)
+def test_state_beside_the_flows_is_accepted(tmp_path: Path, flows: str, state: str) -> None:
+    """What the scan does not look at harms nobody."""
+    loaded = load(flags={"--flows": f"{tmp_path / flows}", "--state": f"{tmp_path / state}"})
+    assert loaded.settings.storage.path == tmp_path / state
+
+
+@pytest.mark.parametrize(
     ("source", "origin"),
     [
         pytest.param({"debounce": "10s"}, "2:20", id="debounce-above-default-limit"),
