@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from flowrunner.errors import FlowError
@@ -26,7 +27,10 @@ class ToolRunner(Protocol):
 
 
 def run_tool(argv: Sequence[str], *, timeout_s: float) -> str:
-    """Runs a tool with a bare environment and no input.
+    """Runs a tool with a bare environment and no input, in a session of its own.
+
+    Whatever the tool started (git's filters, say) ends with it when it takes too long: its
+    process group is killed. A process that has left the group is not reached.
 
     Raises:
         ToolFailedError: It is missing, failed, or took longer than `timeout_s` seconds.
@@ -39,17 +43,31 @@ def run_tool(argv: Sequence[str], *, timeout_s: float) -> str:
         "GIT_TERMINAL_PROMPT": "0",
     }
     try:
-        done = subprocess.run(
-            list(argv),
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-        )
+        code, output, errors = _run(argv, env, timeout_s)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolFailedError(f"{argv[0]}: {error}") from error
-    if done.returncode != 0:
-        text = done.stderr.decode(errors="replace").strip()[:_OUTPUT_SHOWN]
-        raise ToolFailedError(f"{argv[0]} exited with {done.returncode}: {text}")
-    return done.stdout.decode(errors="replace")
+    if code != 0:
+        text = errors.decode(errors="replace").strip()[:_OUTPUT_SHOWN]
+        raise ToolFailedError(f"{argv[0]} exited with {code}: {text}")
+    return output.decode(errors="replace")
+
+
+def _run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> tuple[int, bytes, bytes]:
+    """Returns the exit code, standard output and standard error."""
+    with subprocess.Popen(
+        list(argv),
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as tool:
+        try:
+            output, errors = tool.communicate(timeout=timeout_s)
+        except BaseException:
+            # Not reaped yet, even if it has ended and only its pipes are held open: so the
+            # number of its group cannot have been given to anyone else.
+            if tool.returncode is None:
+                os.killpg(tool.pid, signal.SIGKILL)
+            raise
+    return tool.returncode, output, errors

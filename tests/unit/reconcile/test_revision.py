@@ -214,6 +214,43 @@ def test_monitor_of_the_checkout_does_not_run(checkout: Checkout, tmp_path: Path
     assert not trace.exists()
 
 
+def test_hooks_and_pager_of_the_checkout_do_not_run(checkout: Checkout, tmp_path: Path) -> None:
+    """Neither what the checkout's settings name as hooks, nor as pager, is started."""
+    head = checkout.commit("a.yaml", "1")
+    trace = tmp_path / "trace"
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("post-index-change", "reference-transaction"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {trace}\n")
+        (hooks / name).chmod(0o755)
+    checkout.git("config", "core.hooksPath", str(hooks))
+    checkout.git("config", "core.pager", f"touch {trace}; cat")
+    checkout.git("config", "pager.status", "true")
+    trace.unlink(missing_ok=True)
+    assert read(checkout.path) == head
+    assert not trace.exists()
+
+
+def test_filter_of_the_checkout_ends_with_the_time_limit(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    """Git runs the filters that the checkout's settings name; none is left when time is up."""
+    checkout.commit("a.yaml", "1")
+    held = tmp_path / "held"
+    held.touch()
+    checkout.write(".gitattributes", "*.yaml filter=slow\n")
+    checkout.git("config", "filter.slow.clean", f"exec flock {held} sh -c 'exec sleep 600'")
+    checkout.write("a.yaml", "2")
+
+    def run_shortly(argv: Sequence[str], *, timeout_s: float) -> str:
+        assert timeout_s == 30
+        return run_tool(argv, timeout_s=1)
+
+    assert GitRevisions(run_shortly, LocalFiles()).read(checkout.path) == ""
+    # Fails after 10 s unless the filter, which holds the lock, is gone.
+    subprocess.run(["flock", "--timeout", "10", str(held), "true"], check=True)
+
+
 @pytest.mark.parametrize(
     "failure",
     [

@@ -1,0 +1,72 @@
+"""Promises of `flowrunner.system.tools`, with real programs."""
+
+from __future__ import annotations
+
+import os
+import select
+from pathlib import Path
+
+import pytest
+
+from flowrunner.system.tools import ToolFailedError, run_tool
+
+PATIENCE_S = 10.0
+"""Longer than any machine needs to end a killed process."""
+
+
+def test_tool_says_what_it_prints() -> None:
+    """The answer is standard output alone; bytes that are no text are replaced."""
+    script = "printf 'a\\377'; echo aside >&2"
+    assert run_tool(["sh", "-c", script], timeout_s=PATIENCE_S) == "a\ufffd"
+
+
+def test_tool_has_a_bare_environment_and_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the daemon's environment reaches it, but where programs are."""
+    monkeypatch.setenv("FLOWRUNNER_SECRET_X", "hush")
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    printed = run_tool(["sh", "-c", "cat; env"], timeout_s=PATIENCE_S)
+    names = {line.partition("=")[0] for line in printed.splitlines()}
+    given = {"PATH", "LC_ALL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_TERMINAL_PROMPT"}
+    assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == given
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        pytest.param(["sh", "-c", "echo no >&2; exit 3"], "sh exited with 3: no", id="failed"),
+        pytest.param(["no-such-tool"], "no-such-tool: .*No such file", id="missing"),
+        pytest.param(["sh", "-c", "kill -9 $$"], "sh exited with -9", id="killed"),
+    ],
+)
+def test_tool_that_fails_says_why(argv: list[str], words: str) -> None:
+    """Another exit code than 0 and a missing program are one error with its cause."""
+    with pytest.raises(ToolFailedError, match=words):
+        run_tool(argv, timeout_s=PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.param("wait", id="tool-waits"), pytest.param("exit", id="tool-has-ended")]
+)
+def test_nothing_a_tool_started_outlives_its_time_limit(tmp_path: Path, end: str) -> None:
+    """What it started is killed with it, also when it has ended and only its pipes are held."""
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    script = f"(exec 3>{fifo}; echo up >&3; exec sleep 600) & {end}"
+    try:
+        with pytest.raises(ToolFailedError, match="timed out"):
+            run_tool(["sh", "-c", script], timeout_s=1)
+        assert until_closed(reader) == b"up\n"
+    finally:
+        os.close(reader)
+
+
+def until_closed(reader: int) -> bytes:
+    """Reads a pipe until nobody holds its other end."""
+    found = b""
+    while select.select([reader], [], [], PATIENCE_S)[0]:
+        data = os.read(reader, 100)
+        if not data:
+            return found
+        found += data
+    pytest.fail("a process still holds the pipe")
