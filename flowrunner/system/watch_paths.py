@@ -1,4 +1,4 @@
-"""Which folders to watch for a root, and which changes matter: rules about paths.
+"""Which folders to watch for a root, and which changes matter: rules about paths and links.
 
 The watcher carries them out. They leave out what the scan would not look at, so that the state
 of the daemon, git's objects and the work of editors under the root wake nobody.
@@ -15,6 +15,7 @@ _IGNORE_FILE = ".flowrunnerignore"
 _GIT_FOLDERS = frozenset({".git", ".git/refs", ".git/refs/heads"})
 _GIT_FILES = frozenset({".git/HEAD", ".git/packed-refs"})
 _GIT_BRANCHES = ".git/refs/heads/"
+_GIT_FILE_START = "gitdir: "
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
 
@@ -48,6 +49,38 @@ def find_doors(root: Path) -> Mapping[Path, frozenset[str]]:
     for path in (root.absolute(), resolve(root), *_links_on_the_way(root.absolute())):
         doors[resolve(path.parent)].add(path.name)
     return {folder: frozenset(names) for folder, names in doors.items()}
+
+
+def find_git_files(root: Path) -> Mapping[Path, frozenset[str]]:
+    """Finds the files outside `root` by which git tells that its checkout has moved.
+
+    A root within a checkout has its `.git` above it, and that of a linked worktree or a submodule
+    lies elsewhere: `is_hint` sees neither. The log of HEAD grows with every commit, pull and
+    reset, whatever the branch is called (but not where `core.logAllRefUpdates` is off). Returns
+    folder → names in it; a folder may not exist. Source: gitrepository-layout(5).
+    """
+    real = resolve(root)
+    folders = (real, *real.parents)
+    holder = next((folder for folder in folders if os.path.lexists(folder / ".git")), None)
+    git = None if holder is None else _git_folder(holder / ".git")
+    if git is None or git.is_relative_to(real):
+        return {}
+    return {
+        git: frozenset({"HEAD"}),
+        git / "logs": frozenset({"HEAD"}),
+        git / "reftable": frozenset({"tables.list"}),
+    }
+
+
+def _git_folder(path: Path) -> Path | None:
+    """Follows a `.git` that is a file and names the folder: ``gitdir: PATH``."""
+    if not path.is_file():
+        return resolve(path)
+    try:
+        start, _, target = path.read_text(encoding="utf-8").partition(_GIT_FILE_START)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return None if start or not target else resolve(path.parent / target.rstrip("\n"))
 
 
 def _links_on_the_way(path: Path) -> set[Path]:

@@ -41,7 +41,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from flowrunner.system.watch_paths import find_doors, is_hint, is_watched, resolve
+from flowrunner.system.watch_paths import find_doors, find_git_files, is_hint, is_watched, resolve
 
 _log = logging.getLogger(__name__)
 
@@ -85,9 +85,9 @@ class Watcher(Protocol):
 class WatchdogWatcher:
     """Watches through inotify.
 
-    Watched are the resolved root with the folders below it, except hidden ones, and the
-    folders whose links or names lead to the root. Hints that come together reach the loop as
-    one.
+    Watched are the resolved root with the folders below it, except hidden ones, the folders
+    whose links or names lead to the root, and the HEAD of its checkout. Hints that come together
+    reach the loop as one.
 
     Args:
         loop: Where hints run.
@@ -280,8 +280,8 @@ class _Observer(BaseObserver):
         self._watches_root = True
 
     def watch_doors(self, root: Path) -> None:
-        """Watches the names that lead to the root, as far as their folders exist."""
-        for folder, names in find_doors(root).items():
+        """Watches the names that lead to the root, and git's outside it, as far as they exist."""
+        for folder, names in (*find_doors(root).items(), *find_git_files(root).items()):
             paths = frozenset(str(folder / name) for name in names)
             handler = _Handler(paths.__contains__, self._hint)
             with suppress(OSError):

@@ -90,6 +90,20 @@ def test_a_flow_keeps_its_revision_while_only_others_change(
         assert revision_of_run(running, "other") == first
 
 
+def test_a_commit_that_changes_no_flow_is_noticed(
+    author: Path, checkout: Path, state: Path
+) -> None:
+    """The revision follows HEAD though no file of the flows moves, long before the next resync."""
+    with daemon(checkout / "flows", state) as running:
+        (author / "README").write_text("elsewhere\n", encoding="utf-8")
+        second = commit(author, "Say more")
+        git(author, "push", "--quiet", "origin", "main")
+        git(checkout, "pull", "--quiet", "--ff-only")
+        wait_revision(running, second)
+        git(checkout, "reset", "--quiet", "--hard", "HEAD~1")
+        wait_revision(running, git(checkout, "rev-parse", "HEAD"))
+
+
 def test_an_uncommitted_edit_is_marked_as_dirty(checkout: Path, state: Path) -> None:
     """What git does not have ends in `-dirty`; committing it makes a plain revision of it."""
     first = git(checkout, "rev-parse", "HEAD")
@@ -100,8 +114,7 @@ def test_an_uncommitted_edit_is_marked_as_dirty(checkout: Path, state: Path) -> 
         assert revision_of_run(running, "hello") == f"{first}-dirty"
 
         second = commit(checkout, "Keep it")
-        running.reconcile()
-        assert running.source()["revision"] == second
+        wait_revision(running, second)
 
 
 def test_a_new_file_is_marked_as_dirty_but_changes_elsewhere_are_not(

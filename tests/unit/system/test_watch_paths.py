@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.system.watch_paths import find_doors, is_hint, is_watched
+from flowrunner.system.watch_paths import find_doors, find_git_files, is_hint, is_watched
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,46 @@ def test_doors_of_a_loop_of_links_are_found(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     assert find_doors(tmp_path / "a") == {tmp_path: {"a", "b"}}
+
+
+def git_files(folder: Path) -> dict[Path, set[str]]:
+    """The files by which git tells that a checkout has moved, for its `.git` folder."""
+    return {folder: {"HEAD"}, folder / "logs": {"HEAD"}, folder / "reftable": {"tables.list"}}
+
+
+def test_git_of_a_checkout_above_the_root_is_found(tmp_path: Path) -> None:
+    """Flows in a subfolder have the revision of the checkout, whose `.git` is further up."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "host" / "flows").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("host/flows")
+    assert find_git_files(tmp_path / "host" / "flows") == git_files(tmp_path / ".git")
+    assert find_git_files(tmp_path / "link") == git_files(tmp_path / ".git")
+
+
+@pytest.mark.parametrize("is_absolute", [True, False], ids=["absolute", "relative"])
+def test_git_of_a_linked_worktree_is_found(tmp_path: Path, *, is_absolute: bool) -> None:
+    """Where `.git` is a file it names the folder that has the worktree's own HEAD."""
+    own = tmp_path / "main" / ".git" / "worktrees" / "it"
+    own.mkdir(parents=True)
+    (tmp_path / "it").mkdir()
+    target = own if is_absolute else "../main/.git/worktrees/it"
+    (tmp_path / "it" / ".git").write_text(f"gitdir: {target}\n")
+    assert find_git_files(tmp_path / "it") == git_files(own)
+
+
+def test_git_in_the_root_is_left_to_the_rules_of_the_root(tmp_path: Path) -> None:
+    """What lies below the root is watched with it."""
+    (tmp_path / ".git").mkdir()
+    assert find_git_files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"gitdir: ", b"\xff"])
+def test_git_file_that_makes_no_sense_is_passed_over(tmp_path: Path, content: bytes) -> None:
+    """Only latency is lost."""
+    (tmp_path / ".git").write_bytes(content)
+    assert find_git_files(tmp_path) == {}
+
+
+def test_root_without_git_has_no_files_of_git(tmp_path: Path) -> None:
+    """A plain folder, or none, is watched for itself alone."""
+    assert find_git_files(tmp_path / "missing") == {}

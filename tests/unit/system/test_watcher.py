@@ -142,6 +142,28 @@ def test_a_commit_is_a_hint(root: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_a_commit_above_the_root_is_a_hint(root: Path) -> None:
+    """So is a commit of the checkout that holds the root and changes nothing below it."""
+    git = root.parent / ".git"
+    (git / "logs").mkdir(parents=True)
+    (git / "logs" / "HEAD").touch()
+
+    def commit() -> None:
+        with (git / "logs" / "HEAD").open("a") as log:
+            log.write("0123 4567 commit: elsewhere\n")
+
+    def checkout() -> None:
+        (git / "HEAD.lock").write_text("ref: refs/heads/other")
+        (git / "HEAD.lock").rename(git / "HEAD")
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(commit)
+            await watched.after(checkout)
+
+    asyncio.run(scenario())
+
+
 def test_hidden_folders_take_no_watches(root: Path) -> None:
     """The kernel's list of watches holds the root and its folders, not git's objects."""
     objects = root / ".git" / "objects" / "ab"
