@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +134,33 @@ def test_every_slot_of_a_downtime_is_accounted_for(flows: Path, state: Path) -> 
         due = round((slots[-1] - slots[0]).total_seconds()) + 1
         assert missed_before + missed_slots(running) == due - len(slots)
         assert missed_slots(running) > 0
+
+
+def test_a_flow_that_was_away_owes_no_slot_of_that_time(flows: Path, state: Path) -> None:
+    """Deleted before a crash and restored while the daemon is down, its schedule starts at now."""
+    write_flow(flows, "other", NOTHING)
+    path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state) as running:
+        fires_on(running, "beat")
+        path.unlink()
+        running.reconcile()
+        away = datetime.now(UTC)
+        running.kill()
+    eventually(lambda: seconds_since_last_write(state) > 2.5)
+
+    back = datetime.now(UTC)
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+    with daemon(flows, state) as running:
+        fires_on(running, "beat")
+    assert [at for at in first_missed(state) if away <= at <= back] == []
+
+
+def first_missed(state: Path) -> list[datetime]:
+    """Returns the first slot of each row of the ledger."""
+    with closing(sqlite3.connect(state / "flowrunner.db")) as database:
+        rows = database.execute("SELECT first FROM slot_runs WHERE outcome = 'missed'")
+        return [datetime.fromtimestamp(first / 1e6, UTC) for (first,) in rows]
 
 
 def missed_slots(running: RunningDaemon) -> float:
