@@ -25,11 +25,14 @@ from flowrunner.model.flow import (
     RetrySpec,
     ScheduleTrigger,
     Trigger,
+    ValueSpec,
     ValueType,
     WebhookAuth,
     WebhookTrigger,
 )
+from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
 
@@ -112,16 +115,30 @@ def _templated_deep(value: Json) -> Json:
     return text_or_template(value)
 
 
+def value_spec(raw: Mapping[str, Json]) -> ValueSpec:
+    """Returns what a value must be, out of an input or its `items`."""
+    return ValueSpec(**_constraints(raw))
+
+
 def _input(raw: Mapping[str, Json]) -> InputSpec:
     return InputSpec(
-        type=ValueType(raw.get("type", "string")),
+        **_constraints(raw),
         required="default" not in raw,
         default=raw.get("default"),
-        enum=tuple(raw.get("enum", ())),
-        minimum=raw.get("minimum"),
-        maximum=raw.get("maximum"),
         description=raw.get("description", ""),
     )
+
+
+def _constraints(raw: Mapping[str, Json]) -> dict[str, Any]:
+    return {
+        "type": ValueType(raw.get("type", "string")),
+        "enum": tuple(raw.get("enum", ())),
+        "minimum": raw.get("minimum"),
+        "maximum": raw.get("maximum"),
+        "pattern": parse_pattern(raw["pattern"]) if "pattern" in raw else None,
+        "format": TextFormat(raw["format"]) if "format" in raw else None,
+        "items": value_spec(raw["items"]) if "items" in raw else None,
+    }
 
 
 def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:

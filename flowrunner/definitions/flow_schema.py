@@ -22,6 +22,7 @@ from flowrunner.definitions.schema_parts import (
 )
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import ValueType
+from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
@@ -124,13 +125,38 @@ def _input() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "type": described("Type of the value.", "integer", enum=_TYPES, default="string"),
+            **_value(),
+            "items": {
+                **described("What each item of an array must be.", {"type": "integer"}),
+                "x-kind": "items",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": _value(),
+            },
             "default": described("Value when a start brings none; a literal.", 7),
-            "enum": described("The allowed values.", ["a", "b"], type="array", minItems=1),
-            "minimum": described("Smallest number.", 0, type="number"),
-            "maximum": described("Largest number.", 100, type="number"),
             "description": described("For people.", "The day to fetch.", type="string"),
         },
+    }
+
+
+def _value() -> dict[str, Any]:
+    """Returns the keywords about one value; which of them suit its type is told by a check."""
+    return {
+        "type": described("Type of the value.", "integer", enum=_TYPES, default="string"),
+        "enum": described("The allowed values.", ["a", "b"], type="array", minItems=1),
+        "minimum": described("Smallest number.", 0, type="number"),
+        "maximum": described("Largest number.", 100, type="number"),
+        "pattern": described(
+            "Regular expression that must be found in the text; linear time, so without looking "
+            "around and back references.",
+            "^[0-9a-f]{40}$",
+            type="string",
+        ),
+        "format": described(
+            "What the text must be; a duration is one of the flow format.",
+            "date",
+            enum=[str(member) for member in TextFormat],
+        ),
     }
 
 

@@ -41,7 +41,6 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
-    "input": frozenset({"format", "items", "pattern"}),
     "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),

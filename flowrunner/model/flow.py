@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flowrunner.model.expressions import Template
+from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.patterns import Pattern
 from flowrunner.model.schedule import Schedule
 
 
@@ -27,15 +29,30 @@ class ValueType(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputSpec:
-    """One input of a flow; required when it has no default."""
+class ValueSpec:
+    """What a value must be.
+
+    Attributes:
+        enum: The allowed values; all when empty.
+        pattern: Must be found in a string.
+        items: What each item of an array must be; one level, so an item has none itself.
+    """
 
     type: ValueType = ValueType.STRING
-    required: bool = True
-    default: Json = None
     enum: tuple[Json, ...] = ()
     minimum: float | None = None
     maximum: float | None = None
+    pattern: Pattern | None = None
+    format: TextFormat | None = None
+    items: ValueSpec | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec(ValueSpec):
+    """One input of a flow; required when it has no default."""
+
+    required: bool = True
+    default: Json = None
     description: str = ""
 
 

@@ -6,7 +6,8 @@ import json
 import math
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.flow import InputSpec, ValueType
+from flowrunner.model.flow import ValueSpec, ValueType
+from flowrunner.model.formats import format_example, is_format
 from flowrunner.model.ids import Json
 
 _CHECKS: dict[ValueType, tuple[type, ...]] = {
@@ -37,7 +38,8 @@ def convert_text(text: str, wanted: ValueType) -> Json:
     """Returns what a text means as a value of the type: a string is itself, the rest is JSON.
 
     Raises:
-        ValidationError: ``input.type`` when it means nothing of that type.
+        ValidationError: ``input.type`` when it means nothing of that type. The text may be a
+            secret, so it is not quoted.
     """
     if wanted is ValueType.STRING:
         return text
@@ -46,8 +48,7 @@ def convert_text(text: str, wanted: ValueType) -> Json:
     except (ValueError, RecursionError):
         value = None
     if not fits(value, wanted):
-        shown = text[:_LONGEST_SHOWN]
-        raise ValidationError(f"{shown!r} is not of type {wanted}", code="input.type")
+        raise ValidationError(f"must be of type {wanted}", code="input.type")
     return value
 
 
@@ -58,8 +59,11 @@ def text_of(value: Json) -> str:
     return "" if value is None else _ENCODER.encode(value)
 
 
-def problem_with(value: Json, spec: InputSpec) -> str | None:
-    """Returns what is wrong with a value for an input, or None when it fits."""
+def problem_with(value: Json, spec: ValueSpec) -> str | None:
+    """Returns what is wrong with a value, or None when it fits; the value is not quoted.
+
+    The one place that knows what each keyword means; bounds and patterns must suit the type.
+    """
     if not fits(value, spec.type):
         return f"must be of type {spec.type}"
     if spec.enum and value not in spec.enum:
@@ -68,7 +72,25 @@ def problem_with(value: Json, spec: InputSpec) -> str | None:
         return f"must be at least {text_of(spec.minimum)}"
     if spec.maximum is not None and value > spec.maximum:
         return f"must be at most {text_of(spec.maximum)}"
+    if spec.items is not None:
+        return _problem_with_items(value, spec.items)
+    return _problem_with_text(value, spec)
+
+
+def _problem_with_text(value: Json, spec: ValueSpec) -> str | None:
+    if spec.format is not None and not is_format(value, spec.format):
+        return f"must be of format {spec.format}, such as {format_example(spec.format)}"
+    if spec.pattern is not None and not spec.pattern.is_in(value):
+        shown = spec.pattern.source
+        return (
+            f"must match {shown if len(shown) <= _LONGEST_SHOWN else shown[:_LONGEST_SHOWN] + '…'}"
+        )
     return None
+
+
+def _problem_with_items(values: list[Json], spec: ValueSpec) -> str | None:
+    found = ((index, problem_with(item, spec)) for index, item in enumerate(values))
+    return next((f"at index {index} {problem}" for index, problem in found if problem), None)
 
 
 def _refuse(word: str) -> Json:

@@ -161,5 +161,5 @@ def _as_typed(spec: FlowSpec, name: str, value: Json) -> Json:
     try:
         return convert_text(value, declared.type)
     except ValidationError as error:
-        message = f"input {name!r}: {error.message}"
+        message = f"input {name!r} {error.message}"
         raise ValidationError(message, code="input.invalid") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from flowrunner.definitions.checks.expressions import check_expressions
 from flowrunner.definitions.checks.graph import check_graph
+from flowrunner.definitions.checks.inputs import check_inputs
 from flowrunner.definitions.checks.nodes import check_nodes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
@@ -24,6 +25,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_graph(subject)
     yield from check_nodes(subject)
     yield from check_quantities(subject)
+    yield from check_inputs(subject)
     yield from check_values(subject)
     yield from check_triggers(subject)
     yield from check_expressions(subject)

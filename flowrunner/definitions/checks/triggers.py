@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import trigger_ids
+from flowrunner.definitions.checks.inputs import input_spec, misfits
 from flowrunner.definitions.checks.subject import Subject
-from flowrunner.definitions.checks.values import input_spec
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.definitions.templates import holds_expression
@@ -15,7 +15,6 @@ from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
 from flowrunner.model.schedule import ScheduleError, has_fixed_hour, parse_cron
-from flowrunner.model.values import problem_with
 
 _RESERVED = frozenset({"manual", "backfill", "retry"})
 _SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
@@ -183,11 +182,9 @@ def _inputs(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[F
                 hint=did_you_mean(name, declared),
             )
         elif not (isinstance(value, str) and "${{" in value):
-            problem = problem_with(value, input_spec(declared[name]))
-            if problem:
-                yield subject.document.finding(
-                    codes.DEFAULT_MISFIT, f"the value {problem}", path=(*path, "inputs", name)
-                )
+            at = (*path, "inputs", name)
+            for where, problem in misfits(at, value, input_spec(declared[name]), "value"):
+                yield subject.document.finding(codes.DEFAULT_MISFIT, problem, path=where)
     for name, spec in declared.items():
         is_given = "default" in spec or name in given
         if not is_given and not subject.is_doubtful("inputs", name):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.flow import InputSpec, ValueType
+from flowrunner.model.flow import InputSpec, ValueSpec, ValueType
+from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Json
+from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.values import convert_text, fits, problem_with, text_of
 
 SAMPLES: dict[str, tuple[Json, ...]] = {
@@ -69,11 +71,11 @@ def test_text_means_a_value_of_the_type(text: str, wanted: str, expected: Json) 
     ],
 )
 def test_text_that_means_nothing_is_refused(text: str, wanted: str) -> None:
-    """The error has its code and names the type, in a short sentence."""
+    """The error has its code and names the type; the text, which may be a secret, it does not."""
     with pytest.raises(ValidationError) as caught:
         convert_text(text, ValueType(wanted))
     assert caught.value.code == "input.type"
-    assert caught.value.message.endswith(f"is not of type {wanted}")
+    assert caught.value.message == f"must be of type {wanted}"
     assert len(caught.value.message) < 150
 
 
@@ -94,6 +96,12 @@ def test_value_reads_as_text(value: Json, expected: str) -> None:
 
 NUMBER = InputSpec(type=ValueType.NUMBER, minimum=0, maximum=1_000_000)
 CHOICE = InputSpec(enum=("a", "b"))
+WORD = InputSpec(pattern=parse_pattern("^[a-z]+$"))
+DAY = InputSpec(format=TextFormat.DATE)
+PORTS = InputSpec(
+    type=ValueType.ARRAY, items=ValueSpec(type=ValueType.INTEGER, minimum=1, maximum=65_535)
+)
+DAYS = InputSpec(type=ValueType.ARRAY, items=DAY)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +115,27 @@ CHOICE = InputSpec(enum=("a", "b"))
         pytest.param("1", NUMBER, "must be of type number", id="text"),
         pytest.param("a", CHOICE, None, id="choice"),
         pytest.param("c", CHOICE, "must be one of a, b", id="no-choice"),
+        pytest.param("abc", WORD, None, id="pattern"),
+        pytest.param("ab1", WORD, "must match ^[a-z]+$", id="no-pattern"),
+        pytest.param("x-b-y", InputSpec(pattern=parse_pattern("b")), None, id="anywhere"),
+        pytest.param("2026-02-28", DAY, None, id="format"),
+        pytest.param(
+            "2026-02-29", DAY, "must be of format date, such as 2026-03-30", id="no-format"
+        ),
+        pytest.param([], PORTS, None, id="no-items"),
+        pytest.param([1, 65_535], PORTS, None, id="items"),
+        pytest.param([1, 0, "2"], PORTS, "at index 1 must be at least 1", id="item-below"),
+        pytest.param(["1"], PORTS, "at index 0 must be of type integer", id="item-type"),
+        pytest.param(
+            ["today"],
+            DAYS,
+            "at index 0 must be of format date, such as 2026-03-30",
+            id="item-format",
+        ),
     ],
 )
 def test_problem_with_an_input_is_one_sentence(
     value: Json, spec: InputSpec, problem: str | None
 ) -> None:
-    """Type first, then the choices, then the bounds."""
+    """Type first, then the choices, bounds, format and pattern; the value is not quoted."""
     assert problem_with(value, spec) == problem

@@ -279,10 +279,13 @@ def test_start_by_hand_converts_texts() -> None:
 @pytest.mark.parametrize(
     ("given", "as_text", "word"),
     [
-        pytest.param({"count": "five"}, True, "'count': 'five' is not of type", id="text"),
+        pytest.param({"count": "five"}, True, "'count' must be of type integer$", id="text"),
         pytest.param({"count": "5"}, False, "'count' must be of type integer", id="value"),
         pytest.param({"cuont": "5"}, True, "'cuont' is not an input", id="unknown"),
         pytest.param({}, True, "'count' is required", id="missing"),
+        pytest.param({"count": "1", "day": "x"}, True, "'day' must be of format date", id="format"),
+        pytest.param({"count": "1", "name": "B"}, True, "'name' must match \\^a", id="pattern"),
+        pytest.param({"count": "1", "list": "[1, 2]"}, True, "'list' at index 1", id="item"),
     ],
 )
 def test_start_by_hand_refuses_what_does_not_fit(
@@ -293,7 +296,13 @@ def test_start_by_hand_refuses_what_does_not_fit(
     """What does not fit is refused by name, and nothing starts."""
 
     async def story(world: World) -> None:
-        await world.apply(flow_text("a", inputs={"count": {"type": "integer"}}))
+        inputs = {
+            "count": {"type": "integer"},
+            "day": {"format": "date", "default": "2026-03-30"},
+            "name": {"pattern": "^a", "default": "a"},
+            "list": {"type": "array", "items": {"type": "integer", "maximum": 1}, "default": []},
+        }
+        await world.apply(flow_text("a", inputs=inputs))
         with pytest.raises(ValidationError, match=word) as caught:
             await world.dispatcher.start_by_hand(A, given, as_text=as_text)
         assert caught.value.code == "input.invalid"

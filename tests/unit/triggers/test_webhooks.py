@@ -527,6 +527,27 @@ def test_inputs_that_do_not_fit_are_answered_422(body: bytes, code: str) -> None
     told(story, flow(top={"inputs": inputs}, inputs={"n": "${{ trigger.body.n }}"}))
 
 
+@pytest.mark.parametrize(
+    "declared",
+    [
+        pytest.param({"pattern": "^[a-z]+$"}, id="pattern"),
+        pytest.param({"format": "email"}, id="format"),
+        pytest.param({"enum": ["a"]}, id="enum"),
+    ],
+)
+def test_refused_input_is_not_quoted(declared: dict[str, Json]) -> None:
+    """What a delivery brings may be a secret: the answer names the input, not its value."""
+
+    async def story(sender: Sender) -> None:
+        answer = await sender.send(b'{"n": "Hunter-22"}')
+        await refused(sender, answer, 422, "unprocessable")
+        assert "'n' must" in answer.problem
+        assert "Hunter" not in answer.problem
+
+    inputs = {"n": "${{ trigger.body.n }}"}
+    told(story, flow(top={"inputs": {"n": declared}}, inputs=inputs))
+
+
 @pytest.mark.parametrize("place", ["if", "inputs", "dedupe"])
 def test_expression_that_fails_is_answered_422(place: str) -> None:
     """Data that an expression cannot judge is the sender's fault, not the daemon's."""
