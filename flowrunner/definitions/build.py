@@ -60,6 +60,9 @@ def build_flow(
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         nodes=_nodes(definition["nodes"], catalog),
+        outputs={
+            name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
+        },
     )
 
 

@@ -26,6 +26,7 @@ from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
+_VALUES = ["string", "integer", "number", "boolean"]
 _TYPES = [str(member) for member in ValueType]
 
 
@@ -105,6 +106,13 @@ def _top_level() -> dict[str, Any]:
             minItems=1,
             maxItems=10_000,
             items={"$ref": "#/$defs/node"},
+        ),
+        "outputs": described(
+            "The result of a successful execution: values or expressions over its nodes.",
+            {"rows": "${{ nodes.count.outputs.rows }}"},
+            type="object",
+            propertyNames={"pattern": INNER_NAME},
+            additionalProperties={"type": _VALUES, "x-expression": True},
         ),
     }
 

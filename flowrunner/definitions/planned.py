@@ -13,7 +13,6 @@ PLANNED: dict[str, frozenset[str]] = {
             "finally",
             "finally_timeout",
             "notify",
-            "outputs",
             "pause_after_failures",
             "protect",
             "retention",

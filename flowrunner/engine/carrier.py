@@ -17,7 +17,6 @@ from flowrunner.errors import ExecutionError, FlowError, StorageError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.states import ExecutionState, Reason
-from flowrunner.nodes.context import Directories
 from flowrunner.secrets.value import SecretValue
 
 _LOG = logging.getLogger(__name__)
@@ -96,16 +95,12 @@ class Carrier:
 
     async def _make_run(self, entry: Entry) -> ExecutionRun:
         services, execution = self._services, entry.execution
-        private = services.folders.work / execution.id
-        directories = Directories(
-            work=private / "files", flow=services.folders.flow(execution.flow), private=private
-        )
         return ExecutionRun(
             ExecutionRuntime(
                 services=services,
                 execution=execution,
                 spec=entry.spec,
-                directories=directories,
+                directories=services.folders.of_execution(execution),
                 secrets=await self._secrets(entry),
             )
         )

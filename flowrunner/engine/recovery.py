@@ -14,9 +14,10 @@ from pathlib import Path
 
 from flowrunner.engine.ending import end_by_nodes, fail_on_paper
 from flowrunner.engine.engine import Engine, RulesOf
+from flowrunner.engine.result import journaled_contexts, with_outputs
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError
-from flowrunner.model.execution import Execution, Failure, NodeStatus
+from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.states import ExecutionState, Reason
@@ -79,9 +80,9 @@ class _Recovery:
         """Returns the field of the report that counts the execution."""
         journal = self._services.journal
         spec = await self._spec(execution)
-        nodes = await journal.nodes(execution.id)
-        if nodes or await journal.attempts(execution.id):
-            await self._end(execution, spec, nodes)
+        nodes, attempts = await journal.nodes(execution.id), await journal.attempts(execution.id)
+        if nodes or attempts:
+            await self._end(execution, spec, nodes, attempts)
             return "interrupted"
         if self._rules(execution.flow) is None:
             await self._cancel(execution)
@@ -109,11 +110,18 @@ class _Recovery:
             return None
 
     async def _end(
-        self, execution: Execution, spec: FlowSpec | None, nodes: list[NodeStatus]
+        self,
+        execution: Execution,
+        spec: FlowSpec | None,
+        nodes: list[NodeStatus],
+        attempts: list[Attempt],
     ) -> None:
         """Ends what had begun; if only its own end was missing, as its nodes say."""
         if spec is not None and len(nodes) == len(spec.nodes):
-            await self._update(end_by_nodes(execution, nodes, self._services.clock.now()))
+            ended = end_by_nodes(execution, nodes, self._services.clock.now())
+            directories = self._services.folders.of_execution(execution)
+            contexts = journaled_contexts(execution, spec, directories, nodes, attempts)
+            await self._update(with_outputs(ended, spec, contexts))
         else:
             await self._fail(execution, spec, _INTERRUPTED)
 

@@ -12,18 +12,16 @@ import logging
 from collections import deque
 from collections.abc import Iterable
 from datetime import datetime
-from functools import cache
 
 from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner
 from flowrunner.engine.ending import end_by_nodes
 from flowrunner.engine.graph import GraphWalk
+from flowrunner.engine.result import with_outputs
 from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import (
     ContextScope,
-    execution_context,
-    flow_contexts,
+    execution_contexts,
     node_context,
-    trigger_context,
 )
 from flowrunner.errors import ExecutionError, FlowError
 from flowrunner.model.execution import Execution, Failure, NodeStatus
@@ -75,7 +73,8 @@ class ExecutionRun:
         if self.runtime.is_left:
             return None
         now = self._services.clock.now()
-        return end_by_nodes(self.runtime.execution, self.walk.final.values(), now)
+        ended = end_by_nodes(self.runtime.execution, self.walk.final.values(), now)
+        return with_outputs(ended, self.runtime.spec, self._contexts)
 
     def cancel(self, reason: Reason) -> None:
         """Asks every node to end; `run` returns when they have. A second call changes nothing.
@@ -225,16 +224,11 @@ class ExecutionRun:
         )
 
     def _make_contexts(self) -> dict[str, Json]:
-        """Returns what expressions see; a body is parsed when somebody first asks for it."""
         runtime = self.runtime
-        return {
-            **flow_contexts(runtime.spec),
-            "inputs": runtime.execution.inputs,
-            "secrets": runtime.secrets,
-            "trigger": cache(lambda: trigger_context(runtime.execution.cause)),
-            "execution": execution_context(runtime.execution, runtime.directories),
-            "nodes": self._node_contexts,
-        }
+        contexts = execution_contexts(
+            runtime.execution, runtime.spec, runtime.directories, self._node_contexts
+        )
+        return {**contexts, "secrets": runtime.secrets}
 
     def _scope(self, spec: NodeSpec) -> ContextScope:
         def status(name: str) -> bool:

@@ -48,6 +48,11 @@ class EngineFolders:
     logs: Path
     flow: Callable[[FlowKey], Path]
 
+    def of_execution(self, execution: Execution) -> Directories:
+        """Returns the folders of an execution."""
+        private = self.work / execution.id
+        return Directories(work=private / "files", flow=self.flow(execution.flow), private=private)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineServices:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 
 from flowrunner.model.execution import Cause, Execution, NodeStatus
 from flowrunner.model.expressions import Template
@@ -48,6 +49,19 @@ def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
             "account": spec.key.account,
             "labels": dict(spec.labels),
         },
+    }
+
+
+def execution_contexts(
+    execution: Execution, spec: FlowSpec, directories: Directories, nodes: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Returns every context but `secrets`; a body is parsed when somebody first asks for it."""
+    return {
+        **flow_contexts(spec),
+        "inputs": execution.inputs,
+        "trigger": cache(lambda: trigger_context(execution.cause)),
+        "execution": execution_context(execution, directories),
+        "nodes": nodes,
     }
 
 

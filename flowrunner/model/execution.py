@@ -47,6 +47,7 @@ class Execution:
 
     `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for
     ever: a second submission with the same key is the same execution (a slot, a delivery).
+    `outputs` is its result: None unless it succeeded and its flow declares any.
     """
 
     id: ExecutionId
@@ -58,6 +59,7 @@ class Execution:
     revision: Revision
     digest: Digest
     inputs: dict[str, Json] = field(default_factory=dict)
+    outputs: dict[str, Json] | None = None
     error: Failure | None = None
     created_at: datetime
     started_at: datetime | None = None

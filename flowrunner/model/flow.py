@@ -177,6 +177,7 @@ class FlowSpec:
     Attributes:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
+        outputs: The result of a successful execution, by name.
     """
 
     key: FlowKey
@@ -190,6 +191,7 @@ class FlowSpec:
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     nodes: tuple[NodeSpec, ...] = ()
+    outputs: Mapping[str, Template | Json] = field(default_factory=dict)
 
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:

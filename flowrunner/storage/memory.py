@@ -55,8 +55,8 @@ def _done(write: Callable[[], None]) -> asyncio.Future[None]:
     return future
 
 
-def _without_payload(execution: Execution) -> Execution:
-    return replace(execution, cause=replace(execution.cause, payload=None))
+def _without_data(execution: Execution) -> Execution:
+    return replace(execution, cause=replace(execution.cause, payload=None), outputs=None)
 
 
 class MemoryFlows:
@@ -163,10 +163,10 @@ class MemoryExecutions:
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow."""
         oldest_first = reversed(self._newest_first())
-        return {each.flow: _without_payload(each) for each in oldest_first if each.state.is_final}
+        return {each.flow: _without_data(each) for each in oldest_first if each.state.is_final}
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
-        """Returns a page without payloads, newest first."""
+        """Returns a page without payloads and outputs, newest first."""
         found = (
             execution
             for execution in self._newest_first()
@@ -175,7 +175,7 @@ class MemoryExecutions:
             and (not query.states or execution.state in query.states)
             and (query.before is None or execution.id < query.before)
         )
-        return [_without_payload(each) for each, _ in zip(found, range(query.limit), strict=False)]
+        return [_without_data(each) for each, _ in zip(found, range(query.limit), strict=False)]
 
     def _newest_first(self) -> Sequence[Execution]:
         executions = self._tables.executions
@@ -192,6 +192,7 @@ class MemoryExecutions:
             error=execution.error,
             started_at=execution.started_at,
             ended_at=execution.ended_at,
+            outputs=execution.outputs,
         )
 
 

@@ -122,10 +122,10 @@ class ExecutionStore(Protocol):
         """
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
-        """Returns the execution with its payload, or None."""
+        """Returns the execution with its payload and outputs, or None."""
 
     def update(self, execution: Execution) -> asyncio.Future[None]:
-        """Replaces state, reason, error and times; raises ``storage.conflict`` if unknown.
+        """Replaces state, reason, error, times and outputs; raises ``storage.conflict`` if unknown.
 
         Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays.
         """
@@ -140,10 +140,13 @@ class ExecutionStore(Protocol):
         """Returns the execution that has this key, if created at or after `since`."""
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
-        """Returns the newest ended execution of every flow, without payloads."""
+        """Returns the newest ended execution of every flow, without payload and outputs."""
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
-        """Returns a page without payloads (`cause.payload` is None), newest first."""
+        """Returns a page, newest first, without what may be large.
+
+        `cause.payload` and `outputs` are None.
+        """
 
 
 class Journal(Protocol):

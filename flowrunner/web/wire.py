@@ -116,7 +116,7 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "digest": execution.digest,
         "files": view.files,
         "inputs": execution.inputs,
-        "outputs": None,  # a flow cannot declare outputs yet, only its nodes can
+        "outputs": execution.outputs,
         "error": _failure(execution.error),
         "created_at": time_text(execution.created_at),
         "started_at": time_text(execution.started_at),

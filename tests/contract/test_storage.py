@@ -204,6 +204,7 @@ class TestExecutions:
             error=Failure(code="exit", message="☃ \ud800", details={"n": [1, None]}),
             reason="signal:SIGKILL",
             started_at=minutes(2),
+            outputs={"rows": 42, "text": "☃ \ud800", "none": None},
         )
 
         async def body(storage: Storage) -> None:
@@ -266,13 +267,14 @@ class TestExecutions:
         use(body)
 
     def test_update_changes_the_course_and_nothing_pinned(self, use: Use) -> None:
-        """State, reason, error and times are replaced; what was pinned stays."""
+        """State, reason, error, times and outputs are replaced; what was pinned stays."""
         created = make_execution(start_key="k", payload=b"body")
         ended = replace(
             created,
             state=FAILED,
             reason="exit_code",
             error=Failure(code="node", message="dump failed"),
+            outputs={"rows": [1, {"deep": True}]},
             started_at=minutes(1),
             ended_at=minutes(2),
         )
@@ -346,7 +348,7 @@ class TestExecutions:
     def test_list_returns_a_page_newest_first(
         self, use: Use, query: ExecutionQuery, numbers: list[int]
     ) -> None:
-        """Every filter narrows the page, and no payload is in it."""
+        """Every filter narrows the page; payloads and outputs, which may be large, stay out."""
         cases = [
             (1, BACKUP, SUCCEEDED),
             (2, FlowKey("default", "alert"), RUNNING),
@@ -360,9 +362,11 @@ class TestExecutions:
             for number, flow, state in cases:
                 execution = make_execution(number, flow=flow, state=state, payload=b"body")
                 await storage.executions.create(execution)
+                await storage.executions.update(replace(execution, outputs={"rows": number}))
             found = await storage.executions.list(query)
             assert [each.id for each in found] == [sequential_id(number) for number in numbers]
             assert all(each.cause.payload is None for each in found)
+            assert all(each.outputs is None for each in found)
 
         use(body)
 

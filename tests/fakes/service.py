@@ -99,6 +99,7 @@ def make_execution_view(number: int = 1) -> ExecutionView:
     execution = replace(
         make_execution(number, state=ExecutionState.FAILED, slot_at=NOON),
         inputs={"target": SECRET_INPUT},
+        outputs={"target": SECRET_INPUT},
         error=failure,
     )
     node = NodeView(

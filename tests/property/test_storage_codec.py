@@ -71,6 +71,7 @@ executions = st.builds(
     revision=texts.map(Revision),
     digest=texts.map(Digest),
     inputs=json_objects(any_texts),
+    outputs=st.none() | json_objects(any_texts),
     error=st.none() | failures,
     created_at=times,
     started_at=st.none() | times,

@@ -74,6 +74,7 @@ def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
     yield "ended", moment(execution["ended_at"])
     yield "took", span(execution["started_at"], execution["ended_at"])
     yield "inputs", clip(execution["inputs"] or None, most)
+    yield "outputs", clip(execution["outputs"] or None, most)
 
 
 def _node_row(node: Json, most: int | None) -> Sequence[object]:

@@ -41,6 +41,7 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
+    Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
 _PLANNED_CONTEXTS = frozenset({"host", "item", "index", "attempt"})

@@ -25,6 +25,7 @@ class Kind(Enum):
     PARAM = "params of a node"
     NODE_ENV = "env of a node"
     FLOW_ENV = "env of the flow"
+    OUTPUT = "outputs of the flow"
     TRIGGER_CONDITION = "if or dedupe.key of a trigger"
     TRIGGER_INPUT = "inputs of a trigger"
     INTERPRETED = "text that an interpreter parses"
@@ -59,6 +60,8 @@ def places(subject: Subject) -> Iterator[Place]:
 def _special(subject: Subject) -> Iterator[Place]:
     for path, text in _texts(subject.data.get("env", {}), ("env",)):
         yield Place(path=path, text=text, kind=Kind.FLOW_ENV)
+    for path, text in _texts(subject.data.get("outputs", {}), ("outputs",)):
+        yield Place(path=path, text=text, kind=Kind.OUTPUT)
     for index, node in enumerate(subject.nodes):
         yield from _of_node(subject, index, node)
     for index, trigger in enumerate(subject.triggers):

@@ -32,7 +32,8 @@ EXECUTION_COLUMNS = (
     "id, account, flow, state, reason, trigger_id, trigger_type, slot_at, context, start_key,"
     " revision, digest, inputs, error, created_at, started_at, ended_at"
 )
-"""In the order of `execution_row`; `execution_of` wants the payload, or NULL, behind them."""
+"""In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs
+and payload there, or NULL."""
 
 ATTEMPT_COLUMNS = (
     "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
@@ -78,6 +79,10 @@ def _maybe_moment(micros: int | None) -> datetime | None:
     return None if micros is None else moment_of(micros)
 
 
+def _maybe_text(value: Json) -> str | None:
+    return None if value is None else text_of(value)
+
+
 def _failure_text(failure: Failure | None) -> str | None:
     if failure is None:
         return None
@@ -112,23 +117,25 @@ def execution_row(execution: Execution) -> Row:
         micros_of(execution.created_at),
         _maybe_micros(execution.started_at),
         _maybe_micros(execution.ended_at),
+        _maybe_text(execution.outputs),
     )
 
 
 def execution_change(execution: Execution) -> Row:
-    """Returns what may change: state, reason, error, started, ended; and the id behind."""
+    """Returns what may change: state, reason, error, times, outputs; and the id behind."""
     return (
         execution.state.value,
         execution.reason,
         _failure_text(execution.error),
         _maybe_micros(execution.started_at),
         _maybe_micros(execution.ended_at),
+        _maybe_text(execution.outputs),
         execution.id,
     )
 
 
 def execution_of(row: Row) -> Execution:
-    """Returns the execution of `EXECUTION_COLUMNS` and a payload."""
+    """Returns the execution of `EXECUTION_COLUMNS`, outputs and a payload."""
     return Execution(
         id=ExecutionId(row[0]),
         flow=FlowKey(row[1], row[2]),
@@ -139,7 +146,7 @@ def execution_of(row: Row) -> Execution:
             trigger_type=row[6],
             slot_at=_maybe_moment(row[7]),
             context=json.loads(row[8]),
-            payload=row[17],
+            payload=row[18],
         ),
         start_key=row[9],
         revision=Revision(row[10]),
@@ -149,6 +156,7 @@ def execution_of(row: Row) -> Execution:
         created_at=moment_of(row[14]),
         started_at=_maybe_moment(row[15]),
         ended_at=_maybe_moment(row[16]),
+        outputs=None if row[17] is None else json.loads(row[17]),
     )
 
 

@@ -22,26 +22,27 @@ from flowrunner.storage.local.slots import move_cursor
 from flowrunner.storage.local.writer import Writer
 from flowrunner.storage.protocols import ExecutionQuery, Submitted
 
-_MARKS = ", ".join("?" * len(EXECUTION_COLUMNS.split(",")))
+_COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
+_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 
 _BY_KEY = "SELECT id FROM executions WHERE start_key = ?"
 _BY_KEY_SINCE = f"{_BY_KEY} AND created_at >= ?"
-_INSERT = f"INSERT INTO executions ({EXECUTION_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
+_INSERT = f"INSERT INTO executions ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
 _INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
 _UPDATE = (
-    "UPDATE executions SET state = ?, reason = ?, error = ?, started_at = ?, ended_at = ?"
-    " WHERE id = ?"
+    "UPDATE executions SET state = ?, reason = ?, error = ?, started_at = ?, ended_at = ?,"
+    " outputs = ? WHERE id = ?"
 )
 _DELETE = "DELETE FROM executions WHERE id = ?"
 
-_WITH_PAYLOAD = (
-    f"SELECT {EXECUTION_COLUMNS}, body FROM executions"  # noqa: S608 - constants
+_WITH_DATA = (
+    f"SELECT {_COLUMNS}, body FROM executions"  # noqa: S608 - constants
     " LEFT JOIN payloads ON payloads.execution = executions.id"
 )
-_WITHOUT_PAYLOAD = f"SELECT {EXECUTION_COLUMNS}, NULL FROM executions"  # noqa: S608 - constants
-_GET = f"{_WITH_PAYLOAD} WHERE id = ?"
+_WITHOUT_DATA = f"SELECT {EXECUTION_COLUMNS}, NULL, NULL FROM executions"  # noqa: S608 - constants
+_GET = f"{_WITH_DATA} WHERE id = ?"
 _IS_UNFINISHED = "state IN ('queued', 'running')"  # word for word as the partial index has it
-_UNFINISHED = f"{_WITH_PAYLOAD} WHERE {_IS_UNFINISHED} ORDER BY id"
+_UNFINISHED = f"{_WITH_DATA} WHERE {_IS_UNFINISHED} ORDER BY id"
 
 # From flow to flow along the index (then to the next account: a comparison of pairs would read
 # the whole account), and in each from the newest back to the first that ended: the cost grows
@@ -56,7 +57,7 @@ WITH RECURSIVE flows (account, flow) AS (
      ORDER BY flow LIMIT 1),
     (SELECT id FROM executions WHERE account > flows.account ORDER BY account, flow LIMIT 1))
 )
-SELECT {EXECUTION_COLUMNS}, NULL FROM executions WHERE id IN (
+SELECT {EXECUTION_COLUMNS}, NULL, NULL FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
     WHERE account = flows.account AND flow = flows.flow AND NOT {_IS_UNFINISHED}
@@ -79,7 +80,7 @@ class LocalExecutions:
         return await self._writer.submit(partial(_create, execution=execution, cursor=cursor))
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
-        """Returns the execution with its payload, or None."""
+        """Returns the execution with its payload and outputs, or None."""
         found = await self._readers.run(partial(_select, sql=_GET, values=(execution_id,)))
         return found[0] if found else None
 
@@ -100,12 +101,12 @@ class LocalExecutions:
         return await self._readers.run(partial(_find, start_key=start_key, since=since))
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
-        """Returns the newest ended execution of every flow."""
+        """Returns the newest ended execution of every flow, without payload and outputs."""
         found = await self._readers.run(partial(_select, sql=_LAST_OF_EACH))
         return {execution.flow: execution for execution in found}
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
-        """Returns a page without payloads, newest first."""
+        """Returns a page without payloads and outputs, newest first."""
         return await self._readers.run(partial(_list, query=query))
 
 
@@ -145,7 +146,7 @@ def _select(
 
 def _list(connection: sqlite3.Connection, *, query: ExecutionQuery) -> list[Execution]:
     """Builds the page's statement out of constant pieces; values are always parameters."""
-    source = _WITHOUT_PAYLOAD
+    source = _WITHOUT_DATA
     conditions: list[str] = []
     values: list[object] = []
     if query.account is not None:

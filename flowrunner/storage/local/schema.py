@@ -125,5 +125,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX slot_runs_by_flow ON slot_runs (account, flow, position DESC)",
         _PROBE,
     ),
+    # Behind all others, so that reading a page need not read it.
+    ("ALTER TABLE executions ADD COLUMN outputs TEXT",),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

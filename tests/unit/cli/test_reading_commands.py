@@ -205,7 +205,8 @@ def test_execution_is_shown_with_nodes_and_attempts(
     server: ControlServer, capsys: Captured
 ) -> None:
     """One execution shows what was asked for, what happened, and what its revision pins."""
-    server.put(EXECUTION, documents.execution(inputs={"day": "2027-03-01", "text": "x" * 200}))
+    inputs = {"day": "2027-03-01", "text": "x" * 200}
+    server.put(EXECUTION, documents.execution(inputs=inputs, outputs={"rows": 42}))
     assert main(["show", EXECUTION_ID]) == 0
     assert (
         capsys.readouterr().out
@@ -224,6 +225,7 @@ started   2027-03-01T12:01:00Z
 ended     2027-03-01T12:02:00Z
 took      1m 0s
 inputs    {{"day": "2027-03-01", "text": "{"x" * 69}…
+outputs   {{"rows": 42}}
 
 NODE  TYPE   STATE   REASON     ATTEMPTS  OUTPUTS
 dump  shell  failed  exit_code  2         -

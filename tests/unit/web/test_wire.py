@@ -73,6 +73,7 @@ def test_redacted_execution_keeps_only_the_story() -> None:
     full = execution_json(make_execution_view(), redacted=False)
     shape = execution_json(make_execution_view(), redacted=True)
 
+    assert full["outputs"] == full["inputs"] != {}
     assert (shape["inputs"], shape["outputs"], shape["nodes"][0]["outputs"]) == (None, None, None)
     assert shape["error"] == {"code": "exit_code", "message": "exit 2", "details": {}}
     assert shape["nodes"][0]["error"]["details"] == {}

@@ -1,0 +1,63 @@
+"""The result of an execution: the flow's `outputs`, evaluated once all its nodes have ended.
+
+Only a success has one. It follows from what is journaled, so that an end that a crash cut short
+comes to the same result after the restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from flowrunner.engine.scope import ContextScope, execution_contexts, node_context, resolve
+from flowrunner.errors import ExecutionError
+from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Json
+from flowrunner.model.states import ExecutionState
+from flowrunner.model.values import text_of
+from flowrunner.nodes.context import Directories
+
+RESULT_LIMIT = 4 * 1024 * 1024
+"""Bytes of all outputs of an execution, as JSON. Source: FLOW_FORMAT, section 4, outputs."""
+
+_CODE = "output"
+
+
+def with_outputs(ended: Execution, spec: FlowSpec, contexts: Mapping[str, Json]) -> Execution:
+    """Returns an execution with its outputs, if it succeeded and its flow declares any.
+
+    One whose outputs cannot be evaluated, or take more than 4 MiB, has failed (``output``).
+    """
+    if ended.state is not ExecutionState.SUCCEEDED or not spec.outputs:
+        return ended
+    scope = ContextScope(contexts, lambda name: name in ("success", "always"))
+    outputs: dict[str, Json] = {}
+    size = 0
+    for name, value in spec.outputs.items():
+        try:
+            outputs[name] = resolve(value, scope)
+        except ExecutionError as error:
+            return _failed(ended, f"output {name}: {error.message}")
+        size += len(text_of([name, outputs[name]]).encode(errors="surrogatepass"))
+        if size > RESULT_LIMIT:
+            return _failed(ended, f"the outputs take more than {RESULT_LIMIT // 1024**2} MiB")
+    return replace(ended, outputs=outputs)
+
+
+def journaled_contexts(
+    execution: Execution,
+    spec: FlowSpec,
+    directories: Directories,
+    nodes: Iterable[NodeStatus],
+    attempts: Iterable[Attempt],
+) -> dict[str, Json]:
+    """Returns what the outputs see, out of the journal: the same as at the end of the run."""
+    last = {attempt.key.node: attempt.exit_code for attempt in attempts}  # in order of number
+    contexts = {status.node: node_context(status, last.get(status.node)) for status in nodes}
+    return execution_contexts(execution, spec, directories, contexts)
+
+
+def _failed(ended: Execution, message: str) -> Execution:
+    failure = Failure(code=_CODE, message=message)
+    return replace(ended, state=ExecutionState.FAILED, reason=_CODE, error=failure)
