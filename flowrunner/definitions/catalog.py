@@ -36,6 +36,10 @@ class NodeFacts(Protocol):
         """Whether it takes `env`, `outputs` and `kill_after`."""
 
     @property
+    def acts_outside(self) -> bool:
+        """Whether `timeout` and `retry` of `defaults` reach it."""
+
+    @property
     def output_names(self) -> frozenset[str] | None:
         """Fixed outputs; None when params or declarations decide."""
 

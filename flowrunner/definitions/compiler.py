@@ -18,6 +18,7 @@ from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject, check_definition
 from flowrunner.definitions.document import Document
+from flowrunner.definitions.effective import effective_definition
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.salvage import Salvager
 from flowrunner.definitions.schema import FlowSchema, SchemaProblem
@@ -85,7 +86,7 @@ class Compiler:
         candidate = Candidate(file=file, name=name, findings=tuple(findings))
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
-        definition = normalised(document)
+        definition = effective_definition(document, self._catalog)
         spec = self.compile_definition(FlowKey(account, name), definition)
         return replace(candidate, spec=spec, definition=definition)
 
@@ -119,31 +120,6 @@ class Compiler:
     @cached_property
     def _salvager(self) -> Salvager:
         return Salvager(self.schema.document)
-
-
-def normalised(document: Document) -> dict[str, Json]:
-    """Returns the effective definition: the data, environment values as their source text."""
-    data: dict[str, Json] = dict(document.data)
-    if "env" in data:
-        data["env"] = _env_text(document, ("env",), data["env"])
-    data["nodes"] = [
-        {**node, "env": _env_text(document, ("nodes", index, "env"), node["env"])}
-        if "env" in node
-        else node
-        for index, node in enumerate(data["nodes"])
-    ]
-    return data
-
-
-def _env_text(
-    document: Document, path: tuple[str | int, ...], env: Mapping[str, Json]
-) -> dict[str, Json]:
-    return {
-        name: value
-        if value is None or isinstance(value, str)
-        else document.source_text((*path, name))
-        for name, value in env.items()
-    }
 
 
 def _name(data: Mapping[str, Json]) -> str | None:

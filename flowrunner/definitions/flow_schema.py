@@ -11,21 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowrunner.definitions.schema_parts import (
-    ENV_NAME,
-    FLOW_NAME,
-    INNER_NAME,
-    LABEL_NAME,
-    SECRET_NAME,
-    described,
-    duration,
-)
+from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
+from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import ValueType
 from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
-_SCALAR = ["string", "integer", "number", "boolean", "null"]
 _VALUES = ["string", "integer", "number", "boolean"]
 _TYPES = [str(member) for member in ValueType]
 
@@ -63,13 +55,7 @@ def _top_level() -> dict[str, Any]:
             pattern=FLOW_NAME,
         ),
         "description": described("For people.", "Fetch the orders.", type="string"),
-        "labels": described(
-            "Free labels.",
-            {"team": "orders"},
-            type="object",
-            propertyNames={"pattern": LABEL_NAME},
-            additionalProperties={"type": "string", "maxLength": 256},
-        ),
+        "labels": labels(),
         "inputs": described(
             "What a start may or must bring; required without `default`.",
             {"day": {"type": "string"}},
@@ -83,7 +69,7 @@ def _top_level() -> dict[str, Any]:
             type="object",
             propertyNames={"pattern": INNER_NAME},
         ),
-        "env": _env("Environment of every shell-like node.", {"LANG": "C"}),
+        "env": environment("Environment of every shell-like node.", {"LANG": "C"}),
         "secrets": described(
             "Names of the secrets this flow may use.",
             ["DEPLOY_TOKEN"],
@@ -99,6 +85,7 @@ def _top_level() -> dict[str, Any]:
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
+        "defaults": node_defaults(),
         "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
             [{"id": "hello", "run": "echo hello"}],
@@ -115,16 +102,6 @@ def _top_level() -> dict[str, Any]:
             additionalProperties={"type": _VALUES, "x-expression": True},
         ),
     }
-
-
-def _env(text: str, example: object) -> dict[str, Any]:
-    return described(
-        text,
-        example,
-        type="object",
-        propertyNames={"pattern": ENV_NAME},
-        additionalProperties={"type": _SCALAR, "x-expression": True},
-    )
 
 
 def _input() -> dict[str, Any]:
@@ -245,26 +222,8 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
             "nodes.fetch.outputs.status == 200",
             **{"type": ["string", "boolean"], "x-expression": True},
         ),
-        "env": _env("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
-        "timeout": duration("Bound of each attempt.", "15m"),
-        "kill_after": duration("Between SIGTERM and SIGKILL.", "10s", "10s"),
-        "retry": {
-            **described("Tries again after a failure.", {"max_attempts": 3, "delay": "2s"}),
-            "x-kind": "retry",
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "max_attempts": described(
-                    "How often it is tried, the first included.",
-                    5,
-                    type="integer",
-                    minimum=1,
-                    maximum=1000,
-                    default=1,
-                ),
-                "delay": duration("Pause between attempts.", "2s", "1s"),
-            },
-        },
+        "env": environment("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
+        **attempt_keys(),
         "outputs": described(
             "Outputs a shell-like node writes to $FLOW_OUTPUT, with their types.",
             {"rows": {"type": "integer"}},

@@ -9,7 +9,6 @@ from __future__ import annotations
 PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
-            "defaults",
             "finally",
             "finally_timeout",
             "notify",
@@ -39,6 +38,7 @@ PLANNED: dict[str, frozenset[str]] = {
             "working_dir",
         }
     ),
+    "defaults": frozenset({"shell", "user", "working_dir"}),
     "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
     "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),

@@ -57,7 +57,9 @@ class Node(Protocol):
         schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
             expressions, `x-interpreted: true` text that an interpreter parses.
         is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
-            and `outputs`, and `timeout` and `retry` reach them through `defaults`.
+            and `outputs`, and `kill_after` reaches them through `defaults`.
+        acts_outside: Whether it does anything beyond this process, so that it may take long or
+            fail for a while: `timeout` and `retry` reach it through `defaults`.
         output_names: Names of its outputs where they do not depend on params; None when params
             or declarations decide.
     """
@@ -73,6 +75,10 @@ class Node(Protocol):
     @property
     def is_shell_like(self) -> bool:
         """Whether it starts a process of the flow's author."""
+
+    @property
+    def acts_outside(self) -> bool:
+        """Whether it does anything beyond this process."""
 
     @property
     def output_names(self) -> frozenset[str] | None:

@@ -34,11 +34,19 @@ def check_quantities(subject: Subject) -> Iterator[Finding]:
 
 
 def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+    yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
     for index, node in enumerate(subject.nodes):
-        yield ("nodes", index), "timeout", node
-        yield ("nodes", index), "kill_after", node
-        yield ("nodes", index, "retry"), "delay", node.get("retry", {})
+        yield from _of_attempts(("nodes", index), node)
     for index, trigger in enumerate(subject.triggers):
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger
         yield ("triggers", index, "dedupe"), "window", trigger.get("dedupe", {})
+
+
+def _of_attempts(
+    path: Path, holder: Mapping[str, Json]
+) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+    """Yields what bounds the attempts of a node, or of all through `defaults`."""
+    yield path, "timeout", holder
+    yield path, "kill_after", holder
+    yield (*path, "retry"), "delay", holder.get("retry", {})

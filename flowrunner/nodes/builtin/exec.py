@@ -31,6 +31,7 @@ class ExecNode:
         },
     }
     is_shell_like = True
+    acts_outside = True
     output_names = None
 
     def __init__(self, runner: RunsPrograms) -> None:

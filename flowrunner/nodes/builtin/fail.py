@@ -37,6 +37,7 @@ class FailNode:
         },
     }
     is_shell_like = False
+    acts_outside = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -45,6 +45,7 @@ class LogNode:
         },
     }
     is_shell_like = False
+    acts_outside = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -20,6 +20,7 @@ class NoopNode:
         "additionalProperties": False,
     }
     is_shell_like = False
+    acts_outside = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -29,6 +29,7 @@ class SetNode:
         },
     }
     is_shell_like = False
+    acts_outside = False
     output_names = None
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

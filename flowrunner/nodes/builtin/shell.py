@@ -30,6 +30,7 @@ class ShellNode:
         },
     }
     is_shell_like = True
+    acts_outside = True
     output_names = None
 
     def __init__(self, runner: RunsPrograms) -> None:

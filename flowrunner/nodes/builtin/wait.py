@@ -30,6 +30,7 @@ class WaitNode:
         },
     }
     is_shell_like = False
+    acts_outside = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -37,6 +37,7 @@ class CodeNode:
     type = "code"
     schema: Mapping[str, Any] = {"type": "object"}
     is_shell_like = False
+    acts_outside = False
     output_names = None
 
     async def act(self, ctx: ExecutionContext) -> Mapping[str, Json]:

@@ -1,0 +1,67 @@
+"""The effective definition: what a file says together with what it leaves to defaults.
+
+Defaults stand in it where they have their effect, on the nodes, so that it does not matter where
+one came from: equal effects are equal definitions, with one digest. It is complete by itself, and
+is what the stores keep: a restart on it needs no other file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowrunner.definitions.build import node_type
+from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.document import Document
+from flowrunner.model.ids import Json
+
+
+def effective_definition(document: Document, catalog: NodeCatalog) -> dict[str, Json]:
+    """Returns the effective definition of a file that has no errors."""
+    data: dict[str, Json] = dict(document.data)
+    defaults = data.pop("defaults", {})
+    if "env" in data:
+        data["env"] = env_text(document, ("env",), data["env"])
+    data["nodes"] = [
+        _node(document, index, node, defaults, catalog) for index, node in enumerate(data["nodes"])
+    ]
+    return data
+
+
+def env_text(
+    document: Document, path: tuple[str | int, ...], env: Mapping[str, Json]
+) -> dict[str, Json]:
+    """Returns an environment whose scalars are texts, as they were written."""
+    return {
+        name: value
+        if value is None or isinstance(value, str)
+        else document.source_text((*path, name))
+        for name, value in env.items()
+    }
+
+
+def _node(
+    document: Document,
+    index: int,
+    node: Mapping[str, Json],
+    defaults: Mapping[str, Json],
+    catalog: NodeCatalog,
+) -> dict[str, Json]:
+    given = _reaching(node, defaults, catalog)
+    found = {**given, **node}
+    if "retry" in found:
+        found["retry"] = {**given.get("retry", {}), **found["retry"]}
+    if "env" in node:
+        found["env"] = env_text(document, ("nodes", index, "env"), node["env"])
+    return found
+
+
+def _reaching(
+    node: Mapping[str, Json], defaults: Mapping[str, Json], catalog: NodeCatalog
+) -> dict[str, Json]:
+    """Returns the defaults that have an effect on a node of its type."""
+    facts = catalog.get(node_type(node))
+    if facts is None:
+        return {}
+    reach = {"timeout": facts.acts_outside, "retry": facts.acts_outside}
+    reach["kill_after"] = facts.is_shell_like
+    return {key: value for key, value in defaults.items() if reach[key]}

@@ -1,0 +1,71 @@
+"""Parts of the schema that a flow and a `_defaults.yaml` share: what either may say of nodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration
+
+_SCALAR = ["string", "integer", "number", "boolean", "null"]
+
+
+def labels() -> dict[str, Any]:
+    """Returns the schema of labels."""
+    return described(
+        "Free labels.",
+        {"team": "orders"},
+        type="object",
+        propertyNames={"pattern": LABEL_NAME},
+        additionalProperties={"type": "string", "maxLength": 256},
+    )
+
+
+def environment(text: str, example: object) -> dict[str, Any]:
+    """Returns the schema of an `env`, described by `text`."""
+    return described(
+        text,
+        example,
+        type="object",
+        propertyNames={"pattern": ENV_NAME},
+        additionalProperties={"type": _SCALAR, "x-expression": True},
+    )
+
+
+def attempt_keys() -> dict[str, Any]:
+    """Returns the keys that bound the attempts of a node."""
+    return {
+        "timeout": duration("Bound of each attempt.", "15m"),
+        "kill_after": duration("Between SIGTERM and SIGKILL.", "10s", "10s"),
+        "retry": {
+            **described("Tries again after a failure.", {"max_attempts": 3, "delay": "2s"}),
+            "x-kind": "retry",
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "max_attempts": described(
+                    "How often it is tried, the first included.",
+                    5,
+                    type="integer",
+                    minimum=1,
+                    maximum=1000,
+                    default=1,
+                ),
+                "delay": duration("Pause between attempts.", "2s", "1s"),
+            },
+        },
+    }
+
+
+def node_defaults() -> dict[str, Any]:
+    """Returns the schema of `defaults`."""
+    return {
+        **described(
+            "What nodes have that do not say it themselves; `timeout` and `retry` reach types that "
+            "act outside, `kill_after` those that start a process.",
+            {"timeout": "15m", "retry": {"max_attempts": 3}},
+        ),
+        "x-kind": "defaults",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": attempt_keys(),
+    }
