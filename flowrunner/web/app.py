@@ -21,6 +21,7 @@ from flowrunner.web.middleware.access_log import AccessLog
 from flowrunner.web.middleware.authentication import Authentication, LocalHosts
 from flowrunner.web.middleware.body_limit import BodyLimit
 from flowrunner.web.middleware.errors import ErrorBoundary
+from flowrunner.web.middleware.head_limit import HeadLimit
 from flowrunner.web.middleware.peer import PeerCheck
 from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
@@ -136,6 +137,7 @@ def _outer_chain(parts: WebParts) -> list[Middleware]:
         Middleware(ErrorBoundary),
         Middleware(RequestId, new_id=parts.new_id),
         Middleware(AccessLog, clock=parts.clock),
+        Middleware(HeadLimit),
         Middleware(BodyLimit, max_bytes=parts.max_body),
     ]
 

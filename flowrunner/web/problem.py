@@ -38,7 +38,8 @@ _PASSING_REFUSALS = frozenset({"draining", "not_ready"})
 class HttpError(FlowError):
     """What HTTP itself refuses, before the business is asked.
 
-    Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.media_type``.
+    Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.head_too_large``,
+    ``http.media_type``, ``http.malformed``.
 
     Attributes:
         status: The status it is answered with.

@@ -1,8 +1,8 @@
 """The HTTP server: the one door to uvicorn, and what it lacks.
 
-uvicorn has no limit for the time a request takes to arrive, does not know who is at the other
-end of a unix socket, takes the signals for itself, and believes in `X-Forwarded-For`. All four
-are settled here. Source: operations.md, section 4, rows 28 to 30.
+uvicorn has no limit for the time a request takes to arrive, closes with unread bytes, does not
+know who is at the other end of a unix socket, takes the signals for itself, and believes in
+`X-Forwarded-For`. All of it is settled here. Source: operations.md, section 4, rows 28 to 30.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import contextlib
 import logging
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from http import HTTPStatus
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -24,12 +26,12 @@ from uvicorn.server import Server, ServerState
 
 from flowrunner.errors import FlowError
 from flowrunner.web.context import UNIX_UID_PREFIX
+from flowrunner.web.lingering import LINGER_S, LingeringTransport
+from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
+from flowrunner.web.problem import HttpError, problem_of, problem_response
 from flowrunner.web.sockets import address_of, remove_unix
 
 _LOG = logging.getLogger(__name__)
-
-_HEAD_BYTES = 16_384
-"""Largest head of a request; more is answered 400."""
 
 _UCRED = struct.Struct("iII")
 """pid, uid, gid. Source: unix(7), `SO_PEERCRED`."""
@@ -45,6 +47,7 @@ class ServerLimits:
             the request's head.
         body_timeout_s: From there to the end of its body.
         keep_alive_s: How long an idle connection is kept after an answer.
+        linger_s: How long a connection that is closed drops what its client still sends.
         stop_timeout_s: How long a stop waits for answers under way.
     """
 
@@ -52,6 +55,7 @@ class ServerLimits:
     head_timeout_s: float = 10.0
     body_timeout_s: float = 30.0
     keep_alive_s: int = 5
+    linger_s: float = LINGER_S
     stop_timeout_s: int = 10
 
 
@@ -126,7 +130,7 @@ class _Config(Config):
             server_header=False,
             # uvicorn refuses the connection that reaches the limit, not the first beyond it.
             limit_concurrency=limits.max_connections + 1,
-            h11_max_incomplete_event_size=_HEAD_BYTES,
+            h11_max_incomplete_event_size=HEAD_BYTES,
             timeout_keep_alive=limits.keep_alive_s,
             timeout_graceful_shutdown=limits.stop_timeout_s,
         )
@@ -177,23 +181,55 @@ class _Protocol(H11Protocol):
         self._limits = config.limits
         self._waits_for: tuple[_Phase, RequestResponseCycle | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Notes who connects and starts the clock."""
-        super().connection_made(transport)
+        self._lingering = LingeringTransport(
+            transport, self.loop, self._has_unread, self._limits.linger_s
+        )
+        super().connection_made(self._lingering)
         self.client = _unix_peer(transport) or self.client
         self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Takes bytes; the deadline changes only with what they complete."""
+        if self._lingering.is_lingering:
+            self._lingering.drop(len(data))
+            return
         super().data_received(data)
         self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Stops the clocks."""
         super().connection_lost(exc)
+        self._lingering.stop()
         if self._deadline is not None:
             self._deadline.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what cannot be read, and lets nobody wait for the rest of it.
+
+        An answer that has begun cannot be another one any more: it is cut off.
+        """
+        error = sys.exception()  # uvicorn calls this where it has caught the error
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()
+                return
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._is_refused = True
+        self.transport.write(_refusal(getattr(error, "error_status_hint", 0), msg))
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Closes when the answer under way is complete; does not linger."""
+        if self._lingering.is_lingering:
+            self.transport.close()
+        else:
+            super().shutdown()
 
     def _should_upgrade(self) -> bool:
         """Answers a wish for another protocol in HTTP, without a warning for each."""
@@ -213,7 +249,17 @@ class _Protocol(H11Protocol):
         }
         timeout = timeouts.get(waits_for[0])
         if timeout is not None and not self.transport.is_closing():
-            self._deadline = self.loop.call_later(timeout, self.transport.abort)
+            self._deadline = self.loop.call_later(timeout, self._cut)
+
+    def _cut(self) -> None:
+        if not self._lingering.is_lingering:  # which has a time of its own
+            self.transport.abort()
+
+    def _has_unread(self) -> bool:
+        """Returns whether the client still sends what nobody will read."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_cut = cycle is not None and cycle.more_body
+        return self._is_refused or is_cut or bool(self.conn.trailing_data[0])
 
     def _phase(self) -> _Phase:
         cycle: RequestResponseCycle | None = self.cycle
@@ -222,6 +268,19 @@ class _Protocol(H11Protocol):
         if cycle.more_body:
             return _Phase.BODY
         return _Phase.HEAD if cycle.response_complete else _Phase.ANSWER
+
+
+def _refusal(status: int, message: str) -> bytes:
+    """Returns the whole answer to a request that cannot be read."""
+    if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+        error = head_error(f"the head of a request may have {HEAD_BYTES} bytes")
+    else:
+        error = HttpError(HTTPStatus.BAD_REQUEST, message, code="http.malformed")
+    response = problem_response(problem_of(error))
+    response.headers["connection"] = "close"
+    head = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
+    head += [name + b": " + value for name, value in response.raw_headers]
+    return b"\r\n".join([*head, b"", bytes(response.body)])
 
 
 def _unix_peer(transport: asyncio.Transport) -> tuple[str, int] | None:

@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 import pytest
-from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from flowrunner.errors import FlowError
 from flowrunner.system.peers import local_peers
@@ -22,70 +18,15 @@ from flowrunner.web.app import make_control_app
 from flowrunner.web.responses import json_response, text_response
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix
-from tests.fakes.service import FakeService
 from tests.unit.web.apps import make_parts, public_app
+from tests.unit.web.serving import CLIENT_LIMITS, connect, get, read_whole, serve, talk
 
-T = TypeVar("T")
-
-CLIENT_LIMITS = ServerLimits()
 SOON = ServerLimits(head_timeout_s=0.05, body_timeout_s=0.05)
 
 
 async def show_client(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with what the server knows of its client."""
     await json_response(scope["client"])(scope, receive, send)
-
-
-async def read_whole(scope: Scope, receive: Receive, send: Send) -> None:
-    """Reads the body and answers with its length."""
-    body = await Request(scope, receive).body()
-    await text_response(str(len(body)))(scope, receive, send)
-
-
-def serve(
-    app: ASGIApp,
-    work: Callable[[HttpServer], Awaitable[T]],
-    *,
-    limits: ServerLimits = CLIENT_LIMITS,
-    bound: socket.socket | None = None,
-) -> T:
-    """Starts a server, does the work against it, and stops it."""
-
-    async def main() -> T:
-        server = HttpServer(app, [bound or bind_tcp("127.0.0.1", 0)], limits)
-        await server.start()
-        try:
-            return await work(server)
-        finally:
-            await server.stop()
-
-    return asyncio.run(main())
-
-
-async def connect(server: HttpServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    address = urlsplit(server.bound)
-    if address.scheme == "unix":
-        return await asyncio.open_unix_connection(address.path)
-    return await asyncio.open_connection(address.hostname, address.port)
-
-
-async def talk(server: HttpServer, *pieces: bytes) -> bytes:
-    """Sends the pieces and returns all that comes back until the server closes."""
-    reader, writer = await connect(server)
-    try:
-        for piece in pieces:
-            writer.write(piece)
-            await writer.drain()
-        return await reader.read()
-    except ConnectionResetError:
-        return b""
-    finally:
-        writer.close()
-
-
-def get(target: str, *, close: bool = True) -> bytes:
-    connection = "close" if close else "keep-alive"
-    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n".encode()
 
 
 def test_server_answers_on_its_address() -> None:
@@ -370,42 +311,6 @@ def test_idle_connection_is_closed() -> None:
     got = serve(public_app(), lambda s: talk(s, request), limits=ServerLimits(keep_alive_s=0))
 
     assert got.endswith(b"ok\n")
-
-
-@pytest.mark.parametrize("chunked", [False, True], ids=["announced", "streamed"])
-def test_sender_of_a_large_body_sees_the_413(*, chunked: bool) -> None:
-    """Who sends a body far over the limit without looking still gets the answer."""
-    size = 5 * 1024 * 1024
-    service = FakeService()
-    head = b"POST /hooks/a/b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-    if chunked:
-        pieces = (
-            head + b"Transfer-Encoding: chunked\r\n\r\n",
-            b"%x\r\n" % size + b"x" * size + b"\r\n0\r\n\r\n",
-        )
-    else:
-        pieces = (head + b"Content-Length: %d\r\n\r\n" % size, b"x" * size)
-
-    async def work(server: HttpServer) -> bytes:
-        reader, writer = await connect(server)
-        answer = asyncio.create_task(reader.readline())
-        for piece in pieces:
-            writer.write(piece)
-        got = await answer
-        writer.close()
-        return got
-
-    assert serve(public_app(service), work).startswith(b"HTTP/1.1 413")
-    assert service.deliveries == []
-
-
-def test_large_head_is_refused() -> None:
-    """A head over 16 KiB is answered 400 and never reaches the application."""
-    request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000
-
-    got = serve(public_app(), lambda server: talk(server, request))
-
-    assert got.startswith(b"HTTP/1.1 400")
 
 
 def test_upgrade_is_answered_in_http(caplog: pytest.LogCaptureFixture) -> None:
