@@ -71,6 +71,9 @@ class ExecutionError(FlowError):
 
     Attributes:
         final: True when another attempt could not help (command not found, bad output, `fail`).
+        quotes_data: True when the message may hold inputs or outputs, as that of `fail` does;
+            callers without the right to them do not see it. Data that an error of ours quotes
+            belongs into the details instead.
     """
 
     default_code = "execution"
@@ -82,9 +85,11 @@ class ExecutionError(FlowError):
         code: str | None = None,
         details: Mapping[str, Any] | None = None,
         final: bool = False,
+        quotes_data: bool = False,
     ) -> None:
         super().__init__(message, code=code, details=details)
         self.final = final
+        self.quotes_data = quotes_data
 
 
 class RefusedError(FlowError):

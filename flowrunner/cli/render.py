@@ -15,6 +15,9 @@ _GAP = "  "
 _NOTHING = "-"
 _FRACTION = re.compile(r"\.[0-9]+")
 _SHORT = 12
+_QUOTED = ("program", "value", "delimiter", "error")
+"""Details without which the message, which is free of data, does not say enough."""
+
 _MINUTE_S = 60
 _HOUR_S = 3_600
 
@@ -120,5 +123,10 @@ def with_reason(item: Json) -> str:
 
 
 def error_text(error: Json) -> str | None:
-    """Returns code and message of an error; None for none."""
-    return None if error is None else f"{error['code']}: {error['message']}"
+    """Returns code and message of an error, with the data it is about; None for none."""
+    if error is None:
+        return None
+    details = error["details"]
+    quoted = [f"{name}: {details[name]!r}" for name in _QUOTED if name in details]
+    about = f" ({', '.join(quoted)})" if quoted else ""
+    return f"{error['code']}: {error['message']}{about}"

@@ -17,6 +17,7 @@ from types import MappingProxyType
 from flowrunner.engine.runtime import ClosableSink, ExecutionRuntime
 from flowrunner.engine.scope import ContextScope, resolve
 from flowrunner.errors import ExecutionError
+from flowrunner.model.depth import TOO_DEEP, is_deeper
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import NodeSpec
@@ -25,7 +26,7 @@ from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
 from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import Directories, ExecutionContext
-from flowrunner.nodes.messages import masked
+from flowrunner.nodes.messages import masked, masked_details
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error
 from flowrunner.secrets.value import SecretValue
 
@@ -108,8 +109,9 @@ class AttemptRunner:
             if isinstance(error, ExecutionError):
                 raise
             _LOG.exception("node.crashed type=%s", spec.type)
-            text = f"{type(error).__name__}: {error}"[:_LONGEST_CRASH]
-            raise ExecutionError(text, code="internal", final=True) from error
+            details = {"error": f"{type(error).__name__}: {error}"[:_LONGEST_CRASH]}
+            text = "the node type failed in an unforeseen way"
+            raise ExecutionError(text, code="internal", details=details, final=True) from error
         _check_outputs(result.outputs)
         return result
 
@@ -163,8 +165,13 @@ class AttemptRunner:
         return AttemptOutcome(attempt=ended)
 
     def _failed(self, attempt: Attempt, error: ExecutionError) -> AttemptOutcome:
-        message = masked(error.message, self._runtime.secrets.values())
-        failure = Failure(code=error.code, message=message, details=dict(error.details))
+        secrets = tuple(self._runtime.secrets.values())
+        failure = Failure(
+            code=error.code,
+            message=masked(error.message, secrets),
+            details=masked_details(error.details, secrets),
+            quotes_data=error.quotes_data,
+        )
         state, reason, exit_code = AttemptState.FAILED, error.code, None
         if isinstance(error, _TimeoutStruckError):
             state, reason = AttemptState.TIMED_OUT, str(Reason.TIMEOUT)
@@ -197,13 +204,16 @@ def _variable(value: Json) -> str | SecretValue:
 
 
 def _check_outputs(outputs: Mapping[str, Json]) -> None:
-    """Refuses outputs that could not be told as JSON, or are too large to be kept."""
+    """Refuses outputs that could not be told as JSON, or are too large or too deep to be kept."""
     try:
         size = sum(len(_text(value).encode(errors="surrogatepass")) for value in outputs.values())
     except (TypeError, ValueError, RecursionError) as error:
         raise output_error("an output cannot be written as JSON") from error
     if size > OUTPUT_LIMIT:
         raise output_error(f"the outputs are larger than {OUTPUT_LIMIT // 1024} KiB")
+    for name, value in outputs.items():
+        if is_deeper(value):
+            raise output_error(f"output {name} {TOO_DEEP}")
 
 
 def _text(value: Json) -> str:

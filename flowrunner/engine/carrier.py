@@ -118,7 +118,12 @@ class Carrier:
         return {name: value for name, value in found.items() if value is not None}
 
     async def _fail(self, entry: Entry, error: FlowError) -> Execution | None:
-        failure = Failure(code=error.code, message=error.message, details=dict(error.details))
+        failure = Failure(
+            code=error.code,
+            message=error.message,
+            details=dict(error.details),
+            quotes_data=isinstance(error, ExecutionError) and error.quotes_data,
+        )
         services, execution = self._services, entry.execution
         return await self._end(
             entry, lambda: fail_on_paper(services, execution, entry.spec, failure)

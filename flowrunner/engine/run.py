@@ -119,7 +119,8 @@ class ExecutionRun:
         try:
             wanted = truth(condition.evaluate(self._scope(spec)))
         except ExecutionError as error:
-            failure = Failure(code=error.code, message=f"if: {error.message}")
+            details = dict(error.details)
+            failure = Failure(code=error.code, message=f"if: {error.message}", details=details)
             return self._status(spec.id, NodeState.FAILED, error.code, failure)
         if not wanted:
             return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)

@@ -15,11 +15,16 @@ from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Slo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """Why something failed, as shown in `error`: a stable code, a sentence, bounded facts."""
+    """Why something failed, as shown in `error`: a stable code, a sentence, bounded facts.
+
+    Attributes:
+        quotes_data: Whether the message may hold inputs or outputs.
+    """
 
     code: str
     message: str
     details: dict[str, Json] = field(default_factory=dict)
+    quotes_data: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import json
 import math
 
 from flowrunner.errors import ValidationError
+from flowrunner.model.depth import TOO_DEEP, is_deeper
 from flowrunner.model.flow import ValueSpec, ValueType
 from flowrunner.model.formats import format_example, is_format
 from flowrunner.model.ids import Json
@@ -38,17 +39,22 @@ def convert_text(text: str, wanted: ValueType) -> Json:
     """Returns what a text means as a value of the type: a string is itself, the rest is JSON.
 
     Raises:
-        ValidationError: ``input.type`` when it means nothing of that type. The text may be a
-            secret, so it is not quoted.
+        ValidationError: ``input.type`` when it means nothing of that type, or is nested deeper
+            than `DATA_DEPTH`. The text may be a secret, so the message does not quote it; the
+            details do, for those who may see it.
     """
     if wanted is ValueType.STRING:
         return text
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-    except (ValueError, RecursionError):
+    except ValueError:
         value = None
+    except RecursionError:
+        raise _misfit(TOO_DEEP, text) from None
     if not fits(value, wanted):
-        raise ValidationError(f"must be of type {wanted}", code="input.type")
+        raise _misfit(f"must be of type {wanted}", text)
+    if is_deeper(value):
+        raise _misfit(TOO_DEEP, text)
     return value
 
 
@@ -66,6 +72,8 @@ def problem_with(value: Json, spec: ValueSpec) -> str | None:
     """
     if not fits(value, spec.type):
         return f"must be of type {spec.type}"
+    if is_deeper(value):
+        return TOO_DEEP
     if spec.enum and value not in spec.enum:
         return "must be one of " + ", ".join(map(text_of, spec.enum))
     if spec.minimum is not None and value < spec.minimum:
@@ -91,6 +99,10 @@ def _problem_with_text(value: Json, spec: ValueSpec) -> str | None:
 def _problem_with_items(values: list[Json], spec: ValueSpec) -> str | None:
     found = ((index, problem_with(item, spec)) for index, item in enumerate(values))
     return next((f"at index {index} {problem}" for index, problem in found if problem), None)
+
+
+def _misfit(message: str, text: str) -> ValidationError:
+    return ValidationError(message, code="input.type", details={"value": text[:_LONGEST_SHOWN]})
 
 
 def _refuse(word: str) -> Json:

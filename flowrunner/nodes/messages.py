@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from flowrunner.model.ids import Json
 from flowrunner.model.values import text_of
@@ -24,3 +24,12 @@ def masked(text: str, secrets: Iterable[SecretValue]) -> str:
     masker = Masker(secret.reveal() for secret in secrets)
     data = masker.feed(printable(text).encode()) + masker.flush()
     return data.decode(errors="replace")
+
+
+def masked_details(details: Mapping[str, Json], secrets: Iterable[SecretValue]) -> dict[str, Json]:
+    """Returns bounded facts with the given secrets as stars in all their texts."""
+    hidden = tuple(secrets)
+    return {
+        name: masked(value, hidden) if isinstance(value, str) else value
+        for name, value in details.items()
+    }

@@ -17,6 +17,7 @@ from flowrunner.model.values import convert_text
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of `$FLOW_OUTPUT` of one node."""
 
+_LONGEST_DETAIL = 80
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
@@ -37,9 +38,14 @@ def parse_outputs(data: bytes, declared: Mapping[str, ValueType]) -> dict[str, J
     return {name: _typed(name, value, declared) for name, value in raw.items()}
 
 
-def output_error(message: str) -> ExecutionError:
-    """Returns the error of outputs that cannot be used; trying again would not help."""
-    return ExecutionError(message, code="output", final=True)
+def output_error(message: str, details: Mapping[str, Json] | None = None) -> ExecutionError:
+    """Returns the error of outputs that cannot be used; trying again would not help.
+
+    Args:
+        message: Free of what the program wrote, which belongs into the details.
+        details: Bounded facts for those who may see outputs.
+    """
+    return ExecutionError(message, code="output", details=details, final=True)
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
@@ -50,7 +56,7 @@ def _entries(text: str) -> Iterator[tuple[str, str]]:
         name, separator, rest = _split(line)
         if not _NAME.fullmatch(name) or not separator or (separator == "<<" and not rest):
             raise output_error(f"line {number} of $FLOW_OUTPUT is neither key=value nor key<<EOF")
-        yield name, rest if separator == "=" else _block(name, rest, lines)
+        yield name, rest if separator == "=" else _block(number, rest, lines)
 
 
 def _split(line: str) -> tuple[str, str, str]:
@@ -61,17 +67,20 @@ def _split(line: str) -> tuple[str, str, str]:
     return line.partition("=")
 
 
-def _block(name: str, delimiter: str, lines: Iterator[tuple[int, str]]) -> str:
+def _block(begin: int, delimiter: str, lines: Iterator[tuple[int, str]]) -> str:
     content: list[str] = []
     for _, line in lines:
         if line == delimiter:
             return "\n".join(content)
         content.append(line)
-    raise output_error(f"output {name}: the closing {delimiter[:80]!r} is missing")
+    raise output_error(
+        f"the block that begins in line {begin} of $FLOW_OUTPUT is not closed",
+        {"delimiter": delimiter[:_LONGEST_DETAIL]},
+    )
 
 
 def _typed(name: str, text: str, declared: Mapping[str, ValueType]) -> Json:
     try:
         return convert_text(text, declared.get(name, ValueType.STRING))
     except ValidationError as error:
-        raise output_error(f"output {name}: {error.message}") from error
+        raise output_error(f"output {name}: {error.message}", error.details) from error

@@ -302,20 +302,24 @@ def _signal_name(number: int) -> str:
 
 
 def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> ExecutionError:
+    """Returns why nothing was started; names and values, which may be data, go into the details."""
+    told = {"error": str(error)[:_LONGEST_DETAIL]}
+    reason = getattr(error, "strerror", None) or type(error).__name__
     if request is None:
-        return ExecutionError(f"the attempt cannot be prepared: {error}", code="spawn_failed")
+        text = f"the attempt cannot be prepared: {reason}"
+        return ExecutionError(text, code="spawn_failed", details=told)
     if isinstance(error, ValueError):  # a NUL byte in an argument or a value, '=' in a name
-        return ExecutionError(
-            f"the command cannot be passed to the system: {error}", code="spawn_failed", final=True
-        )
+        text = "the command cannot be passed to the system"
+        return ExecutionError(text, code="spawn_failed", details=told, final=True)
     program = request.argv[0]
     details = {"program": program[:_LONGEST_DETAIL], "cwd": str(request.cwd)[:_LONGEST_DETAIL]}
     # Popen names the folder when changing to it failed, and else the program.
     if error.filename == program:
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            text = f"command not found: {program!r}, or the interpreter that its first line names"
+            text = "command not found, or the interpreter that its first line names"
             return ExecutionError(text, code="command_not_found", details=details, final=True)
         if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC:
-            text = f"not executable: {program!r}: {error.strerror}"
+            text = f"not executable: {reason}"
             return ExecutionError(text, code="not_executable", details=details, final=True)
-    return ExecutionError(f"cannot start: {error}", code="spawn_failed", details=details)
+    text = f"cannot start: {reason}"
+    return ExecutionError(text, code="spawn_failed", details=details | told)

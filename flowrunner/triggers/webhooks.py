@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from flowrunner.errors import ExecutionError, FlowError, RefusedError, StorageError, ValidationError
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.depth import is_deeper
 from flowrunner.model.execution import Cause
 from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
 from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
@@ -36,7 +37,6 @@ JSON_DEPTH = 64
 """How deep the body of a delivery may nest; deeper data is an attack on a parser."""
 _HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-hub-signature"})
 """Proofs of any kind; GitHub signs a second time in the last one, with the same secret."""
-_NESTS = (list, dict)
 _RETRY_AFTER_S = 30
 _UNKNOWN_HOOK = "_unknown"
 _NOBODY = WebhookAuth(
@@ -204,7 +204,7 @@ def _check_json(body: bytes) -> None:
         value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ValidationError("the body is not JSON", code="delivery.json") from error
-    if _is_deep(value):
+    if is_deeper(value, JSON_DEPTH):
         text = f"the body is nested more than {JSON_DEPTH} deep"
         raise ValidationError(text, code="delivery.json")
 
@@ -218,15 +218,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
-
-
-def _is_deep(value: Json) -> bool:
-    """Whether lists and maps nest deeper than `JSON_DEPTH`; goes level by level."""
-    level = [value] if isinstance(value, _NESTS) else []
-    for _ in range(JSON_DEPTH):
-        members = (each.values() if isinstance(each, dict) else each for each in level)
-        level = [item for group in members for item in group if isinstance(item, _NESTS)]
-    return bool(level)
 
 
 def _answer(hook: _Hook, status: int, result: str, body: Mapping[str, Json]) -> DeliveryAnswer:

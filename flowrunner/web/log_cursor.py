@@ -20,6 +20,9 @@ from flowrunner.web.query import invalid
 _LARGEST = 4 * 1024 * 1024
 """Bytes of an unpacked cursor: 10,000 files with room to spare."""
 
+_LARGEST_OFFSET = 2**40
+"""Bytes; far beyond any log, and within what every file system can seek to."""
+
 _FILE_NAME = re.compile(r"[a-z][A-Za-z0-9_.-]{0,254}")
 
 
@@ -43,7 +46,9 @@ def unpack_cursor(text: str) -> dict[str, int]:
 
 def _is_entry(entry: tuple[Json, Json]) -> bool:
     name, offset = entry
-    return bool(_FILE_NAME.fullmatch(name)) and type(offset) is int and offset >= 0
+    return (
+        bool(_FILE_NAME.fullmatch(name)) and type(offset) is int and 0 <= offset <= _LARGEST_OFFSET
+    )
 
 
 def _bad() -> ValidationError:

@@ -81,7 +81,10 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, HttpError):
         return _problem(error.status, error, headers=error.headers)
     if isinstance(error, ValidationError):
-        return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, error, findings=error.findings)
+        # 422 speaks of content (RFC 9110, section 15.5.21), and a parameter is none.
+        in_query = error.code == "request.parameter"
+        status = HTTPStatus.BAD_REQUEST if in_query else HTTPStatus.UNPROCESSABLE_ENTITY
+        return _problem(status, error, findings=error.findings)
     if isinstance(error, NotFoundError):
         return _problem(HTTPStatus.NOT_FOUND, error)
     if isinstance(error, RefusedError):

@@ -28,6 +28,9 @@ from flowrunner.service.views import (
 )
 from flowrunner.web.log_cursor import pack_cursor
 
+WITHHELD = "the flow's own message, which may quote data"
+"""Stands for the message of a `fail` node where inputs and outputs are not shown."""
+
 
 class EndedPass(Protocol):
     """A reconcile pass that has ended; see `flowrunner.registry.entry.PassResult`."""
@@ -124,7 +127,7 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "nodes": [_node(node) for node in view.nodes],
         "redacted": False,
     }
-    return _without_data(shape) if redacted else shape
+    return _without_data(shape, view) if redacted else shape
 
 
 def log_page_json(page: LogPage) -> Json:
@@ -211,24 +214,28 @@ def time_text(at: datetime | None) -> str | None:
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _without_data(execution: Json) -> Json:
+def _without_data(execution: Json, view: ExecutionView) -> Json:
     """Takes out what a flow was given, what it made, and what its errors quote."""
     nodes = [
-        {**node, "outputs": None, "error": _without_details(node["error"])}
-        for node in execution["nodes"]
+        {**shape, "outputs": None, "error": _reticent(node.error)}
+        for shape, node in zip(execution["nodes"], view.nodes, strict=True)
     ]
     return {
         **execution,
         "inputs": None,
         "outputs": None,
-        "error": _without_details(execution["error"]),
+        "error": _reticent(view.execution.error),
         "nodes": nodes,
         "redacted": True,
     }
 
 
-def _without_details(failure: Json) -> Json:
-    return None if failure is None else {**failure, "details": {}}
+def _reticent(failure: Failure | None) -> Json:
+    """Returns an error without its details, and without a message that may quote data."""
+    if failure is None:
+        return None
+    message = WITHHELD if failure.quotes_data else failure.message
+    return {"code": failure.code, "message": message, "details": {}}
 
 
 def _condition(condition: Condition) -> Json:

@@ -201,7 +201,9 @@ class TestExecutions:
         """Everything that was pinned is returned, the payload byte for byte."""
         execution = replace(
             make_execution(start_key="slot:1", payload=bytes(range(256)), slot_at=minutes(0)),
-            error=Failure(code="exit", message="☃ \ud800", details={"n": [1, None]}),
+            error=Failure(
+                code="exit", message="☃ \ud800", details={"n": [1, None]}, quotes_data=True
+            ),
             reason="signal:SIGKILL",
             started_at=minutes(2),
             outputs={"rows": 42, "text": "☃ \ud800", "none": None},

@@ -51,7 +51,13 @@ def json_objects(strings: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str,
 
 ids = st.uuids().map(lambda value: ExecutionId(str(value)))
 flows = st.builds(FlowKey, texts, texts)
-failures = st.builds(Failure, code=any_texts, message=any_texts, details=json_objects(any_texts))
+failures = st.builds(
+    Failure,
+    code=any_texts,
+    message=any_texts,
+    details=json_objects(any_texts),
+    quotes_data=st.booleans(),
+)
 causes = st.builds(
     Cause,
     trigger_id=texts,

@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
+from flowrunner.model.depth import TOO_DEEP, is_deeper
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.expressions.values import Kind, bounded, equal, json_text, kind_of, text_of
 from flowrunner.model.ids import Json
-
-MAX_DATA_DEPTH = 100
-"""How deep lists and maps of `from_json` may be nested: what follows must be able to write them."""
 
 Implementation: TypeAlias = Callable[[Sequence[Json], Sequence[int]], Json]
 """Takes the arguments and where each stands; raises `ExpressionError` at one of those."""
@@ -79,10 +77,8 @@ def _from_json(values: Sequence[Json], offsets: Sequence[int]) -> Json:
         value = json.loads(text, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         raise ExpressionError("the string is not JSON", offset=offsets[0]) from None
-    if _is_deep(value):
-        raise ExpressionError(
-            f"the JSON is nested deeper than {MAX_DATA_DEPTH} levels", offset=offsets[0]
-        )
+    if is_deeper(value):
+        raise ExpressionError(f"the JSON {TOO_DEEP}", offset=offsets[0])
     return value
 
 
@@ -95,20 +91,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError
     return value
-
-
-def _is_deep(value: Json) -> bool:
-    level = [value]
-    for _ in range(MAX_DATA_DEPTH):
-        level = [
-            item
-            for container in level
-            if isinstance(container, list | dict)
-            for item in (container if isinstance(container, list) else container.values())
-        ]
-        if not level:
-            return False
-    return any(isinstance(item, list | dict) for item in level)
 
 
 _PLACES = re.compile(r"\{\{|\}\}|\{([0-9]{1,4})\}|[{}]")
@@ -129,7 +111,9 @@ def _filled(layout: str, texts: Sequence[str], offset: int) -> Iterator[str]:
         if number is not None:
             if int(number) >= len(texts):
                 raise ExpressionError(
-                    f"format has no argument for {sign}", offset=offset, hint="they count from {0}"
+                    "format has too few arguments",
+                    offset=offset,
+                    hint=f"there is none for {sign}; they count from {{0}}",
                 )
             yield texts[int(number)]
         elif len(sign) == 1:

@@ -52,4 +52,5 @@ class FailNode:
         """
         message = printable(params["message"])
         ctx.sink.note(message)
-        raise ExecutionError(message, code=str(params.get("code", "fail")), final=True)
+        code = str(params.get("code", "fail"))
+        raise ExecutionError(message, code=code, final=True, quotes_data=True)

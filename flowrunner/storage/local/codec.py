@@ -86,14 +86,15 @@ def _maybe_text(value: Json) -> str | None:
 def _failure_text(failure: Failure | None) -> str | None:
     if failure is None:
         return None
-    return text_of([failure.code, failure.message, failure.details])
+    return text_of([failure.code, failure.message, failure.details, failure.quotes_data])
 
 
 def _failure_of(text: str | None) -> Failure | None:
     if text is None:
         return None
-    code, message, details = json.loads(text)
-    return Failure(code=code, message=message, details=details)
+    code, message, details, *later = json.loads(text)
+    quotes_data = bool(later and later[0])  # the first states were written without it
+    return Failure(code=code, message=message, details=details, quotes_data=quotes_data)
 
 
 def execution_row(execution: Execution) -> Row:

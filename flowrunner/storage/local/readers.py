@@ -55,7 +55,7 @@ class Readers:
             return query(connection)
         except sqlite3.Error as error:
             raise storage_error(error) from error
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise damaged("a record in the database", error) from error
         finally:
             self._idle.put(connection)

@@ -22,7 +22,7 @@ _LONGEST_QUOTE = 60
 
 
 class RequestValidation:
-    """Refuses ids that cannot exist (404) and parameters that would be ignored (422)."""
+    """Refuses ids that cannot exist (404) and parameters that would be ignored (400)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

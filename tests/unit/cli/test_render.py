@@ -6,7 +6,18 @@ import json
 
 import pytest
 
-from flowrunner.cli.render import cell, clip, facts, full_name, moment, short, show, span, table
+from flowrunner.cli.render import (
+    cell,
+    clip,
+    error_text,
+    facts,
+    full_name,
+    moment,
+    short,
+    show,
+    span,
+    table,
+)
 from tests.unit.cli.hosts import Process
 
 
@@ -117,3 +128,16 @@ def test_show_makes_yaml() -> None:
     process = Process()
     show(process.host, "yaml", {"a": [1]}, str)
     assert process.out == "a:\n  - 1\n"
+
+
+@pytest.mark.parametrize(
+    ("details", "told"),
+    [
+        ({}, "output: misfit"),
+        ({"exit_code": 3}, "output: misfit"),
+        ({"value": "a\x1b"}, "output: misfit (value: 'a\\x1b')"),
+    ],
+)
+def test_error_tells_the_data_it_is_about(details: dict[str, object], told: str) -> None:
+    """Messages are free of data; a person who may see it is told it, on one line."""
+    assert error_text({"code": "output", "message": "misfit", "details": details}) == told

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from flowrunner.errors import ExecutionError
-from flowrunner.model.execution import Attempt
+from flowrunner.model.depth import DATA_DEPTH
+from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.ids import Json
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.nodes.base import NodeResult, ParamProblem
@@ -233,6 +234,31 @@ def test_secret_in_an_error_is_masked() -> None:
     error = outcome.attempts[0].error
     assert error is not None
     assert error.message == "output n: must be of type integer"
+    assert error.details == {"value": "***"}
+
+
+def test_message_of_fail_counts_as_data() -> None:
+    """What the author lets a `fail` node say may quote inputs; node and execution know it."""
+    outcome = run_flow(flow("  - {id: a, type: fail, params: {message: 'no rows'}}"))
+    assert outcome.attempts[0].error == Failure(code="fail", message="no rows", quotes_data=True)
+    assert outcome.execution.error == Failure(
+        code="fail", message="node a: no rows", details={"node": "a"}, quotes_data=True
+    )
+
+
+@pytest.mark.parametrize("depth", [100, 101, 970, 100_000])
+def test_outputs_may_be_nested_100_deep(depth: int) -> None:
+    """Outputs that nobody could read again fail their attempt for good."""
+    text = flow(
+        "  - {id: a, run: x, outputs: {n: {type: array}}, retry: {max_attempts: 2}}\n"
+        "  - {id: b, type: set, params: {values: {n: ['${{ nodes.a.outputs.n }}']}}}"
+    )
+    outcome = run_flow(text, {"a": Act(outputs=b"n=" + b"[" * depth + b"]" * depth)})
+    last = "a" if depth > DATA_DEPTH else "b"  # which puts the outputs into one more list
+    attempt = outcome.attempts[-1]
+    assert (attempt.key.node, attempt.key.number, attempt.reason) == (last, 1, "output")
+    assert attempt.error is not None
+    assert attempt.error.message.startswith("output n")
 
 
 # Foreign code
@@ -248,10 +274,8 @@ def test_node_that_crashes_ends_its_attempt_alone() -> None:
     outcome = run_code(Crashing(), ", retry: {max_attempts: 3}")
     (attempt,) = outcome.attempts
     assert attempt.error is not None
-    assert (attempt.error.code, attempt.error.message) == (
-        "internal",
-        "ZeroDivisionError: division by zero",
-    )
+    assert attempt.error.code == "internal"
+    assert attempt.error.details == {"error": "ZeroDivisionError: division by zero"}
     assert outcome.execution.state is ExecutionState.FAILED
 
 

@@ -147,7 +147,7 @@ def test_functions_give(text: str, value: Json) -> None:
         pytest.param(
             "format(1)", "format takes a string here, not a number", 7, id="format-of-a-number"
         ),
-        pytest.param("format('{0}')", "format has no argument for {0}", 7, id="format-too-few"),
+        pytest.param("format('{0}')", "format has too few arguments", 7, id="format-too-few"),
         pytest.param("format('{99999}')", "format met a single {", 7, id="format-absurd-number"),
         pytest.param("format('a{b')", "format met a single {", 7, id="format-single-opening"),
         pytest.param("format('a}b')", "format met a single }", 7, id="format-single-closing"),

@@ -106,3 +106,33 @@ def test_misfit_is_refused(declared: str, text: str) -> None:
 def test_declared_output_that_was_not_written_is_left_out() -> None:
     """It is null to expressions, as the outputs of a node that did not run are."""
     assert parse_outputs(b"", {"a": ValueType.INTEGER}) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "details"),
+    [
+        pytest.param(
+            "rows=s3cr3t",
+            "output rows: must be of type integer",
+            {"value": "s3cr3t"},
+            id="misfit",
+        ),
+        pytest.param(
+            "b=1\ns3cr3t<<s3cr3t\n",
+            "the block that begins in line 2 of $FLOW_OUTPUT is not closed",
+            {"delimiter": "s3cr3t"},
+            id="open-block",
+        ),
+        pytest.param(
+            "s3cr3t", "line 1 of $FLOW_OUTPUT is neither key=value nor key<<EOF", {}, id="no-line"
+        ),
+    ],
+)
+def test_message_does_not_quote_the_program(
+    text: str, message: str, details: dict[str, str]
+) -> None:
+    """What a program wrote is in the details alone: the message is shown to everybody."""
+    with pytest.raises(ExecutionError) as caught:
+        parse_outputs(text.encode(), {"rows": ValueType.INTEGER})
+    assert (caught.value.message, caught.value.details) == (message, details)
+    assert not caught.value.quotes_data

@@ -143,13 +143,14 @@ def set_most_pages(number: int) -> Callable[[sqlite3.Connection], None]:
     return lambda connection: connection.execute(f"PRAGMA max_page_count = {number}").close()
 
 
-def test_row_without_sense_is_reported_as_corrupt(use: Use, folder: Path) -> None:
+@pytest.mark.parametrize("inputs", ["{", "[" * 100_000], ids=["cut", "bottomless"])
+def test_row_without_sense_is_reported_as_corrupt(use: Use, folder: Path, inputs: str) -> None:
     """A value that no version wrote is no crash but a damaged state."""
 
     async def body(storage: LocalStorage) -> None:
         await storage.executions.create(make_execution())
         with closing(sqlite3.connect(folder / "flowrunner.db")) as connection, connection:
-            connection.execute("UPDATE executions SET inputs = '{', state = 'dreaming'")
+            connection.execute("UPDATE executions SET inputs = ?", (inputs,))
         with pytest.raises(StorageError) as caught:
             await storage.executions.get(make_execution().id)
         assert caught.value.code == "storage.corrupt"

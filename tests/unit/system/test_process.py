@@ -136,6 +136,8 @@ def test_unusable_program_is_a_final_error(
     with pytest.raises(ExecutionError) as caught:
         carry_out(spawner, command(str(program)))
     assert (caught.value.code, caught.value.final) == (code, True)
+    assert str(program) not in caught.value.message  # an argument may be data
+    assert caught.value.details["program"] == str(program)
 
 
 def test_program_is_looked_for_in_the_path_of_the_request(

@@ -7,9 +7,12 @@ from dataclasses import replace
 import pytest
 
 from flowrunner.config.settings import LocalAccess
+from flowrunner.model.execution import Failure
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.states import ExecutionState
 from flowrunner.service.views import ExecutionView
+from flowrunner.web.log_cursor import pack_cursor
+from flowrunner.web.wire import WITHHELD, execution_json
 from tests.fakes.asgi import ask
 from tests.fakes.ids import sequential_id
 from tests.fakes.records import DEFINITION
@@ -144,17 +147,17 @@ def test_limit_is_100_unless_asked() -> None:
     ],
 )
 def test_bad_value_is_refused(query: str, parameter: str) -> None:
-    """A value that does not fit its parameter is answered 422 naming it."""
+    """A value that does not fit its parameter is answered 400 naming it."""
     got = ask(public_app(), "GET", f"/api/v1/executions?{query}")
 
-    assert got.status == 422
+    assert got.status == 400
     assert got.json["findings"][0]["parameter"] == parameter
 
 
 @pytest.mark.parametrize("cursor", ["backup", "a/b/c", "A/x", "/", ""])
 def test_bad_flow_cursor_is_refused(cursor: str) -> None:
     """Only a key can be the cursor of flows."""
-    assert ask(public_app(), "GET", f"/api/v1/flows?cursor={cursor}").status == 422
+    assert ask(public_app(), "GET", f"/api/v1/flows?cursor={cursor}").status == 400
 
 
 @pytest.mark.parametrize(
@@ -172,6 +175,34 @@ def test_data_of_executions_is_for_full_rights(
 
     assert execution["redacted"] is redacted
     assert (SECRET_INPUT not in got.text) is redacted
+
+
+def test_forged_log_cursor_is_refused() -> None:
+    """An offset that no file can have is a bad parameter, not a failure of the daemon."""
+    target = f"{LOGS}?cursor={pack_cursor({'dump.1.log': 2**63})}"
+
+    got = ask(public_app(local="open"), "GET", target)
+
+    assert (got.status, got.json["code"]) == (400, "request.parameter")
+    assert got.json["findings"][0]["parameter"] == "cursor"
+
+
+def test_message_that_may_quote_data_is_for_full_rights() -> None:
+    """What the flow itself says of a failure is withheld together with the data."""
+    told = Failure(code="no_rows", message=f"none for {SECRET_INPUT}", quotes_data=True)
+    whole = make_execution_view()
+    view = replace(
+        whole,
+        execution=replace(whole.execution, error=told),
+        nodes=tuple(replace(node, error=told) for node in whole.nodes),
+    )
+
+    redacted, full = (execution_json(view, redacted=redacted) for redacted in (True, False))
+
+    assert full["error"]["message"] == full["nodes"][0]["error"]["message"] == told.message
+    assert redacted["error"] == redacted["nodes"][0]["error"]
+    assert redacted["error"] == {"code": "no_rows", "message": WITHHELD, "details": {}}
+    assert SECRET_INPUT not in str(redacted)
 
 
 def test_control_socket_shows_data() -> None:
