@@ -86,7 +86,7 @@ _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
     HOOK_PATH: (
         codes.MALFORMED_NAME,
         "is not a path of a webhook",
-        "segments of letters, digits and ._~- joined by /, no leading slash",
+        "segments of letters, digits and ._~- joined by single /, none of them . or ..",
     ),
 }
 

@@ -15,7 +15,9 @@ SECRET_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"  # noqa: S105 - a pattern, not a 
 LABEL_NAME = "^[a-z][a-z0-9_./-]{0,62}$"
 ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
 HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
-HOOK_PATH = r"^[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*$"
+_HOOK_SEGMENT = r"(\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*|\.{3}[A-Za-z0-9._~-]*)"
+HOOK_PATH = f"^{_HOOK_SEGMENT}(/{_HOOK_SEGMENT})*$"
+"""Literal segments; none is `.` or `..`, which clients and proxies resolve on the way."""
 
 
 def described(text: str, example: object, **rest: object) -> dict[str, Any]:

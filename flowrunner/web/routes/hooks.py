@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.system.clock import Clock
@@ -63,13 +64,24 @@ class HookRoutes:
 
 async def _delivery_of(request: Request) -> Delivery:
     return Delivery(
-        path=request.scope["path"].removeprefix(PREFIX),
+        path=_path_of(request.scope),
         method=request.method,
         headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
         query=_first_values(request.scope["query_string"]),
         body=await request.body(),
         source=peer_text(request.scope),
     )
+
+
+def _path_of(scope: Scope) -> str:
+    """Returns the path below `/hooks/`, decoded.
+
+    An encoded slash is data and no separator (RFC 3986, section 2.2): a path with one stays
+    encoded, and so is the path of no hook.
+    """
+    raw = scope["raw_path"].decode("ascii", "replace")
+    path: str = raw if "%2f" in raw.lower() else scope["path"]
+    return path.removeprefix(PREFIX)
 
 
 def _first_values(query_string: bytes) -> dict[str, str]:

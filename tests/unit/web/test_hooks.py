@@ -64,6 +64,17 @@ def test_delivery_is_handed_over_untouched() -> None:
     ]
 
 
+@pytest.mark.parametrize("slash", ["%2f", "%2F"])
+def test_encoded_slash_is_no_separator(slash: str) -> None:
+    """A path whose segments are joined otherwise than the flow says is the path of no hook."""
+    service = service_answering(UNAUTHORIZED)
+
+    ask(public_app(service), "POST", f"/hooks/default/backup{slash}push")
+
+    (delivery,) = service.deliveries
+    assert delivery.path == f"default/backup{slash}push"
+
+
 @pytest.mark.parametrize(
     "given",
     [
