@@ -35,7 +35,7 @@ LONGEST_SOCKET_PATH = 107
 """Bytes. Source: unix(7), `sun_path` holds 108 with its terminating zero."""
 
 LARGEST_ANSWER = 64 * 1024**2
-"""Bytes; more is no answer of ours."""
+"""Bytes that are read of an answer."""
 
 _TIMEOUT_S = 60.0
 _START_HINT = "start one with `flowrunner serve`, or name its socket with --socket or --state"
@@ -83,8 +83,8 @@ class ControlClient:
         connection = _UnixConnection(self._path, self._timeout_s)
         try:
             connection.request(method, path, body=body, headers=headers)
-            answer = connection.getresponse()
-            content = answer.read(LARGEST_ANSWER + 1)
+            with connection.getresponse() as answer:
+                content = answer.read(LARGEST_ANSWER + 1)
         except (OSError, http.client.HTTPException) as error:
             raise _no_answer(self._path, error) from error
         finally:
@@ -95,15 +95,15 @@ class ControlClient:
         return document
 
     def _parse(self, content: bytes) -> Json:
+        if len(content) > LARGEST_ANSWER:
+            most = LARGEST_ANSWER // 1024**2
+            text = f"the answer on {self._path} is larger than {most} MiB, and was not read"
+            raise FlowError(text, code="answer_too_large")
         try:
-            if len(content) <= LARGEST_ANSWER:
-                return json.loads(content)
-        except (ValueError, RecursionError):
-            pass
-        raise NoDaemonError(
-            f"what listens on {self._path} does not answer as a FlowRunner daemon",
-            hint=_START_HINT,
-        )
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            text = f"what listens on {self._path} does not answer as a FlowRunner daemon"
+            raise NoDaemonError(text, hint=_START_HINT) from error
 
 
 def connect(args: argparse.Namespace, host: Host) -> ControlClient:

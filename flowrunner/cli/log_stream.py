@@ -11,8 +11,8 @@ from flowrunner.cli.text import safe_line
 from flowrunner.model.ids import Json
 
 POLL_S = 0.25
-_BUSY_LINES = 500
-"""A page with so many lines was cut: the next one is asked for at once."""
+_BUSY_LINES, _BUSY_CHARACTERS = 500, 500_000
+"""A page with so much was probably cut: the next one is asked for at once."""
 _ZONE = re.compile("Z$")
 
 
@@ -55,7 +55,7 @@ def read_lines(
         cursor = page["next_cursor"]
         if page["complete"] or (pause is None and not lines):
             return
-        if pause is not None and len(lines) < _BUSY_LINES:
+        if pause is not None and not _is_busy(lines):
             pause(POLL_S)
 
 
@@ -69,6 +69,10 @@ def stamped(line: Line, *, terminal: bool) -> str:
     """Returns a line behind its time, node, attempt and stream."""
     text = safe_line(line.text) if terminal else line.text
     return f"{line.at} {line.node}.{line.attempt} {line.stream} {text}"
+
+
+def _is_busy(lines: list[Line]) -> bool:
+    return len(lines) >= _BUSY_LINES or sum(len(line.text) for line in lines) >= _BUSY_CHARACTERS
 
 
 def _lines_of(page: Json) -> list[Line]:

@@ -18,6 +18,7 @@ from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
 from flowrunner.secrets.lookup import take_environment
+from flowrunner.service.views import LogCursor
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 
@@ -79,7 +80,7 @@ def _without_triggers(file: ScannedFile) -> ScannedFile:
 
 async def _follow(parts: Parts, execution_id: str, emit: Callable[[str], None]) -> str:
     """Passes log lines on as they come, until the execution has ended."""
-    cursor: Mapping[str, int] = {}
+    cursor = LogCursor()
     while True:
         page = await parts.service.logs(execution_id, cursor=cursor)
         cursor = page.cursor

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from flowrunner.engine.scope import ContextScope, execution_contexts, node_context, resolve
 from flowrunner.errors import ExecutionError
+from flowrunner.model.depth import TOO_DEEP, is_deeper
 from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
@@ -27,7 +28,8 @@ _CODE = "output"
 def with_outputs(ended: Execution, spec: FlowSpec, contexts: Mapping[str, Json]) -> Execution:
     """Returns an execution with its outputs, if it succeeded and its flow declares any.
 
-    One whose outputs cannot be evaluated, or take more than 4 MiB, has failed (``output``).
+    One whose outputs cannot be evaluated, are nested too deep or take more than 4 MiB, has failed
+    (``output``).
     """
     if ended.state is not ExecutionState.SUCCEEDED or not spec.outputs:
         return ended
@@ -39,6 +41,8 @@ def with_outputs(ended: Execution, spec: FlowSpec, contexts: Mapping[str, Json])
             outputs[name] = resolve(value, scope)
         except ExecutionError as error:
             return _failed(ended, f"output {name}: {error.message}")
+        if is_deeper(outputs[name]):
+            return _failed(ended, f"output {name} {TOO_DEEP}")
         size += len(text_of([name, outputs[name]]).encode(errors="surrogatepass"))
         if size > RESULT_LIMIT:
             return _failed(ended, f"the outputs take more than {RESULT_LIMIT // 1024**2} MiB")

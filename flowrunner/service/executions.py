@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from flowrunner.definitions.build import node_type
@@ -13,19 +14,12 @@ from flowrunner.errors import NotFoundError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import NodeState
-from flowrunner.service.views import (
-    ExecutionView,
-    LogChunk,
-    LogEntry,
-    LogPage,
-    NodeView,
-    Page,
-)
+from flowrunner.service.log_pages import LoggedAttempt, read_page
+from flowrunner.service.views import ExecutionView, LogCursor, LogPage, NodeView, Page
 from flowrunner.storage.protocols import ExecutionQuery, Storage
-from flowrunner.telemetry.attempt_log import read_log
 
-LINES_LIMIT = 1_000
-"""Lines of one attempt in one page of logs."""
+PAGE_DATA = 4 * 1024**2
+"""Bytes of inputs, as JSON, in one page of executions."""
 
 
 class ExecutionReader:
@@ -36,12 +30,24 @@ class ExecutionReader:
         self._engine = engine
         self._logs = logs
 
-    async def page(self, query: ExecutionQuery) -> Page:
-        """Returns a page of executions, newest first."""
+    async def page(self, query: ExecutionQuery, *, with_inputs: bool) -> Page:
+        """Returns a page of executions, newest first.
+
+        With inputs it ends early once they are larger than `PAGE_DATA` together.
+        """
         found = await self._storage.executions.list(query)
+        has_more = len(found) == query.limit
+        if with_inputs:
+            ids = [execution.id for execution in found]
+            inputs = await self._storage.executions.inputs(ids, most_bytes=PAGE_DATA)
+            has_more = has_more or len(inputs) < len(found)
+            found = [
+                replace(execution, inputs=inputs[execution.id])
+                for execution in found
+                if execution.id in inputs
+            ]
         views = tuple(ExecutionView(execution=execution) for execution in found)
-        full = len(found) == query.limit
-        return Page(items=views, next_cursor=found[-1].id if found and full else None)
+        return Page(items=views, next_cursor=found[-1].id if found and has_more else None)
 
     async def view(self, execution_id: ExecutionId) -> ExecutionView:
         """Returns one execution with its nodes in the order of its definition.
@@ -51,64 +57,47 @@ class ExecutionReader:
         """
         execution = await self._get(execution_id)
         live = self._engine.live_states(execution_id) or {}
-        settled = {s.node: s for s in await self._storage.journal.nodes(execution_id)}
+        settled = await self._storage.journal.nodes(execution_id)
         attempts = await self._storage.journal.attempts(execution_id)
-        nodes = [
-            _node(name, kind, live.get(name), settled.get(name), attempts)
-            for name, kind in await self._declared(execution)
-        ]
-        return ExecutionView(execution=execution, nodes=tuple(nodes))
+        declared = await self._declared(execution)
+        nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
+        return ExecutionView(execution=execution, nodes=nodes)
 
-    async def logs(
-        self, execution_id: ExecutionId, node: str | None, cursor: Mapping[str, int]
-    ) -> LogPage:
+    async def logs(self, execution_id: ExecutionId, node: str | None, cursor: LogCursor) -> LogPage:
         """Returns what was logged since the cursor, attempt by attempt.
 
         Raises:
             NotFoundError: There is no such execution.
         """
         execution = await self._get(execution_id)
-        attempts = [
-            attempt
-            for attempt in await self._logged(execution)
-            if node is None or attempt[0] == node
-        ]
-        return await asyncio.to_thread(self._read, execution, attempts, cursor)
-
-    def _read(
-        self,
-        execution: Execution,
-        attempts: Sequence[tuple[str, int]],
-        cursor: Mapping[str, int],
-    ) -> LogPage:
-        chunks, offsets, read_all = [], dict(cursor), True
-        for name, number in attempts:
-            path = log_path(self._logs, execution, name, number)
-            offset = offsets.get(path.name, 0)
-            lines, offsets[path.name] = read_log(path, offset=offset, limit=LINES_LIMIT)
-            read_all = read_all and len(lines) < LINES_LIMIT
-            entries = tuple(
-                LogEntry(at=line.at, stream=line.stream, text=line.text, is_partial=line.partial)
-                for line in lines
-            )
-            if entries:
-                chunks.append(LogChunk(node=name, attempt=number, lines=entries))
-        return LogPage(
-            chunks=tuple(chunks),
-            cursor=offsets,
-            is_complete=execution.state.is_final and read_all,
+        attempts = [each for each in await self._logged(execution) if node in (None, each.node)]
+        return await asyncio.to_thread(
+            read_page, attempts, cursor, execution_ended=execution.state.is_final
         )
 
-    async def _logged(self, execution: Execution) -> list[tuple[str, int]]:
-        """Returns (node, attempt) of every attempt that may have a log, in order of start."""
-        attempts = await self._storage.journal.attempts(execution.id)
-        known = [
-            (attempt.key.node, attempt.key.number)
-            for attempt in sorted(attempts, key=lambda attempt: attempt.started_at)
-        ]
+    async def _logged(self, execution: Execution) -> list[LoggedAttempt]:
+        """Returns every attempt that may have a log, in order of start."""
         live = self._engine.live_states(execution.id) or {}
-        running = [(name, 1) for name, state in live.items() if state is NodeState.RUNNING]
-        return list(dict.fromkeys([*known, *running]))
+        attempts = await self._storage.journal.attempts(execution.id)
+        ended = {
+            (attempt.key.node, attempt.key.number): attempt.ended_at is not None
+            for attempt in sorted(attempts, key=lambda attempt: attempt.started_at)
+        }
+        for name, state in live.items():
+            if state is NodeState.RUNNING:
+                ended.setdefault((name, 1), False)
+        declared = await self._declared(execution)
+        positions = {name: position for position, (name, _) in enumerate(declared)}
+        return [
+            LoggedAttempt(
+                node=name,
+                number=number,
+                position=positions.get(name),
+                has_ended=has_ended,
+                path=log_path(self._logs, execution, name, number),
+            )
+            for (name, number), has_ended in ended.items()
+        ]
 
     async def _declared(self, execution: Execution) -> list[tuple[str, str]]:
         definition = await self._storage.definitions.get(execution.digest)
@@ -123,24 +112,40 @@ class ExecutionReader:
         return execution
 
 
+def node_views(
+    declared: Sequence[tuple[str, str]],
+    live: Mapping[str, NodeState],
+    settled: Sequence[NodeStatus],
+    attempts: Sequence[Attempt],
+) -> tuple[NodeView, ...]:
+    """Returns the nodes in the order of the definition; takes time linear in their number."""
+    status = {each.node: each for each in settled}
+    own: dict[str, list[Attempt]] = {}
+    for attempt in attempts:
+        own.setdefault(attempt.key.node, []).append(attempt)
+    return tuple(
+        _node(name, kind, live.get(name), status.get(name), tuple(own.get(name, ())))
+        for name, kind in declared
+    )
+
+
 def _node(
     name: str,
     kind: str,
     live: NodeState | None,
     settled: NodeStatus | None,
-    attempts: Sequence[Attempt],
+    attempts: tuple[Attempt, ...],
 ) -> NodeView:
-    own = tuple(attempt for attempt in attempts if attempt.key.node == name)
     if settled is None:
         return NodeView(
-            id=name, type=kind, state=live or NodeState.PENDING, reason="", attempts=own
+            id=name, type=kind, state=live or NodeState.PENDING, reason="", attempts=attempts
         )
     return NodeView(
         id=name,
         type=kind,
         state=settled.state,
         reason=settled.reason,
-        attempts=own,
+        attempts=attempts,
         outputs=settled.outputs,
         error=settled.error,
     )

@@ -30,6 +30,7 @@ from flowrunner.service.views import (
     FlowView,
     HealthCheck,
     LastExecution,
+    LogCursor,
     LogPage,
     Page,
     SourceView,
@@ -128,15 +129,17 @@ class FlowService:
         states: tuple[ExecutionState, ...] = (),
         before: ExecutionId | None = None,
         limit: int = 100,
+        with_inputs: bool = True,
     ) -> Page:
         """Returns a page of executions, newest first, without their nodes.
 
-        `before` is the cursor of the page before; `limit` is 1 to 1,000.
+        `before` is the cursor of the page before; `limit` is 1 to 1,000. A page may be shorter
+        when inputs are asked for and are large.
         """
         query = ExecutionQuery(
             account=account, flow=flow, states=states, before=before, limit=limit
         )
-        return await self._parts.executions.page(query)
+        return await self._parts.executions.page(query, with_inputs=with_inputs)
 
     async def execution(self, execution_id: str) -> ExecutionView:
         """Returns one execution with its nodes; raises `NotFoundError`."""
@@ -147,10 +150,12 @@ class FlowService:
         execution_id: str,
         *,
         node: str | None = None,
-        cursor: Mapping[str, int] | None = None,
+        cursor: LogCursor | None = None,
     ) -> LogPage:
         """Returns what was logged since the cursor; raises `NotFoundError`."""
-        return await self._parts.executions.logs(ExecutionId(execution_id), node, cursor or {})
+        return await self._parts.executions.logs(
+            ExecutionId(execution_id), node, cursor or LogCursor()
+        )
 
     async def start(
         self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False

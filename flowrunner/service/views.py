@@ -101,16 +101,30 @@ class LogChunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogPage:
-    """What `read_logs` found.
+class LogCursor:
+    """Where to read logs on; opaque to callers.
 
     Attributes:
-        cursor: Where to read on: bytes read so far by log file name; opaque to callers.
+        done: For each node in the order of the definition, how many of its attempts were read to
+            their ends; nodes without any may be missing at the end.
+        offsets: Bytes read of the other log files, by name.
+    """
+
+    done: tuple[int, ...] = ()
+    offsets: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """What was read of the logs.
+
+    Attributes:
+        cursor: Where the next page begins.
         is_complete: True when the execution has ended and everything was read.
     """
 
     chunks: tuple[LogChunk, ...]
-    cursor: Mapping[str, int] = field(default_factory=dict)
+    cursor: LogCursor = field(default_factory=LogCursor)
     is_complete: bool = False
 
 

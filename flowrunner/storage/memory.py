@@ -7,6 +7,7 @@ Values are kept as they are, not copied; nothing outlives the object.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -57,6 +58,11 @@ def _done(write: Callable[[], None]) -> asyncio.Future[None]:
 
 def _without_data(execution: Execution) -> Execution:
     return replace(execution, cause=replace(execution.cause, payload=None), outputs=None)
+
+
+def _listed(execution: Execution) -> Execution:
+    cause = replace(execution.cause, payload=None, context={})
+    return replace(execution, cause=cause, inputs={}, outputs=None)
 
 
 class MemoryFlows:
@@ -166,7 +172,7 @@ class MemoryExecutions:
         return {each.flow: _without_data(each) for each in oldest_first if each.state.is_final}
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
-        """Returns a page without payloads and outputs, newest first."""
+        """Returns a page without what may be large, newest first."""
         found = (
             execution
             for execution in self._newest_first()
@@ -175,7 +181,21 @@ class MemoryExecutions:
             and (not query.states or execution.state in query.states)
             and (query.before is None or execution.id < query.before)
         )
-        return [_without_data(each) for each, _ in zip(found, range(query.limit), strict=False)]
+        return [_listed(each) for each, _ in zip(found, range(query.limit), strict=False)]
+
+    async def inputs(
+        self, ids: Sequence[ExecutionId], *, most_bytes: int
+    ) -> dict[ExecutionId, dict[str, Json]]:
+        """Returns the inputs of executions, as far as they are not too large."""
+        found: dict[ExecutionId, dict[str, Json]] = {}
+        for execution_id in ids:
+            if execution_id not in self._tables.executions:
+                continue
+            found[execution_id] = self._tables.executions[execution_id].inputs
+            most_bytes -= len(json.dumps(found[execution_id], separators=(",", ":")))
+            if most_bytes <= 0:
+                break
+        return found
 
     def _newest_first(self) -> Sequence[Execution]:
         executions = self._tables.executions

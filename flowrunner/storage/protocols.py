@@ -145,7 +145,16 @@ class ExecutionStore(Protocol):
     async def list(self, query: ExecutionQuery) -> list[Execution]:
         """Returns a page, newest first, without what may be large.
 
-        `cause.payload` and `outputs` are None.
+        `cause.payload` and `outputs` are None, `cause.context` and `inputs` are empty.
+        """
+
+    async def inputs(
+        self, ids: Sequence[ExecutionId], *, most_bytes: int
+    ) -> dict[ExecutionId, dict[str, Json]]:
+        """Returns the inputs of executions, in the order of their ids.
+
+        It ends with the execution whose inputs, as JSON, bring the sum to `most_bytes` or above.
+        Executions that are unknown are left out.
         """
 
 

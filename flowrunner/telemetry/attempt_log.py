@@ -210,7 +210,9 @@ class LogLine:
     partial: bool
 
 
-def read_log(path: Path, *, offset: int = 0, limit: int = 1000) -> tuple[list[LogLine], int]:
+def read_log(
+    path: Path, *, offset: int = 0, limit: int = 1000, most_bytes: int = LOG_LIMIT
+) -> tuple[list[LogLine], int]:
     """Reads whole lines, and returns them with the offset at which the next ones begin.
 
     A line that is being written is left for the next call, so a live tail never shows half a
@@ -220,6 +222,7 @@ def read_log(path: Path, *, offset: int = 0, limit: int = 1000) -> tuple[list[Lo
         path: A file that does not exist is a log without lines.
         offset: Bytes; 0 or what an earlier call returned.
         limit: Lines at most. The returned offset equals `offset` when there is nothing more.
+        most_bytes: Bytes of the file after which no further line is begun; above 0.
 
     Raises:
         StorageError: ``storage.unavailable``, the file cannot be read.
@@ -227,16 +230,18 @@ def read_log(path: Path, *, offset: int = 0, limit: int = 1000) -> tuple[list[Lo
     try:
         with path.open("rb") as file:
             file.seek(offset)
-            return _read_lines(file, offset, limit)
+            return _read_lines(file, offset, limit, offset + most_bytes)
     except FileNotFoundError:
         return [], offset
     except OSError as error:
         raise StorageError(f"the log cannot be read: {error}") from error
 
 
-def _read_lines(file: BinaryIO, offset: int, limit: int) -> tuple[list[LogLine], int]:
+def _read_lines(file: BinaryIO, offset: int, limit: int, end: int) -> tuple[list[LogLine], int]:
     lines: list[LogLine] = []
     for _ in range(limit):
+        if offset >= end:
+            break
         raw = file.readline(_LONGEST_STAMPED)
         if not raw.endswith(b"\n") and len(raw) < _LONGEST_STAMPED:
             break

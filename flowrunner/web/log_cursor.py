@@ -1,20 +1,19 @@
 """The cursor of logs as one opaque word: how far each log file was read.
 
-It is packed, because a request's head has room for 16 KiB and an execution can have hundreds of
-log files. It comes back from outside, so it is read as carefully as any other input.
+It is packed, because a request's head has room for 16 KiB and an execution can have thousands of
+nodes. It comes back from outside, so it is read as carefully as any other input.
 """
 
 from __future__ import annotations
 
-import binascii
 import json
 import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import Json
+from flowrunner.service.views import LogCursor
 from flowrunner.web.query import invalid
 
 _LARGEST = 4 * 1024 * 1024
@@ -23,32 +22,38 @@ _LARGEST = 4 * 1024 * 1024
 _LARGEST_OFFSET = 2**40
 """Bytes; far beyond any log, and within what every file system can seek to."""
 
+_UNREADABLE = (ValueError, TypeError, AttributeError, RecursionError, zlib.error)
+"""What a text that is no cursor may cause."""
+
 _FILE_NAME = re.compile(r"[a-z][A-Za-z0-9_.-]{0,254}")
 
 
-def pack_cursor(cursor: Mapping[str, int]) -> str:
+def pack_cursor(cursor: LogCursor) -> str:
     """Writes a cursor as letters, digits, dashes and underscores."""
-    packed = zlib.compress(json.dumps(dict(cursor), separators=(",", ":")).encode())
+    content = [list(cursor.done), dict(cursor.offsets)]
+    packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode())
     return urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def unpack_cursor(text: str) -> dict[str, int]:
+def unpack_cursor(text: str) -> LogCursor:
     """Reads what `pack_cursor` wrote; raises `ValidationError` (``request.parameter``)."""
     try:
         packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        content = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
-    except (ValueError, RecursionError, binascii.Error, zlib.error) as error:
+        done, offsets = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+        if all(map(_is_number, done)) and all(map(_is_entry, offsets.items())):
+            return LogCursor(done=tuple(done), offsets=offsets)
+    except _UNREADABLE as error:
         raise _bad() from error
-    if not isinstance(content, dict) or not all(map(_is_entry, content.items())):
-        raise _bad()
-    return content
+    raise _bad()
 
 
 def _is_entry(entry: tuple[Json, Json]) -> bool:
     name, offset = entry
-    return (
-        bool(_FILE_NAME.fullmatch(name)) and type(offset) is int and 0 <= offset <= _LARGEST_OFFSET
-    )
+    return bool(_FILE_NAME.fullmatch(name)) and _is_number(offset)
+
+
+def _is_number(value: Json) -> bool:
+    return type(value) is int and 0 <= value <= _LARGEST_OFFSET
 
 
 def _bad() -> ValidationError:

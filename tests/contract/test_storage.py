@@ -350,7 +350,7 @@ class TestExecutions:
     def test_list_returns_a_page_newest_first(
         self, use: Use, query: ExecutionQuery, numbers: list[int]
     ) -> None:
-        """Every filter narrows the page; payloads and outputs, which may be large, stay out."""
+        """Every filter narrows the page, and nothing is in it that may be large."""
         cases = [
             (1, BACKUP, SUCCEEDED),
             (2, FlowKey("default", "alert"), RUNNING),
@@ -363,12 +363,31 @@ class TestExecutions:
         async def body(storage: Storage) -> None:
             for number, flow, state in cases:
                 execution = make_execution(number, flow=flow, state=state, payload=b"body")
+                cause = replace(execution.cause, context={"headers": {"a": "b"}})
+                execution = replace(execution, cause=cause, inputs={"x": 1})
                 await storage.executions.create(execution)
                 await storage.executions.update(replace(execution, outputs={"rows": number}))
             found = await storage.executions.list(query)
             assert [each.id for each in found] == [sequential_id(number) for number in numbers]
             assert all(each.cause.payload is None for each in found)
             assert all(each.outputs is None for each in found)
+            assert all(each.cause.context == each.inputs == {} for each in found)
+
+        use(body)
+
+    def test_inputs_are_returned_as_far_as_they_fit(self, use: Use) -> None:
+        """They come in the order asked for and end with those that reach the bound."""
+        ids = [sequential_id(number) for number in (3, 9, 2, 1)]
+
+        async def body(storage: Storage) -> None:
+            for number in (1, 2, 3):
+                execution = replace(make_execution(number), inputs={"text": str(number) * 1000})
+                await storage.executions.create(execution)
+            inputs = storage.executions.inputs
+            assert list(await inputs(ids, most_bytes=10_000)) == [ids[0], *ids[2:]]
+            assert await inputs(ids, most_bytes=1) == {ids[0]: {"text": "3" * 1000}}
+            assert list(await inputs(ids, most_bytes=1_100)) == [ids[0], ids[2]]
+            assert await inputs([], most_bytes=1) == {}
 
         use(body)
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
-from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal
 from flowrunner.storage.protocols import ExecutionQuery, Submitted
 
@@ -148,6 +148,11 @@ class FakeExecutions:
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
         return await self._inner.list(query)
+
+    async def inputs(
+        self, ids: Sequence[ExecutionId], *, most_bytes: int
+    ) -> dict[ExecutionId, dict[str, Json]]:
+        return await self._inner.inputs(ids, most_bytes=most_bytes)
 
 
 def _name(attempt: Attempt) -> str:

@@ -20,6 +20,7 @@ from flowrunner.service.views import (
     HealthCheck,
     LastExecution,
     LogChunk,
+    LogCursor,
     LogEntry,
     LogPage,
     NodeView,
@@ -119,7 +120,9 @@ def make_log_page(*texts: str, is_complete: bool = False) -> LogPage:
     lines = tuple(LogEntry(at=NOON, stream="stdout", text=text) for text in texts)
     chunks = (LogChunk(node="dump", attempt=1, lines=lines),) if lines else ()
     read = sum(map(len, texts))
-    return LogPage(chunks=chunks, cursor={"dump.1.log": read}, is_complete=is_complete)
+    return LogPage(
+        chunks=chunks, cursor=LogCursor(offsets={"dump.1.log": read}), is_complete=is_complete
+    )
 
 
 class FakeService:
@@ -168,9 +171,16 @@ class FakeService:
         states: tuple[ExecutionState, ...] = (),
         before: ExecutionId | None = None,
         limit: int = 100,
+        with_inputs: bool = True,
     ) -> Page:
         self._called(
-            "executions", account=account, flow=flow, states=states, before=before, limit=limit
+            "executions",
+            account=account,
+            flow=flow,
+            states=states,
+            before=before,
+            limit=limit,
+            with_inputs=with_inputs,
         )
         items = tuple(self.seen[:limit])
         more = len(self.seen) > limit
@@ -185,7 +195,7 @@ class FakeService:
         execution_id: str,
         *,
         node: str | None = None,
-        cursor: Mapping[str, int] | None = None,
+        cursor: LogCursor | None = None,
     ) -> LogPage:
         self._called("logs", node=node, cursor=cursor)
         self._find(execution_id)

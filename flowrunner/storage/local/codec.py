@@ -35,6 +35,9 @@ EXECUTION_COLUMNS = (
 """In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs
 and payload there, or NULL."""
 
+LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
+"""As `EXECUTION_COLUMNS`, without what may be large."""
+
 ATTEMPT_COLUMNS = (
     "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
 )

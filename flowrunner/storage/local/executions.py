@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution, ScheduleKey
-from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.storage.local.codec import (
     EXECUTION_COLUMNS,
+    LISTED_COLUMNS,
     execution_change,
     execution_of,
     execution_row,
@@ -39,7 +42,8 @@ _WITH_DATA = (
     f"SELECT {_COLUMNS}, body FROM executions"  # noqa: S608 - constants
     " LEFT JOIN payloads ON payloads.execution = executions.id"
 )
-_WITHOUT_DATA = f"SELECT {EXECUTION_COLUMNS}, NULL, NULL FROM executions"  # noqa: S608 - constants
+_LISTED = f"SELECT {LISTED_COLUMNS}, NULL, NULL FROM executions"  # noqa: S608 - constants
+_INPUTS = "SELECT inputs FROM executions WHERE id = ?"
 _GET = f"{_WITH_DATA} WHERE id = ?"
 _IS_UNFINISHED = "state IN ('queued', 'running')"  # word for word as the partial index has it
 _UNFINISHED = f"{_WITH_DATA} WHERE {_IS_UNFINISHED} ORDER BY id"
@@ -106,8 +110,14 @@ class LocalExecutions:
         return {execution.flow: execution for execution in found}
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
-        """Returns a page without payloads and outputs, newest first."""
+        """Returns a page without what may be large, newest first."""
         return await self._readers.run(partial(_list, query=query))
+
+    async def inputs(
+        self, ids: Sequence[ExecutionId], *, most_bytes: int
+    ) -> dict[ExecutionId, dict[str, Json]]:
+        """Returns the inputs of executions, as far as they are not too large."""
+        return await self._readers.run(partial(_inputs, ids=tuple(ids), most_bytes=most_bytes))
 
 
 def _create(
@@ -146,7 +156,7 @@ def _select(
 
 def _list(connection: sqlite3.Connection, *, query: ExecutionQuery) -> list[Execution]:
     """Builds the page's statement out of constant pieces; values are always parameters."""
-    source = _WITHOUT_DATA
+    source = _LISTED
     conditions: list[str] = []
     values: list[object] = []
     if query.account is not None:
@@ -167,6 +177,21 @@ def _list(connection: sqlite3.Connection, *, query: ExecutionQuery) -> list[Exec
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     sql = f"{source}{where} ORDER BY id DESC LIMIT ?"
     return _select(connection, sql=sql, values=(*values, query.limit))
+
+
+def _inputs(
+    connection: sqlite3.Connection, *, ids: Sequence[ExecutionId], most_bytes: int
+) -> dict[ExecutionId, dict[str, Json]]:
+    found: dict[ExecutionId, dict[str, Json]] = {}
+    for execution_id in ids:
+        row = connection.execute(_INPUTS, (execution_id,)).fetchone()
+        if row is None:
+            continue
+        found[execution_id] = json.loads(row[0])
+        most_bytes -= len(row[0])  # ASCII: the codec escapes the rest
+        if most_bytes <= 0:
+            break
+    return found
 
 
 def _find(

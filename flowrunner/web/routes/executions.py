@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Protocol
 
 from starlette.requests import Request
@@ -10,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
-from flowrunner.service.views import ExecutionView, LogPage, Page
+from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.web.accept import preferred
 from flowrunner.web.context import right_of
 from flowrunner.web.log_cursor import unpack_cursor
@@ -31,6 +32,7 @@ class ReadsExecutions(Protocol):
         states: tuple[ExecutionState, ...] = (),
         before: ExecutionId | None = None,
         limit: int = 100,
+        with_inputs: bool = True,
     ) -> Page:
         """Returns a page of executions, newest first."""
 
@@ -42,7 +44,7 @@ class ReadsExecutions(Protocol):
         execution_id: str,
         *,
         node: str | None = None,
-        cursor: Mapping[str, int] | None = None,
+        cursor: LogCursor | None = None,
     ) -> LogPage:
         """Returns what was logged since the cursor; raises `NotFoundError`."""
 
@@ -55,31 +57,31 @@ class ExecutionRoutes:
 
     async def page(self, request: Request) -> Response:
         """Answers with a page of executions, newest first, without their nodes."""
+        redacted = _is_restricted(request)
         page = await self._service.executions(
             account=name_of(request, "account"),
             flow=name_of(request, "flow"),
             states=states_of(request),
             before=execution_cursor_of(request),
             limit=limit_of(request),
+            with_inputs=not redacted,
         )
-        redacted = _is_restricted(request)
-        items = [execution_json(view, redacted=redacted) for view in page.items]
-        return json_response(page_json(items, page.next_cursor))
+        return await asyncio.to_thread(_page_response, page, redacted=redacted)
 
     async def one(self, request: Request) -> Response:
         """Answers with one execution and its nodes."""
         view = await self._service.execution(request.path_params["id"])
-        return json_response(execution_json(view, redacted=_is_restricted(request)))
+        return await asyncio.to_thread(_response, view, redacted=_is_restricted(request))
 
     async def logs(self, request: Request) -> Response:
         """Answers with a page of logs as JSON, or with all of them so far as text."""
         execution_id, node = request.path_params["id"], request.query_params.get("node")
         text = request.query_params.get("cursor")
-        cursor = {} if text is None else unpack_cursor(text)
+        cursor = LogCursor() if text is None else unpack_cursor(text)
         page = await self._service.logs(execution_id, node=node, cursor=cursor)
         accept = request.headers.get("accept", "")
         if preferred(accept, (JSON_TYPE, TEXT_TYPE)) == JSON_TYPE:
-            return json_response(log_page_json(page))
+            return await asyncio.to_thread(_log_response, page)
         return StreamingResponse(
             self._text(execution_id, node, page),
             headers=COMMON_HEADERS,
@@ -89,8 +91,28 @@ class ExecutionRoutes:
     async def _text(self, execution_id: str, node: str | None, page: LogPage) -> AsyncIterator[str]:
         """Yields page after page, until one has nothing new."""
         while page.chunks:
-            yield log_page_text(page).encode("utf-8", "replace").decode()
+            yield await asyncio.to_thread(_log_text, page)
             page = await self._service.logs(execution_id, node=node, cursor=page.cursor)
+
+
+# The bodies are made in a thread: an execution may have 10,000 nodes.
+
+
+def _page_response(page: Page, *, redacted: bool) -> Response:
+    items = [execution_json(view, redacted=redacted) for view in page.items]
+    return json_response(page_json(items, page.next_cursor))
+
+
+def _response(view: ExecutionView, *, redacted: bool) -> Response:
+    return json_response(execution_json(view, redacted=redacted))
+
+
+def _log_response(page: LogPage) -> Response:
+    return json_response(log_page_json(page))
+
+
+def _log_text(page: LogPage) -> str:
+    return log_page_text(page).encode("utf-8", "replace").decode()
 
 
 def _is_restricted(request: Request) -> bool:

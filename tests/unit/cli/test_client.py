@@ -106,6 +106,18 @@ def test_answer_that_is_not_json_is_no_daemon(
         client.get(LIST)
 
 
+def test_answer_that_is_too_large_is_told_as_such(
+    server: ControlServer, client: ControlClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A daemon that answers too much is there: the error says what is wrong."""
+    monkeypatch.setattr("flowrunner.cli.client.LARGEST_ANSWER", 1024**2)
+    server.put(f"GET {LIST}", {"x": "y" * 1024**2})
+    with pytest.raises(FlowError, match="is larger than 1 MiB") as caught:
+        client.get(LIST)
+    assert not isinstance(caught.value, NoDaemonError)
+    assert caught.value.code == "answer_too_large"
+
+
 def nothing(path: Path) -> None:
     """There is no socket."""
 

@@ -182,3 +182,17 @@ def test_crash_before_an_end_without_result_ends_as_failed() -> None:
         assert outcome.execution.reason == "output"
 
     simulate(story, {"count": OK})
+
+
+def test_result_may_be_nested_100_deep() -> None:
+    """Outputs of a node that are as deep as they may be cannot be put into one more map."""
+    nodes = "  - {id: a, run: x, outputs: {n: {type: array}}}"
+    deepest = {"a": Act(outputs=b"n=" + b"[" * 100 + b"]" * 100)}
+
+    told = run_flow(flow(nodes, top="outputs: {x: '${{ nodes.a.outputs.n }}'}"), deepest)
+    failed = run_flow(flow(nodes, top="outputs: {x: '${{ nodes.a.outputs }}'}"), deepest)
+
+    assert told.execution.state is ExecutionState.SUCCEEDED
+    assert (failed.execution.state, failed.execution.reason) == (ExecutionState.FAILED, "output")
+    assert failed.execution.error is not None
+    assert failed.execution.error.message == "output x is nested deeper than 100 levels"

@@ -312,6 +312,16 @@ def test_tail_never_sees_half_a_line(tmp_path: Path) -> None:
     assert [line.text for line in read_log(path, offset=offset)[0]] == ["two"]
 
 
+def test_reading_is_bounded_in_bytes(tmp_path: Path) -> None:
+    """No line is begun after so many bytes, and the next reading goes on there."""
+    path = tmp_path / "x.log"
+    line = f"{STAMP} stdout F x\n"
+    path.write_text(line * 5)
+    for most_bytes, count in [(1, 1), (len(line), 1), (len(line) + 1, 2), (10_000, 5)]:
+        lines, offset = read_log(path, most_bytes=most_bytes)
+        assert (len(lines), offset) == (count, count * len(line))
+
+
 def test_limit_bounds_a_reading_and_the_offset_goes_on(tmp_path: Path) -> None:
     """A long log is read in pages without losing or repeating a line."""
     path = tmp_path / "x.log"

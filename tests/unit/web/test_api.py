@@ -10,7 +10,7 @@ from flowrunner.config.settings import LocalAccess
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.states import ExecutionState
-from flowrunner.service.views import ExecutionView
+from flowrunner.service.views import ExecutionView, LogCursor
 from flowrunner.web.log_cursor import pack_cursor
 from flowrunner.web.wire import WITHHELD, execution_json
 from tests.fakes.asgi import ask
@@ -103,6 +103,7 @@ def test_execution_filters_reach_the_service() -> None:
                 "states": (ExecutionState.FAILED, ExecutionState.TIMED_OUT),
                 "before": sequential_id(1),
                 "limit": 7,
+                "with_inputs": False,
             },
         )
     ]
@@ -179,7 +180,8 @@ def test_data_of_executions_is_for_full_rights(
 
 def test_forged_log_cursor_is_refused() -> None:
     """An offset that no file can have is a bad parameter, not a failure of the daemon."""
-    target = f"{LOGS}?cursor={pack_cursor({'dump.1.log': 2**63})}"
+    cursor = LogCursor(offsets={"dump.1.log": 2**63})
+    target = f"{LOGS}?cursor={pack_cursor(cursor)}"
 
     got = ask(public_app(local="open"), "GET", target)
 
@@ -241,8 +243,11 @@ def test_logs_come_page_by_page() -> None:
     first = ask(app, "GET", LOGS).json
     second = ask(app, "GET", f"{LOGS}?node=dump&cursor={first['next_cursor']}").json
 
-    assert service.calls[0] == ("logs", {"node": None, "cursor": {}})
-    assert service.calls[1] == ("logs", {"node": "dump", "cursor": {"dump.1.log": 5}})
+    assert service.calls[0] == ("logs", {"node": None, "cursor": LogCursor()})
+    assert service.calls[1] == (
+        "logs",
+        {"node": "dump", "cursor": LogCursor(offsets={"dump.1.log": 5})},
+    )
     assert first["complete"] is False
     assert second == {
         "chunks": [

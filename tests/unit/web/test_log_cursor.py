@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import zlib
 from base64 import urlsafe_b64encode
+from random import Random
 
 import pytest
 
 from flowrunner.errors import ValidationError
+from flowrunner.service.views import LogCursor
 from flowrunner.web.log_cursor import pack_cursor, unpack_cursor
-
-HEAD_LIMIT = 16_384
+from flowrunner.web.middleware.head_limit import HEAD_BYTES
 
 
 def packed(content: str) -> str:
@@ -20,10 +21,14 @@ def packed(content: str) -> str:
 
 @pytest.mark.parametrize(
     "cursor",
-    [{}, {"dump.1.log": 0}, {"dump.1.log": 12, "load_rows.0.2.log": 1 << 40}],
-    ids=["empty", "start", "two"],
+    [
+        LogCursor(),
+        LogCursor(offsets={"dump.1.log": 0}),
+        LogCursor(done=(1, 0, 3), offsets={"dump.1.log": 12, "load_rows.0.2.log": 1 << 40}),
+    ],
+    ids=["empty", "start", "more"],
 )
-def test_cursor_comes_back(cursor: dict[str, int]) -> None:
+def test_cursor_comes_back(cursor: LogCursor) -> None:
     """What was packed is unpacked, and needs no escaping in a URL."""
     text = pack_cursor(cursor)
 
@@ -31,11 +36,15 @@ def test_cursor_comes_back(cursor: dict[str, int]) -> None:
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
-def test_cursor_of_many_files_fits_a_request() -> None:
-    """The cursor of an execution with a thousand nodes fits the head of a request."""
-    cursor = {f"node_{number}.1.log": number * 7_919 for number in range(1_000)}
+def test_cursor_of_many_nodes_fits_a_request() -> None:
+    """The cursor of 10,000 nodes, whatever is read of them, fits the head of a request."""
+    random = Random(1)
+    cursor = LogCursor(
+        done=tuple(random.randrange(3) for _ in range(10_000)),
+        offsets={f"node_{number}.1.log": number * 7_919 for number in range(200)},
+    )
 
-    assert len(pack_cursor(cursor)) < HEAD_LIMIT * 3 // 4
+    assert len(pack_cursor(cursor)) < HEAD_BYTES * 3 // 4
 
 
 @pytest.mark.parametrize(
@@ -47,13 +56,18 @@ def test_cursor_of_many_files_fits_a_request() -> None:
         "é",
         packed("nonsense"),
         packed("[1]"),
-        packed('{"dump.1.log": -1}'),
-        packed('{"dump.1.log": 9223372036854775808}'),
-        packed('{"dump.1.log": 9223372036854775807}'),
-        packed('{"dump.1.log": true}'),
-        packed('{"dump.1.log": "1"}'),
-        packed('{"../../etc/passwd": 1}'),
-        packed('{"/etc/passwd": 1}'),
+        packed("[[], []]"),
+        packed("[1, {}]"),
+        packed("[[-1], {}]"),
+        packed("[[true], {}]"),
+        packed('["1", {}]'),
+        packed('[[], {"dump.1.log": -1}]'),
+        packed('[[], {"dump.1.log": 9223372036854775808}]'),
+        packed('[[], {"dump.1.log": 9223372036854775807}]'),
+        packed('[[], {"dump.1.log": true}]'),
+        packed('[[], {"dump.1.log": "1"}]'),
+        packed('[[], {"../../etc/passwd": 1}]'),
+        packed('[[], {"/etc/passwd": 1}]'),
         packed("[" * 200_000),
         packed(json.dumps({"a": " " * 10_000_000})),
     ],
@@ -64,6 +78,11 @@ def test_cursor_of_many_files_fits_a_request() -> None:
         "not-ascii",
         "no-json",
         "list",
+        "two-lists",
+        "number",
+        "negative-attempts",
+        "bool-attempts",
+        "text-attempts",
         "negative",
         "beyond-64-bits",
         "beyond-any-file",
