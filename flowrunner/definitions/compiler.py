@@ -42,6 +42,8 @@ _FOREIGN = {
     "services": "a compose file",
     "jobs": "a GitHub workflow or another runner's file",
 }
+_OWN_KEYS = frozenset({"version", "name", "nodes", "triggers", "inputs", "finally"})
+"""Keys that a flow which is only half there may begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +52,15 @@ class Candidate:
 
     Attributes:
         name: The flow's name as far as it could be read, even when the file is otherwise wrong.
+        is_foreign: Whether the file was read whole and is something else than a flow, so that no
+            flow can be hidden in it.
         spec: None when the file has errors.
         definition: The effective definition, normalised; None when the file has errors.
     """
 
     file: str
     name: str | None = None
+    is_foreign: bool = False
     spec: FlowSpec | None = None
     definition: Mapping[str, Json] | None = None
     findings: tuple[Finding, ...] = ()
@@ -80,7 +85,8 @@ class Compiler:
             return Candidate(file=file, findings=(error.finding,))
         foreign = _not_a_flow(document)
         if foreign is not None:
-            return Candidate(file=file, findings=(foreign,))
+            is_foreign = _is_foreign(document.data)
+            return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
         name = _name(document.data)
         findings = sorted(set(map(_bounded, islice(self._findings(document), MAX_FINDINGS))))
         candidate = Candidate(file=file, name=name, findings=tuple(findings))
@@ -146,6 +152,14 @@ def _bounded(finding: Finding) -> Finding:
         "".join(c if c.isprintable() else "\ufffd" for c in text[:MAX_TEXT]) for text in texts
     )
     return replace(finding, message=message, hint=hint)
+
+
+def _is_foreign(data: Json) -> bool:
+    """Whether data that is no flow is no part of one either; an empty file may be cut short."""
+    if isinstance(data, dict):
+        is_known = bool(_FOREIGN.keys() & data.keys())
+        return is_known or (bool(data) and not _OWN_KEYS & data.keys())
+    return isinstance(data, list)
 
 
 def _not_a_flow(document: Document) -> Finding | None:

@@ -122,7 +122,7 @@ def _claims(
             unnamed.append(file)
         else:
             claims.setdefault(FlowKey(DEFAULT_ACCOUNT, file.candidate.name), []).append(file)
-    names.unidentified.extend(file.candidate.file for file in unnamed)
+    names.unidentified.extend(f.candidate.file for f in unnamed if not f.candidate.is_foreign)
     holdings = _holdings(observed) if unnamed else {}
     for file in unnamed:
         held = holdings.get(file.candidate.file, ())

@@ -326,6 +326,25 @@ def test_broken_file_with_a_name_holds_up_nothing() -> None:
     assert names(plan.removed) == ["a"]
 
 
+@pytest.mark.parametrize(
+    ("text", "is_removed"),
+    [
+        pytest.param("services: {web: {image: nginx}}", True, id="compose-file"),
+        pytest.param("version: '3'\nservices: {}", True, id="compose-file-with-version"),
+        pytest.param("- hosts: all", True, id="list"),
+        pytest.param("replicas: 3", True, id="values"),
+        pytest.param("", False, id="empty"),
+        pytest.param("version: 1", False, id="cut-short"),
+        pytest.param("name: a\nnodse: []", False, id="misspelt"),
+    ],
+)
+def test_file_that_is_something_else_holds_up_nothing(text: str, *, is_removed: bool) -> None:
+    """A whole document of another kind hides no flow; what may be part of one does."""
+    source = Source({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
+    plan = source.plan({"b.yaml": flow_text("b"), "other.yaml": text.encode()})
+    assert names(plan.removed) == (["a"] if is_removed else [])
+
+
 def test_kept_flow_is_not_lost_when_its_old_path_breaks() -> None:
     """A flow kept for want of a name outlives a broken file, as the flow at its path does."""
     source = Source({"1.yaml": flow_text("old")})
