@@ -108,16 +108,16 @@ def _check(status: ExitStatus) -> None:
 async def _end(process: Process, kill_after_s: float) -> None:
     """Asks the group to end, then makes it: SIGTERM, `kill_after_s`, SIGKILL.
 
-    Whoever still holds the output is given the time too: a shell dies at once of SIGTERM, the
-    program it had started may be cleaning up.
+    It is the whole group that is given the time, whether or not it holds the output: a shell
+    dies at once of SIGTERM, the program it had started may be cleaning up. SIGCONT wakes those
+    that are stopped, which SIGTERM alone would not reach. Source: systemd.kill(5), which does
+    the same.
     """
     process.signal_group(signal.SIGTERM)
-    try:
-        async with asyncio.timeout(kill_after_s):
-            await process.drain(kill_after_s)
-    except TimeoutError:
+    process.signal_group(signal.SIGCONT)
+    if not await process.vacate(kill_after_s):
         process.signal_group(signal.SIGKILL)
-        await process.drain()
+    await process.drain()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

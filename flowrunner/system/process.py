@@ -28,6 +28,7 @@ from typing import Protocol
 from flowrunner.errors import ExecutionError
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
+from flowrunner.system.process_group import wait_until_empty
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -81,6 +82,14 @@ class Process(Protocol):
 
         Afterwards the sink has got everything the leader printed and the pipes are closed.
         Safe to cancel: `close` then takes what there is.
+        """
+
+    async def vacate(self, timeout_s: float) -> bool:
+        """Waits until the leader has ended and nobody else lives in its group.
+
+        Returns:
+            False if somebody still does after `timeout_s` seconds, or if that cannot be told
+            for want of descriptors. Safe to cancel.
         """
 
     def signal_group(self, number: int) -> None:
@@ -178,6 +187,15 @@ class _LocalProcess:
                 await self._drained.wait()
         self._finish_pipes()
 
+    async def vacate(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.wait()
+                await self._until_empty()
+        except TimeoutError:
+            return False
+        return True
+
     def signal_group(self, number: int) -> None:
         if self._popen.returncode is None:
             _signal_group(self.pid, number)
@@ -188,6 +206,12 @@ class _LocalProcess:
             self._exited.add_done_callback(self._release)
             await self.wait()
         self._release()
+
+    async def _until_empty(self) -> None:
+        try:
+            await wait_until_empty(self.pid)
+        except OSError:
+            await asyncio.Event().wait()  # in doubt somebody is there, and has its whole time
 
     def _release(self, _exited: object = None) -> None:
         if self._popen.returncode is not None:

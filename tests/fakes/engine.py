@@ -57,6 +57,7 @@ class Act:
         outputs: Written to `$FLOW_OUTPUT`.
         lasts_s: None: until a signal ends it.
         on_term_s: How long it takes to end on SIGTERM; None: it ignores it.
+        child_on_term_s: The same for a child of it that holds none of its output.
         raises: Raised instead of starting anything.
     """
 
@@ -66,6 +67,7 @@ class Act:
     outputs: bytes = b""
     lasts_s: float | None = 0.0
     on_term_s: float | None = 0.0
+    child_on_term_s: float | None = 0.0
     raises: Exception | None = None
 
     @property
@@ -78,6 +80,7 @@ class Act:
             status=died or ExitStatus(exit_code=self.exit_code),
             on_term=None if self.on_term_s is None else TERMINATED,
             on_term_after_s=self.on_term_s or 0.0,
+            child_on_term_s=self.child_on_term_s,
         )
 
 

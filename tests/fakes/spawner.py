@@ -47,6 +47,8 @@ class Performance:
         status: How it ends when nothing ends it sooner.
         on_term: How it ends on SIGTERM; None: it ignores SIGTERM.
         on_term_after_s: How long it takes to end on SIGTERM.
+        child_on_term_s: How long after SIGTERM the last child in its group ends, one that holds
+            none of its output; None: it ignores SIGTERM.
     """
 
     output: Iterable[tuple[Stream, bytes]] = ()
@@ -54,6 +56,7 @@ class Performance:
     status: ExitStatus = field(default_factory=lambda: ExitStatus(exit_code=0))
     on_term: ExitStatus | None = TERMINATED
     on_term_after_s: float = 0.0
+    child_on_term_s: float | None = 0.0
 
 
 class FakeProcess:
@@ -68,6 +71,7 @@ class FakeProcess:
         self._pipes_open = True
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._childless = asyncio.Event()
         for stream, data in performance.output:
             output.feed(stream, data)
         if performance.duration_s is not None:
@@ -80,19 +84,35 @@ class FakeProcess:
         await self.wait()
         self._end_pipes()
 
+    async def vacate(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.wait()
+                await self._childless.wait()
+        except TimeoutError:
+            return False
+        return True
+
     def signal_group(self, number: int) -> None:
         if self.closed:
             return
         self.signals.append(signal.Signals(number).name)
         if number == signal.SIGKILL:
             self._end(KILLED)
-        elif number == signal.SIGTERM and self._performance.on_term is not None:
-            self._end_after(self._performance.on_term_after_s, self._performance.on_term)
+            self._childless.set()
+        elif number == signal.SIGTERM:
+            self._terminate(self._performance)
 
     async def close(self) -> None:
         self._end(KILLED)
         self.closed = True
         self._end_pipes()
+
+    def _terminate(self, performance: Performance) -> None:
+        if performance.on_term is not None:
+            self._end_after(performance.on_term_after_s, performance.on_term)
+        if performance.child_on_term_s is not None:
+            self._loop.call_later(performance.child_on_term_s, self._childless.set)
 
     def _end_after(self, delay_s: float, status: ExitStatus) -> None:
         self._loop.call_later(delay_s, self._end, status)

@@ -137,7 +137,7 @@ def test_timeout_ends_a_process_politely() -> None:
 
     async def story(world: World) -> Outcome:
         outcome = await world.run(flow("  - {id: a, run: x, timeout: 30s}"))
-        assert world.signals("a") == ["SIGTERM"]
+        assert world.signals("a") == ["SIGTERM", "SIGCONT"]
         return outcome
 
     outcome = simulate(story, {"a": Act(lasts_s=None, on_term_s=2)})
@@ -158,11 +158,34 @@ def test_kill_follows_when_sigterm_is_ignored() -> None:
     async def story(world: World) -> Outcome:
         text = flow("  - {id: a, run: x, timeout: 30s, kill_after: 5s}")
         outcome = await world.run(text)
-        assert world.signals("a") == ["SIGTERM", "SIGKILL"]
+        assert world.signals("a") == ["SIGTERM", "SIGCONT", "SIGKILL"]
         return outcome
 
     outcome = simulate(story, {"a": Act(lasts_s=None, on_term_s=None)})
     assert lasted(outcome.attempts[0]) == 35
+    assert outcome.states == {"a": "timed_out"}
+
+
+@pytest.mark.parametrize(
+    ("child_s", "duration_s", "killed"),
+    [
+        pytest.param(3, 33, [], id="cleans-up"),
+        pytest.param(None, 35, ["SIGKILL"], id="ignores-sigterm"),
+    ],
+)
+def test_kill_after_is_for_the_whole_group(
+    child_s: float | None, duration_s: float, killed: list[str]
+) -> None:
+    """A child has its grace when the leader is dead already and nobody holds the output."""
+
+    async def story(world: World) -> Outcome:
+        text = flow("  - {id: a, run: x, timeout: 30s, kill_after: 5s}")
+        outcome = await world.run(text)
+        assert world.signals("a") == ["SIGTERM", "SIGCONT", *killed]
+        return outcome
+
+    outcome = simulate(story, {"a": Act(lasts_s=None, child_on_term_s=child_s)})
+    assert lasted(outcome.attempts[0]) == duration_s
     assert outcome.states == {"a": "timed_out"}
 
 

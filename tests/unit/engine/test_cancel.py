@@ -53,7 +53,7 @@ def test_cancel_gives_the_process_its_time() -> None:
         await asyncio.sleep(1)
         await world.engine.cancel(accepted.id)
         outcome = await world.end_of(accepted.id)
-        assert world.signals("a") == ["SIGTERM", "SIGKILL"]
+        assert world.signals("a") == ["SIGTERM", "SIGCONT", "SIGKILL"]
         assert outcome.execution.ended_at is not None
         return (outcome.execution.ended_at - outcome.execution.created_at).total_seconds()
 
@@ -80,7 +80,7 @@ def test_cancel_and_timeout_together_do_not_shorten_the_grace(first: int, second
         return world.signals("a"), lasted.total_seconds()
 
     signals, lasted = simulate(story, {"a": Act(lasts_s=None, on_term_s=None)})
-    assert signals == ["SIGTERM", "SIGKILL"]
+    assert signals == ["SIGTERM", "SIGCONT", "SIGKILL"]
     assert lasted == min(first, 5) + 20
 
 

@@ -46,7 +46,7 @@ def test_drain_interrupts_what_takes_longer() -> None:
     async def story(world: World) -> None:
         accepted = await world.submit(world.define(CHAIN))
         await world.engine.drain(30)
-        assert world.signals("a") == ["SIGTERM", "SIGKILL"]
+        assert world.signals("a") == ["SIGTERM", "SIGCONT", "SIGKILL"]
         outcome = await world.outcome(accepted.id)
         assert outcome.states == {"b": "cancelled", "a": "failed"}
         assert set(outcome.reasons.values()) == {"interrupted"}

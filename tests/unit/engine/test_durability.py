@@ -179,7 +179,7 @@ def test_fault_of_the_journal_ends_the_processes() -> None:
         text = flow("  - {id: slow, run: x}\n  - {id: quick, run: x, needs: []}")
         accepted = await world.submit(world.define(text))
         await asyncio.sleep(60)
-        assert world.signals("slow") == ["SIGTERM"]
+        assert world.signals("slow") == ["SIGTERM", "SIGCONT"]
         world.disk.mend()
         await world.end_of(accepted.id)
 
@@ -298,7 +298,7 @@ def test_crash_of_the_engine_itself_ends_one_execution() -> None:
         outcome = await world.end_of(first.id)
         assert (outcome.execution.state, outcome.execution.reason) == ("failed", "internal")
         assert outcome.states.keys() == {"a", "b"}
-        assert world.signals("b") == ["SIGTERM"]
+        assert world.signals("b") == ["SIGTERM", "SIGCONT"]
         world.observer.fails_on = ""
         world.acts["b"] = OK
         assert (await world.end_of(second.id)).execution.state is ExecutionState.SUCCEEDED

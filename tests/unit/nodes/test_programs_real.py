@@ -64,11 +64,16 @@ def script_flow(script: str, *, keys: str = "", top: str = "") -> str:
 
 def has_ended(pid: int) -> bool:
     """Whether no process has this number, or only a corpse that init has not taken yet."""
+    return state_of(pid) in ("", "Z")
+
+
+def state_of(pid: int) -> str:
+    """The letter of a process' state (proc(5)); empty if there is none."""
     try:
         facts = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return True
-    return facts.rpartition(")")[2].split()[0] == "Z"
+        return ""
+    return facts.rpartition(")")[2].split()[0]
 
 
 def written(path: Path) -> str:
@@ -189,7 +194,8 @@ while :; do sleep 1; done
     assert has_ended(int((tmp_path / "child").read_text()))
 
 
-def test_child_of_a_shell_has_time_to_clean_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("output", ["", " >/dev/null 2>&1"], ids=["inherited", "redirected"])
+def test_child_of_a_shell_has_time_to_clean_up(output: str, tmp_path: Path) -> None:
     """A shell dies of SIGTERM at once; the program it had started still gets its grace."""
     program = tmp_path / "program.sh"
     program.write_text(
@@ -199,9 +205,31 @@ def test_child_of_a_shell_has_time_to_clean_up(tmp_path: Path) -> None:
     )
 
     async def story(world: World) -> Outcome:
-        text = script_flow(f"sh {program}\necho unreached", keys="    kill_after: 30s")
+        text = script_flow(f"sh {program}{output}\necho unreached", keys="    kill_after: 30s")
         accepted = await world.submit(world.define(text))
         await wait_for(tmp_path / "ready")
+        await world.engine.cancel(accepted.id)
+        return await world.end_of(accepted.id)
+
+    assert run_real(story, tmp_path).states == {"a": "cancelled"}
+    assert (tmp_path / "cleaned").read_text() == "done\n"
+
+
+def test_stopped_program_hears_that_its_time_is_over(tmp_path: Path) -> None:
+    """SIGTERM reaches a program that SIGSTOP holds: it is woken, and cleans up in its grace."""
+    script = f"""
+trap 'echo done > {tmp_path}/cleaned; exit 0' TERM
+echo $$ > {tmp_path}/pid
+kill -STOP $$
+echo unreached > {tmp_path}/cleaned
+"""
+
+    async def story(world: World) -> Outcome:
+        text = script_flow(script, keys="    kill_after: 30s")
+        accepted = await world.submit(world.define(text))
+        pid = int(await wait_for(tmp_path / "pid"))
+        while state_of(pid) != "T":  # noqa: ASYNC110 - the kernel sets no event
+            await asyncio.sleep(0)
         await world.engine.cancel(accepted.id)
         return await world.end_of(accepted.id)
 
