@@ -1,9 +1,12 @@
 """Who is at the other end of the control socket: a person's command, or an attempt of a flow.
 
-An attempt is known by its descent from the daemon, or by the mark that the daemon puts into the
-environment of everything it starts, which also finds those whose parents have ended. A process
-that sheds both, by a double fork and an emptied environment, is known by its cgroup alone; that
-check needs a delegated cgroup and is not made here.
+An attempt is known by its descent from the daemon, or by the marks that the daemon puts into the
+environment of everything it starts, which also find those whose parents have ended. One mark is
+enough: a script may have unset the others, as it may use `ATTEMPT` for something of its own. So a
+person whose shell happens to have such a variable is refused too. That is the safe side to err on:
+`env -u NODE_ID flowrunner …` helps the person, and nothing would help against a flow that passes
+for one. A process that sheds all marks and its descent, by a double fork and an emptied
+environment, is known by its cgroup alone; that check needs a delegated cgroup and is not made here.
 """
 
 from __future__ import annotations
@@ -13,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MARKS = (b"EXECUTION_ID=", b"NODE_ID=", b"ATTEMPT=")
-"""Variables that every attempt has. Source: FLOW_FORMAT, section 4."""
+"""Variables that every attempt has, whose names a flow cannot set itself. Their values do not
+count: a script may change them. Source: FLOW_FORMAT, section 4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,12 +70,13 @@ class ProcPeers:
         return False
 
     def _is_marked(self, pid: int, uid: int) -> bool:
+        """Whether the process was started with any of the marks."""
         try:
             environment = (self._proc / str(pid) / "environ").read_bytes().split(b"\0")
         except OSError:
             # One of another user cannot be read and is no attempt; one of ours hides, or ended.
             return uid == self._own_uid
-        return all(any(entry.startswith(mark) for entry in environment) for mark in _MARKS)
+        return any(entry.startswith(_MARKS) for entry in environment)
 
     def _process(self, pid: int) -> _Process | None:
         """Returns what is known of a process; None when it has ended or is hidden."""

@@ -14,6 +14,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from flowrunner.errors import AuthError
 from flowrunner.web.context import unix_peer_of
 
+_REFUSAL = (
+    "an attempt of a flow may not command the daemon; it is known by its parents, "
+    "or by EXECUTION_ID, NODE_ID or ATTEMPT in its environment"
+)
+
 
 class PeerCheck:
     """Refuses requests of attempts, and of peers that the kernel does not name.
@@ -31,7 +36,5 @@ class PeerCheck:
         if scope["type"] == "http":
             peer = unix_peer_of(scope)
             if peer is None or await asyncio.to_thread(self._is_attempt, peer.pid, peer.uid):
-                raise AuthError(
-                    "an attempt of a flow may not command the daemon", code="auth.denied"
-                )
+                raise AuthError(_REFUSAL, code="auth.denied")
         await self._app(scope, receive, send)
