@@ -59,12 +59,17 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
 def _clear(files: Files, work: Path) -> None:
     """Removes what executions of an earlier life left; what resists is logged and left."""
     try:
-        for name in files.names(work):
-            files.remove_tree(work / name)
+        names = files.names(work)
     except FileNotFoundError:
         return
     except OSError as error:
         _LOG.warning("engine.work_left folder=%s: %s", work, error)
+        return
+    for name in names:
+        try:
+            files.remove_tree(work / name)
+        except OSError as error:
+            _LOG.warning("engine.work_left folder=%s: %s", work / name, error)
 
 
 class _Recovery:

@@ -216,15 +216,33 @@ def test_folders_of_an_earlier_life_are_removed() -> None:
 
 
 def test_work_folder_that_resists_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    """Rubbish that cannot be removed is told, and stops nothing."""
+    """Rubbish that cannot be removed is told by its name; the rest goes, and nothing stops."""
+
+    async def story(world: World) -> None:
+        for name in ("1-goes", "2-stays", "3-stays", "4-goes"):
+            world.files.write(WORK / name / "over", b"")
+        world.files.fail("remove_tree", "-stays", PermissionError(13, "Permission denied"))
+        assert await world.recover() == RecoveryReport()
+        assert world.files.names(WORK) == ["2-stays", "3-stays"]
+
+    simulate(story)
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [
+        f"engine.work_left folder={WORK}/{name}: [Errno 13] Permission denied"
+        for name in ("2-stays", "3-stays")
+    ]
+
+
+def test_work_that_cannot_be_listed_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    """A work folder that nobody can look into is told, and stops nothing."""
 
     async def story(world: World) -> None:
         world.files.write(WORK / "left" / "over", b"")
-        world.files.fail("remove_tree", "left", PermissionError(13, "Permission denied"))
+        world.files.fail("names", "work", PermissionError(13, "Permission denied"))
         assert await world.recover() == RecoveryReport()
 
     simulate(story)
-    assert "engine.work_left" in caplog.text
+    assert f"engine.work_left folder={WORK}: " in caplog.text
 
 
 def test_recovery_of_nothing_is_quiet(caplog: pytest.LogCaptureFixture) -> None:
