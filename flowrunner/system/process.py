@@ -34,6 +34,12 @@ DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
 
 _LONGEST_DETAIL = 255
+_TOO_LARGE = (
+    "its arguments and environment are larger than the system takes (128 KiB each, 2 MiB in all as "
+    "a rule); pass large data in a file, such as one below $WORK_DIR or a webhook's "
+    "$FLOW_PAYLOAD_FILE"
+)
+"""Source: execve(2), "Limits on size of arguments and environment": E2BIG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +124,8 @@ class Spawner(Protocol):
 
         Raises:
             ExecutionError: ``command_not_found`` or ``not_executable`` (both final),
-                ``spawn_failed`` for everything else, such as a missing folder.
+                ``spawn_failed`` for everything else: final where the command is no command or too
+                large, and not for what may pass, such as a missing folder.
         """
 
 
@@ -345,5 +352,8 @@ def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> E
         if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC:
             text = f"not executable: {reason}"
             return ExecutionError(text, code="not_executable", details=details, final=True)
+        if error.errno == errno.E2BIG:
+            text = f"cannot start: {_TOO_LARGE}"
+            return ExecutionError(text, code="spawn_failed", details=details, final=True)
     text = f"cannot start: {reason}"
     return ExecutionError(text, code="spawn_failed", details=details | told)

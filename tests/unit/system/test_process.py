@@ -161,7 +161,8 @@ def fail_to_write() -> SpawnRequest:
     [
         pytest.param(command("/bin/true", cwd=Path("/no/such")), False, id="folder-missing"),
         pytest.param(command("/etc", cwd=Path("/etc/passwd")), False, id="folder-is-a-file"),
-        pytest.param(command("/bin/echo", "x" * 200_000), False, id="argument-too-long"),
+        pytest.param(command("/bin/echo", "x" * 200_000), True, id="argument-too-long"),
+        pytest.param(command("/bin/echo", *["x" * 100_000] * 80), True, id="too-many-arguments"),
         pytest.param(command("/bin/echo", "a\0b"), True, id="nul-in-argument"),
         pytest.param(fail_to_write, False, id="preparing-fails"),
     ],
@@ -176,6 +177,14 @@ def test_other_spawn_failures_share_one_code(
         carry_out(spawner, prepare)
     assert (caught.value.code, caught.value.final) == ("spawn_failed", final)
     assert open_descriptors() == before
+
+
+def test_command_that_is_too_large_says_what_to_do(spawner: LocalSpawner) -> None:
+    """Trying again would not help; the message names the limit and the way around it."""
+    with pytest.raises(ExecutionError) as caught:
+        carry_out(spawner, command("/bin/echo", "x" * 200_000))
+    assert "'/bin/echo': its arguments and environment are larger" in caught.value.message
+    assert "$FLOW_PAYLOAD_FILE" in caught.value.message
 
 
 def test_error_of_prepare_passes_unchanged(spawner: LocalSpawner) -> None:
