@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -12,8 +13,9 @@ from pathlib import Path
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.offline import validate
+from flowrunner.daemon.stop_signals import StopSignals
 from flowrunner.errors import ValidationError
-from flowrunner.model.ids import Revision
+from flowrunner.model.ids import ExecutionId, Revision
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
@@ -21,53 +23,99 @@ from flowrunner.secrets.lookup import take_environment
 from flowrunner.service.views import LogCursor
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
+from flowrunner.system.hardening import harden_process
 
 _POLL_S = 0.05
 
 
 def run_local(path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]) -> str:
+    """Does what `execute_file` does, as the only work of a process that is made safe for it.
+
+    Secrets come from the environment and the credentials directory, as for the daemon. Nodes
+    inherit none of them, and cannot read them from this process.
+    """
+    harden_process()
+    return execute_file(path, inputs, emit, take_environment(os.environ))
+
+
+def execute_file(
+    path: Path,
+    inputs: Mapping[str, str],
+    emit: Callable[[str], None],
+    secret_environment: Mapping[str, str],
+) -> str:
     """Executes a flow file in this process with the memory store, and returns its final state.
 
-    Secrets come from the environment and the credentials directory, as for the daemon. The
-    output of its nodes goes to `emit`, a line at a time, masked.
+    The output of its nodes goes to `emit`, a line at a time, masked. SIGTERM, SIGHUP and SIGINT
+    cancel the execution: its nodes get their `kill_after`, and its files are removed. Must be
+    called in the main thread.
 
     Raises:
         ValidationError: The file has findings (all of them in `findings`), or the inputs do not
             fit.
         FlowError: The flow is not ready on this host.
+        KeyboardInterrupt: SIGINT came; the execution has ended.
     """
     report = validate([str(path)])
     errors = [finding for finding in report.findings if finding.is_error]
     if errors:
         findings = [finding.to_json() for finding in report.findings]
         raise ValidationError(f"{path} has {len(errors)} errors", findings=findings)
+    state, stopped_by = asyncio.run(_execute(path, inputs, emit, secret_environment))
+    if stopped_by is signal.SIGINT:
+        raise KeyboardInterrupt
+    return state
+
+
+async def _execute(
+    path: Path,
+    inputs: Mapping[str, str],
+    emit: Callable[[str], None],
+    secret_environment: Mapping[str, str],
+) -> tuple[str, signal.Signals | None]:
+    """Returns the final state, and the signal that asked to end if one did."""
+    stop = StopSignals()  # before there is anything that a signal could leave behind
     with tempfile.TemporaryDirectory(prefix="flowrunner-") as folder:
         settings = replace(
             Settings(),
             storage=StorageSettings(backend="memory", path=Path(folder)),
             source=SourceSettings(path=path.parent),
         )
-        return asyncio.run(_run_local(settings, path, inputs, emit))
+        parts = build(settings, secret_environment)
+        await parts.storage.open()
+        try:
+            state = await _run(parts, path, inputs, emit, stop)
+        finally:
+            await parts.engine.drain(0)
+            parts.log_writer.close()
+            parts.spawner.close()
+            await parts.storage.close()
+    return state, stop.first
 
 
-async def _run_local(
-    settings: Settings, path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]
+async def _run(
+    parts: Parts,
+    path: Path,
+    inputs: Mapping[str, str],
+    emit: Callable[[str], None],
+    stop: StopSignals,
 ) -> str:
-    parts = build(settings, take_environment(os.environ))
-    await parts.storage.open()
+    scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
+    file = _without_triggers(scanner.read_file(path, path.name))
+    plan = make_plan(Snapshot(revision=Revision(file.content), files=(file,)), {})
+    await parts.applier.apply(plan)
+    (key,) = plan.entries
+    execution_id = (await parts.service.start(key, dict(inputs), as_text=True)).execution.id
+    ending = asyncio.create_task(_cancel_on(stop, parts, execution_id), name="cancel")
     try:
-        scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
-        file = _without_triggers(scanner.read_file(path, path.name))
-        plan = make_plan(Snapshot(revision=Revision(file.content), files=(file,)), {})
-        await parts.applier.apply(plan)
-        (key,) = plan.entries
-        started = await parts.service.start(key, dict(inputs), as_text=True)
-        return await _follow(parts, started.execution.id, emit)
+        return await _follow(parts, execution_id, emit)
     finally:
-        await parts.engine.drain(0)
-        parts.log_writer.close()
-        parts.spawner.close()
-        await parts.storage.close()
+        ending.cancel()
+
+
+async def _cancel_on(stop: StopSignals, parts: Parts, execution_id: ExecutionId) -> None:
+    await stop.wait()
+    await parts.engine.cancel(execution_id)
 
 
 def _without_triggers(file: ScannedFile) -> ScannedFile:
@@ -78,7 +126,7 @@ def _without_triggers(file: ScannedFile) -> ScannedFile:
     return replace(file, candidate=replace(candidate, spec=replace(candidate.spec, triggers=())))
 
 
-async def _follow(parts: Parts, execution_id: str, emit: Callable[[str], None]) -> str:
+async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str], None]) -> str:
     """Passes log lines on as they come, until the execution has ended."""
     cursor = LogCursor()
     while True:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.daemon.local_run import run_local
+from flowrunner.daemon.local_run import execute_file
 from tests.unit.docs.pages import ROOT
 
 FLOWS = ROOT / "flows"
@@ -27,9 +27,9 @@ class Ended:
 
 
 def execute(path: Path, inputs: Mapping[str, str]) -> Ended:
-    """Runs a flow file as `flowrunner run FILE` does."""
+    """Runs a flow file as `flowrunner run FILE` does, but for the hardening of the process."""
     lines: list[str] = []
-    state = run_local(path, inputs, lines.append)
+    state = execute_file(path, inputs, lines.append, {})
     return Ended(state, "\n".join(lines))
 
 
