@@ -38,6 +38,7 @@ LARGEST_ANSWER = 64 * 1024**2
 """Bytes that are read of an answer."""
 
 _TIMEOUT_S = 60.0
+_LONGEST_SHOWN = 80
 _START_HINT = "start one with `flowrunner serve`, or name its socket with --socket or --state"
 
 
@@ -66,10 +67,13 @@ class ControlClient:
             query: Parameters; those that are None are left out.
 
         Raises:
+            UsageError: A parameter is no text.
             NoDaemonError: Nobody answers, or nobody that speaks as the daemon does.
             FlowError: What the daemon's problem document says.
         """
         given = {name: value for name, value in (query or {}).items() if value is not None}
+        for value in given.values():
+            _require_text(str(value))
         return self._request("GET", path + ("?" + urlencode(given) if given else ""), None)
 
     def post(self, path: str, body: Json = None) -> Json:
@@ -139,8 +143,25 @@ def find_socket(
 
 
 def address(*segments: str) -> str:
-    """Returns a path of the API from its segments, each escaped."""
+    """Returns a path of the API from its segments, each escaped.
+
+    Raises:
+        UsageError: One is no text: it was typed in bytes that are not UTF-8.
+    """
+    for segment in segments:
+        _require_text(segment)
     return "".join("/" + quote(segment, safe="") for segment in segments)
+
+
+def _require_text(word: str) -> None:
+    """Refuses what an address cannot hold. Source: PEP 383, bytes are half surrogates in `str`."""
+    try:
+        word.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{word[:_LONGEST_SHOWN]!r} is not UTF-8 text",
+            hint="names of flows, accounts and nodes, and ids are plain ASCII",
+        ) from error
 
 
 class _UnixConnection(http.client.HTTPConnection):

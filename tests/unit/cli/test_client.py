@@ -58,6 +58,22 @@ def test_post_without_a_body_sends_none(server: ControlServer, client: ControlCl
     assert server.bodies == [None]
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda client: client.get(address("api", "\udcff")), id="segment"),
+        pytest.param(lambda client: client.get(LIST, {"flow": "\udcff"}), id="parameter"),
+    ],
+)
+def test_word_that_is_no_text_is_a_usage_error(
+    server: ControlServer, client: ControlClient, ask: Callable[[ControlClient], object]
+) -> None:
+    """Bytes that are not UTF-8, as the command line passes them, are told and not sent."""
+    with pytest.raises(UsageError, match=r"'\\udcff' is not UTF-8 text"):
+        ask(client)
+    assert server.asked == []
+
+
 def test_address_escapes_its_segments() -> None:
     """A name from the command line stays one segment of the path."""
     assert address("api", "a/b", "..", "ä?") == "/api/a%2Fb/../%C3%A4%3F"
