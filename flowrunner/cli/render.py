@@ -14,6 +14,8 @@ from flowrunner.model.ids import Json
 _GAP = "  "
 _NOTHING = "-"
 _FRACTION = re.compile(r"\.[0-9]+")
+_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What JSON need not escape and a terminal may obey: DEL, C1, marks of lines and directions."""
 _SHORT = 12
 _QUOTED = ("program", "value", "delimiter", "error")
 """Details without which the message, which is free of data, does not say enough."""
@@ -41,9 +43,14 @@ def show(host: Host, output: str, document: Json, as_text: Callable[[bool], str]
         host.say(as_text(output == "wide"))
 
 
-def to_json(document: Json) -> str:
-    """Returns indented JSON without a line break at its end."""
-    return json.dumps(document, indent=2, ensure_ascii=False)
+def to_json(document: Json, *, indent: int | None = 2) -> str:
+    """Returns JSON without a line break at its end; without an indent on one line.
+
+    Other scripts stand as they are, but what steers a terminal is escaped: to a program it is the
+    same value. Source: RFC 8259, section 7.
+    """
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

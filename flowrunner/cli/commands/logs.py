@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 
 from flowrunner.cli.arguments import add_control, add_output
 from flowrunner.cli.client import connect
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import Line, plain, read_lines, stamped
+from flowrunner.cli.render import to_json
 from flowrunner.cli.yaml_writer import to_yaml
 
 
@@ -35,7 +35,7 @@ def execute(args: argparse.Namespace, host: Host) -> int:
 
 def _writer(args: argparse.Namespace, *, terminal: bool) -> Callable[[Line], str]:
     if args.output == "json":
-        return lambda line: json.dumps(line.document, ensure_ascii=False)
+        return lambda line: to_json(line.document, indent=None)
     if args.output == "yaml":
         return lambda line: to_yaml([line.document]).rstrip("\n")
     if args.output == "wide":

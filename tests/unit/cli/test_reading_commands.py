@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -334,9 +335,23 @@ def test_full_page_is_followed_by_the_next_at_once(server: ControlServer) -> Non
     assert process.pauses == []
 
 
-def test_logs_cannot_steer_a_terminal(server: ControlServer) -> None:
-    """On a terminal a printed control sequence is shown, not obeyed."""
-    server.put(LOGS, documents.log_page("\x1b]0;owned\x07", is_complete=True))
+STEERING = "\x1b]0;owned\x07 \x9b2J \x1b[31mred\x1b[m\ttab"
+
+
+@pytest.mark.parametrize("output", ["text", "wide", "json", "yaml"])
+def test_logs_cannot_steer_a_terminal(output: str, server: ControlServer) -> None:
+    """On a terminal a printed control sequence is shown, not obeyed, in every format."""
+    server.put(LOGS, documents.log_page(STEERING, is_complete=True))
     process = Process(stdout=Terminal())
+    assert logs.execute(words(f"logs {EXECUTION_ID} -o {output}"), process.host) == 0
+    assert re.search(r"\\(x|u00)1b\]0;owned\\(x|u00)07 \\(x|u00)9b2J ", process.out)
+    left = re.sub(r"\x1b\[[0-9]*m|[\t\n]", "", process.out)
+    assert left.isprintable()
+
+
+def test_logs_pass_as_they_are_into_a_file(server: ControlServer) -> None:
+    """What is no terminal gets the line as it was printed."""
+    server.put(LOGS, documents.log_page(STEERING, is_complete=True))
+    process = Process()
     assert logs.execute(words(f"logs {EXECUTION_ID}"), process.host) == 0
-    assert "\\x1b]0;owned\\x07" in process.out
+    assert STEERING + "\n" in process.out

@@ -17,6 +17,7 @@ from flowrunner.cli.render import (
     show,
     span,
     table,
+    to_json,
 )
 from tests.unit.cli.hosts import Process
 
@@ -141,3 +142,13 @@ def test_show_makes_yaml() -> None:
 def test_error_tells_the_data_it_is_about(details: dict[str, object], told: str) -> None:
     """Messages are free of data; a person who may see it is told it, on one line."""
     assert error_text({"code": "output", "message": "misfit", "details": details}) == told
+
+
+@pytest.mark.parametrize("indent", [None, 2], ids=["a-line", "indented"])
+def test_json_cannot_steer_a_terminal(indent: int | None) -> None:
+    """Every control is escaped, C1 and DEL too; the value stays, and so do other scripts."""
+    value = {"text": "\x1b[2J\x9b2J\x85\x7f\u202e ä漢"}
+    shown = to_json(value, indent=indent)
+    assert shown.replace("\n", "").isprintable()
+    assert "ä漢" in shown
+    assert json.loads(shown) == value

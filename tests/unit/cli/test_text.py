@@ -29,6 +29,7 @@ def test_safe_text_has_escapes_for_what_cannot_be_seen(text: str, shown: str) ->
         pytest.param("a\tb", "a\tb", id="tab"),
         pytest.param("\x1b[1;31mred", "\x1b[1;31mred\x1b[0m", id="colour-ends-with-the-line"),
         pytest.param("\x1b]0;title\x07", "\\x1b]0;title\\x07\x1b[0m", id="title"),
+        pytest.param("\x9b2J \x7f", "\\x9b2J \\x7f", id="c1-and-delete"),
         pytest.param("10%\r20%", "10%\\r20%", id="carriage-return"),
     ],
 )
