@@ -28,7 +28,7 @@ from typing import Protocol
 from flowrunner.errors import ExecutionError
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
-from flowrunner.system.process_group import wait_until_empty
+from flowrunner.system.process_group import wait_for_killed, wait_until_empty
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -107,8 +107,9 @@ class Process(Protocol):
     async def close(self) -> None:
         """Kills what is left of the group, reaps the leader and closes all descriptors.
 
-        Waits only for a leader that has not ended yet. Idempotent; if cancelled, the rest
-        happens as soon as the leader has ended.
+        Waits for a leader that has not ended yet, and then until the killed are gone, the latter
+        `DRAIN_S` at most: a process in the hands of the kernel may take longer. Idempotent; if
+        cancelled, the rest happens as soon as the leader has ended.
         """
 
 
@@ -208,11 +209,14 @@ class _LocalProcess:
             _signal_group(self.pid, number)
 
     async def close(self) -> None:
+        was_open = self._popen.returncode is None
         if not self._exited.done():
             self.signal_group(signal.SIGKILL)
             self._exited.add_done_callback(self._release)
             await self.wait()
         self._release()
+        if was_open:
+            await wait_for_killed(self.pid, DRAIN_S)
 
     async def _until_empty(self) -> None:
         try:

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
 _ENDED = frozenset("ZXx")
 """States of a process that runs no more, reaped or not. Source: proc(5), /proc/pid/stat."""
+
+_LOOKS = 10
+"""As many looks at one group at most, one after the other."""
 
 
 def members_of(group: int, proc: Path = _PROC) -> list[int]:
@@ -35,9 +39,48 @@ async def wait_until_empty(group: int) -> None:
     Raises:
         OSError: The members cannot be told: the process has run out of descriptors.
     """
-    while members := await asyncio.to_thread(members_of, group):
+    while members := await asyncio.to_thread(_look, group):
         for pid in members:
             await _wait_for_member(pid, group)
+
+
+async def wait_for_killed(group: int, timeout_s: float) -> None:
+    """Waits for what was killed in a group whose leader is reaped, `timeout_s` seconds at most.
+
+    Usually nobody is left, which one system call tells: the number stays the group's for as long
+    as it has members. It can be given anew in that moment; then a stranger costs the time limit.
+    """
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):  # the latter: a user whom no kill reached
+        return
+    with suppress(TimeoutError, OSError):
+        async with asyncio.timeout(timeout_s):
+            await wait_until_empty(group)
+
+
+def _look(group: int) -> list[int]:
+    """Returns the live members, and nobody only if nobody was started while we looked.
+
+    A member that starts another and ends before its turn comes would hide both of them. On a
+    host that starts processes all the time the last look counts.
+    """
+    members: list[int] = []
+    for _ in range(_LOOKS):
+        newest = _newest()
+        members = members_of(group)
+        if members or _newest() == newest:
+            break
+    return members
+
+
+def _newest() -> bytes:
+    """Returns the number of the newest process; nothing where the kernel's view is cut down."""
+    try:
+        with open(f"{_PROC}/loadavg", "rb", buffering=0) as file:  # noqa: PTH123 - hot path
+            return file.read(256).split()[-1]
+    except FileNotFoundError:  # ProcSubset=pid
+        return b""
 
 
 async def _wait_for_member(pid: int, group: int) -> None:
