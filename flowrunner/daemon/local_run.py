@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
-from flowrunner.daemon.offline import validate
+from flowrunner.daemon.offline import read_flow, validate
 from flowrunner.daemon.stop_signals import StopSignals
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import ExecutionId, Revision
@@ -101,7 +101,7 @@ async def _run(
     stop: StopSignals,
 ) -> str:
     scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
-    file = _without_triggers(scanner.read_file(path, path.name))
+    file = _without_triggers(read_flow(scanner, path, path.name))
     plan = make_plan(Snapshot(revision=Revision(file.content), files=(file,)), {})
     await parts.applier.apply(plan)
     (key,) = plan.entries

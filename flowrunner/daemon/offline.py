@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
+from flowrunner.daemon.defaults_above import layers_above
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.definitions.defaults_schema import defaults_schema
+from flowrunner.definitions.folder_defaults import DEFAULTS_FILE, FolderDefaults
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import FlowError, ValidationError
 from flowrunner.model.finding import Finding
@@ -71,11 +74,17 @@ def flow_schema_document() -> Mapping[str, Json]:
     return make_compiler().schema.document
 
 
+def defaults_schema_document() -> Mapping[str, Json]:
+    """Returns the schema of a `_defaults.yaml`."""
+    return defaults_schema()
+
+
 def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
     """Checks files and folders together, as one pass of the daemon would.
 
-    A file that several paths lead to is checked once, under the first of them. Two names of it
-    within one folder stay two, as they are for the daemon.
+    A folder counts as a root of flows; for a file, see `flowrunner.daemon.defaults_above`. A file
+    that several paths lead to is checked once, under the first of them. Two names of it within one
+    folder stay two, as they are for the daemon.
 
     Args:
         paths: Files, folders, or `-` for `stdin`.
@@ -86,32 +95,57 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
     """
     scanner = Scanner(LocalFiles(), make_compiler(), NoRevisions(), SystemClock())
     files: dict[str, list[ScannedFile]] = {}
+    defaults: dict[str, FolderDefaults] = {}
     for path in paths:
+        scanned = _scanned(scanner, path, stdin)
         found: dict[str, list[ScannedFile]] = {}
-        for file in _scanned(scanner, path, stdin):
+        for file in scanned.files:
             found.setdefault(os.path.realpath(file.candidate.file), []).append(file)
         for real, names in found.items():
             files.setdefault(real, names)
-    snapshot = Snapshot(revision=Revision(""), files=tuple(chain.from_iterable(files.values())))
-    plan = make_plan(snapshot, {})
+        for each in scanned.defaults:
+            defaults.setdefault(os.path.realpath(each.file), each)
+    plan = make_plan(_snapshot(chain.from_iterable(files.values()), defaults.values()), {})
     findings = {f for entry in plan.entries.values() for f in entry.findings}
     findings.update(f for file in plan.rejected for f in file.findings)
     flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
     return Report(findings=tuple(sorted(findings)), flows=flows)
 
 
-def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> list[ScannedFile]:
+def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> Snapshot:
     if path == "-":
-        return [scanner.compile(stdin or b"", STDIN_NAME)]
+        return _snapshot([scanner.compile(stdin or b"", STDIN_NAME)])
     try:
         if Path(path).is_dir():
-            prefix = "" if path in (".", "./") else path.rstrip("/") + "/"
-            snapshot = scanner.scan(Path(path))
-            whole = [_unread_folder(path, snapshot.problem)] if snapshot.problem else []
-            return [*whole, *(_prefixed(file, prefix) for file in snapshot.files)]
-        return [scanner.read_file(Path(path), path)]
+            return _scanned_folder(scanner, path)
+        if Path(path).name == DEFAULTS_FILE:
+            return _snapshot([], [scanner.read_defaults(Path(path), path)])
+        return _snapshot([read_flow(scanner, Path(path), path)])
     except (UnstableSourceError, OSError) as error:
         raise MissingPathError(f"{path}: no such file or folder") from error
+
+
+def read_flow(scanner: Scanner, path: Path, name: str) -> ScannedFile:
+    """Reads one file under the given name, below the defaults that are above it.
+
+    Raises:
+        UnstableSourceError: It is missing, or something changed while it was read.
+    """
+    return scanner.read_file(path, name, layers=layers_above(scanner, path))
+
+
+def _scanned_folder(scanner: Scanner, path: str) -> Snapshot:
+    prefix = "" if path in (".", "./") else path.rstrip("/") + "/"
+    snapshot = scanner.scan(Path(path))
+    whole = [_unread_folder(path, snapshot.problem)] if snapshot.problem else []
+    return _snapshot(
+        [*whole, *(_prefixed(file, prefix) for file in snapshot.files)],
+        [_prefixed_defaults(defaults, prefix) for defaults in snapshot.defaults],
+    )
+
+
+def _snapshot(files: Iterable[ScannedFile], defaults: Iterable[FolderDefaults] = ()) -> Snapshot:
+    return Snapshot(revision=Revision(""), files=tuple(files), defaults=tuple(defaults))
 
 
 def _unread_folder(path: str, problem: SourceProblem) -> ScannedFile:
@@ -123,6 +157,15 @@ def _unread_folder(path: str, problem: SourceProblem) -> ScannedFile:
 def _prefixed(file: ScannedFile, prefix: str) -> ScannedFile:
     """Returns a file under the path a person can open from here."""
     candidate = file.candidate
-    findings = tuple(replace(f, file=prefix + f.file) for f in candidate.findings)
+    findings = _prefixed_findings(candidate.findings, prefix)
     named = replace(candidate, file=prefix + candidate.file, findings=findings)
     return replace(file, candidate=named)
+
+
+def _prefixed_defaults(defaults: FolderDefaults, prefix: str) -> FolderDefaults:
+    findings = _prefixed_findings(defaults.findings, prefix)
+    return replace(defaults, file=prefix + defaults.file, findings=findings)
+
+
+def _prefixed_findings(findings: Iterable[Finding], prefix: str) -> tuple[Finding, ...]:
+    return tuple(replace(finding, file=prefix + finding.file) for finding in findings)

@@ -1,4 +1,4 @@
-"""The compiler: bytes of a file in, a candidate with its findings out.
+"""The compiler: bytes of a file in, a candidate with its findings out; likewise for defaults.
 
 The daemon, `flowrunner validate` and a later restart on stored definitions all pass through
 here, so that what one of them says is what the others do. It reads no file itself.
@@ -7,21 +7,23 @@ here, so that what one of them says is what the others do. It reads no file itse
 from __future__ import annotations
 
 import difflib
+import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks import Subject, check_definition
+from flowrunner.definitions.checks import check_defaults, check_definition
+from flowrunner.definitions.defaults_schema import defaults_schema
 from flowrunner.definitions.document import Document
-from flowrunner.definitions.effective import effective_definition
+from flowrunner.definitions.effective import effective_definition, env_text
+from flowrunner.definitions.examine import Examiner
 from flowrunner.definitions.flow_schema import flow_schema
-from flowrunner.definitions.salvage import Salvager
-from flowrunner.definitions.schema import FlowSchema, SchemaProblem
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.schema import FlowSchema
 from flowrunner.definitions.schema_parts import FLOW_NAME
 from flowrunner.definitions.yaml_reader import YamlError, read_yaml
 from flowrunner.model.digest import digest_of
@@ -29,13 +31,10 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey, Json
 
-MAX_FINDINGS = 2_000
-"""Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
-this many there is an error if there is one at all."""
+NO_LAYERS = Layers()
+"""No defaults above a file."""
 
-MAX_TEXT = 400
-"""Longest message and longest hint in characters."""
-
+_UNKNOWN_ENV = frozenset({("env",)})
 _FLOW_NAME = re.compile(FLOW_NAME)
 _FOREIGN = {
     "apiVersion": "a Kubernetes manifest",
@@ -72,29 +71,71 @@ class Compiler:
     def __init__(self, catalog: NodeCatalog) -> None:
         self._catalog = catalog
 
-    @cached_property
+    @property
     def schema(self) -> FlowSchema:
-        """The merged schema, built once."""
-        return FlowSchema(flow_schema(self._catalog.schemas()))
+        """The merged schema of a flow."""
+        return self._flows.schema
 
-    def read(self, data: bytes, *, file: str, account: str) -> Candidate:
-        """Returns the candidate of a file; never raises for anything the file holds."""
+    @cached_property
+    def _flows(self) -> Examiner:
+        schema = FlowSchema(flow_schema(self._catalog.schemas()))
+        return Examiner(schema, check_definition, self._catalog)
+
+    @cached_property
+    def _defaults(self) -> Examiner:
+        return Examiner(FlowSchema(defaults_schema()), check_defaults, self._catalog)
+
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
+        """Returns the candidate of a file; never raises for anything the file holds.
+
+        `layers` are the defaults above it. While one of them is broken there is no spec, and its
+        findings come before those of the file.
+        """
         try:
             document = read_yaml(data, file=file)
         except YamlError as error:
-            return Candidate(file=file, findings=(error.finding,))
+            return Candidate(file=file, findings=(*layers.broken, error.finding))
         foreign = _not_a_flow(document)
         if foreign is not None:
             is_foreign = _is_foreign(document.data)
             return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
         name = _name(document.data)
-        findings = sorted(set(map(_bounded, islice(self._findings(document), MAX_FINDINGS))))
-        candidate = Candidate(file=file, name=name, findings=tuple(findings))
+        findings = layers.broken + self._findings(document, name, layers)
+        candidate = Candidate(file=file, name=name, findings=findings)
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
-        definition = effective_definition(document, self._catalog)
+        definition = effective_definition(document, layers, self._catalog)
         spec = self.compile_definition(FlowKey(account, name), definition)
         return replace(candidate, spec=spec, definition=definition)
+
+    def _findings(
+        self, document: Document, name: str | None, layers: Layers
+    ) -> tuple[Finding, ...]:
+        """Returns what is wrong with a flow; below broken defaults, apart from its environment."""
+        if layers.broken:
+            return self._flows.examine(document, document.data, dict, _UNKNOWN_ENV)
+        seen = layers.document(document, name)
+        return self._flows.examine(seen, document.data, layers.with_env)
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
+        """Returns what a `_defaults.yaml` says; never raises for anything the file holds.
+
+        An empty file says nothing, which is no mistake.
+        """
+        content = hashlib.sha256(data).hexdigest()
+        try:
+            document = read_yaml(data, file=file)
+        except YamlError as error:
+            return FolderDefaults(file=file, content=content, findings=(error.finding,))
+        written = {} if document.data is None else document.data
+        findings = self._defaults.examine(document, written, _without_nodes)
+        found = FolderDefaults(file=file, content=content, document=document, findings=findings)
+        if found.is_broken:
+            return found
+        env = env_text(document, ("env",), written.get("env", {}))
+        return replace(found, data=written, env=env)
 
     def compile_definition(self, key: FlowKey, definition: Mapping[str, Json]) -> FlowSpec:
         """Returns the spec of a definition that went through `read` once.
@@ -104,54 +145,15 @@ class Compiler:
         """
         return build_flow(key, digest_of(definition), definition, self._catalog)
 
-    def _findings(self, document: Document) -> Iterator[Finding]:
-        problems = self.schema.problems(document.data)
-        if not problems:
-            subject = Subject(document=document, data=document.data, catalog=self._catalog)
-            yield from check_definition(subject)
-            return
-        for problem in problems:
-            yield _located(document, problem)
-        salvaged = self._salvager.salvage(document.data, problems)
-        if salvaged is None:
-            return
-        subject = Subject(
-            document=document,
-            data=salvaged.data,
-            catalog=self._catalog,
-            doubtful=salvaged.doubtful,
-        )
-        yield from filter(salvaged.concerns_author, check_definition(subject))
-
-    @cached_property
-    def _salvager(self) -> Salvager:
-        return Salvager(self.schema.document)
-
 
 def _name(data: Mapping[str, Json]) -> str | None:
     name = data.get("name")
     return name if isinstance(name, str) and _FLOW_NAME.fullmatch(name) else None
 
 
-def _located(document: Document, problem: SchemaProblem) -> Finding:
-    return document.finding(
-        problem.code,
-        problem.message,
-        path=problem.path,
-        key=problem.at_key,
-        hint=problem.hint,
-    )
-
-
-def _bounded(finding: Finding) -> Finding:
-    """Returns a finding whose texts, which may quote the file, are short and on one line."""
-    texts = (finding.message, finding.hint)
-    if all(len(text) <= MAX_TEXT and text.isprintable() for text in texts):
-        return finding
-    message, hint = (
-        "".join(c if c.isprintable() else "\ufffd" for c in text[:MAX_TEXT]) for text in texts
-    )
-    return replace(finding, message=message, hint=hint)
+def _without_nodes(data: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Returns the data of a `_defaults.yaml` as checks of definitions want it."""
+    return {**data, "nodes": []}
 
 
 def _is_foreign(data: Json) -> bool:

@@ -91,12 +91,24 @@ class Document:
             an alias stands for is the same object as its anchor, so treat all of it as read-only.
     """
 
-    __slots__ = ("_root", "_source", "data")
+    __slots__ = ("_elsewhere", "_remark", "_root", "_source", "data")
 
     def __init__(self, data: Json, root: Shape, source: Source) -> None:
         self.data = data
         self._root = root
         self._source = source
+        self._elsewhere: Mapping[Path, Document] = {}
+        self._remark = ""
+
+    def with_elsewhere(self, elsewhere: Mapping[Path, Document], remark: str) -> Document:
+        """Returns this document, some values of which stand in another one under the same path.
+
+        Findings about those values, named by the first two parts of their paths, point there, and
+        their messages end in the remark.
+        """
+        found = Document(self.data, self._root, self._source)
+        found._elsewhere, found._remark = elsewhere, remark
+        return found
 
     def position(self, path: Path, *, key: bool = False) -> Position:
         """Returns where a value stands, or its key.
@@ -138,6 +150,11 @@ class Document:
             exact = inside(leaf, offset)
         return exact or self._source.position(leaf.start_mark)
 
+    @property
+    def file(self) -> str:
+        """The path for findings."""
+        return self._source.file
+
     def excerpt(self, line: int) -> str:
         """Returns a source line by its number from 1, cut at 400 code points."""
         return self._source.excerpt(line)
@@ -154,6 +171,12 @@ class Document:
         severity: Severity = Severity.ERROR,
     ) -> Finding:
         """Returns a finding about a value, its key, or a code point of its text."""
+        other = self._elsewhere.get(path[:2])
+        if other is not None:
+            text = f"{message}, {self._remark}"
+            return other.finding(
+                code, text, path=path, key=key, offset=offset, hint=hint, severity=severity
+            )
         position = self.position(path, key=key) if offset is None else self.locate(path, offset)
         return self._source.finding(
             code, message, position, pointer=pointer_of(path), hint=hint, severity=severity

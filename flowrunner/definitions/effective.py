@@ -12,15 +12,21 @@ from collections.abc import Mapping
 from flowrunner.definitions.build import node_type
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.document import Document
+from flowrunner.definitions.folder_defaults import Layers, merged_defaults
 from flowrunner.model.ids import Json
 
 
-def effective_definition(document: Document, catalog: NodeCatalog) -> dict[str, Json]:
-    """Returns the effective definition of a file that has no errors."""
+def effective_definition(
+    document: Document, layers: Layers, catalog: NodeCatalog
+) -> dict[str, Json]:
+    """Returns the effective definition of a file that has no errors, below those defaults."""
     data: dict[str, Json] = dict(document.data)
-    defaults = data.pop("defaults", {})
-    if "env" in data:
-        data["env"] = env_text(document, ("env",), data["env"])
+    defaults = merged_defaults(layers.defaults, data.pop("defaults", {}))
+    given = {
+        "env": {**layers.env, **env_text(document, ("env",), data.pop("env", {}))},
+        "labels": {**layers.labels, **data.pop("labels", {})},
+    }
+    data.update((key, value) for key, value in given.items() if value)
     data["nodes"] = [
         _node(document, index, node, defaults, catalog) for index, node in enumerate(data["nodes"])
     ]

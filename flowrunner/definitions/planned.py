@@ -39,6 +39,7 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "defaults": frozenset({"shell", "user", "working_dir"}),
+    "folder": frozenset({"notify", "retention"}),
     "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
     "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),

@@ -64,8 +64,8 @@ class Salvager:
             problems: What the whole schema has against it.
         """
         told = list(problems)
-        if len(told) == MAX_PROBLEMS:
-            return None  # there are more than are known
+        if len(told) == MAX_PROBLEMS or not all(problem.place for problem in told):
+            return None  # there are more than are known, or there is nothing to save
         mended = _copied(data)
         for _ in range(_ROUNDS):
             faults = self._structure.problems(mended)

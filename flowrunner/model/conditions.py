@@ -36,6 +36,7 @@ class ConditionReason(StrEnum):
     VALID = "Valid"
     INVALID = "Invalid"
     INVALID_NEW_VERSION = "InvalidNewVersion"
+    DEFAULTS_INVALID = "DefaultsInvalid"
     DUPLICATE_NAME = "DuplicateName"
     WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
     UNIDENTIFIED_FILE = "UnidentifiedFile"

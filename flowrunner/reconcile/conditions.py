@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
 from flowrunner.model.conditions import (
     Condition,
     ConditionReason,
@@ -47,8 +48,7 @@ def source_condition(
 def _ready(entry: FlowEntry, now: datetime) -> Condition:
     first = _first_error(entry.findings)
     if first is not None:
-        usual = ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
-        reason = _REASONS.get(first.code, usual)
+        reason = _REASONS.get(first.code, _usual_reason(entry, first))
         return _condition(ConditionType.READY, Status.FALSE, reason, _text(first), now)
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
@@ -57,6 +57,12 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
             ConditionType.READY, Status.FALSE, ConditionReason.SECRET_MISSING, text, now
         )
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
+
+
+def _usual_reason(entry: FlowEntry, first: Finding) -> ConditionReason:
+    if first.file.rpartition("/")[2] == DEFAULTS_FILE:
+        return ConditionReason.DEFAULTS_INVALID
+    return ConditionReason.INVALID_NEW_VERSION if entry.spec else ConditionReason.INVALID
 
 
 def _valid(entry: FlowEntry, now: datetime) -> Condition:

@@ -1,4 +1,4 @@
-"""Which names below the root are meant as flow files: the rules of the format, without I/O.
+"""Which names below the root are meant as flow files or defaults: the rules, without I/O.
 
 What editors leave behind (`a.yaml~`, `#a.yaml#`, `.a.yaml.swp`, `4913`) needs no rule of its
 own: none of it ends in `.yaml`, or it begins with a dot. Source: FLOW_FORMAT, section 1.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
+from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
 from flowrunner.system.files import FileKind, WalkEntry
 
 IGNORE_FILE = ".flowrunnerignore"
@@ -20,15 +21,27 @@ def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     if entry.stat.kind is FileKind.FOLDER or not entry.path.endswith(_SUFFIXES):
         return False
     parts = entry.path.split("/")
-    if entry.path.endswith(_TEST_SUFFIXES) or any(part.startswith((".", "_")) for part in parts):
+    if entry.path.endswith(_TEST_SUFFIXES) or _is_hidden(parts):
         return False
     return not _is_ignored(parts, ignored)
+
+
+def is_defaults(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
+    """Whether a name below the root is the `_defaults.yaml` of a folder that may hold flows."""
+    *folders, name = entry.path.split("/")
+    if entry.stat.kind is FileKind.FOLDER or name != DEFAULTS_FILE or _is_hidden(folders):
+        return False
+    return not _is_ignored([*folders, name], ignored)
 
 
 def patterns_of(text: str) -> tuple[str, ...]:
     """Returns the patterns of an ignore file: its lines less comments and empty ones."""
     lines = (line.strip() for line in text.splitlines())
     return tuple(line for line in lines if line and not line.startswith("#"))
+
+
+def _is_hidden(parts: list[str]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
 
 
 def _is_ignored(parts: list[str], patterns: tuple[str, ...]) -> bool:

@@ -36,9 +36,9 @@ class Plan:
 
     @property
     def errors(self) -> int:
-        """Findings that keep a file, or its new version, out."""
-        findings = [f for entry in self.entries.values() for f in entry.findings]
-        findings.extend(f for file in self.rejected for f in file.findings)
+        """Findings that keep a file, or its new version, out; one for many flows counts once."""
+        findings = {f for entry in self.entries.values() for f in entry.findings}
+        findings.update(f for file in self.rejected for f in file.findings)
         return sum(1 for finding in findings if finding.is_error)
 
 
@@ -89,7 +89,10 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         for key, entry in entries.items()
         if entry.spec is not None and entry.digest != _digest(observed.get(key))
     )
-    rejected = tuple(sorted(names.rejected, key=lambda file: file.path))
+    broken = (
+        RejectedFile(path=d.file, findings=d.findings) for d in snapshot.defaults if d.is_broken
+    )
+    rejected = tuple(sorted([*names.rejected, *broken], key=lambda file: file.path))
     return Plan(entries=entries, changed=changed, removed=removed, rejected=rejected)
 
 

@@ -1,8 +1,8 @@
 """One reading of the source: every file considered, compiled, under one revision.
 
 Runs in a thread. Files whose stat did not change are not read again, contents that did not
-change are not parsed again. What the source is (git or not) is `flowrunner.reconcile.revision`,
-which names count is `flowrunner.reconcile.names`.
+change are not parsed again, unless a `_defaults.yaml` above them did. What the source is (git or
+not) is `flowrunner.reconcile.revision`, which names count is `flowrunner.reconcile.names`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
-from flowrunner.reconcile.names import IGNORE_FILE, is_considered, patterns_of
+from flowrunner.reconcile.folders import LayersOf
+from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
 from flowrunner.reconcile.revision import RevisionReader
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import (
@@ -44,7 +46,12 @@ class UnstableSourceError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScannedFile:
-    """A file and what it compiled to; `content` is the SHA-256 of its bytes, empty if unread."""
+    """A file and what it compiled to.
+
+    Attributes:
+        content: SHA-256 of its bytes, and of the defaults above it if there are any; empty if
+            unread.
+    """
 
     content: str
     candidate: Candidate
@@ -63,26 +70,46 @@ class Snapshot:
     """The source at one revision.
 
     Attributes:
+        defaults: Every `_defaults.yaml`, the broken ones too.
         problem: Why not everything could be read; nothing is applied then.
     """
 
     revision: Revision
     files: tuple[ScannedFile, ...]
+    defaults: tuple[FolderDefaults, ...] = ()
     problem: SourceProblem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
-    """A file as last read; settled when its time stamp can no longer hide another write."""
+    """A file as last read; settled when its time stamp can no longer hide another write.
+
+    Attributes:
+        above: Fingerprint of the defaults above it.
+    """
 
     stat: FileStat
     file: ScannedFile
     is_settled: bool
+    above: str
 
-    @property
-    def may_be_reused(self) -> bool:
-        """Whether an equal stat means equal content; what could not be read is tried again."""
-        return self.is_settled and bool(self.file.content)
+    def still_holds(self, stat: FileStat, above: str) -> bool:
+        """Whether nothing changed; what could not be read is tried again."""
+        is_read = self.is_settled and bool(self.file.content)
+        return is_read and (self.stat, self.above) == (stat, above)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KnownDefaults:
+    """A `_defaults.yaml` as last read."""
+
+    stat: FileStat
+    found: FolderDefaults
+    is_settled: bool
+
+    def still_holds(self, stat: FileStat) -> bool:
+        """Whether nothing changed, as for a file."""
+        return self.is_settled and bool(self.found.content) and self.stat == stat
 
 
 class Scanner:
@@ -96,6 +123,7 @@ class Scanner:
         self._revisions = revisions
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._known_defaults: dict[str, _KnownDefaults] = {}
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.
@@ -111,11 +139,23 @@ class Scanner:
         walk = self._files.walk(resolved, depth=DEPTH_LIMIT, most=FILES_LIMIT)
         ignored = self._ignored(resolved)
         settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS
+        known_defaults = {
+            entry.path: _KnownDefaults(
+                stat=entry.stat,
+                found=self._defaults(resolved, entry),
+                is_settled=entry.stat.mtime_ns < settled_ns,
+            )
+            for entry in walk.entries
+            if is_defaults(entry, ignored)
+        }
+        defaults = tuple(each.found for each in known_defaults.values())
+        above = LayersOf(defaults)
         known = {
             entry.path: _Known(
                 stat=entry.stat,
-                file=self._file(resolved, entry),
+                file=self._file(resolved, entry, above(entry.path)),
                 is_settled=entry.stat.mtime_ns < settled_ns,
+                above=above(entry.path).fingerprint,
             )
             for entry in walk.entries
             if is_considered(entry, ignored)
@@ -124,51 +164,86 @@ class Scanner:
             raise UnstableSourceError("the source changed while it was read")
         if self._revisions.read(resolved) != revision:
             raise UnstableSourceError("the revision changed while the source was read")
-        self._known = known
+        self._known, self._known_defaults = known, known_defaults
         scanned = tuple(known_file.file for known_file in known.values())
         return Snapshot(
-            revision=revision or folder_revision(scanned), files=scanned, problem=_problem(walk)
+            revision=revision or folder_revision(scanned),
+            files=scanned,
+            defaults=defaults,
+            problem=_problem(walk),
         )
 
     def _resolve(self, root: Path) -> Path:
         """Returns the folder that the root is now, by the shortest walk: only it knows links."""
         return self._files.walk(root, depth=1, most=1).root
 
-    def _file(self, root: Path, entry: WalkEntry) -> ScannedFile:
+    def _file(self, root: Path, entry: WalkEntry, layers: Layers) -> ScannedFile:
         before = self._known.get(entry.path)
-        if before is not None and before.stat == entry.stat and before.may_be_reused:
+        if before is not None and before.still_holds(entry.stat, layers.fingerprint):
             return before.file
-        if entry.escapes:
-            return _unread(entry.path, codes.SYMLINK_OUTSIDE, "a link that leaves the flows")
-        if entry.stat.kind is FileKind.LINK:
-            return _unread(entry.path, codes.NOT_READABLE, "a link that leads nowhere")
-        return self.read_file(root / entry.path, entry.path, before.file if before else None)
+        refused = _refused(entry)
+        if refused is not None:
+            return _unread(refused, layers)
+        return self.read_file(
+            root / entry.path, entry.path, before.file if before else None, layers
+        )
 
-    def read_file(self, path: Path, name: str, before: ScannedFile | None = None) -> ScannedFile:
+    def _defaults(self, root: Path, entry: WalkEntry) -> FolderDefaults:
+        before = self._known_defaults.get(entry.path)
+        if before is not None and before.still_holds(entry.stat):
+            return before.found
+        refused = _refused(entry)
+        if refused is not None:
+            return FolderDefaults(file=entry.path, findings=(refused,))
+        return self.read_defaults(root / entry.path, entry.path)
+
+    def read_file(
+        self,
+        path: Path,
+        name: str,
+        before: ScannedFile | None = None,
+        layers: Layers = NO_LAYERS,
+    ) -> ScannedFile:
         """Reads and compiles one file under the given name; `before` spares the same content.
 
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
+        data = self._bytes(path, name)
+        if isinstance(data, Finding):
+            return _unread(data, layers)
+        if before is not None and before.content == _content(data, layers):
+            return before
+        return self.compile(data, name, layers)
+
+    def read_defaults(self, path: Path, name: str) -> FolderDefaults:
+        """Reads one `_defaults.yaml` under the given name.
+
+        Raises:
+            UnstableSourceError: It changed or vanished while it was read.
+        """
+        data = self._bytes(path, name)
+        if isinstance(data, Finding):
+            return FolderDefaults(file=name, findings=(data,))
+        return self._compiler.read_defaults(data, file=name)
+
+    def _bytes(self, path: Path, name: str) -> bytes | Finding:
+        """Returns the content of a file, or why there is none."""
         try:
-            data = self._files.read(path, limit=FILE_LIMIT)
+            return self._files.read(path, limit=FILE_LIMIT)
         except (ChangedWhileReadError, FileNotFoundError) as error:
             raise UnstableSourceError(f"{name} changed while it was read") from error
         except FileTooLargeError:
-            return _unread(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
+            return _fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
         except NotRegularError:
-            return _unread(name, codes.NOT_READABLE, "not a regular file")
+            return _fault(name, codes.NOT_READABLE, "not a regular file")
         except OSError as error:
-            return _unread(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
-        content = hashlib.sha256(data).hexdigest()
-        if before is not None and before.content == content:
-            return before
-        return self.compile(data, name)
+            return _fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
 
-    def compile(self, data: bytes, name: str) -> ScannedFile:
+    def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""
-        candidate = self._compiler.read(data, file=name, account=DEFAULT_ACCOUNT)
-        return ScannedFile(content=hashlib.sha256(data).hexdigest(), candidate=candidate)
+        candidate = self._compiler.read(data, file=name, account=DEFAULT_ACCOUNT, layers=layers)
+        return ScannedFile(content=_content(data, layers), candidate=candidate)
 
     def _ignored(self, root: Path) -> tuple[str, ...]:
         """Returns the patterns of the ignore file.
@@ -194,10 +269,28 @@ def folder_revision(files: Iterable[ScannedFile]) -> Revision:
     return Revision(f"sha256:{digest.hexdigest()}")
 
 
-def _unread(path: str, code: codes.Code, message: str) -> ScannedFile:
+def _content(data: bytes, layers: Layers) -> str:
+    """Returns a hash of everything that decides what a file compiles to."""
+    return hashlib.sha256(data + layers.fingerprint.encode()).hexdigest()
+
+
+def _refused(entry: WalkEntry) -> Finding | None:
+    """Returns why a name is not to be read, or None."""
+    if entry.escapes:
+        return _fault(entry.path, codes.SYMLINK_OUTSIDE, "a link that leaves the flows")
+    if entry.stat.kind is FileKind.LINK:
+        return _fault(entry.path, codes.NOT_READABLE, "a link that leads nowhere")
+    return None
+
+
+def _fault(path: str, code: codes.Code, message: str) -> Finding:
+    return Finding(file=path, code=code.code, message=message)
+
+
+def _unread(finding: Finding, layers: Layers) -> ScannedFile:
     """Returns a file without content; its time stamp says nothing, so it is looked at again."""
-    finding = Finding(file=path, code=code.code, message=message)
-    return ScannedFile(content="", candidate=Candidate(file=path, findings=(finding,)))
+    findings = (*layers.broken, finding)
+    return ScannedFile(content="", candidate=Candidate(file=finding.file, findings=findings))
 
 
 def _problem(walk: Walk) -> SourceProblem | None:

@@ -262,6 +262,7 @@ def _findings(findings: Iterable[Finding]) -> Json:
         {
             "code": finding.code,
             "severity": str(finding.severity),
+            "file": finding.file,
             "line": finding.line,
             "column": finding.column,
             "message": finding.message,

@@ -1,7 +1,8 @@
-"""The flow files beside this module: good ones, and bad ones that say what is wrong with them.
+"""The files beside this module, flows and `_defaults.yaml`: good ones, and bad ones.
 
-A bad file begins with a comment for each finding, in order, with the hint below where it is the
-point: `# expect: FR201 3:1 unknown key 'descripton'`, `#   hint: did you mean 'description'?`.
+A bad file says what is wrong with it. It begins with a comment for each finding, in order, with
+the hint below where it is the point: `# expect: FR201 3:1 unknown key 'descripton'`, `#   hint: did
+you mean 'description'?`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from flowrunner.model.ids import Json
 FOLDER = Path(__file__).parent
 GOOD = tuple(sorted((FOLDER / "good").glob("*.yaml")))
 BAD = tuple(sorted((FOLDER / "bad").glob("*.yaml")))
+GOOD_DEFAULTS = tuple(sorted((FOLDER / "good-defaults").glob("*.yaml")))
+BAD_DEFAULTS = tuple(sorted((FOLDER / "bad-defaults").glob("*.yaml")))
 
 _EXPECT = re.compile(r"# expect: (FR[0-9]{3}) ([0-9]+):([0-9]+) (.+)")
 _HINT = re.compile(r"#   hint: (.+)")

@@ -49,7 +49,7 @@ def list_text(flows: Sequence[Json], source: Mapping[str, Json], *, wide: bool =
     rejected = source.get("rejected") or []
     return blocks(
         table(columns, rows) if flows else "no flows",
-        "\n".join(line for flow in flows for line in _troubles(flow)),
+        "\n".join(_all_troubles(flows, rejected)),
         "\n".join(["rejected files:", *(_findings_text(file) for file in rejected)])
         if rejected
         else "",
@@ -116,6 +116,14 @@ def _trigger_row(trigger: Json) -> Sequence[object]:
     return (trigger["id"], trigger["type"], moment(trigger["next_slot_at"]), trigger["path"])
 
 
+def _all_troubles(flows: Iterable[Json], rejected: Iterable[Json]) -> Iterator[str]:
+    """Yields what is wrong with flows; what defaults do to many of them is told once."""
+    told = [finding for file in rejected for finding in file["findings"]]
+    for flow in flows:
+        findings = [finding for finding in flow["findings"] if finding not in told]
+        yield from _troubles({**flow, "findings": findings})
+
+
 def _troubles(flow: Json) -> Iterator[str]:
     """Yields why a flow is not ready, or what is wrong with its newest version."""
     ready = _condition(flow, "Ready")
@@ -133,14 +141,14 @@ def _source_troubles(source: Mapping[str, Json]) -> Iterator[str]:
 
 
 def _findings_text(file: Json) -> str:
-    """Returns the findings of a flow or a rejected file, which name no file themselves."""
-    return render(_findings(file["path"], file["findings"]))
+    """Returns the findings of a flow or a rejected file."""
+    return render(_findings(file["findings"]))
 
 
-def _findings(path: str, findings: Iterable[Json]) -> Iterator[Finding]:
+def _findings(findings: Iterable[Json]) -> Iterator[Finding]:
     for finding in findings:
         yield Finding(
-            file=path,
+            file=finding["file"],
             line=finding["line"],
             column=finding["column"],
             code=finding["code"],

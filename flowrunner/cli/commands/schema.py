@@ -14,13 +14,15 @@ MakeSchema = Callable[[], Mapping[str, Json]]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds which schema."""
-    parser.add_argument("kind", nargs="?", choices=("flow", "settings"), default="flow")
+    parser.add_argument("kind", nargs="?", choices=("flow", "defaults", "settings"), default="flow")
 
 
 def execute(args: argparse.Namespace, host: Host, flow_schema: MakeSchema | None = None) -> int:
     """Prints the schema as JSON."""
     if args.kind == "settings":
         return print_settings_schema(host)
+    if args.kind == "defaults":
+        return _print_defaults_schema(host)
     host.say(to_json(dict((flow_schema or _flow_schema())())))
     return 0
 
@@ -30,6 +32,13 @@ def print_settings_schema(host: Host) -> int:
     from flowrunner.config.describe import settings_schema
 
     host.say(to_json(settings_schema()))
+    return 0
+
+
+def _print_defaults_schema(host: Host) -> int:
+    from flowrunner.daemon.offline import defaults_schema_document
+
+    host.say(to_json(dict(defaults_schema_document())))
     return 0
 
 

@@ -17,7 +17,7 @@ from flowrunner.definitions.checks.triggers import check_triggers
 from flowrunner.definitions.checks.values import check_values
 from flowrunner.model.finding import Finding
 
-__all__ = ["Subject", "check_definition"]
+__all__ = ["Subject", "check_defaults", "check_definition"]
 
 
 def check_definition(subject: Subject) -> Iterator[Finding]:
@@ -29,3 +29,10 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_values(subject)
     yield from check_triggers(subject)
     yield from check_expressions(subject)
+
+
+def check_defaults(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about a `_defaults.yaml` that hold for every flow below it."""
+    yield from check_quantities(subject)
+    yield from check_values(subject)
+    yield from check_expressions(subject, names=False)

@@ -59,9 +59,12 @@ _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
 _LONGEST_QUOTE = 60
 
 
-def check_expressions(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about every expression, and about those that must not be there."""
-    checker = _Checker(subject)
+def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Finding]:
+    """Yields findings about every expression, and about those that must not be there.
+
+    Without `names`, those of a particular flow, which defaults of a folder do not know, are left.
+    """
+    checker = _Checker(subject, names=names)
     for place in places(subject):
         yield from checker.check(place)
 
@@ -69,8 +72,9 @@ def check_expressions(subject: Subject) -> Iterator[Finding]:
 class _Checker:
     """Judges places one by one; knows the names of the flow."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, *, names: bool) -> None:
         self._subject = subject
+        self._knows_names = names
 
     def check(self, place: Place) -> Iterator[Finding]:
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
@@ -119,6 +123,8 @@ class _Checker:
             hint = "planned" if root in _PLANNED_CONTEXTS else meant_or_known(root, known)
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
+        elif not self._knows_names:
+            return
         elif root == "secrets":
             yield from self._secret(place, template, reference)
         elif root == "nodes":

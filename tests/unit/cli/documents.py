@@ -37,6 +37,7 @@ from tests.fakes.service import (
     make_log_page,
 )
 
+BROKEN = RejectedFile(path="broken.yaml", findings=(replace(FINDING, file="broken.yaml"),))
 EXECUTION_ID = make_execution_view().execution.id
 
 
@@ -56,13 +57,24 @@ def invalid_flow() -> dict[str, Any]:
             replace(
                 view,
                 conditions=(condition,),
-                findings=(FINDING,),
+                findings=(replace(FINDING, file="deploy.yaml"),),
                 triggers=(),
                 last_execution=None,
                 revision=Revision(f"{REVISION}-dirty"),
             )
         )
     )
+
+
+def flow_below_broken() -> dict[str, Any]:
+    """A flow that is kept out by a file that is rejected."""
+    condition = replace(
+        READY,
+        status=Status.FALSE,
+        reason=ConditionReason.DEFAULTS_INVALID,
+        message="broken.yaml:7:3: FR101",
+    )
+    return flow(findings=BROKEN.findings, conditions=(condition,))
 
 
 def lacking_flow() -> dict[str, Any]:
@@ -88,7 +100,7 @@ def source(*, rejected: bool = False, missing: bool = False) -> dict[str, Any]:
         revision=REVISION,
         conditions=(condition if missing else SOURCE_READY,),
         last_pass=PASS,
-        rejected=(RejectedFile(path="broken.yaml", findings=(FINDING,)),) if rejected else (),
+        rejected=(BROKEN,) if rejected else (),
     )
     return dict(source_json(view))
 

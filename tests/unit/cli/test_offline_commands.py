@@ -122,6 +122,13 @@ def test_schema_prints_the_schema_of_flows() -> None:
     assert json.loads(process.out) == {"title": "flow"}
 
 
+def test_defaults_schema_is_printed() -> None:
+    """The schema of `_defaults.yaml` has a word of its own."""
+    process = Process()
+    assert schema.execute(words("schema defaults"), process.host) == 0
+    assert json.loads(process.out)["title"] == "FlowRunner defaults of a folder, version 1"
+
+
 @pytest.mark.parametrize("given", ["schema settings", "config schema"])
 def test_settings_schema_is_printed(given: str) -> None:
     """Both commands print the schema that is published."""

@@ -55,6 +55,16 @@ source: SourceMissing: there is no folder /srv/flows
     )
 
 
+def test_finding_of_broken_defaults_is_shown_once(server: ControlServer, capsys: Captured) -> None:
+    """What keeps many flows out stands under the rejected files; each flow says where to look."""
+    server.put(FLOWS, documents.page(documents.flow_below_broken(), documents.flow_below_broken()))
+    server.put(RECONCILE, documents.source(rejected=True))
+    assert main(["flows"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("unknown key 'rnu'") == 1
+    assert shown.count("backup: DefaultsInvalid: broken.yaml:7:3: FR101") == 2
+
+
 def test_flows_in_good_order_are_the_table_alone(server: ControlServer, capsys: Captured) -> None:
     """Wide adds generation, digest and path; nothing follows when nothing is wrong."""
     server.put(FLOWS, documents.page(documents.flow()))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.definitions.compiler import MAX_FINDINGS, MAX_TEXT, Candidate, Compiler
+from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.definitions.examine import MAX_FINDINGS, MAX_TEXT
 from flowrunner.errors import ValidationError
 from flowrunner.model.digest import digest_of
 from flowrunner.model.expressions import Template, parse_template

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
+from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.scan import FILE_LIMIT, Scanner, Snapshot, UnstableSourceError
@@ -32,9 +33,11 @@ class CountingCompiler(Compiler):
         super().__init__(COMPILER._catalog)
         self.compiled: list[str] = []
 
-    def read(self, data: bytes, *, file: str, account: str) -> Candidate:
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
         self.compiled.append(file)
-        return super().read(data, file=file, account=account)
+        return super().read(data, file=file, account=account, layers=layers)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from tests.fakes.records import NOON, make_execution
 from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
 
 CONDITION = {"type", "status", "reason", "message", "last_transition_at"}
-FINDING = {"code", "severity", "line", "column", "message", "hint"}
+FINDING = {"file", "code", "severity", "line", "column", "message", "hint"}
 PASS_KEYS = {
     *("trigger", "result", "revision", "started_at", "duration_s"),
     *("added", "updated", "removed", "errors", "message"),
