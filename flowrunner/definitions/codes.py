@@ -212,8 +212,9 @@ MISSING_INPUT = Code(
 )
 DEFAULT_MISFIT = Code(
     "FR309",
-    "default does not fit",
-    "The default of an input does not meet the type or the limits of that input.",
+    "value does not fit its input",
+    "A default, an allowed value or a literal that a trigger gives does not meet what the input "
+    "asks for: type, bounds, pattern, format or items.",
 )
 WEBHOOK_PATH_TAKEN = Code(
     "FR310",

@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 
 from flowrunner.definitions.planned import PLANNED
 from flowrunner.model.ids import Json
-from tests.definitions.examples import GOOD, data_of
+from tests.definitions.examples import GOOD, GOOD_DEFAULTS, data_of
 
 Path = tuple[str | int, ...]
 
 GOOD_DATA: tuple[Json, ...] = tuple(data_of(path) for path in GOOD)
+GOOD_DEFAULTS_DATA: tuple[Json, ...] = tuple(data_of(path) or {} for path in GOOD_DEFAULTS)
 
 
 def paths(value: Json, path: Path = ()) -> Iterator[Path]:
@@ -57,8 +58,18 @@ ODD: tuple[Json, ...] = (
 @st.composite
 def mutants(draw: st.DrawFn) -> Json:
     """Returns a good definition with one to four edits."""
-    data: Json = copy.deepcopy(draw(st.sampled_from(GOOD_DATA)))
-    for _ in range(draw(st.integers(1, 4))):
+    return _edited(draw, draw(st.sampled_from(GOOD_DATA)), fewest=1)
+
+
+@st.composite
+def defaults_mutants(draw: st.DrawFn) -> Json:
+    """Returns good defaults of a folder with up to four edits."""
+    return _edited(draw, draw(st.sampled_from(GOOD_DEFAULTS_DATA)), fewest=0)
+
+
+def _edited(draw: st.DrawFn, good: Json, *, fewest: int) -> Json:
+    data: Json = copy.deepcopy(good)
+    for _ in range(draw(st.integers(fewest, 4))):
         draw(st.sampled_from(EDITS))(draw, data)
     return data
 

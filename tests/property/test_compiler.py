@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrunner.definitions.compiler import Candidate
+from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.schema_parts import FLOW_NAME
 from flowrunner.model.digest import digest_of
 from flowrunner.model.ids import FlowKey, Json
-from tests.definitions.mutations import json_with_twins, mutants
+from tests.definitions.mutations import defaults_mutants, json_with_twins, mutants
 from tests.fakes.nodes import builtin_compiler
 
 COMPILER = builtin_compiler()
@@ -87,3 +88,22 @@ def test_stored_definition_compiles_for_another_key_too(data: Json) -> None:
 
         assert spec.key == FlowKey("other", "name")
         assert spec.digest == digest_of(candidate.definition)
+
+
+@settings(max_examples=200, deadline=None)
+@given(defaults_mutants(), mutants())
+def test_any_defaults_above_any_flow_are_judged(above: Json, data: Json) -> None:
+    """Whatever both hold, there is a verdict: a flow below broken defaults is never admitted."""
+    text = json.dumps(above, ensure_ascii=False)
+    defaults = COMPILER.read_defaults(text.encode(), file="_defaults.yaml")
+    flow = json.dumps(data, ensure_ascii=False).encode()
+    alone = COMPILER.read(flow, file="f.yaml", account="default")
+    below = COMPILER.read(flow, file="f.yaml", account="default", layers=Layers((defaults,)))
+
+    assert {finding.file for finding in below.findings} <= {"_defaults.yaml", "f.yaml"}
+    assert below.name == alone.name
+    if defaults.is_broken:
+        assert below.spec is None
+    elif below.spec is not None and below.definition is not None:
+        kept = json.loads(json.dumps(below.definition))
+        assert COMPILER.compile_definition(below.spec.key, kept) == below.spec

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
-from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.scan import FILE_LIMIT, Scanner, Snapshot, UnstableSourceError
@@ -20,24 +18,11 @@ from flowrunner.system.files import ChangedWhileReadError, LocalFiles, Walk
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, flow_text
 from tests.fakes.files import FakeFiles
+from tests.unit.reconcile.compilers import CountingCompiler
 
 ROOT = Path("/flows")
 LONG_AGO_S = 1_000_000_000
 TEN_MIB = 10 * 1024 * 1024
-
-
-class CountingCompiler(Compiler):
-    """Remembers which files it compiled."""
-
-    def __init__(self) -> None:
-        super().__init__(COMPILER._catalog)
-        self.compiled: list[str] = []
-
-    def read(
-        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
-    ) -> Candidate:
-        self.compiled.append(file)
-        return super().read(data, file=file, account=account, layers=layers)
 
 
 @dataclass

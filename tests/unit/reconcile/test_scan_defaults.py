@@ -8,36 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
-from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.ids import Json
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner, Snapshot, UnstableSourceError
 from flowrunner.system.files import ChangedWhileReadError
 from tests.fakes.clock import FakeClock
-from tests.fakes.definitions import COMPILER, flow_text
+from tests.fakes.definitions import flow_text
 from tests.fakes.files import FakeFiles
+from tests.unit.reconcile.compilers import CountingCompiler
 
 ROOT = Path("/flows")
 LATE = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-class CountingCompiler(Compiler):
-    """Remembers which files it compiled."""
-
-    def __init__(self) -> None:
-        super().__init__(COMPILER._catalog)
-        self.compiled: list[str] = []
-
-    def read(
-        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
-    ) -> Candidate:
-        self.compiled.append(file)
-        return super().read(data, file=file, account=account, layers=layers)
-
-    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
-        self.compiled.append(file)
-        return super().read_defaults(data, file=file)
 
 
 class World:
