@@ -81,7 +81,7 @@ def test_the_installed_command_validates(program: Program, tmp_path: Path) -> No
     assert {it["code"] for it in json.loads(bad.stdout)["findings"]} == {"FR201"}
 
 
-@pytest.mark.parametrize("kind", ["flow", "settings"])
+@pytest.mark.parametrize("kind", ["flow", "defaults", "settings"])
 def test_the_installed_command_prints_the_published_schema(
     program: Program, tmp_path: Path, kind: str
 ) -> None:
