@@ -29,6 +29,7 @@ from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import EngineFolders, EngineServices
 from flowrunner.nodes.builtins import register_builtins
+from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
@@ -84,6 +85,7 @@ class _Ground:
 
     settings: Settings
     clock: Clock
+    host: HostFacts
     files: Files
     spawner: LocalSpawner
     log_writer: LogWriter
@@ -113,7 +115,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
         observer=ground.observer,
     )
     duplicates = Duplicates(ground.storage.executions, ground.clock)
-    webhooks = Webhooks(dispatcher, duplicates, ground.secrets)
+    webhooks = Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
     subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
     applier = _applier(ground, subscribers, schedules)
     reconciler = _reconciler(ground, compiler, applier, schedules)
@@ -159,6 +161,7 @@ def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Groun
     return _Ground(
         settings=settings,
         clock=clock,
+        host=host_facts(),
         files=files,
         spawner=LocalSpawner(),
         log_writer=LogWriter(),
@@ -178,7 +181,7 @@ def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Groun
 
 def _nodes(ground: _Ground) -> NodeRegistry:
     nodes = NodeRegistry()
-    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=host_facts())
+    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=ground.host)
     register_builtins(nodes, runner)
     return nodes
 
@@ -195,6 +198,7 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
         secrets=ground.secrets,
         files=ground.files,
         clock=ground.clock,
+        host=ground.host,
         make_log=log_factory(ground.clock, ground.log_writer),
         observer=ground.observer,
         folders=EngineFolders(

@@ -275,6 +275,16 @@ LITERAL_ENV_ONLY = Code(
     "Names such as `PATH`, `LD_PRELOAD` or `BASH_ENV` decide what code runs, so their value may "
     "not come from data.",
 )
+TYPES_MISFIT = Code(
+    "FR409",
+    "types do not fit",
+    "The types are known before anything runs, and with them this never works: texts and numbers "
+    "have no order between them, a function is given what it does not take, a call over literals "
+    "fails, or a trigger gives an input a value of another type. A comparison that is always false "
+    "or always true because the two sides are of different types is an error, too: nothing is "
+    "converted, so `inputs.count == '3'` for a number can never be meant. A comparison with null "
+    "of what is never null is a warning: it does no harm and may be meant as a guard.",
+)
 
 NO_TIME_ZONE = Code(
     "FR501",

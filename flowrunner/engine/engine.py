@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, Ticket, Verdict
@@ -39,6 +40,7 @@ class StartRequest:
         definition: The effective definition the spec was compiled from, kept by its digest.
         start_key: At most one execution ever has it; None for starts by hand.
         cursor: The schedule whose cursor moves with this start, in one transaction.
+        judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
     id: ExecutionId
@@ -49,6 +51,7 @@ class StartRequest:
     inputs: dict[str, Json] = field(default_factory=dict)
     start_key: str | None = None
     cursor: ScheduleKey | None = None
+    judged_at: datetime | None = None
 
 
 class Engine:
@@ -171,7 +174,7 @@ class Engine:
             revision=request.revision,
             digest=request.spec.digest,
             inputs=dict(request.inputs),
-            created_at=now,
+            created_at=request.judged_at or now,
             started_at=now if starts else None,
         )
         entry = Entry(execution=execution, spec=request.spec, stored=_new_future())

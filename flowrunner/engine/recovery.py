@@ -125,7 +125,8 @@ class _Recovery:
         if spec is not None and len(nodes) == len(spec.nodes):
             ended = end_by_nodes(execution, nodes, self._services.clock.now())
             directories = self._services.folders.of_execution(execution)
-            contexts = journaled_contexts(execution, spec, directories, nodes, attempts)
+            host = self._services.host
+            contexts = journaled_contexts(execution, spec, directories, host, nodes, attempts)
             await self._update(with_outputs(ended, spec, contexts))
         else:
             await self._fail(execution, spec, _INTERRUPTED)

@@ -1,7 +1,7 @@
 """The result of an execution: the flow's `outputs`, evaluated once all its nodes have ended.
 
 Only a success has one. It follows from what is journaled, so that an end that a crash cut short
-comes to the same result after the restart.
+comes to the same result after the restart; `now()` is the end of the execution.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.model.values import text_of
 from flowrunner.nodes.context import Directories
+from flowrunner.nodes.environment import HostFacts
 
 RESULT_LIMIT = 4 * 1024 * 1024
 """Bytes of all outputs of an execution, as JSON. Source: FLOW_FORMAT, section 4, outputs."""
@@ -33,7 +34,8 @@ def with_outputs(ended: Execution, spec: FlowSpec, contexts: Mapping[str, Json])
     """
     if ended.state is not ExecutionState.SUCCEEDED or not spec.outputs:
         return ended
-    scope = ContextScope(contexts, lambda name: name in ("success", "always"))
+    moment = ended.ended_at or ended.created_at
+    scope = ContextScope(contexts, lambda name: name in ("success", "always"), moment)
     outputs: dict[str, Json] = {}
     size = 0
     for name, value in spec.outputs.items():
@@ -53,13 +55,14 @@ def journaled_contexts(
     execution: Execution,
     spec: FlowSpec,
     directories: Directories,
+    host: HostFacts,
     nodes: Iterable[NodeStatus],
     attempts: Iterable[Attempt],
 ) -> dict[str, Json]:
     """Returns what the outputs see, out of the journal: the same as at the end of the run."""
     last = {attempt.key.node: attempt.exit_code for attempt in attempts}  # in order of number
     contexts = {status.node: node_context(status, last.get(status.node)) for status in nodes}
-    return execution_contexts(execution, spec, directories, contexts)
+    return execution_contexts(execution, spec, directories, host, contexts)
 
 
 def _failed(ended: Execution, message: str) -> Execution:

@@ -97,16 +97,17 @@ class ExecutionRun:
             spec = queue.popleft()
             if self.runtime.cancel_reason is not None:
                 break
-            status = self._skip_or_failure(spec)
+            scope = self._scope(spec)
+            status = self._skip_or_failure(spec, scope)
             if status is None:
-                self._start(spec)
+                self._start(spec, scope)
                 continue
             decided.append(status)
             self._node_contexts[spec.id] = node_context(status, None)
             queue.extend(self.walk.settle(status))
         self._write_settled(decided)
 
-    def _skip_or_failure(self, spec: NodeSpec) -> NodeStatus | None:
+    def _skip_or_failure(self, spec: NodeSpec, scope: ContextScope) -> NodeStatus | None:
         """Returns the final status of a node that does not start, or None when it does."""
         condition = spec.condition
         asks = condition is not None and any(
@@ -117,7 +118,7 @@ class ExecutionRun:
         if condition is None:
             return None
         try:
-            wanted = truth(condition.evaluate(self._scope(spec)))
+            wanted = truth(condition.evaluate(scope))
         except ExecutionError as error:
             details = dict(error.details)
             failure = Failure(code=error.code, message=f"if: {error.message}", details=details)
@@ -126,10 +127,10 @@ class ExecutionRun:
             return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)
         return None
 
-    def _start(self, spec: NodeSpec) -> None:
+    def _start(self, spec: NodeSpec, scope: ContextScope) -> None:
         self.walk.states[spec.id] = NodeState.QUEUED
         name = f"node:{self.runtime.execution.id}:{spec.id}"
-        task = asyncio.create_task(self._carry(spec), name=name)
+        task = asyncio.create_task(self._carry(spec, scope), name=name)
         self._tasks[task] = spec.id
         task.add_done_callback(self._node_ended)
 
@@ -143,16 +144,17 @@ class ExecutionRun:
         if not self._tasks:
             self._all_ended.set()
 
-    async def _carry(self, spec: NodeSpec) -> None:
-        """Tries a node until it is final, then settles it and starts what waited for it."""
-        scope = self._scope(spec)
+    async def _carry(self, spec: NodeSpec, scope: ContextScope) -> None:
+        """Tries a node until it is final, then settles it and starts what waited for it.
+
+        `now()` is journaled as the start of the node: the instant at which its `if` held.
+        """
         outcome = await self._attempt(spec, 1, scope)
-        started_at = outcome.attempt.started_at
         while self._may_follow(spec, outcome):
             self._write(self._services.journal.finish(outcome.attempt))
             await asyncio.sleep(spec.retry.delay_s)
             outcome = await self._attempt(spec, outcome.attempt.key.number + 1, scope)
-        status = _node_status(outcome, started_at=started_at)
+        status = _node_status(outcome, started_at=scope.now())
         self._node_contexts[spec.id] = node_context(status, outcome.attempt.exit_code)
         self._write(self._services.journal.finish(outcome.attempt, status))
         self._start_ready(self.walk.settle(status))
@@ -227,11 +229,17 @@ class ExecutionRun:
     def _make_contexts(self) -> dict[str, Json]:
         runtime = self.runtime
         contexts = execution_contexts(
-            runtime.execution, runtime.spec, runtime.directories, self._node_contexts
+            runtime.execution,
+            runtime.spec,
+            runtime.directories,
+            runtime.services.host,
+            self._node_contexts,
         )
         return {**contexts, "secrets": runtime.secrets}
 
     def _scope(self, spec: NodeSpec) -> ContextScope:
+        """Returns what a node sees that starts now: the same instant in `if` and every attempt."""
+
         def status(name: str) -> bool:
             match name:
                 case "success":
@@ -245,7 +253,7 @@ class ExecutionRun:
                 case _:
                     return True
 
-        return ContextScope(self._contexts, status)
+        return ContextScope(self._contexts, status, self._services.clock.now())
 
 
 def _node_status(outcome: AttemptOutcome, *, started_at: datetime) -> NodeStatus:

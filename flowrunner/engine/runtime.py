@@ -14,6 +14,7 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
 from flowrunner.model.states import Reason
 from flowrunner.nodes.context import AttemptSink, Directories
+from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.secrets.value import SecretValue
@@ -69,6 +70,7 @@ class EngineServices:
     secrets: Secrets
     files: Files
     clock: Clock
+    host: HostFacts
     make_log: LogFactory
     observer: EngineObserver
     folders: EngineFolders

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
+from zoneinfo import ZoneInfo
 
 from flowrunner.model.execution import Cause, Execution, NodeStatus
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
+from flowrunner.model.schedule import CronSchedule
 from flowrunner.model.states import NodeState
 from flowrunner.nodes.context import Directories
+from flowrunner.nodes.environment import HostFacts
 
 
 class ContextScope:
     """A scope over given contexts; status functions are answered by a callable.
 
-    A context may be given as a callable, which is asked whenever it is looked up.
+    A context may be given as a callable, which is asked whenever it is looked up. `moment` is
+    what `now()` stands for in all that is evaluated over this scope.
     """
 
     def __init__(
         self,
         contexts: Mapping[str, Json | Callable[[], Json]],
         status: Callable[[str], bool],
+        moment: datetime,
     ) -> None:
         self._contexts = contexts
         self._status = status
+        self._moment = moment
 
     def lookup(self, name: str) -> Json:
         """Returns a context by its root name; null for one that is not offered here."""
@@ -37,6 +43,10 @@ class ContextScope:
     def status(self, name: str) -> bool:
         """Answers `success()`, `failure()`, `always()`, `cancelled()` or `skipped()`."""
         return self._status(name)
+
+    def now(self) -> datetime:
+        """Returns the moment that the scope was made for."""
+        return self._moment
 
 
 def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
@@ -53,14 +63,19 @@ def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
 
 
 def execution_contexts(
-    execution: Execution, spec: FlowSpec, directories: Directories, nodes: Mapping[str, Json]
+    execution: Execution,
+    spec: FlowSpec,
+    directories: Directories,
+    host: HostFacts,
+    nodes: Mapping[str, Json],
 ) -> dict[str, Json]:
     """Returns every context but `secrets`; a body is parsed when somebody first asks for it."""
     return {
         **flow_contexts(spec),
         "inputs": execution.inputs,
         "trigger": cache(lambda: trigger_context(execution.cause)),
-        "execution": execution_context(execution, directories),
+        "execution": execution_context(execution, spec, directories),
+        "host": {"name": host.name},
         "nodes": nodes,
     }
 
@@ -76,17 +91,28 @@ def trigger_context(cause: Cause) -> dict[str, Json]:
     }
 
 
-def execution_context(execution: Execution, directories: Directories) -> dict[str, Json]:
-    """Returns what `execution` is; times are RFC 3339."""
+def execution_context(
+    execution: Execution, spec: FlowSpec, directories: Directories
+) -> dict[str, Json]:
+    """Returns what `execution` is; times are RFC 3339, the date is that in the trigger's zone."""
     slot_at = execution.cause.slot_at
     return {
         "id": execution.id,
         "revision": execution.revision,
         "slot_at": None if slot_at is None else slot_at.isoformat(),
+        "slot_date": None if slot_at is None else _slot_date(slot_at, execution, spec),
         "created_at": execution.created_at.isoformat(),
         "work_dir": str(directories.work),
         "flow_dir": str(directories.flow),
     }
+
+
+def _slot_date(slot_at: datetime, execution: Execution, spec: FlowSpec) -> str:
+    """Returns the date of a slot in the zone of its schedule; one without a zone is in UTC."""
+    found = (each for each in spec.schedules if each.id == execution.cause.trigger_id)
+    schedule = next((each.schedule for each in found), None)
+    zone = ZoneInfo(schedule.timezone) if isinstance(schedule, CronSchedule) else UTC
+    return slot_at.astimezone(zone).date().isoformat()
 
 
 def node_context(status: NodeStatus, exit_code: int | None) -> dict[str, Json]:

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from flowrunner.model.ids import Json
 
+HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-hub-signature"})
+"""Proofs of any kind, which neither the journal nor an expression ever sees; GitHub signs a second
+time in the last one, with the same secret. The header of the hook's own `auth` is hidden too."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:

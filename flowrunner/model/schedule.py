@@ -20,12 +20,20 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
 from flowrunner.errors import FlowError, ValidationError
-from flowrunner.model.zones import SECOND, first_instant, instants_of, set_back_at, wall_time
+from flowrunner.model.zones import (
+    SECOND,
+    ZONE_HINT,
+    find_zone,
+    first_instant,
+    instants_of,
+    set_back_at,
+    wall_time,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LONGEST_PERIOD_S = 366 * 86_400
@@ -59,9 +67,6 @@ _FIELDS = (
         "0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second one",
     ),
 )
-_ZONE_HINT = "an IANA name such as Europe/Berlin or UTC"
-# Files beside the zones: the host's own zone, and variants that no other host need have.
-_NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
 # From here on the search sees 29 February on each day of the week before it gives up.
 _LEAP_START = datetime(2000, 1, 1)  # noqa: DTZ001 - cronsim runs over naive wall times
 
@@ -329,14 +334,11 @@ def _walls_after(expression: str, wall: datetime) -> Iterator[datetime]:
 
 
 def _load_zone(name: str) -> ZoneInfo:
-    if not name.startswith(_NO_ZONES):
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            pass  # a folder, a path or an unknown name: one answer for all
-    raise ScheduleError(
-        f"the time zone {_cut(name)} is not known", hint=_ZONE_HINT, field="timezone"
-    )
+    zone = find_zone(name)
+    if zone is None:
+        message = f"the time zone {_cut(name)} is not known"
+        raise ScheduleError(message, hint=ZONE_HINT, field="timezone")
+    return zone
 
 
 def _field_error(name: str, text: str) -> ScheduleError:

@@ -9,9 +9,25 @@ for the time or for the zone of the host. A wall time is naive, an instant aware
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SECOND = timedelta(seconds=1)
 """The grain of offset changes: none happens between two seconds."""
+
+ZONE_HINT = "an IANA name such as Europe/Berlin or UTC"
+
+# Files beside the zones: the host's own zone, and variants that no other host need have.
+_NO_ZONES = ("localtime", "posixrules", "Factory", "posix/", "right/")
+
+
+def find_zone(name: str) -> ZoneInfo | None:
+    """Returns the zone of an IANA name, or None when there is none."""
+    if not name.startswith(_NO_ZONES):
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            pass  # a folder, a path or an unknown name: one answer for all
+    return None
 
 
 def wall_time(instant: datetime, zone: tzinfo) -> datetime:

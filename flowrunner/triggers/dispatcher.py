@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from flowrunner.engine.engine import Engine, StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
@@ -26,12 +27,13 @@ from flowrunner.system.ids import IdSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A start asked for by a trigger; `start_key` and `cursor` as the engine takes them."""
+    """A start asked for by a trigger; all but the cause and inputs as the engine takes them."""
 
     cause: Cause
     inputs: Mapping[str, Json]
     start_key: str | None = None
     cursor: ScheduleKey | None = None
+    judged_at: datetime | None = None
 
 
 class Dispatcher:
@@ -60,6 +62,7 @@ class Dispatcher:
                 inputs=dict(start.inputs),
                 start_key=start.start_key,
                 cursor=start.cursor,
+                judged_at=start.judged_at,
             )
         )
 
@@ -103,10 +106,10 @@ def ready_spec(entry: FlowEntry) -> FlowSpec:
     return entry.spec
 
 
-def trigger_scope(spec: FlowSpec, cause: Cause) -> ContextScope:
-    """Returns what `if` and `inputs` of a trigger see."""
+def trigger_scope(spec: FlowSpec, cause: Cause, moment: datetime) -> ContextScope:
+    """Returns what `if`, `inputs` and `dedupe.key` of a trigger see; `moment` is their `now()`."""
     contexts = {**flow_contexts(spec), "trigger": trigger_context(cause)}
-    return ContextScope(contexts, lambda name: name in ("success", "always"))
+    return ContextScope(contexts, lambda name: name in ("success", "always"), moment)
 
 
 def wants_start(trigger: Trigger, scope: ContextScope) -> bool:

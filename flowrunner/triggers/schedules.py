@@ -237,7 +237,8 @@ class Schedules:
         if entry is None or entry.spec is None:
             return str(Reason.DELETED)
         cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)
-        scope = trigger_scope(entry.spec, cause)
+        moment = self._clock.now()
+        scope = trigger_scope(entry.spec, cause, moment)
         if not wants_start(trigger, scope):
             return str(Reason.IF_FALSE)
         key = armed.key
@@ -246,6 +247,7 @@ class Schedules:
             inputs=trigger_inputs(entry.spec, trigger, scope),
             start_key=f"slot:{key.flow}:{key.trigger}:{key.fingerprint}:{slot.isoformat()}",
             cursor=key,
+            judged_at=moment,
         )
         await self._dispatcher.submit(entry, start)
         return ""

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flowrunner.errors import ExecutionError, FlowError, RefusedError, StorageError, ValidationError
-from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer
 from flowrunner.model.depth import is_deeper
 from flowrunner.model.execution import Cause
 from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
@@ -22,6 +22,7 @@ from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
 from flowrunner.model.states import Reason
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
+from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
 from flowrunner.triggers.dispatcher import (
     Dispatcher,
@@ -35,8 +36,6 @@ from flowrunner.triggers.signatures import is_authentic, pretend
 
 JSON_DEPTH = 64
 """How deep the body of a delivery may nest; deeper data is an attack on a parser."""
-_HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-hub-signature"})
-"""Proofs of any kind; GitHub signs a second time in the last one, with the same secret."""
 _RETRY_AFTER_S = 30
 _UNKNOWN_HOOK = "_unknown"
 _NOBODY = WebhookAuth(
@@ -63,10 +62,13 @@ class _Hook:
 class Webhooks:
     """The hooks in force, and the answers to their deliveries."""
 
-    def __init__(self, dispatcher: Dispatcher, duplicates: Duplicates, secrets: Secrets) -> None:
+    def __init__(
+        self, dispatcher: Dispatcher, duplicates: Duplicates, secrets: Secrets, clock: Clock
+    ) -> None:
         self._dispatcher = dispatcher
         self._duplicates = duplicates
         self._secrets = secrets
+        self._clock = clock
         self._hooks: Mapping[str, _Hook] = {}
 
     def flows_changed(
@@ -127,13 +129,14 @@ class Webhooks:
             error = ValidationError(text, code="delivery.content_type")
             return _problem(hook, 415, "unsupported", error)
         _check_json(delivery.body)
-        cause = _cause(hook.trigger, delivery)
-        scope = trigger_scope(hook.spec, cause)
+        cause, moment = _cause(hook.trigger, delivery), self._clock.now()
+        scope = trigger_scope(hook.spec, cause, moment)
         if not wants_start(hook.trigger, scope):
             return _answer(hook, 200, "ignored", {"status": "ignored"})
         inputs = trigger_inputs(hook.spec, hook.trigger, scope)
         given = hook.trigger.dedupe_key.evaluate(scope) if hook.trigger.dedupe_key else None
-        return await self._submit(hook, delivery, Start(cause=cause, inputs=inputs), given)
+        start = Start(cause=cause, inputs=inputs, judged_at=moment)
+        return await self._submit(hook, delivery, start, given)
 
     async def _submit(
         self, hook: _Hook, delivery: Delivery, start: Start, given_id: Json
@@ -177,7 +180,7 @@ def _identity(hook: _Hook, delivery: Delivery, given_id: Json) -> tuple[str, flo
 
 
 def _cause(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
-    hidden = _HIDDEN_HEADERS | {trigger.auth.header}
+    hidden = HIDDEN_HEADERS | {trigger.auth.header}
     headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
     return Cause(
         trigger_id=trigger.id,

@@ -184,6 +184,7 @@ class World:
             secrets=FixedSecrets(secrets or {}),
             files=self._host.files,
             clock=self.clock,
+            host=HOST,
             make_log=self._make_log,
             observer=self.observer,
             folders=EngineFolders(

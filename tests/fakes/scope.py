@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from flowrunner.model.ids import Json
 
+MOMENT = datetime(2026, 3, 30, 2, 30, tzinfo=UTC)
+
 
 class DictScope:
-    """Contexts from a dict; the status functions named in `true_status` are true."""
+    """Contexts from a dict; the status functions named in `true_status` are true.
+
+    `now()` is half past two on a spring night, in UTC.
+    """
 
     def __init__(
         self, contexts: Mapping[str, Json] | None = None, true_status: frozenset[str] = frozenset()
@@ -23,3 +29,6 @@ class DictScope:
 
     def status(self, name: str) -> bool:
         return name in self.true_status
+
+    def now(self) -> datetime:
+        return MOMENT

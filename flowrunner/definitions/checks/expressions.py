@@ -8,6 +8,7 @@ from functools import cached_property
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import node_type
+from flowrunner.definitions.checks.kinds import FlowKinds, misfits
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.places import Kind, Place, places
 from flowrunner.definitions.checks.subject import Subject
@@ -18,6 +19,7 @@ from flowrunner.definitions.templates import (
     find_expression,
     template_of,
 )
+from flowrunner.model.delivery import HIDDEN_HEADERS
 from flowrunner.model.expressions import (
     STATUS_FUNCTIONS,
     Expression,
@@ -27,14 +29,15 @@ from flowrunner.model.expressions import (
     calls,
     references,
 )
-from flowrunner.model.finding import Finding
+from flowrunner.model.expressions.types import Misfit
+from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 
 _BASE: Mapping[Kind, frozenset[str]] = {
     Kind.CONDITION: frozenset(
-        {"inputs", "vars", "env", "trigger", "execution", "nodes", "flow", "secrets"}
+        {"inputs", "vars", "env", "trigger", "execution", "nodes", "flow", "host", "secrets"}
     ),
-    Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow"}),
+    Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow", "host"}),
     Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
@@ -44,15 +47,19 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
-_PLANNED_CONTEXTS = frozenset({"host", "item", "index", "attempt"})
+_PLANNED_CONTEXTS = frozenset({"item", "index", "attempt"})
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
-    "execution": frozenset({"id", "revision", "slot_at", "created_at", "work_dir", "flow_dir"}),
+    "execution": frozenset(
+        {"id", "revision", "slot_at", "slot_date", "created_at", "work_dir", "flow_dir"}
+    ),
+    "host": frozenset({"name"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
     "trigger": frozenset({"flow", "path"}),
-    "execution": frozenset({"retry_of", "slot_date"}),
+    "execution": frozenset({"retry_of"}),
+    "host": frozenset({"labels", "facts"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
@@ -93,6 +100,18 @@ class _Checker:
             yield from self._functions(place, expression)
             for reference in references(expression):
                 yield from self._reference(place, template, reference)
+        for misfit in misfits(self._kinds, place, template):
+            yield self._misfit(place, misfit)
+
+    def _misfit(self, place: Place, misfit: Misfit) -> Finding:
+        return self._subject.document.finding(
+            codes.TYPES_MISFIT,
+            misfit.message,
+            path=place.path,
+            offset=misfit.offset,
+            hint=misfit.hint,
+            severity=Severity.ERROR if misfit.is_error else Severity.WARNING,
+        )
 
     def _forbidden(self, place: Place, offset: int, expression: str) -> Finding:
         if place.kind is Kind.LITERAL:
@@ -135,6 +154,8 @@ class _Checker:
     def _member(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, name = reference.root, str(reference.path[0])
         names = self._names[root]
+        if (root, name) == ("trigger", "headers") and len(reference.path) > 1:
+            yield from self._header(place, reference)
         if name in names or self._subject.is_doubtful(root, name):
             return
         message, hint = f"there is no {root}.{name}", meant_or_known(name, names)
@@ -144,6 +165,18 @@ class _Checker:
             message = f"env.{name} has no literal value, so expressions cannot read it"
             hint = "use the expression that it stands for"
         yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
+
+    def _header(self, place: Place, reference: Reference) -> Iterator[Finding]:
+        """Yields the finding about a header that is never there."""
+        name = str(reference.path[1])
+        message, hint = "", ""
+        if name != name.lower():
+            message = "names of headers are lower-case here"
+            hint = f"write {name.lower()!r}"
+        elif name in HIDDEN_HEADERS:
+            message = f"the header {name!r} is a proof, which trigger.headers never shows"
+        if message:
+            yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
 
     def _secret(self, place: Place, template: Template, reference: Reference) -> Iterator[Finding]:
         listed = self._subject.data.get("secrets", [])
@@ -222,6 +255,10 @@ class _Checker:
     @cached_property
     def _graph(self) -> NeedsGraph:
         return NeedsGraph(self._nodes)
+
+    @cached_property
+    def _kinds(self) -> FlowKinds:
+        return FlowKinds(self._subject)
 
     @cached_property
     def _names(self) -> dict[str, frozenset[str]]:

@@ -7,9 +7,9 @@ places where expressions are allowed are the business of `flowrunner.definitions
 from __future__ import annotations
 
 from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
-from flowrunner.model.expressions.evaluate import Scope
+from flowrunner.model.expressions.evaluation import Scope
 from flowrunner.model.expressions.expression import Expression, parse_expression, render
-from flowrunner.model.expressions.functions import FUNCTIONS, PLANNED_FUNCTIONS, STATUS_FUNCTIONS
+from flowrunner.model.expressions.functions import FUNCTIONS, STATUS_FUNCTIONS
 from flowrunner.model.expressions.references import (
     Reference,
     calls,
@@ -21,7 +21,6 @@ from flowrunner.model.expressions.values import truth
 
 __all__ = [
     "FUNCTIONS",
-    "PLANNED_FUNCTIONS",
     "STATUS_FUNCTIONS",
     "Expression",
     "ExpressionError",

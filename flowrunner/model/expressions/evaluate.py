@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from flowrunner.model.expressions.errors import ExpressionError
+from flowrunner.model.expressions.evaluation import Evaluation, Given
+from flowrunner.model.expressions.function_table import refusal
 from flowrunner.model.expressions.functions import FUNCTIONS
 from flowrunner.model.expressions.syntax import (
     Call,
@@ -22,23 +24,18 @@ from flowrunner.model.expressions.syntax import (
     Not,
     Path,
 )
-from flowrunner.model.expressions.values import NULL_HINT, check_order, equal, member, truth
+from flowrunner.model.expressions.values import (
+    NULL_HINT,
+    Kind,
+    check_order,
+    equal,
+    kind_of,
+    member,
+    truth,
+)
 from flowrunner.model.ids import Json
 
-
-class Scope(Protocol):
-    """What an expression is evaluated over."""
-
-    def lookup(self, name: str) -> Json:
-        """Returns a context, such as `inputs`; null where it is not offered."""
-        ...
-
-    def status(self, name: str) -> bool:
-        """Returns the answer of a status function: `success failure always cancelled skipped`."""
-        ...
-
-
-Evaluator: TypeAlias = Callable[[Scope], Json]
+Evaluator: TypeAlias = Callable[[Evaluation], Json]
 
 _ORDER_TESTS: dict[str, Callable[[Json, Json], bool]] = {
     "<": operator.lt,
@@ -75,54 +72,54 @@ def compile_node(node: Node) -> Evaluator:
 
 def _literal(node: Literal) -> Evaluator:
     value = node.value
-    return lambda _scope: value
+    return lambda _run: value
 
 
 def _path(name: str, keys: tuple[str | int, ...]) -> Evaluator:
-    def run(scope: Scope) -> Json:
-        value = scope.lookup(name)
+    def evaluate(run: Evaluation) -> Json:
+        value = run.lookup(name)
         for key in keys:
             value = value.get(key) if type(value) is dict else member(value, key)
         return value
 
-    return run
+    return evaluate
 
 
 def _members(node: Path) -> Evaluator:
     base, keys = compile_node(node.base), node.keys
 
-    def run(scope: Scope) -> Json:
-        value = base(scope)
+    def evaluate(run: Evaluation) -> Json:
+        value = base(run)
         for key in keys:
             value = member(value, key)
         return value
 
-    return run
+    return evaluate
 
 
 def _not(node: Not) -> Evaluator:
     operand, offset = compile_node(node.operand), node.operand.offset
-    return lambda scope: not truth(operand(scope), offset)
+    return lambda run: not truth(operand(run), offset)
 
 
 def _comparison(node: Comparison) -> Evaluator:
     left, right = compile_node(node.left), compile_node(node.right)
     offset = node.offset
     if node.operator == "==":
-        return lambda scope: equal(left(scope), right(scope), offset)
+        return lambda run: equal(left(run), right(run), offset, run.spend)
     if node.operator == "!=":
-        return lambda scope: not equal(left(scope), right(scope), offset)
+        return lambda run: not equal(left(run), right(run), offset, run.spend)
     test = _ORDER_TESTS[node.operator]
     offsets = node.left.offset, node.right.offset
 
-    def run(scope: Scope) -> bool:
-        one, other = left(scope), right(scope)
+    def evaluate(run: Evaluation) -> bool:
+        one, other = left(run), right(run)
         kind = type(one)
         if kind is not type(other) or kind not in _ORDERED:
             check_order(one, other, offsets)
         return test(one, other)
 
-    return run
+    return evaluate
 
 
 def _logical(node: Logical) -> Evaluator:
@@ -131,32 +128,36 @@ def _logical(node: Logical) -> Evaluator:
     *first, final = [(compile_node(operand), operand.offset) for operand in node.operands]
     last = final[0]
 
-    def run(scope: Scope) -> Json:
+    def evaluate(run: Evaluation) -> Json:
         for operand, offset in first:
-            value = operand(scope)
+            value = operand(run)
             if truth(value, offset) is decides:
                 return value
-        return last(scope)
+        return last(run)
 
-    return run
+    return evaluate
 
 
 def _call(node: Call) -> Evaluator:
     name, function = node.function, FUNCTIONS[node.function]
-    implementation, accepts_null = function.run, function.accepts_null
+    implementation = function.run
     if implementation is None:
-        return lambda scope: scope.status(name)
-    arguments = tuple(map(compile_node, node.arguments))
+        return lambda run: run.scope.status(name)
+    arguments = tuple(
+        (compile_node(argument), argument.offset, function.kinds_at(index))
+        for index, argument in enumerate(node.arguments)
+    )
     offsets = tuple(argument.offset for argument in node.arguments)
 
-    def run(scope: Scope) -> Json:
-        values = [argument(scope) for argument in arguments]
-        if not accepts_null:
-            for value, offset in zip(values, offsets, strict=True):
-                if value is None:
-                    raise ExpressionError(
-                        f"{name} does not take null", offset=offset, hint=NULL_HINT
-                    )
-        return implementation(values, offsets)
+    def evaluate(run: Evaluation) -> Json:
+        values = []
+        for argument, offset, wanted in arguments:
+            value = argument(run)
+            kind = kind_of(value)
+            if kind not in wanted:
+                hint = NULL_HINT if kind is Kind.NULL else ""
+                raise ExpressionError(refusal(name, wanted, kind), offset=offset, hint=hint)
+            values.append(value)
+        return implementation(Given(values, offsets, run))
 
-    return run
+    return evaluate

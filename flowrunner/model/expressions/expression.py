@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from flowrunner.model.expressions.errors import ExpressionError
-from flowrunner.model.expressions.evaluate import Evaluator, Scope, compile_node
+from flowrunner.model.expressions.evaluate import Evaluator, compile_node
+from flowrunner.model.expressions.evaluation import Evaluation, Scope
 from flowrunner.model.expressions.parser import parse_node
 from flowrunner.model.expressions.syntax import Node, render_node
 from flowrunner.model.ids import Json
@@ -29,6 +30,14 @@ class Expression:
     def evaluate(self, scope: Scope) -> Json:
         """Returns the value over the data of a scope.
 
+        Raises:
+            ExpressionError: ``expression``; its offset counts from the beginning of `source`.
+        """
+        return self.evaluate_in(Evaluation(scope))
+
+    def evaluate_in(self, evaluation: Evaluation) -> Json:
+        """Returns the value as a part of an evaluation, whose work it shares.
+
         The tree is compiled at the first call: most expressions of a large installation wait
         for long, and closures take memory.
 
@@ -40,7 +49,7 @@ class Expression:
             evaluator = compile_node(self.tree)
             object.__setattr__(self, "_evaluator", evaluator)
         try:
-            return evaluator(scope)
+            return evaluator(evaluation)
         except ExpressionError as error:
             raise error.within(self.source, self.start) from None
 

@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 from flowrunner.model.expressions.errors import ExpressionSyntaxError
-from flowrunner.model.expressions.syntax import MAX_LENGTH, NAME
+from flowrunner.model.expressions.syntax import MAX_LENGTH, NAME, NUMBER_TEXT
 
 WORD = "word"
 NUMBER = "number"
@@ -46,7 +46,6 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _SPACE = re.compile(r"[ \t\r\n]*+")
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)")
 
 _HINTS = (
     ("===", "write =="),
@@ -115,7 +114,7 @@ def _token(kind: str, text: str, offset: int, end: int) -> Token:
 
 
 def _number(text: str, offset: int) -> float:
-    match = _NUMBER.fullmatch(text)
+    match = NUMBER_TEXT.fullmatch(text)
     if match is None:
         raise ExpressionSyntaxError(
             f"{_shown(text)} is not a number",

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flowrunner.model.expressions.errors import ExpressionSyntaxError
-from flowrunner.model.expressions.functions import FUNCTIONS, Function, hint_for_function
+from flowrunner.model.expressions.function_table import Function
+from flowrunner.model.expressions.functions import FUNCTIONS, hint_for_function
 from flowrunner.model.expressions.lexer import (
     END,
     NUMBER,
@@ -203,6 +204,8 @@ class _Parser:
         closing = self._close(")", opening)
         self._depth -= 1
         _check_arity(name, function, len(arguments), token.offset)
+        if function.check is not None:
+            function.check(arguments)
         return Call(function=name, arguments=tuple(arguments), offset=token.offset, end=closing.end)
 
     def _members(self, base: Node, offset: int) -> Node:
@@ -276,6 +279,8 @@ def _check_arity(name: str, function: Function, count: int, offset: int) -> None
     least, most = function.least, function.most
     if count >= least and (most is None or count <= most):
         return
-    wanted = f"{least} or more" if most is None else str(least or "no")
+    wanted = str(least or "no")
+    if most != least:
+        wanted = f"{least} or {'more' if most is None else most}"
     plural = "argument" if wanted == "1" else "arguments"
     raise ExpressionSyntaxError(f"{name} takes {wanted} {plural}, not {count}", offset)

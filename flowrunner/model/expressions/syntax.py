@@ -21,6 +21,9 @@ MAX_DEPTH = 32
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 """A name as in GitHub Actions, with hyphens: `trigger.headers.x-github-event` needs no quotes."""
 
+NUMBER_TEXT = re.compile(r"-?(?:0|[1-9][0-9]*+)(?P<fraction>(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?)")
+"""A number as in JSON; without a `fraction` it is an integer. Source: RFC 8259 section 6."""
+
 Scalar: TypeAlias = str | float | bool | None
 """What a literal may stand for."""
 

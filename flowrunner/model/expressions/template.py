@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
-from flowrunner.model.expressions.evaluate import Scope
+from flowrunner.model.expressions.evaluation import Evaluation, Scope
 from flowrunner.model.expressions.expression import Expression, parse_between
 from flowrunner.model.expressions.values import bounded, text_of
 from flowrunner.model.ids import Json
@@ -61,16 +61,16 @@ class Template:
         if sole is not None:
             return sole.evaluate(scope)
         try:
-            return bounded(self._texts(scope), 0)
+            return bounded(self._texts(Evaluation(scope)), 0)
         except ExpressionError as error:
             raise error.within(self.source, 0) from None
 
-    def _texts(self, scope: Scope) -> Iterator[str]:
+    def _texts(self, evaluation: Evaluation) -> Iterator[str]:
         for part in self.parts:
             if isinstance(part, str):
                 yield part
                 continue
-            value = part.evaluate(scope)
+            value = part.evaluate_in(evaluation)
             try:
                 yield text_of(value, part.start)
             except ExpressionError as error:

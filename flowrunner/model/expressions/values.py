@@ -7,7 +7,7 @@ everything else. All of this takes time linear in its operands and never recurse
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 from flowrunner.model.expressions.errors import ExpressionError
@@ -87,11 +87,17 @@ def member(value: Json, key: str | int) -> Json:
     return None
 
 
+ITEM_WORK = 8
+"""What comparing an item costs, next to handling a character."""
+
+_CONTAINERS = frozenset({Kind.LIST, Kind.MAP})
 _SCALARS = frozenset({type(None), bool, int, float, str})
 
 
-def equal(left: Json, right: Json, offset: int = 0) -> bool:
+def equal(left: Json, right: Json, offset: int, spend: Callable[[int, int], None]) -> bool:
     """Whether two values are the same, lists and maps in depth; unlike kinds never are.
+
+    `spend` is told of the work in lists and maps before it is done.
 
     Raises:
         ExpressionError: ``expression`` for an opaque value; `offset` is where they are compared.
@@ -107,17 +113,23 @@ def equal(left: Json, right: Json, offset: int = 0) -> bool:
             raise ExpressionError("a secret cannot be compared", offset=offset)
         if kind is not other_kind:
             return False
-        if kind is Kind.LIST:
+        if kind in _CONTAINERS:
             if len(one) != len(other):
                 return False
-            pairs.extend(zip(one, other, strict=True))
-        elif kind is Kind.MAP:
-            if one.keys() != other.keys():
+            spend(len(one) * ITEM_WORK, offset)
+            if kind is Kind.MAP and one.keys() != other.keys():
                 return False
-            pairs.extend((item, other[key]) for key, item in one.items())
+            pairs.extend(_members_of(one, other))
         elif one != other:
             return False
     return True
+
+
+def _members_of(one: Json, other: Json) -> Iterable[tuple[Json, Json]]:
+    """Returns the members of two lists of one length, or of two maps of the same keys."""
+    if isinstance(one, Mapping):
+        return ((item, other[key]) for key, item in one.items())
+    return zip(one, other, strict=True)
 
 
 def check_order(left: Json, right: Json, offsets: tuple[int, int]) -> None:

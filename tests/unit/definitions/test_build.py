@@ -168,12 +168,12 @@ def test_values_of_set_hold_templates_at_any_depth() -> None:
         ),
         pytest.param(
             "{id: often, type: schedule, every: 1m30s, if: vars.x, "
-            "inputs: {a: 5, b: '${{ vars.x }}'}}",
+            "inputs: {a: 5, b: '${{ flow.name }}'}}",
             ScheduleTrigger(
                 id="often",
                 schedule=EverySchedule(period_s=90),
                 condition=condition("vars.x"),
-                inputs={"a": 5, "b": parse_template("${{ vars.x }}")},
+                inputs={"a": 5, "b": parse_template("${{ flow.name }}")},
             ),
             id="every",
         ),

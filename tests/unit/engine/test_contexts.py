@@ -127,7 +127,7 @@ def test_value_in_env_becomes_text(value: Json, text: str) -> None:
 
 def test_env_that_cannot_be_evaluated_fails_the_attempt() -> None:
     """An expression of the flow's env fails each node that would have had it, before it starts."""
-    text = flow("  - {id: a, run: x}", top="vars: {n: 1}\nenv: {V: '${{ length(vars.n) }}'}")
+    text = flow("  - {id: a, run: x}", top="env: {V: '${{ length(trigger.body) }}'}")
 
     async def story(world: World) -> Outcome:
         outcome = await world.run(text)

@@ -6,7 +6,6 @@ import pytest
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.expressions import (
-    PLANNED_FUNCTIONS,
     ExpressionSyntaxError,
     parse_expression,
     render,
@@ -236,9 +235,9 @@ def test_comparisons_do_not_chain(text: str, offset: int) -> None:
         pytest.param("toJSON", "write to_json", id="github-to-json"),
         pytest.param("fromJson", "write from_json", id="github-from-json"),
         pytest.param("CONTAINS", "write contains", id="upper-case"),
-        pytest.param("endsWith", "write ends_with, which is planned", id="github-planned"),
+        pytest.param("endsWith", "write ends_with", id="github-ends-with"),
         pytest.param("lenght", "did you mean length?", id="typing-mistake"),
-        pytest.param("hashFiles", "there are contains, default, format", id="like-nothing"),
+        pytest.param("hashFiles", "there are add, always, basename", id="like-nothing"),
     ],
 )
 def test_unknown_functions_are_refused_with_the_nearest(name: str, hint: str) -> None:
@@ -248,14 +247,6 @@ def test_unknown_functions_are_refused_with_the_nearest(name: str, hint: str) ->
     assert caught.value.offset == 5
     assert caught.value.code == "expression.unknown_function"
     assert caught.value.hint.startswith(hint)
-
-
-@pytest.mark.parametrize("name", sorted(PLANNED_FUNCTIONS))
-def test_functions_of_later_versions_are_planned(name: str) -> None:
-    """A function of the flow format that does not work yet is refused as planned."""
-    with pytest.raises(ExpressionSyntaxError) as caught:
-        parse_expression(f"{name}(a)")
-    assert caught.value.hint == "planned"
 
 
 @pytest.mark.parametrize(

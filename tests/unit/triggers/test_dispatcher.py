@@ -24,6 +24,7 @@ from flowrunner.triggers.dispatcher import (
     wants_start,
 )
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of, spec
+from tests.fakes.scope import MOMENT
 from tests.unit.triggers.world import SLEEP, World, simulate
 
 A = key_of("a")
@@ -92,7 +93,7 @@ def scoped(body: bytes, **more: Json) -> tuple[bool, Mapping[str, Json] | str]:
     flow = spec("a", inputs=inputs, vars={"main": "main"}, triggers=[hook("push", **more)])
     context = {"headers": {"x-event": "push"}, "query": {"q": "1"}}
     cause = Cause(trigger_id="webhook", trigger_type="webhook", context=context, payload=body)
-    scope = trigger_scope(flow, cause)
+    scope = trigger_scope(flow, cause, MOMENT)
     (trigger,) = flow.webhooks
     try:
         return wants_start(trigger, scope), trigger_inputs(flow, trigger, scope)
@@ -138,7 +139,7 @@ def test_trigger_without_a_condition_always_wants_a_start() -> None:
             {"ref": "${{ secrets.X }}"},
             id="never-evaluated-again",
         ),
-        pytest.param("${{ trigger.body.a < 1 }}", b"{}", "expression", id="no-value"),
+        pytest.param("${{ lower(trigger.body.a) }}", b"{}", "expression", id="no-value"),
     ],
 )
 def test_inputs_of_a_trigger_are_evaluated(
@@ -329,5 +330,5 @@ def test_condition_that_cannot_be_evaluated_is_an_error_of_the_flow() -> None:
     flow = spec("a", triggers=[hook("push", **{"if": "trigger.body.n > 5"})])
     cause = Cause(trigger_id="webhook", trigger_type="webhook", payload=b'{"n": "x"}')
     with pytest.raises(ExecutionError) as caught:
-        wants_start(flow.webhooks[0], trigger_scope(flow, cause))
+        wants_start(flow.webhooks[0], trigger_scope(flow, cause, MOMENT))
     assert caught.value.code == "expression"

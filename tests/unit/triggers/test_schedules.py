@@ -161,8 +161,7 @@ def test_schedules_of_one_flow_are_apart() -> None:
         pytest.param(
             flow_text(
                 "a",
-                vars={"n": "x"},
-                triggers=[every("1m", **{"if": "vars.n > 5"})],
+                triggers=[every("1m", **{"if": "trigger.headers.x > 'a'"})],
             ),
             "expression",
             id="bad-condition",
@@ -171,7 +170,7 @@ def test_schedules_of_one_flow_are_apart() -> None:
             flow_text(
                 "a",
                 inputs={"n": {"type": "integer"}},
-                triggers=[every("1m", inputs={"n": "${{ trigger.id }}"})],
+                triggers=[every("1m", inputs={"n": "${{ from_json('[\"x\"]')[0] }}"})],
             ),
             "input.invalid",
             id="inputs-do-not-fit",

@@ -111,7 +111,7 @@ class World:
             observer=self,
         )
         self.webhooks = Webhooks(
-            self.dispatcher, Duplicates(services.executions, self.clock), self.secrets
+            self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
         )
         subscribers = (self.schedules, self.webhooks)
         self._applier = Applier(

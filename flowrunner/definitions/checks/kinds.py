@@ -1,0 +1,150 @@
+"""What kinds of values the names of a flow have, as far as its file tells.
+
+From declarations and literals: a name that is doubtful, or that no declaration speaks about, may
+be of any kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from flowrunner.definitions.build import node_type
+from flowrunner.definitions.checks.places import Kind as PlaceKind
+from flowrunner.definitions.checks.places import Place
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.templates import holds_expression
+from flowrunner.model.expressions import Reference, Template
+from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
+from flowrunner.model.expressions.types import NULL, Misfit, infer, members
+from flowrunner.model.expressions.values import Kind, kind_of, member
+from flowrunner.model.ids import Json
+
+_MAP: Kinds = frozenset({Kind.MAP})
+_TYPES: Mapping[str, Kinds] = {
+    "string": TEXT,
+    "integer": NUMBER,
+    "number": NUMBER,
+    "boolean": BOOLEAN,
+    "array": LIST,
+    "object": _MAP,
+}
+_Shape: TypeAlias = "Kinds | Mapping[str, _Shape]"
+"""The kinds of a value, or the shapes of the members of a map; `*` stands for any other name."""
+
+_TEXTS: _Shape = {"*": TEXT | NULL}
+_CONTEXTS: Mapping[str, _Shape] = {
+    "trigger": {"id": TEXT, "type": TEXT, "headers": _TEXTS, "query": _TEXTS},
+    "execution": {
+        **dict.fromkeys(("id", "revision", "created_at", "work_dir", "flow_dir"), TEXT),
+        **dict.fromkeys(("slot_at", "slot_date"), TEXT | NULL),
+    },
+    "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
+    "host": {"name": TEXT},
+}
+_NODE: Mapping[str, _Shape] = {
+    "state": TEXT,
+    "exit_code": NUMBER | NULL,
+    "duration_s": NUMBER | NULL,
+    "outputs": _MAP | NULL,
+    "error": _MAP | NULL,
+}
+_ERROR: Mapping[str, _Shape] = {"code": TEXT | NULL, "message": TEXT | NULL}
+
+
+class FlowKinds:
+    """Answers for one definition; called with a reference."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._nodes = {node["id"]: index for index, node in enumerate(subject.nodes)}
+
+    def __call__(self, reference: Reference) -> Kinds:
+        """Returns the kinds that the reference may have."""
+        root, keys = reference.root, reference.path
+        if root in _CONTEXTS:
+            return _below(_CONTEXTS[root], keys)
+        if root in {"inputs", "vars", "env"}:
+            return self._declared(root, keys) if keys else _MAP
+        return self._node(keys) if root == "nodes" and keys else ANY
+
+    def input_kinds(self, name: Json) -> Kinds:
+        """Returns the kinds that an input takes."""
+        raw = self._subject.inputs.get(name)
+        if raw is None or self._subject.is_doubtful("inputs", name):
+            return ANY
+        return _TYPES.get(raw.get("type", "string"), ANY)
+
+    def _declared(self, root: str, keys: tuple[str | int, ...]) -> Kinds:
+        name, rest = keys[0], keys[1:]
+        if name not in self._subject.data.get(root, {}) or self._subject.is_doubtful(root, name):
+            return ANY
+        if root == "inputs":
+            return _below(self.input_kinds(name), rest)
+        if root == "env":
+            return _below(TEXT, rest)
+        return _of_literal(self._subject.data["vars"][name], rest)
+
+    def _node(self, keys: tuple[str | int, ...]) -> Kinds:
+        index = self._nodes.get(keys[0])
+        if index is None or self._subject.is_doubtful("nodes", index):
+            return ANY
+        if keys[1:2] == ("outputs",) and len(keys) > 2:  # noqa: PLR2004 - nodes.x.outputs.y
+            return self._output(self._subject.nodes[index], keys[2], keys[3:]) | NULL
+        shape = {**_NODE, "error": _ERROR} if len(keys) > 2 else _NODE  # noqa: PLR2004 - its member
+        return _below(shape, keys[1:])
+
+    def _output(
+        self, node: Mapping[str, Json], name: str | int, rest: tuple[str | int, ...]
+    ) -> Kinds:
+        facts = self._subject.catalog.get(node_type(node))
+        if facts is None:
+            return ANY
+        if facts.is_shell_like:
+            declared = node.get("outputs", {}).get(name)
+            return ANY if declared is None else _below(_TYPES[declared.get("type", "string")], rest)
+        values = node.get("params", {}).get("values", {}) if node_type(node) == "set" else {}
+        if name not in values or _is_computed(values[name]):
+            return ANY
+        return _of_literal(values[name], rest)
+
+
+def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misfit]:
+    """Yields what can never work in the expressions of a place, or as a value of the place."""
+    for expression in template.expressions:
+        found, problems = infer(expression.tree, kinds)
+        yield from problems
+        if place.kind is PlaceKind.TRIGGER_INPUT and place.path[3:-1] == ():
+            given = found if template.sole_expression else TEXT
+            wanted = kinds.input_kinds(place.path[-1])
+            if not given & wanted:
+                tree = expression.tree
+                message = f"the input {place.path[-1]!r} is {_words(wanted)}, never {_words(given)}"
+                yield Misfit(node=tree, message=message, offset=tree.offset)
+
+
+def _below(shape: _Shape, keys: tuple[str | int, ...]) -> Kinds:
+    """Returns the kinds of a member of a shape."""
+    if isinstance(shape, frozenset):
+        return members(shape) if keys else shape
+    if not keys:
+        return _MAP
+    known = shape.get(str(keys[0]), shape.get("*"))
+    return ANY if known is None else _below(known, keys[1:])
+
+
+def _of_literal(value: Json, keys: tuple[str | int, ...]) -> Kinds:
+    for key in keys:
+        value = member(value, key)
+    return frozenset({kind_of(value)})
+
+
+def _is_computed(value: Json) -> bool:
+    """Whether an expression stands in a value, at any depth."""
+    if isinstance(value, dict | list):
+        return any(map(_is_computed, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and holds_expression(value)
+
+
+def _words(kinds: Kinds) -> str:
+    return " or ".join(f"a {kind}" for kind in Kind if kind in kinds - NULL) or "null"
