@@ -15,6 +15,7 @@ from flowrunner.model.expressions import (
     Expression,
     ExpressionError,
     ExpressionSyntaxError,
+    Reference,
     Template,
     condition,
     parse_expression,
@@ -22,6 +23,7 @@ from flowrunner.model.expressions import (
     references,
     render,
 )
+from flowrunner.model.expressions.function_table import ANY, Kinds
 from flowrunner.model.expressions.syntax import (
     Call,
     Comparison,
@@ -34,6 +36,8 @@ from flowrunner.model.expressions.syntax import (
     Path,
     render_node,
 )
+from flowrunner.model.expressions.types import infer
+from flowrunner.model.expressions.values import MAX_RESULT, kind_of
 from flowrunner.model.ids import Json
 from tests.fakes.scope import DictScope
 
@@ -43,7 +47,7 @@ Result = TypeVar("Result")
 WORDS = [
     *"abx", "true", "false", "null", "and", "not", "'s'", "''", "'", '"', "0", "-1", "1.5", "1e9",
     *"()[].,!<>=&|{}$?*+-", "==", "!=", "<=", ">=", "&&", "||", "${{", "}}", "$${{", "['k']", "[0]",
-    " ", "\n", "\u00e9", "\U0001f600", "\x00", "\ud800", *FUNCTIONS, "startsWith", "lower",
+    " ", "\n", "\u00e9", "\U0001f600", "\x00", "\ud800", *FUNCTIONS, "startsWith", "'%F'",
 ]  # fmt: skip
 """Pieces of which texts near the grammar are made."""
 
@@ -52,7 +56,8 @@ texts = st.one_of(
     st.lists(st.sampled_from(WORDS), max_size=30).map("".join),
     st.lists(st.sampled_from(WORDS), max_size=30).map(" ".join),
 )
-names = st.sampled_from(["a", "b", "x-y", "_z"])
+NAMES = ["a", "b", "x-y", "_z"]
+names = st.sampled_from(NAMES)
 keys: st.SearchStrategy[Key] = st.one_of(
     st.sampled_from(["k", "a", "true", "it's", ""]), st.integers(min_value=0, max_value=3)
 )
@@ -84,11 +89,25 @@ def _paths(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     return st.builds(lambda base, path: Path(base=base, keys=path), bases, some_keys)
 
 
+JUDGED = [
+    parse_expression(text).tree
+    for text in (
+        "matches(a, '^[a-z]+$')", "matches(default(a, b), 'x|1')", "date('%F %j', a)",
+        "date(b, now(), 'Asia/Tokyo')", "date('%s', add(now(), b))", "add(a, '-1w')",
+        "add(now(), '36524d')", "split(a, 's')", "split(string(b), ',')",
+        "format('{0}{{{1}', a, b)", "format(a, b)", "date('%z', '0001-01-01T00:00:00+14:00')",
+    )
+]  # fmt: skip
+"""Calls with literals that are judged when they are read."""
+
+
 @st.composite
 def _called(draw: st.DrawFn, inner: st.SearchStrategy[Node]) -> Node:
     name = draw(st.sampled_from(sorted(FUNCTIONS)))
     function = FUNCTIONS[name]
     most = function.least + 3 if function.most is None else function.most
+    if function.check is not None:
+        return draw(st.sampled_from(JUDGED))
     arguments = draw(st.lists(inner, min_size=function.least, max_size=most))
     return Call(function=name, arguments=tuple(arguments))
 
@@ -192,7 +211,47 @@ def test_evaluation_gives_a_value_or_an_expression_error(tree: Node, scope: Dict
         assert 0 <= value.offset < len(expression.source)
         assert value.expression == expression.source
     else:
-        json.dumps(value, allow_nan=False)
+        assert len(json.dumps(value, allow_nan=False, ensure_ascii=False)) <= MAX_RESULT
+
+
+typed_scopes = st.fixed_dictionaries(dict.fromkeys(NAMES, json_values)).map(DictScope)
+
+
+def _kinds_over(scopes: list[DictScope]) -> Callable[[Reference], Kinds]:
+    """Returns declarations that just these data fit; members are not declared."""
+
+    def kinds_of(reference: Reference) -> Kinds:
+        if reference.path:
+            return ANY
+        return frozenset(kind_of(scope.lookup(reference.root)) for scope in scopes)
+
+    return kinds_of
+
+
+@given(trees, st.lists(typed_scopes, min_size=1, max_size=3))
+@settings(max_examples=500, deadline=None)
+def test_value_is_of_the_kinds_that_were_inferred(tree: Node, scopes: list[DictScope]) -> None:
+    """Whatever data fit the declarations, the value is of an inferred kind."""
+    expression = parse_expression(render_node(tree))
+    kinds, _ = infer(expression.tree, _kinds_over(scopes))
+    for scope in scopes:
+        value = _outcome(expression.evaluate, scope)
+        assert isinstance(value, ExpressionError) or kind_of(value) in kinds
+
+
+@given(trees, st.lists(typed_scopes, min_size=1, max_size=3))
+@settings(max_examples=500, deadline=None)
+def test_what_is_complained_of_never_works(tree: Node, scopes: list[DictScope]) -> None:
+    """What is rejected fails, or gives the same, over all data that fit the declarations."""
+    expression = parse_expression(render_node(tree))
+    _, misfits = infer(expression.tree, _kinds_over(scopes))
+    for misfit in misfits:
+        part = parse_expression(render_node(misfit.node))
+        for scope in scopes:
+            value = _outcome(part.evaluate, scope)
+            if not isinstance(value, ExpressionError):
+                assert isinstance(part.tree, Comparison)
+                assert value is {"==": False, "!=": True}[part.tree.operator]
 
 
 @given(json_values)

@@ -37,6 +37,20 @@ SKIPPED, MISSED = SlotOutcome.SKIPPED, SlotOutcome.MISSED
 # A slot that starts
 
 
+def test_now_of_a_slot_is_the_creation_of_its_execution() -> None:
+    """A slot that is looked at late has the instant of the look, and so has its execution."""
+
+    async def story(world: World) -> None:
+        trigger = every("1m", inputs={"at": "${{ now() }}"})
+        await begin(world, flow_text("a", inputs={"at": {}}, triggers=[trigger]))
+        await fire(world, MINUTE, late=2.0)
+        (execution,) = await world.executions()
+        assert execution.created_at == at(MINUTE + 2.0)
+        assert execution.inputs == {"at": at(MINUTE + 2.0).isoformat()}
+
+    simulate(story)
+
+
 def test_due_slot_starts_the_flow_once() -> None:
     """At its slot the flow starts, with the slot as its cause; the ledger's cursor is there."""
 

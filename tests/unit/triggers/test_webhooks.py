@@ -10,6 +10,7 @@ import base64
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,8 @@ from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.webhooks import Webhooks
+from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.unit.triggers.world import SLEEP, World, simulate
 
@@ -842,6 +845,49 @@ def test_own_header_of_a_hook_is_never_kept() -> None:
         assert "x-signature" not in execution.cause.context["headers"]
 
     told(story, flow(HMAC), HMAC)
+
+
+@pytest.mark.parametrize("auth", [GITHUB, HMAC, BEARER], ids=["github", "hmac", "bearer"])
+def test_expressions_never_see_a_proof(auth: Json) -> None:
+    """What `trigger.headers` has is in lower case, and no proof of any kind is among it."""
+
+    async def story(sender: Sender) -> None:
+        await sender.send(
+            signed={"authorization": "Basic abc", **proof(auth, BODY)},
+            cookie="session=1",
+            proxy_authorization="Basic def",
+            x_hub_signature="sha1=0123",
+            x_github_event="push",
+        )
+        (seen,) = await sender.world.inputs()
+        assert seen == {"headers": {**JSON_TYPE, "x-github-event": "push"}}
+
+    inputs = {"headers": "${{ trigger.headers }}"}
+    declared = {"inputs": {"headers": {"type": "object"}}}
+    told(story, flow(auth, top=declared, inputs=inputs), auth)
+
+
+def test_now_of_a_delivery_is_the_creation_of_its_execution() -> None:
+    """`if`, `inputs` and `dedupe.key` see one instant, which the execution has as `created_at`."""
+    earlier = DEFAULT_START - timedelta(seconds=1)
+
+    async def story(sender: Sender) -> None:
+        world = sender.world
+        duplicates = Duplicates(world.storage.executions, world.clock)
+        world.webhooks = Webhooks(world.dispatcher, duplicates, world.secrets, FakeClock(earlier))
+        world.webhooks.flows_changed(world.registry.entries, frozenset())
+        await sender.send()
+        (execution,) = await world.executions()
+        assert execution.created_at == earlier
+        assert execution.inputs == {"at": earlier.isoformat()}
+
+    data = flow(
+        top={"inputs": {"at": {}}},
+        inputs={"at": "${{ now() }}"},
+        dedupe={"key": "now()"},
+        **{"if": f"now() == '{earlier.isoformat()}'"},
+    )
+    told(story, data)
 
 
 # Changes of the flows
