@@ -41,7 +41,7 @@ def _offset(local: datetime) -> str:
     return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02}{abs(minutes) % 60:02}"
 
 
-_DIRECTIVES: dict[str, Callable[[datetime], str]] = {
+DIRECTIVES: dict[str, Callable[[datetime], str]] = {
     "Y": lambda t: f"{t.year:04}",
     "y": lambda t: f"{t.year % 100:02}",
     "m": lambda t: f"{t.month:02}",
@@ -84,7 +84,7 @@ def _date(given: Given) -> str:
     if zone is None:
         raise given.error(2, "the time zone is not known", ZONE_HINT)
     local = _shown_in(zone, instant, given)
-    shown = _DIRECTIVE.sub(lambda found: _DIRECTIVES[found[1]](local), layout)
+    shown = _DIRECTIVE.sub(lambda found: DIRECTIVES[found[1]](local), layout)
     return given.bounded((shown,))
 
 
@@ -107,9 +107,9 @@ def _check_date(arguments: Sequence[Node]) -> None:
 def _layout_problem(layout: str) -> tuple[str, str] | None:
     """Returns what is wrong with the layout of a date, and a hint."""
     for found in _DIRECTIVE.finditer(layout):
-        if found[1] not in _DIRECTIVES:
+        if found[1] not in DIRECTIVES:
             shown = found[0] if found[0].isprintable() else "%"
-            known = " ".join(f"%{sign}" for sign in _DIRECTIVES)
+            known = " ".join(f"%{sign}" for sign in DIRECTIVES)
             return f"date does not know {shown}", f"there are {known}"
     return None
 
