@@ -89,4 +89,5 @@ def render_json(rows: Sequence[Row]) -> str:
 
 
 def _ms(seconds: float) -> str:
-    return f"{seconds * 1000:.0f}"
+    milliseconds = seconds * 1000
+    return f"{milliseconds:.0f}" if milliseconds >= 1 else f"{milliseconds:.2g}"

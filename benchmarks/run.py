@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
+from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
 
 FLOW = "flows/disk-space.yaml"
@@ -71,9 +72,37 @@ def row_13b(rounds: int) -> Row:
     )
 
 
+def row_expressions(rounds: int) -> Row:
+    """An evaluation of an expression that is parsed already."""
+    return measure(
+        number="expressions",
+        work=f"`{EXPRESSION}` evaluated",
+        budget_s=5e-6,
+        subject=evaluation_s,
+        floor=python_s,
+        floor_name="the same in Python",
+        rounds=rounds,
+    )
+
+
+def row_expressions_parse(rounds: int) -> Row:
+    """A parse of the same expression; each text of a flow is parsed once."""
+    return measure(
+        number="expressions-parse",
+        work=f"`{EXPRESSION}` parsed",
+        budget_s=100e-6,
+        subject=parse_s,
+        floor=evaluation_s,
+        floor_name="its evaluation",
+        rounds=rounds,
+    )
+
+
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
+    "expressions": row_expressions,
+    "expressions-parse": row_expressions_parse,
     "13a": row_13a,
     "13b": row_13b,
 }
