@@ -57,7 +57,8 @@ class FlowKinds:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._nodes = {node["id"]: index for index, node in enumerate(subject.nodes)}
+        self._nodes = subject.nodes
+        self._indices = {node["id"]: index for index, node in enumerate(self._nodes)}
 
     def __call__(self, reference: Reference) -> Kinds:
         """Returns the kinds that the reference may have."""
@@ -86,11 +87,11 @@ class FlowKinds:
         return _of_literal(self._subject.data["vars"][name], rest)
 
     def _node(self, keys: tuple[str | int, ...]) -> Kinds:
-        index = self._nodes.get(keys[0])
+        index = self._indices.get(keys[0])
         if index is None or self._subject.is_doubtful("nodes", index):
             return ANY
         if keys[1:2] == ("outputs",) and len(keys) > 2:  # noqa: PLR2004 - nodes.x.outputs.y
-            return self._output(self._subject.nodes[index], keys[2], keys[3:]) | NULL
+            return self._output(self._nodes[index], keys[2], keys[3:]) | NULL
         shape = {**_NODE, "error": _ERROR} if len(keys) > 2 else _NODE  # noqa: PLR2004 - its member
         return _below(shape, keys[1:])
 

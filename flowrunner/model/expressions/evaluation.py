@@ -15,8 +15,11 @@ from flowrunner.model.expressions.values import bounded, text_of
 from flowrunner.model.ids import Json
 
 MAX_WORK = 16 * 1_048_576
-"""Characters that one evaluation may handle in all: a second or two of work at the worst. An item
-that is compared or joined counts as 8, a character that is matched against a pattern as 64."""
+"""Characters that one evaluation may handle in all: a second or two of work at the worst.
+
+An item that is compared or joined counts as 8, and so does a character of the layout of `format`;
+one of the layout of `date` counts as 16, one that is matched against a pattern as 64.
+"""
 
 
 class Scope(Protocol):

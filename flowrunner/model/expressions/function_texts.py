@@ -33,6 +33,7 @@ MAX_MATCHED = 65_536
 compiled takes about 8 microseconds for each."""
 
 _MATCH_WORK = 64
+_LAYOUT_WORK = 8
 _PLACES = re.compile(r"\{\{|\}\}|\{([0-9]{1,4})\}|[{}]")
 
 
@@ -86,7 +87,7 @@ def _join(given: Given) -> str:
 
 def _format(given: Given) -> str:
     texts = [given.written(value, at) for at, value in enumerate(given.values[1:], start=1)]
-    layout = given.handled(0)
+    layout = given.handled(0, _LAYOUT_WORK)
     problem = _layout_problem(layout, len(texts))
     if problem:
         raise given.error(0, *problem)

@@ -27,6 +27,7 @@ _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
+_LAYOUT_WORK = 16
 _INSTANT_HINT = "an instant is an RFC 3339 text such as 2026-03-30T02:30:00+02:00"
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -76,7 +77,7 @@ def _now(given: Given) -> str:
 
 
 def _date(given: Given) -> str:
-    layout, instant = given.handled(0), _instant(given, 1)
+    layout, instant = given.handled(0, _LAYOUT_WORK), _instant(given, 1)
     problem = _layout_problem(layout)
     if problem:
         raise given.error(0, *problem)

@@ -22,6 +22,8 @@ DATA: dict[str, Json] = {
     "o": {str(key): 1 for key in range(100_000)},
     "q": {str(key): 1 for key in range(100_000)},
     "s": [1, "a"] * 1_000,
+    "h": "{{" * (MAX_RESULT // 2),
+    "d": "%%" * (MAX_RESULT // 2),
     "p": "01" * 32_768,
 }
 
@@ -61,7 +63,8 @@ RESULT = "the result is larger than 1 MiB"
         pytest.param(repeated("basename(t)==''"), WORK, id="basename"),
         pytest.param(repeated("dirname(t)==''"), WORK, id="dirname"),
         pytest.param(repeated("split(t,',')==1"), WORK, id="splitting"),
-        pytest.param(repeated("date(t,now())==''"), WORK, id="layouts-of-dates"),
+        pytest.param(repeated("date(d,now())==''"), WORK, id="layouts-of-dates"),
+        pytest.param(repeated("format(h)==''"), WORK, id="layouts"),
         pytest.param(repeated("matches(p,'1[01]{999}x')"), WORK, id="matching"),
     ],
 )
