@@ -111,7 +111,7 @@ def _layout_problem(layout: str) -> tuple[str, str] | None:
         if found[1] not in DIRECTIVES:
             shown = found[0] if found[0].isprintable() else "%"
             known = " ".join(f"%{sign}" for sign in DIRECTIVES)
-            return f"date does not know {shown}", f"there are {known}"
+            return "date does not know a directive", f"{shown} is none; there are {known}"
     return None
 
 
