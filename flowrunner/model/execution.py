@@ -73,7 +73,12 @@ class Execution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStatus:
-    """Where one node of an execution stands; journaled when it becomes final."""
+    """Where one node of an execution stands; journaled when it becomes final.
+
+    Attributes:
+        started_at: When its needs were met and its `if` held, which is `now()` in its expressions;
+            an attempt may have begun later. None for a node that did not start.
+    """
 
     execution: ExecutionId
     node: str

@@ -16,7 +16,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.expressions import Reference, Template
 from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
-from flowrunner.model.expressions.types import NULL, Misfit, infer, members
+from flowrunner.model.expressions.types import NULL, Misfit, infer, members, shown
 from flowrunner.model.expressions.values import Kind, kind_of, member
 from flowrunner.model.ids import Json
 
@@ -120,7 +120,7 @@ def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misf
             wanted = kinds.input_kinds(place.path[-1])
             if not given & wanted:
                 tree = expression.tree
-                message = f"the input {place.path[-1]!r} is {_words(wanted)}, never {_words(given)}"
+                message = f"the input {place.path[-1]!r} is {shown(wanted)}, never {shown(given)}"
                 yield Misfit(node=tree, message=message, offset=tree.offset)
 
 
@@ -145,7 +145,3 @@ def _is_computed(value: Json) -> bool:
     if isinstance(value, dict | list):
         return any(map(_is_computed, value.values() if isinstance(value, dict) else value))
     return isinstance(value, str) and holds_expression(value)
-
-
-def _words(kinds: Kinds) -> str:
-    return " or ".join(f"a {kind}" for kind in Kind if kind in kinds - NULL) or "null"

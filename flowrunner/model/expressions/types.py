@@ -183,9 +183,9 @@ def _no_order(node: Comparison, left: Kinds, right: Kinds) -> Misfit:
     for kinds, operand in ((left, node.left), (right, node.right)):
         if not kinds & _ORDERED:
             hint = NULL_HINT if kinds <= NULL else "only numbers and strings have one"
-            message = f"{_shown(kinds)} has no order"
+            message = f"{shown(kinds)} has no order"
             return Misfit(node=node, message=message, offset=operand.offset, hint=hint)
-    message = f"{_shown(left & _ORDERED)} and {_shown(right & _ORDERED)} have no order"
+    message = f"{shown(left & _ORDERED)} and {shown(right & _ORDERED)} have no order"
     return Misfit(node=node, message=message, offset=node.left.offset, hint=_CONVERT_HINT)
 
 
@@ -196,7 +196,7 @@ def _never_equal(node: Comparison, left: Kinds, right: Kinds) -> Misfit:
     verb = "is never" if is_about_null else "never equals"
     return Misfit(
         node=node,
-        message=f"{_shown(one)} {verb} {_shown(other)}, so this is always {always}",
+        message=f"{shown(one)} {verb} {shown(other)}, so this is always {always}",
         offset=node.left.offset,
         hint="" if is_about_null else _hint_to_convert(left | right),
         is_error=not is_about_null,
@@ -207,7 +207,7 @@ def _hint_to_convert(kinds: Kinds) -> str:
     return "write true or false without quotes" if kinds & BOOLEAN else _CONVERT_HINT
 
 
-def _shown(kinds: Kinds) -> str:
-    """Returns the kinds in words; null only where there is nothing else."""
+def shown(kinds: Kinds) -> str:
+    """Returns kinds in words for a message; null only where there is nothing else."""
     names = [f"a {kind}" for kind in Kind if kind in kinds - NULL]
     return " or ".join(names) or "null"
