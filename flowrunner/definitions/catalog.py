@@ -29,7 +29,7 @@ class NodeFacts(Protocol):
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """JSON Schema of `params`, with `x-expression` and `x-interpreted` marks."""
+        """JSON Schema of `params`, with `x-expression`, `x-secret` and `x-interpreted` marks."""
 
     @property
     def is_shell_like(self) -> bool:

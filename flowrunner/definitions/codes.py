@@ -261,8 +261,8 @@ EXPRESSION_IN_SCRIPT = Code(
 SECRET_MISUSE = Code(
     "FR406",
     "misuse of a secret",
-    "A secret may be used only where it stays secret, only as a whole value, and only if "
-    "`secrets` lists it.",
+    "What is made of a secret is a secret. It may stand in `env` and in params that keep it, and "
+    "nothing may be decided by it: no comparison, no test for truth, no search in it.",
 )
 UNDECLARED_OUTPUT = Code(
     "FR407",

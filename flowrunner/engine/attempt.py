@@ -22,13 +22,13 @@ from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import AttemptKey, Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
 from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import Directories, ExecutionContext
 from flowrunner.nodes.messages import masked, masked_details
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error
-from flowrunner.secrets.value import SecretValue
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500

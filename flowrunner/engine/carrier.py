@@ -16,8 +16,8 @@ from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.errors import ExecutionError, FlowError, StorageError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
+from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import ExecutionState, Reason
-from flowrunner.secrets.value import SecretValue
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500

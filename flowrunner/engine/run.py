@@ -28,6 +28,7 @@ from flowrunner.model.execution import Execution, Failure, NodeStatus
 from flowrunner.model.expressions import truth, uses_status_function
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import AttemptState, NodeState, Reason
 
 _LOG = logging.getLogger(__name__)
@@ -235,7 +236,8 @@ class ExecutionRun:
             runtime.services.host,
             self._node_contexts,
         )
-        return {**contexts, "secrets": runtime.secrets}
+        secrets = SecretValue({name: each.reveal() for name, each in runtime.secrets.items()})
+        return {**contexts, "secrets": secrets}
 
     def _scope(self, spec: NodeSpec) -> ContextScope:
         """Returns what a node sees that starts now: the same instant in `if` and every attempt."""

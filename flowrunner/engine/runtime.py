@@ -12,12 +12,12 @@ from flowrunner.engine.observer import EngineObserver
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import Reason
 from flowrunner.nodes.context import AttemptSink, Directories
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.secrets.lookup import Secrets
-from flowrunner.secrets.value import SecretValue
 from flowrunner.storage.protocols import DefinitionStore, ExecutionStore, Journal
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files

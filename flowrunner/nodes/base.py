@@ -55,7 +55,8 @@ class Node(Protocol):
     Attributes:
         type: The word in `type:`.
         schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
-            expressions, `x-interpreted: true` text that an interpreter parses.
+            expressions, `x-secret: true` beside it those whose expressions may use secrets,
+            `x-interpreted: true` text that an interpreter parses.
         is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
             and `outputs`, and `kill_after` reaches them through `defaults`.
         acts_outside: Whether it does anything beyond this process, so that it may take long or
@@ -89,6 +90,9 @@ class Node(Protocol):
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Carries out one attempt with resolved params.
+
+        Where the schema says `x-secret` a value may be a `SecretValue`: reveal it at the last
+        moment.
 
         Cancellation is how a timeout, a cancel and a stop arrive: clean up, then let
         `CancelledError` pass.

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 from flowrunner.system.clock import Clock
 from flowrunner.system.output import OutputSink
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from flowrunner.errors import ExecutionError
+from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.nodes.context import ExecutionContext
-from flowrunner.secrets.value import SecretValue
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 LONGEST_STRING = 128 * 1024
@@ -62,7 +62,7 @@ def _identity(ctx: ExecutionContext, host: HostFacts) -> dict[str, str]:
 
 
 def _text(name: str, value: str | SecretValue) -> str:
-    text = value.reveal() if isinstance(value, SecretValue) else value
+    text = str(revealed(value))
     if "\0" in text:
         raise ExecutionError(f"env {name} holds a NUL", code="environment", final=True)
     size = len(f"{name}={text}".encode(errors="surrogatepass")) + 1

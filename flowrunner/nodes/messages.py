@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.model.values import text_of
 from flowrunner.secrets.masking import Masker
-from flowrunner.secrets.value import SecretValue
 
 
 def printable(value: Json) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from flowrunner.model.ids import DEFAULT_ACCOUNT
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 
 ENVIRONMENT_PREFIX = "FLOWRUNNER_SECRET_"
 LARGEST_SECRET = 1024 * 1024

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from flowrunner.secrets.value import MASK
+from flowrunner.model.secret import MASK
 
 SHORTEST_VALUE = 4
 """Characters. Shorter values are not masked."""

@@ -13,7 +13,7 @@ import hmac
 from collections.abc import Mapping, Sequence
 
 from flowrunner.model.flow import AuthType, WebhookAuth
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 
 _DUMMY = SecretValue("a secret nobody has")
 _DUMMY_AUTH = WebhookAuth(

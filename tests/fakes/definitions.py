@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json, Revision
+from flowrunner.model.secret import SecretValue
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
 from flowrunner.registry.entry import FlowEntry
-from flowrunner.secrets.value import SecretValue
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.nodes import builtin_compiler

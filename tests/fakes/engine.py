@@ -21,12 +21,12 @@ from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineService
 from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus, ScheduleKey
 from flowrunner.model.flow import ConcurrencySpec, FlowSpec
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.secret import SecretValue
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.secrets.masking import Masker
-from flowrunner.secrets.value import SecretValue
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.files import Files

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from flowrunner.model.expressions import (
@@ -39,6 +39,7 @@ from flowrunner.model.expressions.syntax import (
 from flowrunner.model.expressions.types import infer
 from flowrunner.model.expressions.values import MAX_RESULT, kind_of
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue
 from tests.fakes.scope import DictScope
 
 Given = TypeVar("Given")
@@ -252,6 +253,37 @@ def test_what_is_complained_of_never_works(tree: Node, scopes: list[DictScope]) 
             if not isinstance(value, ExpressionError):
                 assert isinstance(part.tree, Comparison)
                 assert value is {"==": False, "!=": True}[part.tree.operator]
+
+
+SECRET = "7373"
+"""Also a number and a place of `format`, which errors quote."""
+
+secrets: st.SearchStrategy[Json] = st.sampled_from(
+    [
+        SECRET,
+        {"k": SECRET, "a": f"{{0}} {{{SECRET}}}"},
+        {"a": [SECRET], "k": f'["{SECRET}"]', "true": None},
+    ]
+)
+secret_scopes = st.builds(
+    lambda contexts, secret: DictScope({**contexts, "b": SecretValue(secret)}),
+    st.dictionaries(st.sampled_from(["a", "x-y", "_z"]), json_values),
+    secrets,
+)
+
+
+@given(trees, secret_scopes)
+@settings(max_examples=1_000, deadline=None)
+def test_nothing_that_comes_of_a_secret_shows_it(tree: Node, scope: DictScope) -> None:
+    """Whatever is computed over a secret, neither the result nor an error has its text."""
+    source = render_node(tree)
+    assume(SECRET not in source + json.dumps(scope.contexts, default=str))
+    for template in (condition(source), parse_template(f"x ${{{{ {source} }}}}")):
+        value = _outcome(template.evaluate, scope)
+        told = f"{value} {value!r} {json.dumps(value, default=str, ensure_ascii=False)}"
+        if isinstance(value, ExpressionError):
+            told = f"{value} {value!r} {value.details} {value.__context__!r}"
+        assert SECRET not in told
 
 
 @given(json_values)

@@ -11,6 +11,11 @@ from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.kinds import FlowKinds, misfits
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.places import Kind, Place, places
+from flowrunner.definitions.checks.secrecy import (
+    Complaint,
+    complaint_about,
+    complaints_about,
+)
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.hints import did_you_mean, known_here, meant_or_known
@@ -25,7 +30,6 @@ from flowrunner.model.expressions import (
     Expression,
     ExpressionSyntaxError,
     Reference,
-    Template,
     calls,
     references,
 )
@@ -43,6 +47,7 @@ _BASE: Mapping[Kind, frozenset[str]] = {
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
     Kind.PARAM: _BASE[Kind.CONDITION],
+    Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
@@ -98,8 +103,10 @@ class _Checker:
             return
         for expression in template.expressions:
             yield from self._functions(place, expression)
+            for complaint in complaints_about(expression, place.kind):
+                yield from self._secret(place, complaint)
             for reference in references(expression):
-                yield from self._reference(place, template, reference)
+                yield from self._reference(place, reference)
         for misfit in misfits(self._kinds, place, template):
             yield self._misfit(place, misfit)
 
@@ -133,9 +140,7 @@ class _Checker:
                 message = f"{name}() speaks about a node's needs: it belongs to the 'if' of a node"
                 yield self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
 
-    def _reference(
-        self, place: Place, template: Template, reference: Reference
-    ) -> Iterator[Finding]:
+    def _reference(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, offset = reference.root, reference.offset
         if root not in _CONTEXTS[place.kind]:
             known = _CONTEXTS[place.kind]
@@ -145,7 +150,7 @@ class _Checker:
         elif not self._knows_names:
             return
         elif root == "secrets":
-            yield from self._secret(place, template, reference)
+            yield from self._secret(place, complaint_about(reference, place.kind, self._secrets))
         elif root == "nodes":
             yield from self._node(place, reference)
         elif reference.path:
@@ -178,23 +183,10 @@ class _Checker:
         if message:
             yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
 
-    def _secret(self, place: Place, template: Template, reference: Reference) -> Iterator[Finding]:
-        listed = self._subject.data.get("secrets", [])
-        name = str(reference.path[0]) if reference.path else ""
-        sole = template.sole_expression
-        is_whole = (
-            sole is not None
-            and len(reference.path) == 1
-            and sole.source.strip() in (f"secrets.{name}", f"secrets['{name}']")
-        )
-        if place.kind not in (Kind.NODE_ENV, Kind.FLOW_ENV) or not is_whole:
-            message = "a secret may only be the whole value of an env entry"
-            hint = f'env: {{{name or "NAME"}: "${{{{ secrets.{name or "NAME"} }}}}"}}'
-            yield self._finding(codes.SECRET_MISUSE, message, place, reference.offset, hint)
-        elif name not in listed and not self._subject.is_doubtful("secrets"):
-            message = f"the flow does not list the secret {name!r}"
-            hint = f"add secrets: [{name}] to the flow"
-            yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
+    def _secret(self, place: Place, complaint: Complaint | None) -> Iterator[Finding]:
+        if complaint is not None:
+            code, message, offset, hint = complaint
+            yield self._finding(code, message, place, offset, hint)
 
     def _node(self, place: Place, reference: Reference) -> Iterator[Finding]:
         offset = reference.offset
@@ -259,6 +251,11 @@ class _Checker:
     @cached_property
     def _kinds(self) -> FlowKinds:
         return FlowKinds(self._subject)
+
+    @cached_property
+    def _secrets(self) -> list[str] | None:
+        doubtful = self._subject.is_doubtful("secrets")
+        return None if doubtful else self._subject.data.get("secrets", [])
 
     @cached_property
     def _names(self) -> dict[str, frozenset[str]]:

@@ -23,6 +23,7 @@ class Kind(Enum):
 
     CONDITION = "if of a node"
     PARAM = "params of a node"
+    SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
     NODE_ENV = "env of a node"
     FLOW_ENV = "env of the flow"
     OUTPUT = "outputs of the flow"
@@ -99,7 +100,7 @@ def _params(
     value: Json, schema: Mapping[str, Any], path: Path, kind: Kind
 ) -> Iterator[tuple[Path, str, Kind]]:
     if schema.get("x-expression"):
-        kind = Kind.PARAM
+        kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
     elif schema.get("x-interpreted"):
         kind = Kind.INTERPRETED
     if isinstance(value, str):

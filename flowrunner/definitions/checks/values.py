@@ -71,4 +71,5 @@ def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Find
                 codes.LITERAL_ENV_ONLY,
                 f"{name} decides what programs load or run, so it takes a literal only",
                 path=(*path, name),
+                hint=f"pass the data under another name; the script checks them and sets {name}",
             )

@@ -16,12 +16,15 @@ from flowrunner.model.expressions.references import (
     references,
     uses_status_function,
 )
+from flowrunner.model.expressions.secrecy import Disclosure, disclosures
 from flowrunner.model.expressions.template import Template, condition, parse_template
-from flowrunner.model.expressions.values import truth
+from flowrunner.model.expressions.values import UNDECIDED_HINT, truth
 
 __all__ = [
     "FUNCTIONS",
     "STATUS_FUNCTIONS",
+    "UNDECIDED_HINT",
+    "Disclosure",
     "Expression",
     "ExpressionError",
     "ExpressionSyntaxError",
@@ -30,6 +33,7 @@ __all__ = [
     "Template",
     "calls",
     "condition",
+    "disclosures",
     "parse_expression",
     "parse_template",
     "references",

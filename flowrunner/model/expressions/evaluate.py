@@ -7,13 +7,14 @@ the data, so evaluation always ends.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.expressions.evaluation import Evaluation, Given
 from flowrunner.model.expressions.function_table import refusal
-from flowrunner.model.expressions.functions import FUNCTIONS
+from flowrunner.model.expressions.functions import DECIDING_FUNCTIONS, FUNCTIONS
 from flowrunner.model.expressions.syntax import (
     Call,
     Comparison,
@@ -26,14 +27,17 @@ from flowrunner.model.expressions.syntax import (
 )
 from flowrunner.model.expressions.values import (
     NULL_HINT,
+    UNDECIDED_HINT,
     Kind,
     check_order,
     equal,
     kind_of,
     member,
+    no_answer,
     truth,
 )
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue, revealed
 
 Evaluator: TypeAlias = Callable[[Evaluation], Json]
 
@@ -149,15 +153,43 @@ def _call(node: Call) -> Evaluator:
     )
     offsets = tuple(argument.offset for argument in node.arguments)
 
-    def evaluate(run: Evaluation) -> Json:
-        values = []
-        for argument, offset, wanted in arguments:
-            value = argument(run)
+    def work(run: Evaluation, values: Sequence[Json]) -> Json:
+        for value, (_, offset, wanted) in zip(values, arguments, strict=True):
             kind = kind_of(value)
             if kind not in wanted:
                 hint = NULL_HINT if kind is Kind.NULL else ""
                 raise ExpressionError(refusal(name, wanted, kind), offset=offset, hint=hint)
-            values.append(value)
         return implementation(Given(values, offsets, run))
 
+    def evaluate(run: Evaluation) -> Json:
+        values = [argument(run) for argument, _, _ in arguments]
+        if SecretValue in map(type, values):
+            return _call_over_secrets(name, partial(work, run), values, offsets)
+        return work(run, values)
+
     return evaluate
+
+
+def _call_over_secrets(
+    name: str,
+    work: Callable[[Sequence[Json]], Json],
+    values: Sequence[Json],
+    offsets: Sequence[int],
+) -> SecretValue:
+    """Returns the result over the revealed values, which is a secret like them.
+
+    This is the one place for all functions. Their own errors may quote what they met, so
+    another is raised, and outside of the handler: it must not carry the first one along.
+    """
+    if name in DECIDING_FUNCTIONS:
+        at = next(at for value, at in zip(values, offsets, strict=True) if _is_secret(value))
+        raise ExpressionError(no_answer(name), offset=at, hint=UNDECIDED_HINT)
+    try:
+        return SecretValue(work(tuple(map(revealed, values))))
+    except ExpressionError as error:
+        at = error.offset
+    raise ExpressionError(f"{name} cannot be computed over this secret", offset=at)
+
+
+def _is_secret(value: Json) -> bool:
+    return isinstance(value, SecretValue)

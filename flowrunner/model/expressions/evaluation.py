@@ -26,7 +26,10 @@ class Scope(Protocol):
     """What an expression is evaluated over."""
 
     def lookup(self, name: str) -> Json:
-        """Returns a context, such as `inputs`; null where it is not offered."""
+        """Returns a context, such as `inputs`; null where it is not offered.
+
+        What is secret in it is a `SecretValue`; `secrets` as a whole is one.
+        """
         ...
 
     def status(self, name: str) -> bool:

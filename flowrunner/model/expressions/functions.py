@@ -15,6 +15,10 @@ STATUS_FUNCTIONS = frozenset({"success", "failure", "always", "cancelled", "skip
 
 _STATUS = {name: Function(gives=BOOLEAN, run=None) for name in STATUS_FUNCTIONS}
 
+DECIDING_FUNCTIONS = frozenset({"contains", "ends_with", "length", "matches", "starts_with"})
+"""Functions that answer a question about an argument; a secret is not asked. Every other function
+of a secret gives a secret."""
+
 FUNCTIONS: dict[str, Function] = dict(
     sorted({**TEXT_FUNCTIONS, **VALUE_FUNCTIONS, **TIME_FUNCTIONS, **_STATUS}.items())
 )

@@ -48,7 +48,7 @@ def _references(node: Node) -> Iterator[Reference]:
     elif isinstance(node, Name):
         yield Reference(node.name, (), node.offset)
     else:
-        for part in _parts(node):
+        for part in parts_of(node):
             yield from _references(part)
 
 
@@ -65,11 +65,12 @@ def uses_status_function(expression: Expression) -> bool:
 def _calls(node: Node) -> Iterator[Call]:
     if isinstance(node, Call):
         yield node
-    for part in _parts(node):
+    for part in parts_of(node):
         yield from _calls(part)
 
 
-def _parts(node: Node) -> tuple[Node, ...]:
+def parts_of(node: Node) -> tuple[Node, ...]:
+    """Returns the trees directly below a tree, in the order of the text."""
     match node:
         case Literal() | Name():
             return ()

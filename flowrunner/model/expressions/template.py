@@ -1,7 +1,8 @@
 """Text with `${{ … }}` parts, as values of a flow are written.
 
 A text that is exactly one expression keeps the type of its value; mixed text becomes a string.
-`$${{` stands for a literal `${{`. What comes out is never evaluated again.
+`$${{` stands for a literal `${{`. What comes out is never evaluated again. Text with a secret in it
+is a secret.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from flowrunner.model.expressions.evaluation import Evaluation, Scope
 from flowrunner.model.expressions.expression import Expression, parse_between
 from flowrunner.model.expressions.values import bounded, text_of
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue, revealed
 
 _OPEN = "${{"
 _CLOSE = "}}"
@@ -52,7 +54,7 @@ class Template:
         return None
 
     def evaluate(self, scope: Scope) -> Json:
-        """Returns the value of the sole expression, or the text.
+        """Returns the value of the sole expression, or the text; a secret one when a part is.
 
         Raises:
             ExpressionError: ``expression``.
@@ -60,19 +62,24 @@ class Template:
         sole = self.sole_expression
         if sole is not None:
             return sole.evaluate(scope)
+        secrets: list[SecretValue] = []
         try:
-            return bounded(self._texts(Evaluation(scope)), 0)
+            text = bounded(self._texts(Evaluation(scope), secrets), 0)
         except ExpressionError as error:
             raise error.within(self.source, 0) from None
+        return SecretValue(text) if secrets else text
 
-    def _texts(self, evaluation: Evaluation) -> Iterator[str]:
+    def _texts(self, evaluation: Evaluation, secrets: list[SecretValue]) -> Iterator[str]:
+        """Yields the texts of the parts; adds to `secrets` those that are some."""
         for part in self.parts:
             if isinstance(part, str):
                 yield part
                 continue
             value = part.evaluate_in(evaluation)
+            if isinstance(value, SecretValue):
+                secrets.append(value)
             try:
-                yield text_of(value, part.start)
+                yield text_of(revealed(value), part.start)
             except ExpressionError as error:
                 raise error.within(part.source, part.start) from None
 

@@ -1,7 +1,8 @@
 """What values mean to expressions: kinds, truth, equality, order, and their text.
 
-A value that is not JSON, such as a secret, is opaque: it is handed on whole and refuses
-everything else. All of this takes time linear in its operands and never recurses into them.
+A value that is not JSON, such as a secret, is opaque: it is handed on, its members are opaque
+too, and it refuses everything else. All of this takes time linear in its operands and never
+recurses into them.
 """
 
 from __future__ import annotations
@@ -12,11 +13,20 @@ from enum import StrEnum
 
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue
 
 MAX_RESULT = 1_048_576
 """Largest text an expression may produce, in bytes of UTF-8. Source: FLOW_FORMAT 5."""
 
 NULL_HINT = "give a value for null: default(value, fallback)"
+UNDECIDED_HINT = "give it to a program through env, and let the program decide"
+NO_DECISION = "a secret cannot decide anything"
+NO_COMPARISON = "a secret cannot be compared"
+
+
+def no_answer(function: str) -> str:
+    """Returns what to say of a function that would answer a question about a secret."""
+    return f"{function} would tell something about a secret"
 
 
 class Kind(StrEnum):
@@ -74,12 +84,17 @@ def truth(value: Json, offset: int = 0) -> bool:
         return True
     kind = kind_of(value)
     if kind is Kind.OPAQUE:
-        raise ExpressionError("a secret cannot decide anything", offset=offset)
+        raise ExpressionError(NO_DECISION, offset=offset, hint=UNDECIDED_HINT)
     return kind in {Kind.LIST, Kind.MAP} or bool(value)
 
 
 def member(value: Json, key: str | int) -> Json:
-    """Returns the member of a map or list; null when there is none or the value has no members."""
+    """Returns the member of a map or list; null when there is none or the value has no members.
+
+    A member of a secret is a secret, also when there is none.
+    """
+    if isinstance(value, SecretValue):
+        return SecretValue(member(value.reveal(), key))
     if isinstance(value, Mapping):
         return value.get(key)
     if isinstance(key, int) and isinstance(value, list | tuple):
@@ -110,7 +125,7 @@ def equal(left: Json, right: Json, offset: int, spend: Callable[[int, int], None
         one, other = pairs.pop()
         kind, other_kind = kind_of(one), kind_of(other)
         if Kind.OPAQUE in (kind, other_kind):
-            raise ExpressionError("a secret cannot be compared", offset=offset)
+            raise ExpressionError(NO_COMPARISON, offset=offset, hint=UNDECIDED_HINT)
         if kind is not other_kind:
             return False
         if kind in _CONTAINERS:
@@ -181,19 +196,13 @@ def text_of(value: Json, offset: int) -> str:
     """Returns a value as it stands in mixed text: null is empty, lists and maps are JSON.
 
     Raises:
-        ExpressionError: ``expression`` for an opaque value, for what JSON cannot say, or when
-            it is longer than `MAX_RESULT` bytes.
+        ExpressionError: ``expression`` for what JSON cannot say, or when it is longer than
+            `MAX_RESULT` bytes.
     """
     if isinstance(value, str):
         return value
     if value is None:
         return ""
-    if kind_of(value) is Kind.OPAQUE:
-        raise ExpressionError(
-            "a secret cannot become part of a text",
-            offset=offset,
-            hint="use it as a whole value",
-        )
     return json_text(value, offset)
 
 

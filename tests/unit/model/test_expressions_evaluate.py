@@ -9,14 +9,14 @@ import pytest
 from flowrunner.errors import ExecutionError
 from flowrunner.model.expressions import ExpressionError, parse_expression, truth
 from flowrunner.model.ids import Json
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 from tests.fakes.scope import DictScope
 
 DATA: dict[str, Json] = {
     "a": {"b": {"c": "s"}, "list": [1, [2]], "null": None, "text": "abc", "n": 5},
     "x": {"y": 11, "f": 1.0, "t": True, "zero": 0, "empty": ""},
     "frozen": MappingProxyType({"tuple": (1, 2)}),
-    "secret": {"token": SecretValue("hidden")},
+    "secret": SecretValue({"token": "hidden", "layout": "{7}hidden", "json": '{"k": ["hidden"]}'}),
 }
 
 
@@ -219,27 +219,68 @@ def test_what_has_no_order_is_an_error(text: str, message: str, offset: int) -> 
     [
         pytest.param("secret.token == 'hidden'", 0, id="equality"),
         pytest.param("a && 'x' != secret.token", 5, id="inequality"),
-        pytest.param("secret == secret", 0, id="inside-maps"),
+        pytest.param("secret == secret", 0, id="all-of-them"),
+        pytest.param("a == secret.token", 0, id="beside-a-map"),
+        pytest.param("!to_json(secret.token)", 1, id="negation-of-a-result"),
         pytest.param("!secret.token", 1, id="negation"),
         pytest.param("false || secret.token && true", 9, id="condition"),
         pytest.param("contains(secret.token, 'h')", 9, id="search"),
         pytest.param("length(secret.token)", 7, id="length"),
-        pytest.param("to_json(secret)", 8, id="json"),
-        pytest.param("format('{0}', secret.token)", 14, id="format"),
+        pytest.param("contains(a.list, secret.token)", 17, id="search-for-it"),
+        pytest.param("starts_with('hidden', secret.token)", 22, id="beginning"),
     ],
 )
-def test_a_secret_is_only_handed_on(text: str, offset: int) -> None:
-    """A secret is neither compared, nor tested, nor made part of a text, nor shown."""
+def test_a_secret_decides_nothing(text: str, offset: int) -> None:
+    """A secret is neither compared, nor tested, nor searched; the error tells where, not what."""
     error = _error(text)
     assert error.offset == offset
     assert "hidden" not in error.message.replace(text, "")
 
 
-def test_a_secret_passes_as_a_whole_value() -> None:
-    """The value itself comes out, and nothing can be read of it."""
-    assert _value("secret.token") is DATA["secret"]["token"]
-    assert _value("default(secret.token, 'x')") is DATA["secret"]["token"]
-    assert _value("secret.token._text") is None
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        pytest.param("secret.token", "hidden", id="itself"),
+        pytest.param("secret.token.more", None, id="member"),
+        pytest.param("default(secret.token, 'x')", "hidden", id="default"),
+        pytest.param("default(a.missing, secret.token)", "hidden", id="fallback"),
+        pytest.param("default(1, secret.token)", 1, id="fallback-that-is-not-taken"),
+        pytest.param("format('Bearer {0}', secret.token)", "Bearer hidden", id="format"),
+        pytest.param("to_json(secret.token)", '"hidden"', id="to-json"),
+        pytest.param("from_json(secret.json).k[0]", "hidden", id="from-json"),
+        pytest.param("format(to_json(secret.token), 1)", '"hidden"', id="call-in-call"),
+        pytest.param("a && secret.token", "hidden", id="last-of-and"),
+        pytest.param("a.missing || secret.token", "hidden", id="last-of-or"),
+    ],
+)
+def test_what_is_made_of_a_secret_is_a_secret(text: str, secret: Json) -> None:
+    """A computation goes on, and its result shows nothing but stars."""
+    value = _value(text)
+    assert isinstance(value, SecretValue)
+    assert value.reveal() == secret
+    assert str(value) == "***"
+
+
+def test_a_secret_that_takes_no_part_spoils_nothing() -> None:
+    """An operand that is not reached makes no secret of the result."""
+    assert _value("a.n || secret.token") == 5
+    assert _value("a.missing && secret.token") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        pytest.param("format(secret.layout, 1)", 7, id="layout"),
+        pytest.param("from_json(secret.token)", 10, id="not-json"),
+        pytest.param("to_json(default(secret.missing, a.missing))", 8, id="null"),
+    ],
+)
+def test_the_error_of_a_function_over_a_secret_quotes_nothing(text: str, offset: int) -> None:
+    """It names the function and the place; what the function itself would say may be secret."""
+    error = _error(text)
+    assert error.problem == f"{text.partition('(')[0]} cannot be computed over this secret"
+    assert error.offset == offset
+    assert error.__context__ is None or "{7}" not in str(error.__context__)
 
 
 def test_status_functions_ask_the_scope() -> None:

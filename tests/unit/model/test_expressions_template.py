@@ -13,7 +13,7 @@ from flowrunner.model.expressions import (
 )
 from flowrunner.model.expressions.values import MAX_RESULT
 from flowrunner.model.ids import Json
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 from tests.fakes.scope import DictScope
 
 DATA: dict[str, Json] = {
@@ -144,12 +144,19 @@ def test_an_error_at_run_time_speaks_of_its_expression() -> None:
     assert caught.value.offset == 0
 
 
-def test_a_secret_is_only_a_whole_value() -> None:
-    """Alone it passes as it is; in a text it is refused and not shown."""
+def test_text_with_a_secret_in_it_is_a_secret() -> None:
+    """Alone it passes as it is; a text that it is part of shows stars."""
     assert parse_template("${{ secret }}").evaluate(SCOPE) is DATA["secret"]
-    with pytest.raises(ExpressionError, match="cannot become part of a text") as caught:
-        parse_template("Bearer ${{ secret }}").evaluate(SCOPE)
-    assert caught.value.expression == " secret "
+    value = parse_template("Bearer ${{ secret }} ${{ n }}").evaluate(SCOPE)
+    assert isinstance(value, SecretValue)
+    assert value.reveal() == "Bearer hidden 5"
+    assert str(value) == "***"
+
+
+def test_text_that_grows_too_large_with_a_secret_is_refused_without_it() -> None:
+    """The bound holds for secret texts too, and the error holds nothing of them."""
+    with pytest.raises(ExpressionError, match="larger than 1 MiB") as caught:
+        parse_template("${{ secret }}${{ mib }}").evaluate(SCOPE)
     assert "hidden" not in str(caught.value.details)
 
 

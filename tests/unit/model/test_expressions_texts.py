@@ -8,7 +8,7 @@ from flowrunner.model.expressions import ExpressionError, ExpressionSyntaxError,
 from flowrunner.model.expressions.function_texts import MAX_MATCHED, MAX_PARTS
 from flowrunner.model.expressions.values import MAX_RESULT
 from flowrunner.model.ids import Json
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 from tests.fakes.scope import DictScope
 
 DATA: dict[str, Json] = {
@@ -91,7 +91,9 @@ def test_functions_over_texts_give(text: str, value: Json) -> None:
         pytest.param("split(list, ',')", "takes a string here, not a list", 6, id="split-list"),
         pytest.param("join(text, ',')", "takes a list here, not a string", 5, id="join-a-text"),
         pytest.param("join(list, 1)", "takes a string here, not a number", 11, id="join-by-1"),
-        pytest.param("join(secrets, ',')", "a secret cannot", 5, id="join-a-secret"),
+        pytest.param(
+            "join(secrets, ',')", "cannot be written as JSON", 5, id="join-a-buried-secret"
+        ),
         pytest.param("join(many, '')", "larger than 1 MiB", 5, id="join-too-large"),
         pytest.param("upper(apostrophes)", "larger than 1 MiB", 6, id="upper-grows-too-large"),
         pytest.param("sha256(surrogate)", "half a surrogate pair", 7, id="sha256-no-utf-8"),

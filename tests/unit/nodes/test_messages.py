@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flowrunner.model.ids import Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.nodes.messages import masked, printable
-from flowrunner.secrets.value import SecretValue
 
 
 @pytest.mark.parametrize(

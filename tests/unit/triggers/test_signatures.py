@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowrunner.model.flow import AuthType, WebhookAuth
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 from flowrunner.triggers.signatures import is_authentic, pretend
 
 GITHUB = WebhookAuth(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flowrunner.secrets.value import SecretValue
+from flowrunner.model.secret import SecretValue
 
 SECRET = SecretValue("hunter2")
 
