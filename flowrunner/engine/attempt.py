@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 
@@ -22,13 +22,13 @@ from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import AttemptKey, Json
-from flowrunner.model.secret import SecretValue
+from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
 from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import Directories, ExecutionContext
 from flowrunner.nodes.messages import masked, masked_details
-from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error
+from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
@@ -42,6 +42,15 @@ class AttemptOutcome:
     attempt: Attempt
     outputs: Mapping[str, Json] | None = None
     may_retry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What an attempt gets, resolved, and the texts that must not be seen of it."""
+
+    params: Mapping[str, Json] = field(default_factory=dict)
+    env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
 
 
 class _TimeoutStruckError(ExecutionError):
@@ -72,18 +81,17 @@ class AttemptRunner:
             state=AttemptState.RUNNING,
             started_at=self._services.clock.now(),
         )
-        log = self._runtime.open_log(attempt.key)
+        given = _Given(hidden=self._runtime.hidden_texts())
         try:
             if node.is_shell_like:
                 self._runtime.has_begun = True
                 await self._services.journal.begin(attempt)
-            result = await self._execute(node, spec, attempt, scope, log)
+            given = self._resolve(spec, scope)
+            result = await self._execute(node, spec, attempt, scope, given)
         except asyncio.CancelledError:
             return self._cut_short(attempt)
         except ExecutionError as error:
-            return self._failed(attempt, error)
-        finally:
-            await _close(log)
+            return self._failed(attempt, error, given.hidden)
         done = self._ended(attempt, AttemptState.SUCCEEDED, exit_code=result.exit_code)
         return AttemptOutcome(attempt=done, outputs=result.outputs)
 
@@ -93,30 +101,56 @@ class AttemptRunner:
         spec: NodeSpec,
         attempt: Attempt,
         scope: ContextScope,
-        log: ClosableSink,
+        given: _Given,
     ) -> NodeResult:
         """Returns what the node gives back; every way to fail is an `ExecutionError`."""
-        params = resolve(spec.params, scope)
-        context = self._context(spec, attempt, scope, log)
+        log = self._runtime.open_log(attempt.key, given.hidden)
+        context = self._context(spec, attempt, scope, given, log)
         bound = asyncio.timeout(spec.timeout_s)
         try:
             async with bound:
-                result = await node.execute(context, params)
+                result = await node.execute(context, given.params)
         except Exception as error:  # a node type may be foreign code: its fault ends one attempt
             if bound.expired():
                 text = f"took longer than its timeout of {spec.timeout_s:g} s"
                 raise _TimeoutStruckError(text) from error
             if isinstance(error, ExecutionError):
                 raise
-            _LOG.exception("node.crashed type=%s", spec.type)
-            details = {"error": f"{type(error).__name__}: {error}"[:_LONGEST_CRASH]}
+            told = masked(f"{type(error).__name__}: {error}", given.hidden)[:_LONGEST_CRASH]
+            # Logged in the place of the error, whose text or causes may quote a secret.
+            stand_in = ExecutionError(told)
+            facts = (type(stand_in), stand_in, error.__traceback__)
+            _LOG.error("node.crashed type=%s", spec.type, exc_info=facts)
             text = "the node type failed in an unforeseen way"
+            details = {"error": told}
             raise ExecutionError(text, code="internal", details=details, final=True) from error
+        finally:
+            await _close(log)
         _check_outputs(result.outputs)
+        refuse_secrets(result.outputs, given.hidden)
         return result
 
+    def _resolve(self, spec: NodeSpec, scope: ContextScope) -> _Given:
+        """Returns what the node is given, before anything can be said about it."""
+        params, merged = resolve(spec.params, scope), {**self._runtime.spec.env, **spec.env}
+        env: dict[str, str | SecretValue | None] = {}
+        computed: list[Json] = []
+        for name, value in merged.items():
+            if isinstance(value, Template):
+                computed.append(value.evaluate(scope))
+                env[name] = _variable(computed[-1])
+            else:
+                env[name] = value
+        hidden = self._runtime.hidden_texts(params, computed)
+        return _Given(params=params, env=env, hidden=hidden)
+
     def _context(
-        self, spec: NodeSpec, attempt: Attempt, scope: ContextScope, log: ClosableSink
+        self,
+        spec: NodeSpec,
+        attempt: Attempt,
+        scope: ContextScope,
+        given: _Given,
+        log: ClosableSink,
     ) -> ExecutionContext:
         runtime, key = self._runtime, attempt.key
         limit = None if spec.timeout_s is None else timedelta(seconds=spec.timeout_s)
@@ -127,8 +161,9 @@ class AttemptRunner:
             node_type=spec.type,
             inputs=runtime.execution.inputs,
             upstream=MappingProxyType(scope.lookup("nodes")),
-            env=self._environment(spec, scope),
+            env=given.env,
             secrets=runtime.secrets,
+            hidden=given.hidden,
             declared_outputs=spec.outputs,
             slot_at=runtime.execution.cause.slot_at,
             deadline=None if limit is None else attempt.started_at + limit,
@@ -144,16 +179,6 @@ class AttemptRunner:
             clock=self._services.clock,
         )
 
-    def _environment(
-        self, spec: NodeSpec, scope: ContextScope
-    ) -> dict[str, str | SecretValue | None]:
-        """Returns the flow's env under the node's."""
-        merged = {**self._runtime.spec.env, **spec.env}
-        return {
-            name: _variable(value.evaluate(scope)) if isinstance(value, Template) else value
-            for name, value in merged.items()
-        }
-
     def _cut_short(self, attempt: Attempt) -> AttemptOutcome:
         if self._runtime.cancel_reason is Reason.INTERRUPTED:
             text = "the daemon stopped before the attempt ended"
@@ -164,12 +189,13 @@ class AttemptRunner:
             ended = self._ended(attempt, AttemptState.CANCELLED, reason)
         return AttemptOutcome(attempt=ended)
 
-    def _failed(self, attempt: Attempt, error: ExecutionError) -> AttemptOutcome:
-        secrets = tuple(self._runtime.secrets.values())
+    def _failed(
+        self, attempt: Attempt, error: ExecutionError, hidden: tuple[str, ...]
+    ) -> AttemptOutcome:
         failure = Failure(
             code=error.code,
-            message=masked(error.message, secrets),
-            details=masked_details(error.details, secrets),
+            message=masked(error.message, hidden),
+            details=masked_details(error.details, hidden),
             quotes_data=error.quotes_data,
         )
         state, reason, exit_code = AttemptState.FAILED, error.code, None
@@ -200,7 +226,8 @@ class AttemptRunner:
 
 
 def _variable(value: Json) -> str | SecretValue:
-    return value if isinstance(value, SecretValue) else text_of(value)
+    text = text_of(revealed(value))
+    return SecretValue(text) if isinstance(value, SecretValue) else text
 
 
 def _check_outputs(outputs: Mapping[str, Json]) -> None:

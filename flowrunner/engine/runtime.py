@@ -17,6 +17,7 @@ from flowrunner.model.states import Reason
 from flowrunner.nodes.context import AttemptSink, Directories
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.secrets.hidden import secret_texts
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import DefinitionStore, ExecutionStore, Journal
 from flowrunner.system.clock import Clock
@@ -97,16 +98,20 @@ class ExecutionRuntime:
     has_begun: bool = False
     is_left: bool = False
     _logs: Path = field(init=False)
-    _masked: tuple[str, ...] = field(init=False)
+    _hidden: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self._logs = log_folder(self.services.folders.logs, self.execution)
-        self._masked = tuple(value.reveal() for value in self.secrets.values())
+        self._hidden = tuple(secret_texts(self.secrets))
 
-    def open_log(self, key: AttemptKey) -> ClosableSink:
-        """Opens the log of an attempt; the file comes into being with its first line."""
+    def hidden_texts(self, *given: Json) -> tuple[str, ...]:
+        """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""
+        return tuple(dict.fromkeys((*self._hidden, *secret_texts(given))))
+
+    def open_log(self, key: AttemptKey, hidden: Iterable[str]) -> ClosableSink:
+        """Opens the log of an attempt, which hides texts; its file comes with the first line."""
         path = self._logs / log_name(key.node, key.number)
-        return self.services.make_log(path, self._masked)
+        return self.services.make_log(path, hidden)
 
 
 def log_folder(logs: Path, execution: Execution) -> Path:

@@ -44,9 +44,13 @@ class ExecutionContext:
     """One attempt's view of the world.
 
     Attributes:
-        env: The flow's and the node's `env`, resolved; secrets still masked, None removes.
+        env: The flow's and the node's `env`, resolved; secrets still masked and always
+            texts, None removes.
         upstream: What expressions see as `nodes`: the nodes that have ended, by id.
         secrets: The flow's secrets by name.
+        hidden: What must not be seen: the texts of those secrets and of every secret value in
+            `env` and params. The log hides them; who writes elsewhere masks them
+            (`flowrunner.nodes.messages`).
         declared_outputs: Types of the outputs the node declares.
         deadline: When the attempt's `timeout` strikes; None without one.
         kill_after_s: Seconds between the polite and the final signal.
@@ -60,6 +64,7 @@ class ExecutionContext:
     upstream: Mapping[str, Json]
     env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
     declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
     slot_at: datetime | None = None
     deadline: datetime | None = None

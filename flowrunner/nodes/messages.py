@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from flowrunner.model.ids import Json
-from flowrunner.model.secret import SecretValue
 from flowrunner.model.values import text_of
 from flowrunner.secrets.masking import Masker
 
@@ -19,16 +18,16 @@ def printable(value: Json) -> str:
     return text_of(value).encode(errors="backslashreplace").decode()
 
 
-def masked(text: str, secrets: Iterable[SecretValue]) -> str:
-    """Returns printable text without the given secrets: stars stand for each."""
-    masker = Masker(secret.reveal() for secret in secrets)
+def masked(text: str, hidden: Iterable[str]) -> str:
+    """Returns printable text without the given texts: stars stand for each."""
+    masker = Masker(hidden)
     data = masker.feed(printable(text).encode()) + masker.flush()
     return data.decode(errors="replace")
 
 
-def masked_details(details: Mapping[str, Json], secrets: Iterable[SecretValue]) -> dict[str, Json]:
-    """Returns bounded facts with the given secrets as stars in all their texts."""
-    hidden = tuple(secrets)
+def masked_details(details: Mapping[str, Json], hidden: Iterable[str]) -> dict[str, Json]:
+    """Returns bounded facts with the given texts as stars in all of theirs."""
+    hidden = tuple(hidden)
     return {
         name: masked(value, hidden) if isinstance(value, str) else value
         for name, value in details.items()

@@ -7,12 +7,13 @@ The syntax is that of GitHub's `$GITHUB_OUTPUT`. Source: GitHub Actions document
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from flowrunner.errors import ExecutionError, ValidationError
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import Json
-from flowrunner.model.values import convert_text
+from flowrunner.model.values import convert_text, text_of
+from flowrunner.secrets.masking import Masker
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of `$FLOW_OUTPUT` of one node."""
@@ -21,21 +22,56 @@ _LONGEST_DETAIL = 80
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 
-def parse_outputs(data: bytes, declared: Mapping[str, ValueType]) -> dict[str, Json]:
+def parse_outputs(
+    data: bytes, declared: Mapping[str, ValueType], hidden: Iterable[str] = ()
+) -> dict[str, Json]:
     """Returns the outputs a program wrote; a name written twice keeps its last value.
 
     Undeclared outputs are strings. A declared one that was not written is left out.
 
     Raises:
         ExecutionError: ``output`` for a malformed line, name or value, or bytes that are not
-            UTF-8; trying again would not help.
+            UTF-8; ``output_contains_secret`` for one that holds a text of `hidden`. Trying
+            again would not help.
     """
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise output_error(f"$FLOW_OUTPUT is not UTF-8 at byte {error.start}") from error
     raw = dict(_entries(text))
+    refuse_secrets(raw, hidden)  # before an error quotes one
     return {name: _typed(name, value, declared) for name, value in raw.items()}
+
+
+def refuse_secrets(outputs: Mapping[str, Json], hidden: Iterable[str]) -> None:
+    """Returns when no output holds a secret: in its name, a text, a number or a key.
+
+    Looked for is what a log would mask, so texts shorter than `SHORTEST_VALUE` of
+    `flowrunner.secrets.masking` are not.
+
+    Raises:
+        ExecutionError: ``output_contains_secret``; trying again would not help.
+    """
+    masker = Masker(hidden)
+    for name, value in outputs.items():
+        shown = (text.encode(errors="surrogatepass") for text in (name, *_texts(value)))
+        if any(map(masker.occurs_in, shown)):
+            message = f"output {name} contains a secret"
+            raise ExecutionError(message, code="output_contains_secret", final=True)
+
+
+def _texts(value: Json) -> Iterator[str]:
+    """Yields the texts that a value shows at any depth, keys included; without recursion."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, Mapping):
+            waiting.extend(each)
+            waiting.extend(each.values())
+        elif isinstance(each, list | tuple):
+            waiting.extend(each)
+        else:
+            yield text_of(each)
 
 
 def output_error(message: str, details: Mapping[str, Json] | None = None) -> ExecutionError:

@@ -84,7 +84,7 @@ class ProgramRunner:
             raise output_error(message) from error
         except OSError as error:
             raise output_error(f"$FLOW_OUTPUT cannot be read: {error.strerror or error}") from error
-        return parse_outputs(data, ctx.declared_outputs)
+        return parse_outputs(data, ctx.declared_outputs, ctx.hidden)
 
 
 def _beside(ctx: ExecutionContext, name: str) -> Path:

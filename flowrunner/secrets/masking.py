@@ -39,6 +39,10 @@ class Masker:
         self._needles = sorted(needles, key=len, reverse=True)
         self._held = b""
 
+    def occurs_in(self, data: bytes) -> bool:
+        """Whether some data, apart from the stream, hold what would be masked."""
+        return any(needle in data for needle in self._needles)
+
     def feed(self, data: bytes) -> bytes:
         """Returns what can be told by now, masked.
 

@@ -58,6 +58,6 @@ class LogNode:
         ctx.sink.note(message)
         level = _LEVELS[str(params.get("level", "info"))]
         # Quoted: a line end from outside must not begin a line of the daemon's own.
-        text = masked(message, ctx.secrets.values())[:_DAEMON_LOG_LIMIT]
+        text = masked(message, ctx.hidden)[:_DAEMON_LOG_LIMIT]
         ctx.logger.log(level, "node.message %r", text)
         return NodeResult()

@@ -251,15 +251,12 @@ def test_successful_attempt_has_its_exit_code() -> None:
 
 def test_secret_in_an_error_is_masked() -> None:
     """What an attempt says of its failure holds no secret of the flow."""
-    text = flow(
-        "  - {id: a, run: x, env: {K: '${{ secrets.KEY }}'}, outputs: {n: {type: integer}}}",
-        top="secrets: [KEY]",
-    )
-    outcome = run_flow(text, {"a": Act(outputs=b"n=hunter22\n")}, secrets={"KEY": "hunter22"})
-    error = outcome.attempts[0].error
+    text = flow("  - {id: a, run: x}", top="secrets: [KEY]")
+    act = Act(outputs=b"n<<hunter22\n1\n")
+    error = run_flow(text, {"a": act}, secrets={"KEY": "hunter22"}).attempts[0].error
     assert error is not None
-    assert error.message == "output n: must be of type integer"
-    assert error.details == {"value": "***"}
+    assert error.message == "the block that begins in line 1 of $FLOW_OUTPUT is not closed"
+    assert error.details == {"delimiter": "***"}
 
 
 def test_message_of_fail_counts_as_data() -> None:

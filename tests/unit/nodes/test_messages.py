@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from flowrunner.model.ids import Json
-from flowrunner.model.secret import SecretValue
 from flowrunner.nodes.messages import masked, printable
 
 
@@ -37,7 +36,7 @@ def test_value_becomes_text_that_can_be_written(value: Json, expected: str) -> N
 )
 def test_secret_is_masked(text: str, expected: str) -> None:
     """Stars stand for the whole secret; the rest of the text stays."""
-    assert masked(text, [SecretValue("hunter22")]) == expected
+    assert masked(text, ["hunter22"]) == expected
 
 
 def test_text_without_secrets_stays() -> None:

@@ -15,6 +15,23 @@ def masked(secrets: list[str], *chunks: str) -> str:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a hunter2 b", True, id="inside"),
+        pytest.param("hunter", False, id="part"),
+        pytest.param("MIIEpAIBAAKC", True, id="line-of-several"),
+        pytest.param("abc", False, id="too-short"),
+    ],
+)
+def test_what_would_be_masked_is_found(text: str, *, expected: bool) -> None:
+    """The question is about its own data, and the stream goes on as if it had not been asked."""
+    masker = Masker(["hunter2", KEY, "abc"])
+    assert masker.feed(b"hunt") == b""
+    assert masker.occurs_in(text.encode()) is expected
+    assert masker.feed(b"er2") + masker.flush() == b"***"
+
+
+@pytest.mark.parametrize(
     ("secrets", "chunks", "expected"),
     [
         pytest.param(["hunter2"], ["a hunter2 b"], "a *** b", id="inside"),
