@@ -126,9 +126,9 @@ class _Checker:
             return self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
         shown = expression if 0 < len(expression) <= _LONGEST_QUOTE else "…"
         name = _NOT_A_NAME.sub("_", shown.upper()).strip("_") or "VALUE"
-        hint = (
-            f'write env: {{{name}: "${{{{ {shown} }}}}"}} on the node and use "${name}" in the text'
-        )
+        is_script = place.path[-1] in ("run", "script")
+        use = f'use "${name}" in the text' if is_script else f"let the code read {name}"
+        hint = f'write env: {{{name}: "${{{{ {shown} }}}}"}} on the node and {use}'
         message = "an expression in text that an interpreter parses would run as code"
         return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
 

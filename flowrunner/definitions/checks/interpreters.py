@@ -1,133 +1,165 @@
 """Which arguments of a program are code: those that take no data, by section 5 of the format.
 
-A table of interpreters and how each is told its code, read the way they read their own command
-lines. It knows only what an author may write by accident; a program that hides an interpreter is
-beyond it.
+Reads a command line as the interpreter in it would, by `interpreter_table`. It knows only what an
+author may write by accident; a program that hides an interpreter is beyond it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from typing import TypeAlias
+
+from flowrunner.definitions.checks.interpreter_table import (
+    INTERPRETERS,
+    RUNS_BEHIND,
+    WRAPPERS,
+    Interpreter,
+    Wrapper,
+)
+
+_State: TypeAlias = tuple[int, int, int | None]
+"""An interpreter, a position, and how many plain words it still skips."""
 
 _VERSION = "0123456789."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Interpreter:
-    """How an interpreter is told its code.
-
-    Attributes:
-        option: The option before the code; what is left of its word is code already.
-        valued: Options followed by something else.
-        files: Options followed by a file of code, so that no plain word is code.
-        takes_plain: Whether the first plain word is code when no option brought any.
-        is_delayed: Whether other options may stand between the option and the code.
-        reads_on: Whether options may follow plain words.
-    """
-
-    option: re.Pattern[str]
-    valued: re.Pattern[str] = re.compile(r"(?!)")
-    files: frozenset[str] = frozenset()
-    takes_plain: bool = False
-    is_delayed: bool = False
-    reads_on: bool = False
-
-
-_SHELL = _Interpreter(
-    option=re.compile(r"-[A-Za-z]*c[A-Za-z]*\Z"),
-    valued=re.compile(r"[-+][A-Za-z]*[oO]|--rcfile|--init-file"),
-    is_delayed=True,
-)
-_PYTHON = _Interpreter(
-    option=re.compile(r"-[bBdEhiIOPqRsSuvx]*c"), valued=re.compile(r"-[WX]|--check-hash-based-pycs")
-)
-_PERL = _Interpreter(option=re.compile(r"-[aclnpstuwWi0F]*[eE]"))
-_RUBY = _Interpreter(option=re.compile(r"-[alnpsSvwW]*e"), valued=re.compile(r"-[rIC]"))
-_NODE = _Interpreter(
-    option=re.compile(r"(?:-e|-p|-pe|--eval|--print)(?:=|\Z)"),
-    valued=re.compile(r"-r|--require|--import"),
-)
-_PHP = _Interpreter(option=re.compile(r"-[rBRE]"), valued=re.compile(r"-[dc]"))
-_AWK = _Interpreter(
-    option=re.compile(r"-e|--source(?:=|\Z)"),
-    valued=re.compile(r"-[Fvil]"),
-    files=frozenset({"-f", "--file"}),
-    takes_plain=True,
-)
-_SED = _Interpreter(
-    option=re.compile(r"-[nEruzs]*e|--expression(?:=|\Z)"),
-    valued=re.compile(r"-l"),
-    files=frozenset({"-f", "--file"}),
-    takes_plain=True,
-)
-_COMMAND = _Interpreter(option=re.compile(r"-c|--command(?:=|\Z)"), reads_on=True)
-_EXECUTE = _Interpreter(option=re.compile(r"-e|--execute(?:=|\Z)"), reads_on=True)
-
-_BY_NAME: Mapping[str, _Interpreter] = {
-    **dict.fromkeys(("sh", "ash", "bash", "dash", "ksh", "mksh", "zsh"), _SHELL),
-    **dict.fromkeys(("python", "pypy"), _PYTHON),
-    **dict.fromkeys(("awk", "gawk", "mawk", "nawk"), _AWK),
-    **dict.fromkeys(("su", "runuser", "fish", "psql"), _COMMAND),
-    **dict.fromkeys(("mysql", "mariadb"), _EXECUTE),
-    "node": _NODE,
-    "perl": _PERL,
-    "php": _PHP,
-    "ruby": _RUBY,
-    "sed": _SED,
-}
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 def code_arguments(argv: Sequence[object]) -> frozenset[int]:
     """Returns the positions in an argv that an interpreter would parse as code.
 
-    The interpreter may stand behind another program, as in `sudo -u app sh -c …`; one that takes
-    code without an option (awk, sed) counts only in front, where its name is no mere argument.
-    Linear in the arguments.
+    The interpreter may stand behind another program, as in `sudo -u app sh -c …`. One whose name
+    is a common argument (awk, ssh) counts only where a program is named: in front, or behind
+    programs known to run another. Linear in the arguments.
     """
     words = [str(word) for word in argv]
+    programs = frozenset(_programs(words))
     found: set[int] = set()
-    seen: set[tuple[int, int, bool]] = set()
+    seen: set[_State] = set()
     for index, word in enumerate(words):
-        interpreter = _BY_NAME.get(PurePosixPath(word).name.rstrip(_VERSION))
-        if interpreter is not None and (index == 0 or not interpreter.takes_plain):
-            found.update(_code_of(interpreter, words, index + 1, seen))
+        interpreter = INTERPRETERS.get(_name(word).rstrip(_VERSION))
+        if interpreter is not None and (index in programs or not interpreter.is_plain_name):
+            reading = _Reading(interpreter, words, seen)
+            found.update(reading.code_from(index + 1))
+            if reading.took_rest:
+                break
     return frozenset(index for index in found if index < len(words))
 
 
-def _code_of(
-    interpreter: _Interpreter,
-    words: Sequence[str],
-    index: int,
-    seen: set[tuple[int, int, bool]],
-) -> Iterator[int]:
-    """Yields the positions of code from `index` on, up to a place that was seen before."""
-    is_plain_code = interpreter.takes_plain
+def _name(word: str) -> str:
+    return PurePosixPath(word).name
+
+
+def _programs(words: Sequence[str]) -> Iterator[int]:
+    """Yields where a program is named: the first word, and what each program there runs."""
+    index, end = 0, len(words)
+    while index < end:
+        yield index
+        name = _name(words[index])
+        if name in RUNS_BEHIND:
+            yield from (at + 1 for at in range(index, end) if words[at] in RUNS_BEHIND[name])
+        wrapper = WRAPPERS.get(name)
+        index = end if wrapper is None else _run_by(wrapper, words, index + 1)
+
+
+def _run_by(wrapper: Wrapper, words: Sequence[str], index: int) -> int:
+    """Returns where a wrapper with its arguments from `index` on names its program."""
+    skipped = wrapper.skipped
     while index < len(words):
-        state = (id(interpreter), index, is_plain_code)
-        if state in seen:
-            return
-        seen.add(state)
         word = words[index]
-        option = interpreter.option.match(word)
-        is_valued = interpreter.valued.fullmatch(word) is not None
-        if option is not None and not interpreter.is_delayed:
-            is_attached = option.end() < len(word) or word.endswith("=")
-            yield index if is_attached else index + 1
-            is_plain_code = False
-            is_valued = not is_attached
-        elif option is not None:
-            is_plain_code = True
-        elif word in interpreter.files:
-            is_plain_code, is_valued = False, True
-        elif not is_valued and not _is_option(word):
-            if is_plain_code:
-                yield index
-            if is_plain_code or not interpreter.reads_on:
+        is_variable = wrapper.takes_variables and _VARIABLE.match(word)
+        if wrapper.valued.fullmatch(word):
+            index += 1
+        elif not _is_option(word) and not is_variable:
+            if skipped == 0:
+                break
+            skipped -= 1
+        index += 1
+    return index
+
+
+class _Reading:
+    """An interpreter at its command line.
+
+    Args:
+        interpreter: Who reads.
+        words: The whole argv.
+        seen: States that were read before, by all readings: what follows them is known.
+
+    Attributes:
+        took_rest: Whether everything from some word on is code.
+    """
+
+    def __init__(self, interpreter: Interpreter, words: Sequence[str], seen: set[_State]) -> None:
+        self._interpreter = interpreter
+        self._words = words
+        self._seen = seen
+        self._skipped = interpreter.skipped  # plain words before the code; None: none is code
+        self.took_rest = False
+
+    def code_from(self, index: int) -> Iterator[int]:
+        """Yields the positions of code from `index` on."""
+        interpreter, words = self._interpreter, self._words
+        while index < len(words):
+            word, state = words[index], (id(interpreter), index, self._skipped)
+            if state in self._seen or interpreter.quits.fullmatch(word):
                 return
-        index += 2 if is_valued else 1
+            self._seen.add(state)
+            option = interpreter.option.match(word)
+            width = self._width(word)
+            if option is not None and not interpreter.is_delayed:
+                is_attached = option.end() < len(word) or word.endswith("=")
+                index += 0 if is_attached else 1
+                yield from self._behind_option(index)
+                if self.took_rest:
+                    return
+            elif option is not None:
+                self._skipped = 0
+                index += max(1, width) - 1
+            elif width:
+                index += width - 1
+            elif self._is_last():
+                yield from self._plain(index)
+                return
+            index += 1
+
+    def _behind_option(self, index: int) -> Iterator[int]:
+        interpreter = self._interpreter
+        if interpreter.skipped is None and interpreter.takes_rest:
+            yield from self._rest(index)
+        else:
+            yield index
+        if not interpreter.takes_rest:
+            self._skipped = None
+
+    def _is_last(self) -> bool:
+        """Counts a plain word; returns whether nothing behind it is an option of ours."""
+        if self._skipped is None:
+            return not self._interpreter.reads_on
+        self._skipped -= 1
+        return self._skipped < 0
+
+    def _plain(self, index: int) -> Iterator[int]:
+        """Yields the plain word that is code, and what follows as far as it is."""
+        if self._skipped is not None and not self._interpreter.is_run:
+            yield from self._rest(index) if self._interpreter.takes_rest else (index,)
+
+    def _rest(self, index: int) -> Iterator[int]:
+        self.took_rest = True
+        yield from range(index, len(self._words))
+
+    def _width(self, word: str) -> int:
+        """Returns how many words an option takes up; 0 for a plain word."""
+        interpreter = self._interpreter
+        if interpreter.files.fullmatch(word):
+            self._skipped = None
+            return 2
+        if interpreter.valued.fullmatch(word):
+            return 2
+        if interpreter.paired.fullmatch(word):
+            return 3
+        return 1 if _is_option(word) else 0
 
 
 def _is_option(word: str) -> bool:
