@@ -176,7 +176,7 @@ DUPLICATE_NODE = Code(
 UNKNOWN_NEED = Code(
     "FR302",
     "unknown node",
-    "`needs` names a node that the flow does not have.",
+    "`needs`, or a `goto` or `default` of a switch, names a node that the flow does not have.",
 )
 CYCLE = Code(
     "FR303",
@@ -230,6 +230,18 @@ UNKNOWN_INPUT = Code(
     "unknown input",
     "A value is given for an input that the flow does not have.",
 )
+SWITCH_TARGET = Code(
+    "FR313",
+    "node is not below its switch",
+    "A switch chooses among nodes that stand below it in the file and wait for it. A node that "
+    "starts before the choice could not be left out by it.",
+)
+NEEDS_UNWRITTEN = Code(
+    "FR314",
+    "needs must be written",
+    "The node above is named by a switch, so it may be left out. Whether this node waits for it, "
+    "for the switch or for all of its branches is not for us to guess: write `needs`.",
+)
 
 EXPRESSION_SYNTAX = Code(
     "FR401",
@@ -279,6 +291,13 @@ NO_TIME_ZONE = Code(
     "FR501",
     "fixed hour without a time zone",
     "The schedule names an hour but no `timezone`, so it means UTC. Name the zone to be clear.",
+)
+NEVER_RUNS = Code(
+    "FR502",
+    "node never runs",
+    "No execution can start this node: its `if` is never true, or it waits for the success of a "
+    "node that never succeeds, such as one of type `fail`. A condition without a status function "
+    "implies `success()`; `if: failure()` or `if: always()` runs after a failure.",
 )
 
 CODES: Mapping[str, Code] = MappingProxyType(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
@@ -30,8 +30,10 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey, Json
 
 MAX_FINDINGS = 2_000
-"""Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
-this many there is an error if there is one at all."""
+"""Most findings of one file."""
+
+MAX_WARNINGS = 1_000
+"""Most warnings among them, so that many warnings leave no error untold."""
 
 MAX_TEXT = 400
 """Longest message and longest hint in characters."""
@@ -88,7 +90,7 @@ class Compiler:
             is_foreign = _is_foreign(document.data)
             return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
         name = _name(document.data)
-        findings = sorted(set(map(_bounded, islice(self._findings(document), MAX_FINDINGS))))
+        findings = sorted(set(map(_bounded, _first(self._findings(document)))))
         candidate = Candidate(file=file, name=name, findings=tuple(findings))
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
@@ -126,6 +128,13 @@ class Compiler:
     @cached_property
     def _salvager(self) -> Salvager:
         return Salvager(self.schema.document)
+
+
+def _first(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yields findings up to their bounds; warnings beyond theirs are left out."""
+    warnings = count()
+    few = (f for f in findings if f.is_error or next(warnings) < MAX_WARNINGS)
+    return islice(few, MAX_FINDINGS)
 
 
 def _name(data: Mapping[str, Json]) -> str | None:

@@ -13,7 +13,9 @@ from flowrunner.definitions.checks.inputs import check_inputs
 from flowrunner.definitions.checks.nodes import check_nodes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.switches import check_switches
 from flowrunner.definitions.checks.triggers import check_triggers
+from flowrunner.definitions.checks.unreachable import check_unreachable
 from flowrunner.definitions.checks.values import check_values
 from flowrunner.model.finding import Finding
 
@@ -23,9 +25,11 @@ __all__ = ["Subject", "check_definition"]
 def check_definition(subject: Subject) -> Iterator[Finding]:
     """Yields every finding about a definition that fits the schema."""
     yield from check_graph(subject)
+    yield from check_switches(subject)
     yield from check_nodes(subject)
     yield from check_quantities(subject)
     yield from check_inputs(subject)
     yield from check_values(subject)
     yield from check_triggers(subject)
     yield from check_expressions(subject)
+    yield from check_unreachable(subject)

@@ -10,6 +10,7 @@ from flowrunner.model.expressions.errors import ExpressionError, ExpressionSynta
 from flowrunner.model.expressions.evaluate import Scope
 from flowrunner.model.expressions.expression import Expression, parse_expression, render
 from flowrunner.model.expressions.functions import FUNCTIONS, PLANNED_FUNCTIONS, STATUS_FUNCTIONS
+from flowrunner.model.expressions.outlook import ALWAYS, EITHER, NEVER, Outlook, outlook_of
 from flowrunner.model.expressions.references import (
     Reference,
     calls,
@@ -20,17 +21,22 @@ from flowrunner.model.expressions.template import Template, condition, parse_tem
 from flowrunner.model.expressions.values import truth
 
 __all__ = [
+    "ALWAYS",
+    "EITHER",
     "FUNCTIONS",
+    "NEVER",
     "PLANNED_FUNCTIONS",
     "STATUS_FUNCTIONS",
     "Expression",
     "ExpressionError",
     "ExpressionSyntaxError",
+    "Outlook",
     "Reference",
     "Scope",
     "Template",
     "calls",
     "condition",
+    "outlook_of",
     "parse_expression",
     "parse_template",
     "references",

@@ -19,6 +19,8 @@ TESTED_ELSEWHERE = {
     "FR111": "tests/unit/reconcile/test_scan.py",
     "FR116": "tests/unit/reconcile/test_plan.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
+    "FR313": "tests/unit/definitions/test_switches.py",
+    "FR314": "tests/unit/definitions/test_switches.py",
 }
 """Codes that no single small file can raise."""
 

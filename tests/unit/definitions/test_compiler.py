@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.definitions.compiler import MAX_FINDINGS, MAX_TEXT, Candidate, Compiler
+from flowrunner.definitions.compiler import (
+    MAX_FINDINGS,
+    MAX_TEXT,
+    MAX_WARNINGS,
+    Candidate,
+    Compiler,
+)
 from flowrunner.errors import ValidationError
 from flowrunner.model.digest import digest_of
 from flowrunner.model.expressions import Template, parse_template
@@ -333,6 +339,16 @@ def test_last_error_behind_all_warnings_is_told() -> None:
     candidate = read(HEAD + "triggers:\n" + triggers + BUILD + "    if: nope\n")
 
     assert [finding.code for finding in candidate.findings] == ["FR501"] * 1_000 + ["FR402"]
+
+
+def test_error_behind_any_number_of_warnings_is_told() -> None:
+    """Warnings have a bound of their own: 3,000 nodes that never run do not hide an error."""
+    nodes = "".join(f"  - {{id: n{n}, run: make, if: false}}\n" for n in range(3_000))
+    candidate = read(HEAD + "triggers: [{type: schedule, cron: 0 2 31 2 *}]\nnodes:\n" + nodes)
+
+    told = [finding.code for finding in candidate.findings]
+    assert told == ["FR306"] + ["FR502"] * MAX_WARNINGS
+    assert candidate.spec is None
 
 
 def test_texts_of_findings_are_short_and_on_one_line() -> None:
