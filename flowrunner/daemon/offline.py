@@ -55,7 +55,7 @@ def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
     nodes = NodeRegistry()
     register_builtins(nodes, _RunsNothing())
-    return Compiler(nodes)
+    return Compiler(nodes, SystemClock())
 
 
 class _RunsNothing:

@@ -299,6 +299,14 @@ NEVER_RUNS = Code(
     "node that never succeeds, such as one of type `fail`. A condition without a status function "
     "implies `success()`; `if: failure()` or `if: always()` runs after a failure.",
 )
+CLOCK_CHANGE = Code(
+    "FR503",
+    "slot at a change of the clock",
+    "Within two years the clock of the zone skips or repeats a time of this schedule. All times "
+    "lost in one gap become one slot right after it, a repeated time is one slot, the first. "
+    "Choose another hour, or `timezone: UTC`. A schedule whose hour begins with `*` follows "
+    "elapsed time and is not meant.",
+)
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {value.code: value for value in tuple(globals().values()) if isinstance(value, Code)}

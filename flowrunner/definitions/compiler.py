@@ -10,14 +10,15 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from itertools import count, islice
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks import Subject, check_definition
-from flowrunner.definitions.document import Document
+from flowrunner.definitions.checks import Subject, check_definition, depends_on_date
+from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.effective import effective_definition
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.salvage import Salvager
@@ -28,6 +29,7 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey, Json
+from flowrunner.system.clock import Clock
 
 MAX_FINDINGS = 2_000
 """Most findings of one file."""
@@ -58,6 +60,8 @@ class Candidate:
             flow can be hidden in it.
         spec: None when the file has errors.
         definition: The effective definition, normalised; None when the file has errors.
+        as_of: The month for which the findings were worked out, as its first day; None when they
+            hold at any time.
     """
 
     file: str
@@ -66,13 +70,15 @@ class Candidate:
     spec: FlowSpec | None = None
     definition: Mapping[str, Json] | None = None
     findings: tuple[Finding, ...] = ()
+    as_of: date | None = None
 
 
 class Compiler:
     """Compiles files and stored definitions with the node types of this host."""
 
-    def __init__(self, catalog: NodeCatalog) -> None:
+    def __init__(self, catalog: NodeCatalog, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
 
     @cached_property
     def schema(self) -> FlowSchema:
@@ -91,12 +97,17 @@ class Compiler:
             return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
         name = _name(document.data)
         findings = sorted(set(map(_bounded, _first(self._findings(document)))))
-        candidate = Candidate(file=file, name=name, findings=tuple(findings))
+        as_of = self._as_of() if depends_on_date(document.data) else None
+        candidate = Candidate(file=file, name=name, findings=tuple(findings), as_of=as_of)
         if any(finding.is_error for finding in findings) or name is None:
             return candidate
         definition = effective_definition(document, self._catalog)
         spec = self.compile_definition(FlowKey(account, name), definition)
         return replace(candidate, spec=spec, definition=definition)
+
+    def is_current(self, candidate: Candidate) -> bool:
+        """Whether reading the same bytes now would give the same candidate."""
+        return candidate.as_of is None or candidate.as_of == self._as_of()
 
     def compile_definition(self, key: FlowKey, definition: Mapping[str, Json]) -> FlowSpec:
         """Returns the spec of a definition that went through `read` once.
@@ -109,21 +120,30 @@ class Compiler:
     def _findings(self, document: Document) -> Iterator[Finding]:
         problems = self.schema.problems(document.data)
         if not problems:
-            subject = Subject(document=document, data=document.data, catalog=self._catalog)
-            yield from check_definition(subject)
+            yield from check_definition(self._subject(document, document.data))
             return
         for problem in problems:
             yield _located(document, problem)
         salvaged = self._salvager.salvage(document.data, problems)
         if salvaged is None:
             return
-        subject = Subject(
-            document=document,
-            data=salvaged.data,
-            catalog=self._catalog,
-            doubtful=salvaged.doubtful,
-        )
+        subject = self._subject(document, salvaged.data, salvaged.doubtful)
         yield from filter(salvaged.concerns_author, check_definition(subject))
+
+    def _subject(
+        self, document: Document, data: Mapping[str, Json], doubtful: frozenset[Path] = frozenset()
+    ) -> Subject:
+        return Subject(
+            document=document,
+            data=data,
+            catalog=self._catalog,
+            as_of=self._as_of(),
+            doubtful=doubtful,
+        )
+
+    def _as_of(self) -> date:
+        """Returns the first day of the month, so that results change at most once a month."""
+        return self._clock.now().date().replace(day=1)
 
     @cached_property
     def _salvager(self) -> Salvager:

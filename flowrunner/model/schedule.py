@@ -28,6 +28,7 @@ from flowrunner.errors import FlowError, ValidationError
 from flowrunner.model.zones import SECOND, first_instant, instants_of, set_back_at, wall_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
 LONGEST_PERIOD_S = 366 * 86_400
 EXPRESSION_LIMIT = 500
 """Longest cron expression in characters; every value listed in every field is about 360."""
@@ -142,6 +143,21 @@ class CronSchedule(Slots):
     def fingerprint(self) -> str:
         """A hash of the expression, as normalised, and of the zone's name."""
         return _short_hash("cron", self.expression, self.timezone)
+
+    def walls_between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Yields the naive wall times with `start` <= time < `end` that fit the fields, in order.
+
+        Whether the clock of the zone ever shows them is another matter. For short intervals: it
+        looks at every hour.
+        """
+        calendar = _calendar(self.expression)
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        while hour < end:
+            is_due = hour.hour in calendar.hours and hour.month in calendar.months
+            if is_due and calendar.match_day(hour.date()):
+                walls = (hour.replace(minute=minute) for minute in sorted(calendar.minutes))
+                yield from (wall for wall in walls if start <= wall < end)
+            hour += _HOUR
 
     def _find(self, instant: datetime) -> datetime | None:
         if has_fixed_hour(self.expression):

@@ -136,7 +136,8 @@ class Scanner:
 
     def _file(self, root: Path, entry: WalkEntry) -> ScannedFile:
         before = self._known.get(entry.path)
-        if before is not None and before.stat == entry.stat and before.may_be_reused:
+        is_same = before is not None and before.stat == entry.stat and before.may_be_reused
+        if before is not None and is_same and self._is_current(before.file):
             return before.file
         if entry.escapes:
             return _unread(entry.path, codes.SYMLINK_OUTSIDE, "a link that leaves the flows")
@@ -161,9 +162,13 @@ class Scanner:
         except OSError as error:
             return _unread(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
         content = hashlib.sha256(data).hexdigest()
-        if before is not None and before.content == content:
+        if before is not None and before.content == content and self._is_current(before):
             return before
         return self.compile(data, name)
+
+    def _is_current(self, file: ScannedFile) -> bool:
+        """Whether the same content would still give the same findings: some name dates."""
+        return self._compiler.is_current(file.candidate)
 
     def compile(self, data: bytes, name: str) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""

@@ -9,6 +9,7 @@ from flowrunner.definitions.compiler import Compiler
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
+from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_nodes
 
 _TEXT = {"type": "string"}
@@ -63,4 +64,4 @@ def planned_compiler() -> Compiler:
     nodes = builtin_nodes()
     for node_type in SCHEMAS:
         nodes.register(node_type, lambda kind=node_type: PlannedNode(kind))  # type: ignore[misc]
-    return Compiler(nodes)
+    return Compiler(nodes, FakeClock())

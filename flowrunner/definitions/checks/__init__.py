@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from flowrunner.definitions.checks.clock_changes import check_clock_changes, depends_on_date
 from flowrunner.definitions.checks.expressions import check_expressions
 from flowrunner.definitions.checks.graph import check_graph
 from flowrunner.definitions.checks.inputs import check_inputs
@@ -19,7 +20,7 @@ from flowrunner.definitions.checks.unreachable import check_unreachable
 from flowrunner.definitions.checks.values import check_values
 from flowrunner.model.finding import Finding
 
-__all__ = ["Subject", "check_definition"]
+__all__ = ["Subject", "check_definition", "depends_on_date"]
 
 
 def check_definition(subject: Subject) -> Iterator[Finding]:
@@ -31,5 +32,6 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_inputs(subject)
     yield from check_values(subject)
     yield from check_triggers(subject)
+    yield from check_clock_changes(subject)
     yield from check_expressions(subject)
     yield from check_unreachable(subject)

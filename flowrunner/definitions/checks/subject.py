@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.document import Document, Path
@@ -17,12 +18,15 @@ class Subject:
     Attributes:
         data: Has the structure that the schema asks for. Where the file did not fit the schema,
             texts and numbers may be out of bounds, and what is doubtful may not be the author's.
+        as_of: The first day of the month in which the definition is examined, for what depends
+            on the calendar.
         doubtful: Paths at which the file did not fit the schema.
     """
 
     document: Document
     data: Mapping[str, Json]
     catalog: NodeCatalog
+    as_of: date
     doubtful: frozenset[Path] = frozenset()
 
     def is_doubtful(self, *path: str | int) -> bool:

@@ -23,6 +23,7 @@ from flowrunner.model.ids import FlowKey, Json
 from flowrunner.nodes.builtin.fail import FailNode
 from flowrunner.nodes.registry import NodeRegistry
 from tests.definitions.examples import GOOD
+from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_compiler
 
 COMPILER = builtin_compiler()
@@ -155,7 +156,7 @@ def test_schema_follows_the_node_types_of_the_host() -> None:
     """Without a node type its word is unknown, with the same code as any other."""
     nodes = NodeRegistry()
     nodes.register("fail", FailNode)
-    candidate = Compiler(nodes).read(
+    candidate = Compiler(nodes, FakeClock()).read(
         (HEAD + "nodes:\n  - id: a\n    type: noop\n").encode(), file="f", account="default"
     )
 
