@@ -307,6 +307,13 @@ CLOCK_CHANGE = Code(
     "Choose another hour, or `timezone: UTC`. A schedule whose hour begins with `*` follows "
     "elapsed time and is not meant.",
 )
+OUT_OF_REACH = Code(
+    "FR504",
+    "limit out of reach",
+    "Two durations contradict each other, so that one of them never counts, or the other always "
+    "does: a wait longer than its timeout, a timeout or retries longer than the flow may take, a "
+    "jitter longer than the time between two slots.",
+)
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {value.code: value for value in tuple(globals().values()) if isinstance(value, Code)}

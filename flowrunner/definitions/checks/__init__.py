@@ -11,6 +11,7 @@ from flowrunner.definitions.checks.clock_changes import check_clock_changes, dep
 from flowrunner.definitions.checks.expressions import check_expressions
 from flowrunner.definitions.checks.graph import check_graph
 from flowrunner.definitions.checks.inputs import check_inputs
+from flowrunner.definitions.checks.limits import check_limits
 from flowrunner.definitions.checks.nodes import check_nodes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
@@ -30,6 +31,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_nodes(subject)
     yield from check_quantities(subject)
     yield from check_inputs(subject)
+    yield from check_limits(subject)
     yield from check_values(subject)
     yield from check_triggers(subject)
     yield from check_clock_changes(subject)
