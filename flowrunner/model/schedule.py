@@ -52,7 +52,7 @@ _TERM = rf"(?!(?P<one>{_VALUE})-(?P=one)/)(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/[0-9]
 _FIELDS = (
     ("minute", _TERM, "0-59"),
     ("hour", _TERM, "0-23"),
-    ("day-of-month", rf"{_TERM}|L", "1-31, or L for the last; it must exist in one of the months"),
+    ("day-of-month", rf"{_TERM}|L", "1-31, or L for the last"),
     ("month", _TERM, "1-12 or JAN-DEC"),
     (
         "day-of-week",
@@ -282,10 +282,7 @@ def parse_cron(expression: str, timezone: str = "UTC") -> CronSchedule:
     """
     schedule = CronSchedule(expression=_normalise(expression), timezone=timezone)
     if next(_walls_after(schedule.expression, _LEAP_START), None) is None:
-        raise _cron_error(
-            f"the cron expression {_cut(expression)} is never due",
-            hint="no date fits day-of-month, month and day-of-week together",
-        )
+        raise _never_due(expression)
     return schedule
 
 
@@ -334,6 +331,9 @@ def _calendar(expression: str) -> CronSim:
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
         names = [known for known, _, _ in _FIELDS]
+        if name == "day-of-month" and texts[3] != "*":
+            _calendar(" ".join((*texts[:3], "*", texts[4])))  # raises when the day is at fault
+            raise _never_due(expression) from error
         raise _field_error(name, texts[names.index(name)]) from error
 
 
@@ -358,6 +358,13 @@ def _load_zone(name: str) -> ZoneInfo:
 def _field_error(name: str, text: str) -> ScheduleError:
     hint = next(hint for known, _, hint in _FIELDS if known == name)
     return _cron_error(f"{_cut(text)} is no good {name} in a cron expression", hint=hint)
+
+
+def _never_due(expression: str) -> ScheduleError:
+    return _cron_error(
+        f"the cron expression {_cut(expression)} is never due",
+        hint="no date fits day-of-month, month and day-of-week together",
+    )
 
 
 def _cron_error(message: str, *, hint: str) -> ScheduleError:
