@@ -46,6 +46,7 @@ class PlannedNode:
     """Meets `Node` for checking; never carries anything out."""
 
     is_shell_like = False
+    acts_outside = True
     output_names = frozenset[str]()
 
     def __init__(self, node_type: str) -> None:

@@ -1,7 +1,7 @@
 """Limits that are never reached, or always: durations that contradict each other.
 
 Each rule compares keys that stand in the file; what the settings add is the host's. Rules about
-`timeout` of the flow, `defaults` and `jitter` wait for those keys to enter the schema.
+`timeout` of the flow, `backoff` and `jitter` wait for those keys to enter the schema.
 """
 
 from __future__ import annotations
@@ -42,9 +42,16 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
         if node_type(raw) == "wait":
             yield from _wait(subject, path, raw, whole)
         if "retry" in raw:
-            yield from _retry(subject, (*path, "retry"), defaults.get("retry", {}), whole)
+            given = defaults.get("retry", {}) if _acts_outside(subject, raw) else {}
+            yield from _retry(subject, (*path, "retry"), given, whole)
     for index, raw in enumerate(subject.triggers):
         yield from _jitter(subject, ("triggers", index), raw)
+
+
+def _acts_outside(subject: Subject, raw: Mapping[str, Json]) -> bool:
+    """Whether the defaults of `retry` reach a node."""
+    facts = subject.catalog.get(node_type(raw))
+    return facts is not None and facts.acts_outside
 
 
 def _beyond_flow(

@@ -118,11 +118,13 @@ def test_jitter_of_all_the_delay_reaches_every_attempt() -> None:
 
 
 def test_attempts_from_the_defaults_give_a_delay_its_effect() -> None:
-    """A node may take its number of attempts from `defaults` and bring a delay of its own."""
+    """A node may take its number of attempts from `defaults`, if they reach its type."""
     node = "nodes: [{id: a, run: x, retry: {delay: 5s}}]\n"
 
     assert found("defaults: {retry: {max_attempts: 3}}\n" + node) == []
     assert [code for code, *_ in found(node)] == ["FR208"]
+    wait = "nodes: [{id: a, type: wait, params: {for: 1s}, retry: {delay: 5s}}]\n"
+    assert [c for c, *_ in found("defaults: {retry: {max_attempts: 3}}\n" + wait)] == ["FR208"]
 
 
 @pytest.mark.parametrize("key", ["backoff: linear", "max_delay: 1m", "jitter: 1", "if: 'true'"])
