@@ -74,6 +74,9 @@ def flow_schema_document() -> Mapping[str, Json]:
 def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
     """Checks files and folders together, as one pass of the daemon would.
 
+    Flows that others name are looked for only when all paths are folders: single files seldom are
+    everything.
+
     A file that several paths lead to is checked once, under the first of them. Two names of it
     within one folder stay two, as they are for the daemon.
 
@@ -92,7 +95,11 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
             found.setdefault(os.path.realpath(file.candidate.file), []).append(file)
         for real, names in found.items():
             files.setdefault(real, names)
-    snapshot = Snapshot(revision=Revision(""), files=tuple(chain.from_iterable(files.values())))
+    snapshot = Snapshot(
+        revision=Revision(""),
+        files=tuple(chain.from_iterable(files.values())),
+        is_whole=all(Path(path).is_dir() for path in paths),
+    )
     plan = make_plan(snapshot, {})
     findings = {f for entry in plan.entries.values() for f in entry.findings}
     findings.update(f for file in plan.rejected for f in file.findings)

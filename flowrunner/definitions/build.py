@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
@@ -64,6 +65,7 @@ def build_flow(
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
+        references=references_of(definition),
     )
 
 

@@ -242,6 +242,20 @@ NEEDS_UNWRITTEN = Code(
     "The node above is named by a switch, so it may be left out. Whether this node waits for it, "
     "for the switch or for all of its branches is not for us to guess: write `needs`.",
 )
+FLOW_CYCLE = Code(
+    "FR315",
+    "flows start each other",
+    "By nodes or triggers of type `flow` some flows start each other in a circle, which would "
+    "never come to an end. The version that closes the circle does not come into force; where "
+    "none was there first, none of them does.",
+)
+GROUP_DEADLOCK = Code(
+    "FR316",
+    "flows wait for their own group",
+    "A flow starts another one, directly or through others, and waits for it, while both are in "
+    "the same concurrency group: the other could never start. Give one of them another group, or "
+    "start it with `wait: false`.",
+)
 
 EXPRESSION_SYNTAX = Code(
     "FR401",
@@ -313,6 +327,12 @@ OUT_OF_REACH = Code(
     "Two durations contradict each other, so that one of them never counts, or the other always "
     "does: a wait longer than its timeout, a timeout or retries longer than the flow may take, a "
     "jitter longer than the time between two slots.",
+)
+UNKNOWN_FLOW = Code(
+    "FR505",
+    "unknown flow",
+    "No file of the account defines the flow that is named. The rest of the flow works: a node "
+    "that starts it fails with `flow_missing`, a trigger that follows it never fires.",
 )
 
 CODES: Mapping[str, Code] = MappingProxyType(

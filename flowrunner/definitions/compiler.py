@@ -18,6 +18,7 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject, check_definition, depends_on_date
+from flowrunner.definitions.claims import NO_CLAIMS, Claims, claims_of, name_claim
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.effective import effective_definition
 from flowrunner.definitions.flow_schema import flow_schema
@@ -62,6 +63,7 @@ class Candidate:
         definition: The effective definition, normalised; None when the file has errors.
         as_of: The month for which the findings were worked out, as its first day; None when they
             hold at any time.
+        claims: Where it says what only all files together can judge.
     """
 
     file: str
@@ -71,6 +73,7 @@ class Candidate:
     definition: Mapping[str, Json] | None = None
     findings: tuple[Finding, ...] = ()
     as_of: date | None = None
+    claims: Claims = NO_CLAIMS
 
 
 class Compiler:
@@ -99,11 +102,14 @@ class Compiler:
         findings = sorted(set(map(_bounded, _first(self._findings(document)))))
         as_of = self._as_of() if depends_on_date(document.data) else None
         candidate = Candidate(file=file, name=name, findings=tuple(findings), as_of=as_of)
-        if any(finding.is_error for finding in findings) or name is None:
+        if name is None:
             return candidate
+        if any(finding.is_error for finding in findings):
+            return replace(candidate, claims=name_claim(document))
         definition = effective_definition(document, self._catalog)
         spec = self.compile_definition(FlowKey(account, name), definition)
-        return replace(candidate, spec=spec, definition=definition)
+        claims = claims_of(document)
+        return replace(candidate, spec=spec, definition=definition, claims=claims)
 
     def is_current(self, candidate: Candidate) -> bool:
         """Whether reading the same bytes now would give the same candidate."""

@@ -64,11 +64,13 @@ class Snapshot:
 
     Attributes:
         problem: Why not everything could be read; nothing is applied then.
+        is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
     """
 
     revision: Revision
     files: tuple[ScannedFile, ...]
     problem: SourceProblem | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ TESTED_ELSEWHERE = {
     "FR311": "tests/unit/reconcile/test_plan.py",
     "FR313": "tests/unit/definitions/test_switches.py",
     "FR314": "tests/unit/definitions/test_switches.py",
+    "FR315": "tests/unit/reconcile/test_flow_cycles.py",
+    "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
+    "FR505": "tests/unit/reconcile/test_unknown_flows.py",
 }
 """Codes that no single small file can raise."""
 
