@@ -81,23 +81,28 @@ def name_claim(document: Document) -> Claims:
 def claims_of(document: Document) -> Claims:
     """Returns the claims of a file without errors."""
     data = document.data
-    hooks: dict[str, Place] = {}
-    triggers = data.get("triggers", [])
-    ids = trigger_ids(triggers)
-    for index, raw in enumerate(triggers):
-        if raw["type"] == "webhook":
-            path = raw.get("path", f"{data['name']}/{ids[index]}")
-            hooks[path] = _place(document, ("triggers", index, "path"))
     flows: dict[str, Place] = {}
     for found in flow_names(data):
         flows.setdefault(found.name, _place(document, found.path))
     has_group = "group" in data.get("concurrency", {})
     return Claims(
         name=_place(document, ("name",)),
-        hooks=hooks,
+        hooks=_hooks(document),
         flows=flows,
         group=_place(document, ("concurrency", "group")) if has_group else START,
     )
+
+
+def _hooks(document: Document) -> dict[str, Place]:
+    triggers = document.data.get("triggers", [])
+    if not any(raw["type"] == "webhook" for raw in triggers):
+        return {}
+    own = f"{document.data['name']}/"
+    return {
+        raw.get("path", f"{own}{name}"): _place(document, ("triggers", index, "path"))
+        for index, (raw, name) in enumerate(zip(triggers, trigger_ids(triggers), strict=True))
+        if raw["type"] == "webhook"
+    }
 
 
 def _place(document: Document, path: Path) -> Place:

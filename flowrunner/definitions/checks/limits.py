@@ -43,7 +43,7 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
             yield from _wait(subject, path, raw, whole)
         if "retry" in raw:
             given = defaults.get("retry", {}) if _acts_outside(subject, raw) else {}
-            yield from _retry(subject, (*path, "retry"), given, whole)
+            yield from _retry(subject, (*path, "retry"), given, raw["retry"], whole)
     for index, raw in enumerate(subject.triggers):
         yield from _jitter(subject, ("triggers", index), raw)
 
@@ -81,10 +81,12 @@ def _wait(
 
 
 def _retry(
-    subject: Subject, path: Path, defaults: Mapping[str, Json], whole: float | None
+    subject: Subject,
+    path: Path,
+    defaults: Mapping[str, Json],
+    written: Mapping[str, Json],
+    whole: float | None,
 ) -> Iterator[Finding]:
-    index = int(path[1])
-    written: Mapping[str, Json] = subject.nodes[index]["retry"]
     retry = {**defaults, **written}
     if retry.get("max_attempts", 1) == 1:
         for key in _OF_REPEATS:
