@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flowrunner.definitions.compiler import Compiler
@@ -64,5 +65,5 @@ def planned_compiler() -> Compiler:
     """Returns a compiler that knows `switch` and `flow` besides the built-in types."""
     nodes = builtin_nodes()
     for node_type in SCHEMAS:
-        nodes.register(node_type, lambda kind=node_type: PlannedNode(kind))  # type: ignore[misc]
+        nodes.register(node_type, partial(PlannedNode, node_type))
     return Compiler(nodes, FakeClock())
