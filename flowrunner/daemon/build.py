@@ -100,7 +100,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = _ground(settings, secret_environment)
     nodes = _nodes(ground)
-    compiler = Compiler(nodes)
+    compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
     engine = Engine(services, ground.registry.rules_of)
     ids = Uuid7Ids(ground.clock, random.SystemRandom())

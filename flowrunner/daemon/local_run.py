@@ -102,7 +102,8 @@ async def _run(
 ) -> str:
     scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
     file = _without_triggers(read_flow(scanner, path, path.name))
-    plan = make_plan(Snapshot(revision=Revision(file.content), files=(file,)), {})
+    alone = Snapshot(revision=Revision(file.content), files=(file,), is_whole=False)
+    plan = make_plan(alone, {})
     await parts.applier.apply(plan)
     (key,) = plan.entries
     execution_id = (await parts.service.start(key, dict(inputs), as_text=True)).execution.id

@@ -58,7 +58,7 @@ def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
     nodes = NodeRegistry()
     register_builtins(nodes, _RunsNothing())
-    return Compiler(nodes)
+    return Compiler(nodes, SystemClock())
 
 
 class _RunsNothing:
@@ -84,7 +84,8 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
 
     A folder counts as a root of flows; for a file, see `flowrunner.daemon.defaults_above`. A file
     that several paths lead to is checked once, under the first of them. Two names of it within one
-    folder stay two, as they are for the daemon.
+    folder stay two, as they are for the daemon. Flows that others name are looked for only when
+    all paths are folders: single files seldom are everything.
 
     Args:
         paths: Files, folders, or `-` for `stdin`.
@@ -105,7 +106,11 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
             files.setdefault(real, names)
         for each in scanned.defaults:
             defaults.setdefault(os.path.realpath(each.file), each)
-    plan = make_plan(_snapshot(chain.from_iterable(files.values()), defaults.values()), {})
+    snapshot = replace(
+        _snapshot(chain.from_iterable(files.values()), defaults.values()),
+        is_whole=all(Path(path).is_dir() for path in paths),
+    )
+    plan = make_plan(snapshot, {})
     findings = {f for entry in plan.entries.values() for f in entry.findings}
     findings.update(f for file in plan.rejected for f in file.findings)
     flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.references import references_of
+from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
 from flowrunner.model.expressions import Template
@@ -63,6 +65,7 @@ def build_flow(
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
+        references=references_of(definition),
     )
 
 
@@ -93,9 +96,15 @@ def templated(value: Json, schema: Mapping[str, Any]) -> Json:
 
 
 def resolved_needs(nodes: list[dict[str, Json]]) -> list[tuple[str, ...]]:
-    """Returns the needs of each node: omitted means the node above."""
+    """Returns the needs of each node.
+
+    Omitted means the switches above that name it, else the node above. Source: FLOW_FORMAT 4.
+    """
+    switches = naming_switches(nodes)
     return [
-        tuple(raw["needs"]) if "needs" in raw else ((nodes[index - 1]["id"],) if index else ())
+        tuple(raw["needs"])
+        if "needs" in raw
+        else switches.get(index) or ((nodes[index - 1]["id"],) if index else ())
         for index, raw in enumerate(nodes)
     ]
 

@@ -176,7 +176,7 @@ DUPLICATE_NODE = Code(
 UNKNOWN_NEED = Code(
     "FR302",
     "unknown node",
-    "`needs` names a node that the flow does not have.",
+    "`needs`, or a `goto` or `default` of a switch, names a node that the flow does not have.",
 )
 CYCLE = Code(
     "FR303",
@@ -230,6 +230,32 @@ UNKNOWN_INPUT = Code(
     "FR312",
     "unknown input",
     "A value is given for an input that the flow does not have.",
+)
+SWITCH_TARGET = Code(
+    "FR313",
+    "node is not below its switch",
+    "A switch chooses among nodes that stand below it in the file and wait for it. A node that "
+    "starts before the choice could not be left out by it.",
+)
+NEEDS_UNWRITTEN = Code(
+    "FR314",
+    "needs must be written",
+    "The node above is named by a switch, so it may be left out. Whether this node waits for it, "
+    "for the switch or for all of its branches is not for us to guess: write `needs`.",
+)
+FLOW_CYCLE = Code(
+    "FR315",
+    "flows start each other",
+    "By nodes or triggers of type `flow` some flows start each other in a circle, which would "
+    "never come to an end. The version that closes the circle does not come into force; where "
+    "none was there first, none of them does.",
+)
+GROUP_DEADLOCK = Code(
+    "FR316",
+    "flows wait for their own group",
+    "A flow starts another one, directly or through others, and waits for it, while both are in "
+    "the same concurrency group: the other could never start. Give one of them another group, or "
+    "start it with `wait: false`.",
 )
 
 EXPRESSION_SYNTAX = Code(
@@ -290,6 +316,34 @@ NO_TIME_ZONE = Code(
     "FR501",
     "fixed hour without a time zone",
     "The schedule names an hour but no `timezone`, so it means UTC. Name the zone to be clear.",
+)
+NEVER_RUNS = Code(
+    "FR502",
+    "node never runs",
+    "No execution can start this node: its `if` is never true, or it waits for the success of a "
+    "node that never succeeds, such as one of type `fail`. A condition without a status function "
+    "implies `success()`; `if: failure()` or `if: always()` runs after a failure.",
+)
+CLOCK_CHANGE = Code(
+    "FR503",
+    "slot at a change of the clock",
+    "Within two years the clock of the zone skips or repeats a time of this schedule. All times "
+    "lost in one gap become one slot right after it, a repeated time is one slot, the first. "
+    "Choose another hour, or `timezone: UTC`. A schedule whose hour begins with `*` follows "
+    "elapsed time and is not meant.",
+)
+OUT_OF_REACH = Code(
+    "FR504",
+    "limit out of reach",
+    "Two durations contradict each other, so that one of them never counts, or the other always "
+    "does: a wait longer than its timeout, a timeout or retries longer than the flow may take, a "
+    "jitter longer than the time between two slots.",
+)
+UNKNOWN_FLOW = Code(
+    "FR505",
+    "unknown flow",
+    "No file of the account defines the flow that is named. The rest of the flow works: a node "
+    "that starts it fails with `flow_missing`, a trigger that follows it never fires.",
 )
 
 CODES: Mapping[str, Code] = MappingProxyType(

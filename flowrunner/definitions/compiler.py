@@ -11,16 +11,18 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks import check_defaults, check_definition
+from flowrunner.definitions.checks import check_defaults, check_definition, depends_on_date
+from flowrunner.definitions.claims import NO_CLAIMS, Claims, claims_of, name_claim
 from flowrunner.definitions.defaults_schema import defaults_schema
 from flowrunner.definitions.document import Document
 from flowrunner.definitions.effective import effective_definition, env_text
-from flowrunner.definitions.examine import Examiner
+from flowrunner.definitions.examine import Examiner, Surroundings
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.schema import FlowSchema
@@ -30,11 +32,12 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey, Json
+from flowrunner.system.clock import Clock
 
 NO_LAYERS = Layers()
 """No defaults above a file."""
 
-_UNKNOWN_ENV = frozenset({("env",)})
+_BELOW_BROKEN = Surroundings(doubtful=frozenset({("env",)}), inherited=None)
 _FLOW_NAME = re.compile(FLOW_NAME)
 _FOREIGN = {
     "apiVersion": "a Kubernetes manifest",
@@ -55,6 +58,9 @@ class Candidate:
             flow can be hidden in it.
         spec: None when the file has errors.
         definition: The effective definition, normalised; None when the file has errors.
+        as_of: The month for which the findings were worked out, as its first day; None when they
+            hold at any time.
+        claims: Where it says what only all files together can judge.
     """
 
     file: str
@@ -63,13 +69,16 @@ class Candidate:
     spec: FlowSpec | None = None
     definition: Mapping[str, Json] | None = None
     findings: tuple[Finding, ...] = ()
+    as_of: date | None = None
+    claims: Claims = NO_CLAIMS
 
 
 class Compiler:
     """Compiles files and stored definitions with the node types of this host."""
 
-    def __init__(self, catalog: NodeCatalog) -> None:
+    def __init__(self, catalog: NodeCatalog, clock: Clock) -> None:
         self._catalog = catalog
+        self._clock = clock
 
     @property
     def schema(self) -> FlowSchema:
@@ -79,11 +88,11 @@ class Compiler:
     @cached_property
     def _flows(self) -> Examiner:
         schema = FlowSchema(flow_schema(self._catalog.schemas()))
-        return Examiner(schema, check_definition, self._catalog)
+        return Examiner(schema, check_definition, self._catalog, self._as_of)
 
     @cached_property
     def _defaults(self) -> Examiner:
-        return Examiner(FlowSchema(defaults_schema()), check_defaults, self._catalog)
+        return Examiner(FlowSchema(defaults_schema()), check_defaults, self._catalog, self._as_of)
 
     def read(
         self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
@@ -103,21 +112,30 @@ class Compiler:
             return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
         name = _name(document.data)
         findings = layers.broken + self._findings(document, name, layers)
-        candidate = Candidate(file=file, name=name, findings=findings)
-        if any(finding.is_error for finding in findings) or name is None:
+        as_of = self._as_of() if depends_on_date(document.data) else None
+        candidate = Candidate(file=file, name=name, findings=findings, as_of=as_of)
+        if name is None:
             return candidate
+        if any(finding.is_error for finding in findings):
+            return replace(candidate, claims=name_claim(document))
         definition = effective_definition(document, layers, self._catalog)
         spec = self.compile_definition(FlowKey(account, name), definition)
-        return replace(candidate, spec=spec, definition=definition)
+        claims = claims_of(document)
+        return replace(candidate, spec=spec, definition=definition, claims=claims)
+
+    def is_current(self, candidate: Candidate) -> bool:
+        """Whether reading the same bytes now would give the same candidate."""
+        return candidate.as_of is None or candidate.as_of == self._as_of()
 
     def _findings(
         self, document: Document, name: str | None, layers: Layers
     ) -> tuple[Finding, ...]:
         """Returns what is wrong with a flow; below broken defaults, apart from its environment."""
         if layers.broken:
-            return self._flows.examine(document, document.data, dict, _UNKNOWN_ENV)
+            return self._flows.examine(document, document.data, _BELOW_BROKEN)
         seen = layers.document(document, name)
-        return self._flows.examine(seen, document.data, layers.with_env)
+        around = Surroundings(complete=layers.with_env, inherited=layers.defaults)
+        return self._flows.examine(seen, document.data, around)
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         """Returns what a `_defaults.yaml` says; never raises for anything the file holds.
@@ -130,7 +148,7 @@ class Compiler:
         except YamlError as error:
             return FolderDefaults(file=file, content=content, findings=(error.finding,))
         written = {} if document.data is None else document.data
-        findings = self._defaults.examine(document, written, _without_nodes)
+        findings = self._defaults.examine(document, written, _OF_DEFAULTS)
         found = FolderDefaults(file=file, content=content, document=document, findings=findings)
         if found.is_broken:
             return found
@@ -145,6 +163,10 @@ class Compiler:
         """
         return build_flow(key, digest_of(definition), definition, self._catalog)
 
+    def _as_of(self) -> date:
+        """Returns the first day of the month, so that results change at most once a month."""
+        return self._clock.now().date().replace(day=1)
+
 
 def _name(data: Mapping[str, Json]) -> str | None:
     name = data.get("name")
@@ -154,6 +176,9 @@ def _name(data: Mapping[str, Json]) -> str | None:
 def _without_nodes(data: Mapping[str, Json]) -> Mapping[str, Json]:
     """Returns the data of a `_defaults.yaml` as checks of definitions want it."""
     return {**data, "nodes": []}
+
+
+_OF_DEFAULTS = Surroundings(complete=_without_nodes)
 
 
 def _is_foreign(data: Json) -> bool:

@@ -7,9 +7,10 @@ all mistakes of a file at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject
@@ -20,8 +21,10 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
 MAX_FINDINGS = 2_000
-"""Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
-this many there is an error if there is one at all."""
+"""Most findings of one file."""
+
+MAX_WARNINGS = 1_000
+"""Most warnings among them, so that many warnings leave no error untold."""
 
 MAX_TEXT = 400
 """Longest message and longest hint in characters."""
@@ -30,55 +33,83 @@ Check = Callable[[Subject], Iterator[Finding]]
 Complete = Callable[[Mapping[str, Json]], Mapping[str, Json]]
 
 
-class Examiner:
-    """Examines documents against one schema and the checks that belong to it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a document does not say itself.
 
-    def __init__(self, schema: FlowSchema, check: Check, catalog: NodeCatalog) -> None:
+    Attributes:
+        complete: Adds what the checks see besides, to data that has the structure.
+        doubtful: Paths about which nothing is known, though the data fits.
+        inherited: The `defaults` of the folders above; None when they are not known.
+    """
+
+    complete: Complete = dict
+    doubtful: frozenset[Path] = frozenset()
+    inherited: Mapping[str, Json] | None = field(default_factory=dict)
+
+
+class Examiner:
+    """Examines documents against one schema and the checks that belong to it.
+
+    `as_of` gives the date for which findings that name dates are worked out.
+    """
+
+    def __init__(
+        self,
+        schema: FlowSchema,
+        check: Check,
+        catalog: NodeCatalog,
+        as_of: Callable[[], date],
+    ) -> None:
         self.schema = schema
         self._check = check
         self._catalog = catalog
+        self._as_of = as_of
 
-    def examine(
-        self,
-        document: Document,
-        data: Json,
-        complete: Complete,
-        doubtful: frozenset[Path] = frozenset(),
-    ) -> tuple[Finding, ...]:
-        """Returns the findings, sorted.
-
-        Args:
-            document: Where things stand.
-            data: What the schema judges.
-            complete: Adds what the checks see besides, to data that has the structure.
-            doubtful: Paths about which nothing is known, though the data fits.
-        """
-        found = islice(self._findings(document, data, complete, doubtful), MAX_FINDINGS)
+    def examine(self, document: Document, data: Json, around: Surroundings) -> tuple[Finding, ...]:
+        """Returns the findings, sorted; `document` tells where things stand in `data`."""
+        found = _first(self._findings(document, data, around))
         return tuple(sorted(set(map(_bounded, found))))
 
-    def _findings(
-        self, document: Document, data: Json, complete: Complete, doubtful: frozenset[Path]
-    ) -> Iterator[Finding]:
+    def _findings(self, document: Document, data: Json, around: Surroundings) -> Iterator[Finding]:
         problems = self.schema.problems(data)
         if not problems:
-            yield from self._check(self._subject(document, complete(data), doubtful))
+            yield from self._check(self._subject(document, data, around))
             return
         for problem in problems:
             yield _located(document, problem)
         salvaged = self._salvager.salvage(data, problems)
         if salvaged is None:
             return
-        subject = self._subject(document, complete(salvaged.data), doubtful | salvaged.doubtful)
+        subject = self._subject(document, salvaged.data, around, salvaged.doubtful)
         yield from filter(salvaged.concerns_author, self._check(subject))
 
     def _subject(
-        self, document: Document, data: Mapping[str, Json], doubtful: frozenset[Path]
+        self,
+        document: Document,
+        data: Mapping[str, Json],
+        around: Surroundings,
+        doubtful: frozenset[Path] = frozenset(),
     ) -> Subject:
-        return Subject(document=document, data=data, catalog=self._catalog, doubtful=doubtful)
+        return Subject(
+            document=document,
+            data=around.complete(data),
+            catalog=self._catalog,
+            as_of=self._as_of(),
+            doubtful=around.doubtful | doubtful,
+            inherited=around.inherited,
+        )
 
     @cached_property
     def _salvager(self) -> Salvager:
         return Salvager(self.schema.document)
+
+
+def _first(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yields findings up to their bounds; warnings beyond theirs are left out."""
+    warnings = count()
+    few = (f for f in findings if f.is_error or next(warnings) < MAX_WARNINGS)
+    return islice(few, MAX_FINDINGS)
 
 
 def _located(document: Document, problem: SchemaProblem) -> Finding:

@@ -39,6 +39,8 @@ class ConditionReason(StrEnum):
     DEFAULTS_INVALID = "DefaultsInvalid"
     DUPLICATE_NAME = "DuplicateName"
     WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
+    FLOW_CYCLE = "FlowCycle"
+    GROUP_DEADLOCK = "GroupDeadlock"
     UNIDENTIFIED_FILE = "UnidentifiedFile"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     SCHEDULED = "Scheduled"

@@ -14,6 +14,7 @@ from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import Pattern
+from flowrunner.model.references import NO_REFERENCES, FlowReferences
 from flowrunner.model.schedule import Schedule
 
 
@@ -178,6 +179,7 @@ class FlowSpec:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
         outputs: The result of a successful execution, by name.
+        references: The other flows of its account that it names.
     """
 
     key: FlowKey
@@ -192,6 +194,7 @@ class FlowSpec:
     concurrency: ConcurrencySpec = ConcurrencySpec()
     nodes: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
+    references: FlowReferences = NO_REFERENCES
 
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:

@@ -36,6 +36,7 @@ from flowrunner.model.zones import (
 )
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HOUR = timedelta(hours=1)
 LONGEST_PERIOD_S = 366 * 86_400
 EXPRESSION_LIMIT = 500
 """Longest cron expression in characters; every value listed in every field is about 360."""
@@ -59,7 +60,7 @@ _TERM = rf"(?!(?P<one>{_VALUE})-(?P=one)/)(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/[0-9]
 _FIELDS = (
     ("minute", _TERM, "0-59"),
     ("hour", _TERM, "0-23"),
-    ("day-of-month", rf"{_TERM}|L", "1-31, or L for the last; it must exist in one of the months"),
+    ("day-of-month", rf"{_TERM}|L", "1-31, or L for the last"),
     ("month", _TERM, "1-12 or JAN-DEC"),
     (
         "day-of-week",
@@ -147,6 +148,21 @@ class CronSchedule(Slots):
     def fingerprint(self) -> str:
         """A hash of the expression, as normalised, and of the zone's name."""
         return _short_hash("cron", self.expression, self.timezone)
+
+    def walls_between(self, start: datetime, end: datetime) -> Iterator[datetime]:
+        """Yields the naive wall times with `start` <= time < `end` that fit the fields, in order.
+
+        Whether the clock of the zone ever shows them is another matter. For short intervals: it
+        looks at every hour.
+        """
+        calendar = _calendar(self.expression)
+        hour = start.replace(minute=0, second=0, microsecond=0)
+        while hour < end:
+            is_due = hour.hour in calendar.hours and hour.month in calendar.months
+            if is_due and calendar.match_day(hour.date()):
+                walls = (hour.replace(minute=minute) for minute in sorted(calendar.minutes))
+                yield from (wall for wall in walls if start <= wall < end)
+            hour += _HOUR
 
     def _find(self, instant: datetime) -> datetime | None:
         if has_fixed_hour(self.expression):
@@ -271,10 +287,7 @@ def parse_cron(expression: str, timezone: str = "UTC") -> CronSchedule:
     """
     schedule = CronSchedule(expression=_normalise(expression), timezone=timezone)
     if next(_walls_after(schedule.expression, _LEAP_START), None) is None:
-        raise _cron_error(
-            f"the cron expression {_cut(expression)} is never due",
-            hint="no date fits day-of-month, month and day-of-week together",
-        )
+        raise _never_due(expression)
     return schedule
 
 
@@ -323,6 +336,9 @@ def _calendar(expression: str) -> CronSim:
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
         names = [known for known, _, _ in _FIELDS]
+        if name == "day-of-month" and texts[3] != "*":
+            _calendar(" ".join((*texts[:3], "*", texts[4])))  # raises when the day is at fault
+            raise _never_due(expression) from error
         raise _field_error(name, texts[names.index(name)]) from error
 
 
@@ -344,6 +360,13 @@ def _load_zone(name: str) -> ZoneInfo:
 def _field_error(name: str, text: str) -> ScheduleError:
     hint = next(hint for known, _, hint in _FIELDS if known == name)
     return _cron_error(f"{_cut(text)} is no good {name} in a cron expression", hint=hint)
+
+
+def _never_due(expression: str) -> ScheduleError:
+    return _cron_error(
+        f"the cron expression {_cut(expression)} is never due",
+        hint="no date fits day-of-month, month and day-of-week together",
+    )
 
 
 def _cron_error(message: str, *, hint: str) -> ScheduleError:

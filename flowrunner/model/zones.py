@@ -8,6 +8,8 @@ for the time or for the zone of the host. A wall time is naive, an instant aware
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -28,6 +30,45 @@ def find_zone(name: str) -> ZoneInfo | None:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass  # a folder, a path or an unknown name: one answer for all
     return None
+
+
+_STEP = timedelta(days=1)
+"""How closely changes are looked for: two within a day that cancel each other out are unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockChange:
+    """A moment at which the clock of a zone is set forward or back.
+
+    Attributes:
+        instant: The first instant that shows the new time, in UTC.
+        is_gap: Whether wall times are lost; else they come twice.
+        start: The first wall time that is lost or comes twice.
+        end: The first one after it that is not.
+    """
+
+    instant: datetime
+    is_gap: bool
+    start: datetime
+    end: datetime
+
+
+def changes_between(start: datetime, until: datetime, zone: tzinfo) -> Iterator[ClockChange]:
+    """Yields the changes with `start` < instant <= `until`, both aware, in order.
+
+    About a microsecond for each day.
+    """
+    low = start
+    while low < until:
+        high = min(low + _STEP, until)
+        if low.astimezone(zone).utcoffset() != high.astimezone(zone).utcoffset():
+            instant = _change_between(low, high, zone)
+            old = wall_time(instant - SECOND, zone) + SECOND
+            new = wall_time(instant, zone)
+            yield ClockChange(
+                instant=instant, is_gap=new > old, start=min(old, new), end=max(old, new)
+            )
+        low = high
 
 
 def wall_time(instant: datetime, zone: tzinfo) -> datetime:

@@ -20,6 +20,8 @@ _REASONS = {
     codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
     codes.UNIDENTIFIED_FILE.code: ConditionReason.UNIDENTIFIED_FILE,
     codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
+    codes.FLOW_CYCLE.code: ConditionReason.FLOW_CYCLE,
+    codes.GROUP_DEADLOCK.code: ConditionReason.GROUP_DEADLOCK,
 }
 """What is wrong between files, and not within one."""
 

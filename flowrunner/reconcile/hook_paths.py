@@ -6,75 +6,34 @@ a newcomer is refused and keeps its own version in force.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.claims import START
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
-from flowrunner.registry.entry import FlowEntry
+from flowrunner.reconcile.scene import Refusals, Scene
 
-Refusals: TypeAlias = dict[FlowKey, tuple[Finding, ...]]
 _Place: TypeAlias = tuple[str, str]
 """Account and path."""
 
 
-def refusals(
-    keys: Iterable[FlowKey],
-    candidates: Mapping[FlowKey, Candidate],
-    observed: Mapping[FlowKey, FlowEntry],
-) -> Refusals:
-    """Returns the findings of every candidate that must not come into force.
-
-    A flow that is refused keeps its older version, and with it paths that another candidate may
-    claim; so this looks again until nobody else is refused.
-
-    Args:
-        keys: All flows that stay or come.
-        candidates: Their new versions, as far as they have one.
-        observed: The versions in force.
-    """
-    found: Refusals = {}
-    staying = sorted(keys)
-    while True:
-        newly = _refuse(_owners(staying, candidates, observed, found), candidates, observed, found)
-        if not newly:
-            return found
-        found.update(newly)
-
-
-def _owners(
-    keys: Iterable[FlowKey],
-    candidates: Mapping[FlowKey, Candidate],
-    observed: Mapping[FlowKey, FlowEntry],
-    refused: Refusals,
-) -> dict[_Place, list[FlowKey]]:
-    """Returns who would serve each path if nobody else were refused."""
+def refuse_claimed_paths(scene: Scene) -> Refusals:
+    """Returns the findings of every candidate that claims a path of somebody else."""
     owners: dict[_Place, list[FlowKey]] = {}
-    for key in keys:
-        candidate = candidates.get(key)
-        spec = candidate.spec if candidate is not None and key not in refused else None
-        for place in _places(key, spec or _spec(observed.get(key))):
+    for key, spec in scene.versions.items():
+        for place in _places(key, spec):
             owners.setdefault(place, []).append(key)
-    return owners
-
-
-def _refuse(
-    owners: Mapping[_Place, list[FlowKey]],
-    candidates: Mapping[FlowKey, Candidate],
-    observed: Mapping[FlowKey, FlowEntry],
-    refused: Refusals,
-) -> Refusals:
     newly: Refusals = {}
     for place, keys in owners.items():
         if len(keys) == 1:
             continue
-        holder = next((k for k in keys if place in _places(k, _spec(observed.get(k)))), None)
+        holder = next((k for k in keys if place in _places(k, scene.before(k))), None)
         for key in keys:
-            candidate = candidates.get(key)
-            if key == holder or candidate is None or candidate.spec is None or key in refused:
+            candidate = scene.newcomer(key)
+            if key == holder or candidate is None:
                 continue
             rivals = [holder] if holder else [other for other in keys if other != key]
             newly[key] = (*newly.get(key, ()), _finding(candidate, place[1], rivals))
@@ -85,17 +44,11 @@ def _places(key: FlowKey, spec: FlowSpec | None) -> set[_Place]:
     return {(key.account, hook.path) for hook in spec.webhooks} if spec else set()
 
 
-def _spec(entry: FlowEntry | None) -> FlowSpec | None:
-    return entry.spec if entry else None
-
-
 def _finding(candidate: Candidate, path: str, rivals: list[FlowKey]) -> Finding:
     names = ", ".join(rival.name for rival in rivals)
-    return Finding(
+    return candidate.claims.hooks.get(path, START).finding(
+        codes.WEBHOOK_PATH_TAKEN,
+        f"the webhook path {path!r} is claimed by the flow {names} too",
         file=candidate.file,
-        line=1,
-        column=1,
-        code=codes.WEBHOOK_PATH_TAKEN.code,
-        message=f"the webhook path {path!r} is claimed by the flow {names} too",
         hint="choose another path",
     )

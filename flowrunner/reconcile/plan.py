@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
-from flowrunner.reconcile.hook_paths import refusals
+from flowrunner.reconcile.refusals import refusals
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
+from flowrunner.reconcile.unknown_flows import unknown_flows
 from flowrunner.registry.entry import FlowEntry, RejectedFile
 
 
@@ -73,8 +74,16 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
     candidates = {key: file.candidate for key, file in names.desired.items()}
     staying = candidates.keys() | (observed.keys() - removed)
     refused = refusals(staying, candidates, observed)
+    known = staying | names.contested.keys()
+    advised = unknown_flows(known, candidates) if snapshot.is_whole else {}
     entries = {
-        key: _next_entry(key, file, observed.get(key), snapshot.revision, refused.get(key, ()))
+        key: _next_entry(
+            key,
+            file,
+            observed.get(key),
+            snapshot.revision,
+            (*refused.get(key, ()), *advised.get(key, ())),
+        )
         for key, file in names.desired.items()
     }
     entries.update(
@@ -163,13 +172,8 @@ def _duplicate(
     if winner is not None and winner.candidate.name is None:
         message = f"the flow {key.name!r} belongs to {winner.candidate.file}"
         hint = "correct that file first: its name cannot be read"
-    return Finding(
-        file=file.candidate.file,
-        line=1,
-        column=1,
-        code=codes.DUPLICATE_FLOW.code,
-        message=message,
-        hint=hint,
+    return file.candidate.claims.name.finding(
+        codes.DUPLICATE_FLOW, message, file=file.candidate.file, hint=hint
     )
 
 
@@ -190,15 +194,18 @@ def _next_entry(
     file: ScannedFile,
     before: FlowEntry | None,
     revision: Revision,
-    refused: tuple[Finding, ...],
+    between: tuple[Finding, ...],
 ) -> FlowEntry:
-    """Returns the entry of a flow after its file was read, the same object if nothing changed."""
-    candidate, findings = file.candidate, (*refused, *file.candidate.findings)
+    """Returns the entry of a flow after its file was read, the same object if nothing changed.
+
+    An error among the findings between files keeps the new version out.
+    """
+    candidate, findings = file.candidate, (*between, *file.candidate.findings)
     base = before or FlowEntry(key=key, path=candidate.file, generation=0)
     is_same_file = base.content == file.content and base.path == candidate.file
     if before is not None and file.content and is_same_file and base.findings == findings:
         return before
-    spec = None if refused else candidate.spec
+    spec = None if any(finding.is_error for finding in between) else candidate.spec
     is_same_version = spec is not None and spec.digest == base.digest
     is_rewritten = is_same_version and base.observed_generation == base.generation
     is_new = file.content not in ("", base.content) and not is_rewritten

@@ -72,12 +72,14 @@ class Snapshot:
     Attributes:
         defaults: Every `_defaults.yaml`, the broken ones too.
         problem: Why not everything could be read; nothing is applied then.
+        is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
     """
 
     revision: Revision
     files: tuple[ScannedFile, ...]
     defaults: tuple[FolderDefaults, ...] = ()
     problem: SourceProblem | None = None
+    is_whole: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +181,8 @@ class Scanner:
 
     def _file(self, root: Path, entry: WalkEntry, layers: Layers) -> ScannedFile:
         before = self._known.get(entry.path)
-        if before is not None and before.still_holds(entry.stat, layers.fingerprint):
+        is_same = before is not None and before.still_holds(entry.stat, layers.fingerprint)
+        if before is not None and is_same and self._is_current(before.file):
             return before.file
         refused = _refused(entry)
         if refused is not None:
@@ -212,7 +215,8 @@ class Scanner:
         data = self._bytes(path, name)
         if isinstance(data, Finding):
             return _unread(data, layers)
-        if before is not None and before.content == _content(data, layers):
+        is_same = before is not None and before.content == _content(data, layers)
+        if before is not None and is_same and self._is_current(before):
             return before
         return self.compile(data, name, layers)
 
@@ -239,6 +243,10 @@ class Scanner:
             return _fault(name, codes.NOT_READABLE, "not a regular file")
         except OSError as error:
             return _fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
+
+    def _is_current(self, file: ScannedFile) -> bool:
+        """Whether the same content would still give the same findings: some name dates."""
+        return self._compiler.is_current(file.candidate)
 
     def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""

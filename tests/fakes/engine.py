@@ -171,7 +171,7 @@ class World:
             self.nodes,
             ProgramRunner(spawner=self._host.spawner, files=self._host.files, host=HOST),
         )
-        self.compiler = Compiler(self.nodes)
+        self.compiler = Compiler(self.nodes, self.clock)
         self.flows: dict[FlowKey, FlowSpec] = {}
         self._definitions: dict[FlowKey, Mapping[str, Json]] = {}
         self._ids = SequentialIds()

@@ -7,6 +7,7 @@ from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
+from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.spawner import FakeSpawner, Performance
 
@@ -22,4 +23,4 @@ def builtin_nodes() -> NodeRegistry:
 
 def builtin_compiler() -> Compiler:
     """Returns a compiler with the built-in types."""
-    return Compiler(builtin_nodes())
+    return Compiler(builtin_nodes(), FakeClock())

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flowrunner.daemon import offline
 from flowrunner.daemon.offline import MissingPathError, validate
+from tests.fakes.planned_nodes import planned_compiler
 
 FLOW = "version: 1\nname: {name}\nnodes: [{{id: a, type: noop}}]\n"
 
@@ -82,3 +84,17 @@ def test_missing_path_is_an_error(tmp_path: Path) -> None:
     """A path that does not exist is the caller's mistake, not a finding."""
     with pytest.raises(MissingPathError, match="no such file"):
         validate([str(tmp_path / "nowhere")])
+
+
+def test_name_of_a_flow_is_looked_for_in_whole_folders_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single file, as a hook of git gives it, may name a flow of a file that was not given."""
+    monkeypatch.setattr(offline, "make_compiler", planned_compiler)
+    file = tmp_path / "a.yaml"
+    node = "{id: x, type: flow, params: {flow: b}}"
+    file.write_text(f"version: 1\nname: a\nnodes: [{node}]\n")
+
+    assert [finding.code for finding in validate([str(tmp_path)]).findings] == ["FR505"]
+    assert validate([str(file)]).findings == ()
+    assert validate(["-"], stdin=file.read_bytes()).findings == ()

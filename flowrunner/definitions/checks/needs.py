@@ -36,7 +36,7 @@ class NeedsGraph:
 
     def cycles(self) -> list[list[int]]:
         """Returns cycles, each from the node that stands first in the file, 100 at most."""
-        _ = self._order
+        _ = self.order
         return [_turned(cycle) for cycle in self._cycles]
 
     @cached_property
@@ -45,7 +45,7 @@ class NeedsGraph:
         found = [0] * len(self._needs)
         for _ in range(_PASSES):
             before = list(found)
-            for node in self._order:
+            for node in self.order:
                 for need in self._needs[node]:
                     found[node] |= found[need] | 1 << need
             if found == before:
@@ -53,7 +53,7 @@ class NeedsGraph:
         return found
 
     @cached_property
-    def _order(self) -> list[int]:
+    def order(self) -> list[int]:
         """All nodes, each behind those that it needs; finds the cycles on the way."""
         order: list[int] = []
         is_done = [False] * len(self._needs)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import date
 
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.document import Document, Path
@@ -17,13 +18,18 @@ class Subject:
     Attributes:
         data: Has the structure that the schema asks for. Where the file did not fit the schema,
             texts and numbers may be out of bounds, and what is doubtful may not be the author's.
+        as_of: The first day of the month in which the definition is examined, for what depends
+            on the calendar.
         doubtful: Paths at which the file did not fit the schema.
+        inherited: The `defaults` of the folders above; None when they are not known.
     """
 
     document: Document
     data: Mapping[str, Json]
     catalog: NodeCatalog
+    as_of: date
     doubtful: frozenset[Path] = frozenset()
+    inherited: Mapping[str, Json] | None = field(default_factory=dict)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""

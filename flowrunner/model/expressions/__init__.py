@@ -10,6 +10,7 @@ from flowrunner.model.expressions.errors import ExpressionError, ExpressionSynta
 from flowrunner.model.expressions.evaluation import Scope
 from flowrunner.model.expressions.expression import Expression, parse_expression, render
 from flowrunner.model.expressions.functions import FUNCTIONS, STATUS_FUNCTIONS
+from flowrunner.model.expressions.outlook import ALWAYS, EITHER, NEVER, Outlook, outlook_of
 from flowrunner.model.expressions.references import (
     Reference,
     calls,
@@ -21,19 +22,24 @@ from flowrunner.model.expressions.template import Template, condition, parse_tem
 from flowrunner.model.expressions.values import UNDECIDED_HINT, truth
 
 __all__ = [
+    "ALWAYS",
+    "EITHER",
     "FUNCTIONS",
+    "NEVER",
     "STATUS_FUNCTIONS",
     "UNDECIDED_HINT",
     "Disclosure",
     "Expression",
     "ExpressionError",
     "ExpressionSyntaxError",
+    "Outlook",
     "Reference",
     "Scope",
     "Template",
     "calls",
     "condition",
     "disclosures",
+    "outlook_of",
     "parse_expression",
     "parse_template",
     "references",

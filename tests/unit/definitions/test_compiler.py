@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowrunner.definitions.compiler import Candidate, Compiler
-from flowrunner.definitions.examine import MAX_FINDINGS, MAX_TEXT
+from flowrunner.definitions.examine import MAX_FINDINGS, MAX_TEXT, MAX_WARNINGS
 from flowrunner.errors import ValidationError
 from flowrunner.model.digest import digest_of
 from flowrunner.model.expressions import Template, parse_template
@@ -18,6 +18,7 @@ from flowrunner.model.ids import FlowKey, Json
 from flowrunner.nodes.builtin.fail import FailNode
 from flowrunner.nodes.registry import NodeRegistry
 from tests.definitions.examples import GOOD
+from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_compiler
 
 COMPILER = builtin_compiler()
@@ -150,7 +151,7 @@ def test_schema_follows_the_node_types_of_the_host() -> None:
     """Without a node type its word is unknown, with the same code as any other."""
     nodes = NodeRegistry()
     nodes.register("fail", FailNode)
-    candidate = Compiler(nodes).read(
+    candidate = Compiler(nodes, FakeClock()).read(
         (HEAD + "nodes:\n  - id: a\n    type: noop\n").encode(), file="f", account="default"
     )
 
@@ -334,6 +335,16 @@ def test_last_error_behind_all_warnings_is_told() -> None:
     candidate = read(HEAD + "triggers:\n" + triggers + BUILD + "    if: nope\n")
 
     assert [finding.code for finding in candidate.findings] == ["FR501"] * 1_000 + ["FR402"]
+
+
+def test_error_behind_any_number_of_warnings_is_told() -> None:
+    """Warnings have a bound of their own: 3,000 nodes that never run do not hide an error."""
+    nodes = "".join(f"  - {{id: n{n}, run: make, if: false}}\n" for n in range(3_000))
+    candidate = read(HEAD + "triggers: [{type: schedule, cron: 0 2 31 2 *}]\nnodes:\n" + nodes)
+
+    told = [finding.code for finding in candidate.findings]
+    assert told == ["FR306"] + ["FR502"] * MAX_WARNINGS
+    assert candidate.spec is None
 
 
 def test_texts_of_findings_are_short_and_on_one_line() -> None:

@@ -44,10 +44,10 @@ def test_defaults_do_not_reach_nodes_that_only_compute() -> None:
         DEFAULTS
         + "nodes:\n"
         + "- {id: a, type: wait, params: {for: 1h}}\n"
-        + "- {id: b, type: fail, params: {message: x}}\n"
         + "- {id: c, type: set, params: {values: {x: 1}}}\n"
         + "- {id: d, type: log, params: {message: x}}\n"
         + "- {id: e, type: noop}\n"
+        + "- {id: b, type: fail, params: {message: x}}\n"
     )
     for node in nodes.values():
         assert (node.timeout_s, node.kill_after_s) == (None, 10.0)

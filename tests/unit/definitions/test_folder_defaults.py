@@ -172,3 +172,13 @@ def test_fingerprint_tells_every_change() -> None:
     texts = (("env: {A: b}\n",), ("env: {A: c}\n",), ("", "env: {A: b}\n"), ("env: [\n",), ())
     assert len({layers(*above).fingerprint for above in texts}) == len(texts)
     assert layers().fingerprint == ""
+
+
+def test_attempts_of_the_folder_give_a_delay_its_effect() -> None:
+    """A node may take its number of attempts from its folder; unknown defaults are not judged."""
+    delay = "version: 1\nname: a\nnodes: [{id: a, run: x, retry: {delay: 5s}}]\n"
+    attempts = "defaults: {retry: {max_attempts: 3}}\n"
+
+    assert read(delay, attempts).findings == ()
+    assert [finding.code for finding in read(delay).findings] == ["FR208"]
+    assert "FR208" not in [finding.code for finding in read(delay, "defaults: [").findings]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from flowrunner.definitions.checks.kinds import FlowKinds
@@ -73,7 +75,14 @@ def reference_of(text: str) -> Reference:
 
 def kinds() -> FlowKinds:
     document = read_yaml(flow(NODES, top=TOP).encode(), file="flow.yaml")
-    return FlowKinds(Subject(document=document, data=document.data, catalog=builtin_nodes()))
+    return FlowKinds(
+        Subject(
+            document=document,
+            data=document.data,
+            catalog=builtin_nodes(),
+            as_of=date(2027, 3, 1),
+        )
+    )
 
 
 def test_kinds_of_names_are_known() -> None:

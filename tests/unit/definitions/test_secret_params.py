@@ -8,6 +8,7 @@ import pytest
 
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.model.ids import Json
+from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_nodes
 from tests.fakes.secret_node import CallNode
 
@@ -22,7 +23,7 @@ def _findings(params: Json) -> list[tuple[str, str, str]]:
         "nodes": [{"id": "a", "type": "call", "params": params}],
     }
     data = json.dumps(flow).encode()
-    found = Compiler(nodes).read(data, file="flow.yaml", account="default").findings
+    found = Compiler(nodes, FakeClock()).read(data, file="flow.yaml", account="default").findings
     return [(each.code, each.pointer, each.message) for each in found]
 
 

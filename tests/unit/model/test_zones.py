@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from flowrunner.model.zones import first_instant, instants_of, set_back_at, wall_time
+from flowrunner.model.zones import (
+    SECOND,
+    ClockChange,
+    changes_between,
+    first_instant,
+    instants_of,
+    set_back_at,
+    wall_time,
+)
 
 
 def utc(text: str) -> datetime:
@@ -86,3 +94,39 @@ def test_wall_time_is_naive_and_without_fold() -> None:
     """A wall time carries nothing of the pass in which it was shown."""
     shown = wall_time(utc("2026-10-25T01:30"), ZoneInfo("Europe/Berlin"))
     assert (shown, shown.tzinfo, shown.fold) == (wall("2026-10-25T02:30"), None, 0)
+
+
+@pytest.mark.parametrize(
+    ("zone", "instant", "is_gap", "start", "end"),
+    [
+        ("Europe/Berlin", "2027-03-28T01:00", True, "2027-03-28T02:00", "2027-03-28T03:00"),
+        ("Europe/Berlin", "2027-10-31T01:00", False, "2027-10-31T02:00", "2027-10-31T03:00"),
+        ("America/Havana", "2027-03-14T05:00", True, "2027-03-14T00:00", "2027-03-14T01:00"),
+        ("Australia/Lord_Howe", "2027-04-03T15:00", False, "2027-04-04T01:30", "2027-04-04T02:00"),
+        ("Pacific/Apia", "2011-12-30T10:00", True, "2011-12-30T00:00", "2011-12-31T00:00"),
+    ],
+)
+def test_change_of_the_clock(zone: str, instant: str, is_gap: bool, start: str, end: str) -> None:  # noqa: FBT001 - a case
+    """A change is told with its instant and with the wall times that it takes or brings back."""
+    when = datetime.fromisoformat(instant).replace(tzinfo=UTC)
+    (change,) = changes_between(
+        when - timedelta(days=20), when + timedelta(days=20), ZoneInfo(zone)
+    )
+
+    assert change == ClockChange(
+        instant=when,
+        is_gap=is_gap,
+        start=datetime.fromisoformat(start),
+        end=datetime.fromisoformat(end),
+    )
+
+
+def test_changes_are_those_after_the_start_and_up_to_the_end() -> None:
+    """The interval is open at its start and closed at its end, and a quiet zone has none."""
+    change, berlin = datetime(2027, 3, 28, 1, tzinfo=UTC), ZoneInfo("Europe/Berlin")
+    day = timedelta(days=1)
+
+    assert len(list(changes_between(change - SECOND, change, berlin))) == 1
+    assert list(changes_between(change, change + day, berlin)) == []
+    assert list(changes_between(change - day, change - SECOND, berlin)) == []
+    assert list(changes_between(change, change + 700 * day, ZoneInfo("Asia/Tokyo"))) == []

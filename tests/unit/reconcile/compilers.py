@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.system.clock import Clock
 from tests.fakes.definitions import COMPILER
 
 
 class CountingCompiler(Compiler):
     """Remembers which files it compiled, flows and defaults."""
 
-    def __init__(self) -> None:
-        super().__init__(COMPILER._catalog)
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(COMPILER._catalog, clock)
         self.compiled: list[str] = []
 
     def read(

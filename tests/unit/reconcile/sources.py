@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.references import FlowReferences
 from flowrunner.reconcile.plan import Plan, make_plan
 from flowrunner.reconcile.scan import ScannedFile
 from flowrunner.registry.entry import FlowEntry
-from tests.fakes.definitions import key_of, snapshot
+from tests.fakes.definitions import flow_text, key_of, scanned, snapshot
 
 Files = Mapping[str, bytes]
 
@@ -59,6 +60,20 @@ class Source:
         """Generation, and the one in force."""
         entry = self.entry(name)
         return (entry.generation, entry.observed_generation)
+
+
+def linked(name: str, path: str = "", /, **references: Iterable[str] | str) -> ScannedFile:
+    """A file whose flow names others: `waits_for`, `starts`, `follows`, and a `group`.
+
+    The types of node and trigger that say so are planned; what they say is here.
+    """
+    file = scanned(path or f"{name}.yaml", flow_text(name, description=repr(references)))
+    spec = file.candidate.spec
+    assert spec is not None
+    group = references.pop("group", None)
+    named = {use: frozenset([n] if isinstance(n, str) else n) for use, n in references.items()}
+    says = FlowReferences(group=None if group is None else str(group), **named)
+    return replace(file, candidate=replace(file.candidate, spec=replace(spec, references=says)))
 
 
 def names(keys: Mapping[FlowKey, FlowEntry] | frozenset[FlowKey]) -> list[str]:

@@ -171,4 +171,4 @@ def test_fault_of_the_program_is_not_hidden() -> None:
     store = MemoryFlows()
     run_inline(store.create(record_of("a")))
     with pytest.raises(MemoryError):
-        restored(store, Faulty(COMPILER._catalog))
+        restored(store, Faulty(COMPILER._catalog, FakeClock()))

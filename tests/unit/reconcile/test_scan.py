@@ -60,9 +60,10 @@ class World:
     def __init__(self) -> None:
         self.files = FakeFiles()
         self.files.make_folder(ROOT)
-        self.compiler = CountingCompiler()
+        self.clock = FakeClock()
+        self.compiler = CountingCompiler(self.clock)
         self.revisions = Revisions()
-        self.scanner = Scanner(self.files, self.compiler, self.revisions, FakeClock())
+        self.scanner = Scanner(self.files, self.compiler, self.revisions, self.clock)
 
     def put(self, name: str, data: bytes | None = None) -> None:
         """Writes a file below the root: by default a valid flow with the name of the file."""
@@ -302,6 +303,24 @@ def test_touched_file_is_read_but_not_compiled(world: World) -> None:
     second = world.scan()
     assert world.compiler.compiled == ["a.yaml"]
     assert second.files[0] is first.files[0]
+
+
+def test_file_whose_findings_name_dates_is_compiled_again_in_another_month(world: World) -> None:
+    """What depends on the calendar is looked at anew once a month, and nothing else is."""
+    cron = {"type": "schedule", "cron": "30 2 * * *", "timezone": "Europe/Berlin"}
+    world.put("a.yaml", flow_text("a", triggers=[cron]))
+    world.put("b.yaml")
+    before = world.scan().files
+    world.compiler.compiled.clear()
+    world.clock.advance(29 * 86_400)
+    assert world.scan().files == before
+    assert world.compiler.compiled == []
+    world.clock.advance(3 * 86_400)
+    after = world.scan().files
+    assert world.compiler.compiled == ["a.yaml"]
+    assert "2027-03-28" in str(before[0].candidate.findings)
+    assert "2027-03-28" not in str(after[0].candidate.findings)
+    assert after[1] is before[1]
 
 
 def test_renamed_file_is_compiled_under_its_new_name(world: World) -> None:

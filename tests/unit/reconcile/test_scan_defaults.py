@@ -27,8 +27,9 @@ class World:
     def __init__(self) -> None:
         self.files = FakeFiles()
         self.files.make_folder(ROOT)
-        self.compiler = CountingCompiler()
-        self.scanner = Scanner(self.files, self.compiler, NoRevisions(), FakeClock(LATE))
+        clock = FakeClock(LATE)
+        self.compiler = CountingCompiler(clock)
+        self.scanner = Scanner(self.files, self.compiler, NoRevisions(), clock)
 
     def put(self, name: str, text: str | None = None) -> None:
         data = flow_text(Path(name).stem) if text is None else text.encode()

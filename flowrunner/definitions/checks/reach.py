@@ -1,0 +1,185 @@
+"""Which nodes can ever start, foretold without running anything. Pure, without positions.
+
+Cautious, so that no node that may start is ever called dead: what depends on data may be true or
+false, nodes are taken to end independently of each other, and everything that starts may fail.
+Certain are constants, `fail`, which never succeeds, and status functions that have nothing to
+speak about. Source: FLOW_FORMAT 4, `if`, `switch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+from flowrunner.definitions.build import node_type, resolved_needs
+from flowrunner.definitions.checks.needs import NeedsGraph
+from flowrunner.definitions.switches import SWITCH, choices, naming_switches
+from flowrunner.definitions.templates import condition_of
+from flowrunner.model.expressions import (
+    ALWAYS,
+    EITHER,
+    NEVER,
+    Expression,
+    ExpressionSyntaxError,
+    Outlook,
+    outlook_of,
+    uses_status_function,
+)
+from flowrunner.model.ids import Json
+
+
+class Cause(Enum):
+    """Why a node never starts."""
+
+    CONDITION = auto()
+    NEEDS = auto()
+    NOT_CHOSEN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadNode:
+    """A node that never starts.
+
+    Attributes:
+        index: Its place in the list of nodes.
+        need: For `NEEDS`, the id of the need at fault.
+        need_starts: Whether that need may start, and so never succeeds.
+    """
+
+    index: int
+    cause: Cause
+    need: str = ""
+    need_starts: bool = False
+
+
+class _End(Flag):
+    """How a node may end, as those that need it see it; skipped by its own `if` is a success."""
+
+    SUCCESS = auto()
+    FAILURE = auto()
+    LEFT_OUT = auto()
+
+
+_DECIDING = frozenset({"fail", SWITCH})
+"""Types that decide who runs; without them and without conditions every node may."""
+
+_ANY = _End.SUCCESS | _End.FAILURE | _End.LEFT_OUT
+
+
+def dead_nodes(nodes: list[dict[str, Json]]) -> Iterator[DeadNode]:
+    """Yields the nodes that never start, in the order of the file; none where needs are at odds."""
+    if not any("if" in node or node.get("type") in _DECIDING for node in nodes):
+        return
+    graph = NeedsGraph(nodes)
+    needs = resolved_needs(nodes)
+    names_exist = all(name in graph.by_id for names in needs for name in names)
+    if graph.cycles() or not names_exist or len(graph.by_id) != len(nodes):
+        return
+    found = _Foretelling(nodes, graph, needs)
+    yield from sorted(found.dead, key=lambda dead: dead.index)
+
+
+class _Foretelling:
+    """Goes through the nodes, each behind those that it needs."""
+
+    def __init__(
+        self, nodes: list[dict[str, Json]], graph: NeedsGraph, needs: list[tuple[str, ...]]
+    ) -> None:
+        self._nodes = nodes
+        self._by_id = graph.by_id
+        self._needs = needs
+        self._named = naming_switches(nodes)
+        self._chosen = {name for node in nodes for name in _live_targets(node)}
+        self._ends = [_ANY] * len(nodes)
+        self.dead: list[DeadNode] = []
+        for index in graph.order:
+            self._foretell(index)
+
+    def _foretell(self, index: int) -> None:
+        raw = self._nodes[index]
+        success = self._success(index)
+        own, asks = self._condition(index, success)
+        is_named = index in self._named
+        never_chosen = is_named and not asks and raw["id"] not in self._chosen
+        if asks:
+            starts, skips, passes = True in own, False in own, False
+        else:
+            starts = True in success and True in own
+            skips, passes = True in success and False in own, False in success
+        if never_chosen:
+            self.dead.append(DeadNode(index=index, cause=Cause.NOT_CHOSEN))
+            self._ends[index] = _End.LEFT_OUT
+            return
+        if not starts:
+            self.dead.append(self._why(index, success))
+        self._ends[index] = _end(
+            raw, starts=starts, skips=skips, left_out=passes or is_named, has_if="if" in raw
+        )
+
+    def _success(self, index: int) -> Outlook:
+        """Returns what `success()` may say; where there is a switch, some needs may be left out."""
+        ends = [self._ends[self._by_id[name]] for name in self._needs[index]]
+        enough = _End.SUCCESS | _End.LEFT_OUT if self._named else _End.SUCCESS
+        possible = all(end & enough for end in ends)
+        possible &= not ends or any(end & _End.SUCCESS for end in ends)
+        certain = all(end == _End.SUCCESS for end in ends)
+        if certain:
+            return ALWAYS
+        return EITHER if possible else NEVER
+
+    def _condition(self, index: int, success: Outlook) -> tuple[Outlook, bool]:
+        """Returns the truths of a node's own `if`, and whether it asks for the state of needs."""
+        raw = self._nodes[index]
+        if "if" not in raw:
+            return ALWAYS, False
+        expression = _expression(raw["if"])
+        if expression is None:
+            return EITHER, True
+        before = EITHER if self._needs[index] else NEVER
+        known = {"success": success, "failure": before, "skipped": before}
+        known |= {"always": ALWAYS, "cancelled": NEVER}  # a cancel ends what has not begun
+        outlook = outlook_of(expression.tree, lambda name: known.get(name, EITHER))
+        return outlook, uses_status_function(expression)
+
+    def _why(self, index: int, success: Outlook) -> DeadNode:
+        """Blames the condition where it would be false whatever became of the needs."""
+        whatever, _ = self._condition(index, EITHER)
+        if success != NEVER or True not in whatever:
+            return DeadNode(index=index, cause=Cause.CONDITION)
+        names = self._needs[index]
+        need = next(n for n in names if not self._ends[self._by_id[n]] & _End.SUCCESS)
+        is_dead = any(dead.index == self._by_id[need] for dead in self.dead)
+        return DeadNode(index=index, cause=Cause.NEEDS, need=need, need_starts=not is_dead)
+
+
+def _end(raw: dict[str, Json], *, starts: bool, skips: bool, left_out: bool, has_if: bool) -> _End:
+    can_succeed = node_type(raw) != "fail" or raw.get("continue_on_error", False) is not False
+    end = _End(0)
+    if skips or (starts and can_succeed):
+        end |= _End.SUCCESS
+    if starts or (has_if and isinstance(raw["if"], str)):
+        end |= _End.FAILURE
+    return end | _End.LEFT_OUT if left_out else end
+
+
+def _live_targets(raw: dict[str, Json]) -> Iterator[str]:
+    """Yields the nodes that a switch can choose: a case that is always true ends the search."""
+    for choice in choices(raw):
+        expression = None if choice.when is None else _expression(choice.when)
+        outlook = EITHER
+        if expression is not None:
+            outlook = outlook_of(expression.tree, lambda _: EITHER)
+        if outlook != NEVER:
+            yield choice.target
+        if outlook == ALWAYS:
+            return
+
+
+def _expression(value: Json) -> Expression | None:
+    """Returns the expression of an `if` or `when`, or None where it is malformed."""
+    text = value if isinstance(value, str) else str(value).lower()
+    try:
+        return condition_of(text).expressions[0]
+    except ExpressionSyntaxError:
+        return None

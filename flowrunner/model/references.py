@@ -1,0 +1,32 @@
+"""Which other flows of its account a flow names, and which group it holds while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowReferences:
+    """The names, as written; whether there are such flows is another matter.
+
+    Attributes:
+        waits_for: Flows that its nodes start and wait for.
+        starts: Flows that its nodes start without waiting.
+        follows: Flows whose end starts it.
+        group: A literal concurrency group; None where the group is the flow's own, depends on
+            data, or holds nobody up.
+    """
+
+    waits_for: frozenset[str] = frozenset()
+    starts: frozenset[str] = frozenset()
+    follows: frozenset[str] = frozenset()
+    group: str | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every flow that is named."""
+        return self.waits_for | self.starts | self.follows
+
+
+NO_REFERENCES = FlowReferences()
+"""Of a flow that stands alone."""

@@ -1,0 +1,47 @@
+"""Who must not come into force, because of what other files say. Pure.
+
+Each rule looks at the versions that would be in force together, and refuses newcomers. A flow
+that is refused keeps its older version, and with it what that version claims; so the rules look
+again until nobody else is refused. The rules: `hook_paths`, `flow_cycles`, `group_deadlocks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+from flowrunner.definitions.compiler import Candidate
+from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.flow_cycles import refuse_cycles
+from flowrunner.reconcile.group_deadlocks import refuse_deadlocks
+from flowrunner.reconcile.hook_paths import refuse_claimed_paths
+from flowrunner.reconcile.scene import Refusals, Scene
+from flowrunner.registry.entry import FlowEntry
+
+_Rule: TypeAlias = Callable[[Scene], Refusals]
+_RULES: tuple[_Rule, ...] = (refuse_claimed_paths, refuse_cycles, refuse_deadlocks)
+
+
+def refusals(
+    keys: Iterable[FlowKey],
+    candidates: Mapping[FlowKey, Candidate],
+    observed: Mapping[FlowKey, FlowEntry],
+) -> Refusals:
+    """Returns the findings of every candidate that must not come into force.
+
+    Args:
+        keys: All flows that stay or come.
+        candidates: Their new versions, as far as they have one.
+        observed: The versions in force.
+    """
+    found: Refusals = {}
+    staying = sorted(keys)
+    while True:
+        scene = Scene(keys=staying, candidates=candidates, observed=observed, refused=found)
+        newly: Refusals = {}
+        for rule in _RULES:
+            for key, findings in rule(scene).items():
+                newly[key] = (*newly.get(key, ()), *findings)
+        if not newly:
+            return found
+        found.update(newly)
