@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
@@ -53,8 +54,8 @@ class Candidate:
         name: The flow's name as far as it could be read, even when the file is otherwise wrong.
         is_foreign: Whether the file was read whole and is something else than a flow, so that no
             flow can be hidden in it.
-        spec: None when the file has errors.
-        definition: The effective definition, normalised; None when the file has errors.
+        spec: None when the file has errors of its own.
+        definition: The effective definition, normalised; None together with `spec`.
     """
 
     file: str
@@ -63,6 +64,18 @@ class Candidate:
     spec: FlowSpec | None = None
     definition: Mapping[str, Json] | None = None
     findings: tuple[Finding, ...] = ()
+
+
+class Reader(Protocol):
+    """Makes candidates of files: the compiler, or what stands in front of it."""
+
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
+        """Returns the candidate of a file below some defaults; see `Compiler.read`."""
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
+        """Returns what a `_defaults.yaml` says; see `Compiler.read_defaults`."""
 
 
 class Compiler:

@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "FR111": "tests/unit/reconcile/test_scan.py",
     "FR116": "tests/unit/reconcile/test_plan.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
+    "FR601": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 
