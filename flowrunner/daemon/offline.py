@@ -148,10 +148,10 @@ def _cache(paths: Sequence[str], environment: Mapping[str, str]) -> CachingReade
     from flowrunner.daemon.validate_cache import GenerationStore, generation_of
 
     nodes = _node_types()
-    generation = generation_of(flow_schema(nodes.schemas()))
+    now = SystemClock().now()
+    generation = generation_of(flow_schema(nodes.schemas()), now.date())
     store = GenerationStore(PrivateFolder(folder), generation)
-    today = int(SystemClock().now().timestamp() // _DAY_S)
-    return CachingReader(Compiler(nodes), nodes, store, today)
+    return CachingReader(Compiler(nodes), nodes, store, int(now.timestamp() // _DAY_S))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import sys
 import zoneinfo
 from collections.abc import Iterator, Mapping
+from datetime import date
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,10 +46,13 @@ class GenerationStore:
             self._folder.keep_newest(_MOST_GENERATIONS)
 
 
-def generation_of(schema: Mapping[str, Json]) -> str:
-    """Returns the digest of all that decides, beside its text, what a file compiles to."""
+def generation_of(schema: Mapping[str, Json], today: date) -> str:
+    """Returns the digest of all that decides, beside its text, what a file compiles to.
+
+    The calendar takes part by its months: a finding may be about dates that come.
+    """
     digest = hashlib.sha256()
-    facts = (_FORMAT, __version__, sys.version, digest_of(schema))
+    facts = (_FORMAT, __version__, sys.version, digest_of(schema), f"{today:%Y-%m}")
     for fact in (*facts, *_code(Path(package_file).parent), *_surroundings()):
         digest.update(f"{fact}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -298,6 +298,19 @@ NO_TIME_ZONE = Code(
     "The schedule names an hour but no `timezone`, so it means UTC. Name the zone to be clear.",
 )
 
+VARIABLE_NOT_EXPANDED = Code(
+    "FR510",
+    "variable not expanded",
+    "`$NAME` and `${NAME}` mean something in scripts alone. In `argv` and in `env` no shell reads "
+    "them: the program gets the dollar sign and the name.",
+)
+BRACES_WITHOUT_DOLLAR = Code(
+    "FR511",
+    "braces without a dollar",
+    "The text looks like an expression of other tools. Here an expression is written `${{ … }}`; "
+    "without the dollar it is plain text.",
+)
+
 SECRET_MISSING = Code(
     "FR601",
     "secret missing on this host",

@@ -20,8 +20,8 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
 MAX_FINDINGS = 2_000
-"""Most findings of one file. It has at most 1,000 warnings, one for each trigger, so that among
-this many there is an error if there is one at all."""
+"""Most findings of one file. It has at most 1,100 warnings, one for each trigger and 100 about
+lookalikes, so that among this many there is an error if there is one at all."""
 
 MAX_TEXT = 400
 """Longest message and longest hint in characters."""

@@ -59,6 +59,8 @@ class Complaint:
 
 
 _BAD_ESCAPE_HINT = "Use single quotes for a text with backslashes, or double each backslash."
+_SLANTED = "\u201c\u201d"
+_SLANTED_HINT = 'Write straight quotation marks ("): others are letters for YAML.'
 _TAB_FAULT = Fault(message="a tab stands where spaces belong", hint="Indent with spaces.")
 
 _FAULTS: Mapping[str, Fault] = {
@@ -168,6 +170,8 @@ def explain(complaint: Complaint) -> Fault:
     fault = _FAULTS.get(complaint.problem) or _BY_CONTEXT.get(complaint.context)
     if fault is None:
         return Fault(message=f"this is not YAML: {complaint.problem}")
+    if any(mark in complaint.line for mark in _SLANTED):
+        return replace(fault, hint=_SLANTED_HINT)
     if complaint.context.startswith("while parsing a flow") and "{{" in complaint.line:
         return replace(fault, hint=EXPRESSION_HINT)
     return fault

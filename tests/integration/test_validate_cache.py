@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from flowrunner.definitions.compiler import Compiler
 from flowrunner.system.private_folder import PrivateFolder
 from tests.definitions.examples import FOLDER, GOOD
 
+MARCH = date(2026, 3, 30)
 HOOK = """\
 version: 1
 name: {name}
@@ -161,18 +163,19 @@ def test_environment_says_where(flows: Path, tmp_path: Path) -> None:
 def test_generation_ends_with_the_schema_and_the_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another schema or an edited source file means another generation."""
-    before = generation_of({"a": 1})
-    assert generation_of({"a": 1}) == before
-    assert generation_of({"a": 2}) != before
+    """Another schema, an edited source file or a new month means another generation."""
+    before = generation_of({"a": 1}, MARCH)
+    assert generation_of({"a": 1}, MARCH.replace(day=2)) == before
+    assert generation_of({"a": 2}, MARCH) != before
+    assert generation_of({"a": 1}, MARCH.replace(month=4)) != before
     package = tmp_path / "package"
     (package / "sub").mkdir(parents=True)
     source = package / "sub/code.py"
     source.write_text("1")
     monkeypatch.setattr(validate_cache, "package_file", str(package / "__init__.py"))
-    first = generation_of({})
+    first = generation_of({}, MARCH)
     source.write_text("22")
-    assert generation_of({}) != first
+    assert generation_of({}, MARCH) != first
 
 
 def test_only_some_generations_are_kept(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from flowrunner.definitions.checks.expressions import check_expressions
 from flowrunner.definitions.checks.graph import check_graph
 from flowrunner.definitions.checks.inputs import check_inputs
+from flowrunner.definitions.checks.lookalikes import check_lookalikes
 from flowrunner.definitions.checks.nodes import check_nodes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
@@ -29,6 +30,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_values(subject)
     yield from check_triggers(subject)
     yield from check_expressions(subject)
+    yield from check_lookalikes(subject)
 
 
 def check_defaults(subject: Subject) -> Iterator[Finding]:
@@ -36,3 +38,4 @@ def check_defaults(subject: Subject) -> Iterator[Finding]:
     yield from check_quantities(subject)
     yield from check_values(subject)
     yield from check_expressions(subject, names=False)
+    yield from check_lookalikes(subject)
