@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--format",
-        choices=tuple(_FORMATS),
+        choices=tuple(FORMATS),
         default="text",
         help="text, json, github (annotations in GitHub Actions) or sarif (default: text)",
     )
@@ -87,7 +87,7 @@ def execute(args: argparse.Namespace, host: Host, validate: Validate | None = No
         environment=host.environment,
         use_cache=not args.no_cache,
     )
-    text = _FORMATS[args.format](report, host)
+    text = FORMATS[args.format](report, host)
     if text:
         host.say(text)
     failed = any(finding.is_error or args.strict for finding in report.findings)
@@ -131,6 +131,7 @@ def _as_sarif(report: Report, _host: Host) -> str:
     return to_json(sarif_document(report.findings, finding_codes()))
 
 
-_FORMATS: Mapping[str, Callable[[Report, Host], str]] = MappingProxyType(
+FORMATS: Mapping[str, Callable[[Report, Host], str]] = MappingProxyType(
     {"text": _as_text, "json": _as_json, "github": _as_github, "sarif": _as_sarif}
 )
+"""Word after `--format` → what makes the output of a report."""
