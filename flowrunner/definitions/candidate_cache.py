@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -121,7 +121,7 @@ class _Entry:
     """What stands in a line.
 
     Attributes:
-        outline: The definition without its nodes; None for a file with errors.
+        outline: The definition without nodes and schedules; None for a file with errors.
     """
 
     name: str | None
@@ -152,11 +152,17 @@ def _encoded(candidate: Candidate) -> bytes:
         "name": candidate.name,
         "digest": "" if spec is None else spec.digest,
         "findings": [_told(finding, candidate.file) for finding in candidate.findings],
-        "outline": None
-        if definition is None
-        else {key: value for key, value in definition.items() if key != "nodes"},
+        "outline": None if definition is None else _outline(definition),
     }
     return json.dumps(entry).encode()
+
+
+def _outline(definition: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns what files are judged by against each other: no nodes, and nothing about time."""
+    outline = {key: value for key, value in definition.items() if key != "nodes"}
+    if "triggers" in outline:
+        outline["triggers"] = [t for t in outline["triggers"] if t["type"] != "schedule"]
+    return outline
 
 
 def _told(finding: Finding, own: str) -> dict[str, Json]:

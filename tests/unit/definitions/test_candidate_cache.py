@@ -66,8 +66,8 @@ def test_known_content_is_not_compiled() -> None:
     assert [c.name for c in second] == [c.name for c in first]
 
 
-def test_outline_is_the_flow_without_its_nodes() -> None:
-    """Of a known flow all is there that files are judged by against each other, and no node."""
+def test_outline_is_the_flow_without_nodes_and_schedules() -> None:
+    """Of a known flow all is there that files are judged by against each other, and no more."""
     for path in GOOD:
         store = MemoryStore()
         ((whole,), _), ((outline,), _) = (
@@ -76,8 +76,8 @@ def test_outline_is_the_flow_without_its_nodes() -> None:
         )
         assert whole.spec is not None
         assert outline.spec is not None
-        assert outline.spec.nodes == ()
-        for part in ("key", "digest", "labels", "inputs", "secrets", "triggers", "concurrency"):
+        assert (outline.spec.nodes, outline.spec.schedules) == ((), ())
+        for part in ("key", "digest", "labels", "inputs", "secrets", "webhooks", "concurrency"):
             assert getattr(outline.spec, part) == getattr(whole.spec, part), part
 
 
