@@ -14,6 +14,7 @@ from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.rivals import others
 from flowrunner.registry.entry import FlowEntry
 
 Refusals: TypeAlias = dict[FlowKey, tuple[Finding, ...]]
@@ -72,11 +73,12 @@ def _refuse(
         if len(keys) == 1:
             continue
         holder = next((k for k in keys if place in _places(k, _spec(observed.get(k)))), None)
+        names = sorted(key.name for key in keys)
         for key in keys:
             candidate = candidates.get(key)
             if key == holder or candidate is None or candidate.spec is None or key in refused:
                 continue
-            rivals = [holder] if holder else [other for other in keys if other != key]
+            rivals = holder.name if holder else others(key.name, names)
             newly[key] = (*newly.get(key, ()), _finding(candidate, place[1], rivals))
     return newly
 
@@ -89,13 +91,12 @@ def _spec(entry: FlowEntry | None) -> FlowSpec | None:
     return entry.spec if entry else None
 
 
-def _finding(candidate: Candidate, path: str, rivals: list[FlowKey]) -> Finding:
-    names = ", ".join(rival.name for rival in rivals)
+def _finding(candidate: Candidate, path: str, rivals: str) -> Finding:
     return Finding(
         file=candidate.file,
         line=1,
         column=1,
         code=codes.WEBHOOK_PATH_TAKEN.code,
-        message=f"the webhook path {path!r} is claimed by the flow {names} too",
+        message=f"the webhook path {path!r} is claimed by the flow {rivals} too",
         hint="choose another path",
     )
