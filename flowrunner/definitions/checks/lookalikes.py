@@ -34,6 +34,9 @@ _EXPANDING = frozenset({"envsubst", "gomplate", "jq", "make", "rsync", "scp", "s
 _MOST = 100
 """More advice helps nobody, and must not crowd out the errors of a file."""
 
+_OWN_TEXTS = frozenset({"fail", "log", "set"})
+"""Types whose params nobody reads but FlowRunner."""
+
 _PROMPTS = re.compile(r"PS[0-4]|PROMPT_COMMAND")
 """Variables whose value a shell expands. Source: POSIX.1-2017, 2.5.3; bash(1), PROMPTING."""
 
@@ -55,6 +58,8 @@ def _lookalikes(subject: Subject) -> Iterator[Finding]:
         for path, text, kind in param_texts(params, facts.schema, (*at, "params"), Kind.LITERAL):
             if kind is Kind.PARAM:
                 yield from _braces(subject, path, text)
+                if node_type(node) in _OWN_TEXTS:
+                    yield from _text(subject, path, text)
         if node_type(node) == "exec":
             yield from _argv(subject, (*at, "params", "argv"), params.get("argv", []))
 
@@ -78,6 +83,12 @@ def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Find
                 f"nothing reads variables in 'env'; in a script write {match[0]} where it is used"
             )
             yield _variable(subject, (*path, name), match, hint)
+
+
+def _text(subject: Subject, path: Path, text: str) -> Iterator[Finding]:
+    match = _IN_BRACES.search(text)
+    if match is not None:
+        yield _variable(subject, path, match, "an expression is written ${{ … }}")
 
 
 def _argv(subject: Subject, path: Path, argv: Sequence[Json]) -> Iterator[Finding]:
