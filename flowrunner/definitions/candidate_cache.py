@@ -105,7 +105,9 @@ class CachingReader:
         try:
             entry = _Entry(**json.loads(line[_BODY:]))
             findings = tuple(_finding(file, raw) for raw in entry.findings)
-            candidate = Candidate(file=file, name=entry.name, findings=findings)
+            candidate = Candidate(
+                file=file, name=entry.name, is_foreign=entry.is_foreign, findings=findings
+            )
             if entry.name is None or entry.outline is None:
                 return candidate
             definition = {**entry.outline, "nodes": []}
@@ -125,6 +127,7 @@ class _Entry:
     """
 
     name: str | None
+    is_foreign: bool
     digest: str
     findings: list[dict[str, Any]]
     outline: dict[str, Json] | None
@@ -150,6 +153,7 @@ def _encoded(candidate: Candidate) -> bytes:
     definition, spec = candidate.definition, candidate.spec
     entry = {
         "name": candidate.name,
+        "is_foreign": candidate.is_foreign,
         "digest": "" if spec is None else spec.digest,
         "findings": [_told(finding, candidate.file) for finding in candidate.findings],
         "outline": None if definition is None else _outline(definition),

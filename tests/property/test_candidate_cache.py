@@ -48,6 +48,7 @@ def test_what_is_kept_says_what_was_compiled(data: Json) -> None:
     known = kept.read(text, file="a.yaml", account="default")
 
     assert (known.file, known.name, known.findings) == ("a.yaml", compiled.name, compiled.findings)
+    assert known.is_foreign == compiled.is_foreign
     assert (known.spec is None) == (compiled.spec is None)
     if known.spec is not None and compiled.spec is not None:
         assert known.spec.digest == compiled.spec.digest

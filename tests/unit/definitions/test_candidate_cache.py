@@ -63,7 +63,7 @@ def test_known_content_is_not_compiled() -> None:
     second, again = run(store, *contents)
     assert (compiled, again, store.saved) == (len(set(contents)), 0, 1)
     assert [c.findings for c in second] == [c.findings for c in first]
-    assert [c.name for c in second] == [c.name for c in first]
+    assert [(c.name, c.is_foreign) for c in second] == [(c.name, c.is_foreign) for c in first]
 
 
 def test_outline_is_the_flow_without_nodes_and_schedules() -> None:
