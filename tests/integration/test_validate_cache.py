@@ -104,6 +104,28 @@ def test_changed_file_is_compiled(tmp_path: Path) -> None:
     assert [finding.code for finding in cached(tmp_path, flows).findings] == ["FR205"]
 
 
+DEFAULTS = (
+    "",
+    "labels: {team: a}\n",
+    "env: {A: '${HOME}', B: \"${{ inputs.day }}\"}\n",
+    "env: {A: [1]}\n",
+    "a: [\n",
+    "defaults: {timeout: 0s}\n",
+)
+
+
+@pytest.mark.parametrize("text", DEFAULTS)
+def test_defaults_above_are_seen_through_the_cache(flows: Path, tmp_path: Path, text: str) -> None:
+    """Whatever stands above, and wherever it moves, the cache does not change what is said."""
+    cached(tmp_path, flows)
+    for folder in (flows, flows / "good", flows / "bad"):
+        (folder / "_defaults.yaml").write_text(text)
+        plain = validate([str(flows)])
+        assert cached(tmp_path, flows) == plain
+        assert cached(tmp_path, flows) == plain
+        assert cached(tmp_path, flows / "good") == validate([str(flows / "good")])
+
+
 @pytest.mark.parametrize("cut", [0, 1, 64, 65, 1000, -1])
 def test_damaged_cache_is_built_anew(flows: Path, tmp_path: Path, cut: int) -> None:
     """A cache that lost its end says nothing, and is whole again after the run."""

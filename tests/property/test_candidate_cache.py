@@ -7,7 +7,8 @@ import json
 from hypothesis import given, settings
 
 from flowrunner.definitions.candidate_cache import CachingReader
-from flowrunner.definitions.compiler import Candidate
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.ids import Json
 from tests.definitions.mutations import mutants
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
@@ -32,7 +33,12 @@ class OneStore:
 class Never:
     """Meets `Reader`: whoever asks it has not found what was kept."""
 
-    def read(self, data: bytes, *, file: str, account: str) -> Candidate:
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
+        raise AssertionError
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         raise AssertionError
 
 

@@ -11,7 +11,8 @@ from flowrunner.definitions.candidate_cache import (
     CachingReader,
     key_of,
 )
-from flowrunner.definitions.compiler import Candidate
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from tests.definitions.examples import BAD, GOOD
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
 
@@ -39,9 +40,14 @@ class CountingCompiler:
     def __init__(self) -> None:
         self.count = 0
 
-    def read(self, data: bytes, *, file: str, account: str) -> Candidate:
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
         self.count += 1
-        return builtin_compiler().read(data, file=file, account=account)
+        return builtin_compiler().read(data, file=file, account=account, layers=layers)
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
+        return builtin_compiler().read_defaults(data, file=file)
 
 
 def run(
@@ -100,6 +106,27 @@ def test_store_is_bounded() -> None:
     assert store.data is not None
     assert 300 < len(store.data) <= 600
     assert run(store, FLOW % b"new", *(FLOW % b"old-%d" % number for number in range(9)))[1] == 8
+
+
+def test_defaults_above_a_file_belong_to_its_key() -> None:
+    """The same file below other defaults, or under another name below some, is compiled anew."""
+    compiler, store = CountingCompiler(), MemoryStore()
+    reader = CachingReader(compiler, builtin_nodes(), store, today=20_000)
+    above = [
+        Layers((reader.read_defaults(text, file=file),))
+        for file, text in (
+            ("_defaults.yaml", b"labels: {a: b}\n"),
+            ("_defaults.yaml", b"labels: {a: c}\n"),
+            ("x/_defaults.yaml", b"labels: {a: c}\n"),
+        )
+    ]
+    for layers in (NO_LAYERS, *above):
+        for file in ("f.yaml", "g.yaml"):
+            reader.read(FLOW % b"a", file=file, account="default", layers=layers)
+    assert compiler.count == 1 + 2 * len(above)
+    for layers in (NO_LAYERS, *above):
+        reader.read(FLOW % b"a", file="f.yaml", account="default", layers=layers)
+    assert compiler.count == 1 + 2 * len(above)
 
 
 @given(st.lists(st.binary()), st.lists(st.binary()))
