@@ -129,11 +129,13 @@ def validate(
         reader = HostCheckingReader(reader, make_secrets(environment, environment))
     scanner = Scanner(LocalFiles(), reader, NoRevisions(), SystemClock())
     with _without_collector():
-        plan = make_plan(_everything(scanner, paths, stdin), {})
+        snapshot = _everything(scanner, paths, stdin)
+        plan = make_plan(snapshot, {})
     if cache is not None:
         cache.save()
     findings = {f for entry in plan.entries.values() for f in entry.findings}
     findings.update(f for file in plan.rejected for f in file.findings)
+    findings.update(f for each in snapshot.defaults for f in each.findings)  # advice, too
     flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
     return Report(findings=tuple(sorted(findings)), flows=flows)
 

@@ -48,3 +48,14 @@ def test_many_copies_of_a_flow_are_told_briefly(tmp_path: Path) -> None:
     report = validate([str(tmp_path)])
     assert len(report.findings) == 300
     assert max(len(finding.message) for finding in report.findings) < 1_000
+
+
+def test_advice_about_defaults_is_given_once(tmp_path: Path) -> None:
+    """A variable that nothing replaces in `_defaults.yaml` is no finding of each flow below it."""
+    (tmp_path / "_defaults.yaml").write_text("env: {TARGET: '${HOME}/x'}\n")
+    for name in ("one", "two"):
+        text = f"version: 1\nname: {name}\nnodes: [{{id: a, run: make}}]\n"
+        (tmp_path / f"{name}.yaml").write_text(text)
+    (finding,) = validate([str(tmp_path)]).findings
+    assert (finding.code, finding.file) == ("FR510", f"{tmp_path}/_defaults.yaml")
+    assert (finding.line, finding.column) == (1, 16)
