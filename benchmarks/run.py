@@ -16,8 +16,11 @@ from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
+from benchmarks.validation import FlowFolder
 
 FLOW = "flows/disk-space.yaml"
+_FEW = 3
+"""Rounds of a row that takes more than ten seconds."""
 
 
 def row_1(rounds: int) -> Row:
@@ -98,11 +101,48 @@ def row_expressions_parse(rounds: int) -> Row:
     )
 
 
+def validate_cold(rounds: int) -> Row:
+    """`flowrunner validate` on 1,000 flows."""
+    return _validation("validate-cold", 1_000, 1.5, rounds, is_cached=False)
+
+
+def validate_cached(rounds: int) -> Row:
+    """The same when nothing changed since the last time."""
+    return _validation("validate-cached", 1_000, 0.4, rounds, is_cached=True)
+
+
+def load_cold(rounds: int) -> Row:
+    """What row 9 spends on files at a first start."""
+    return _validation("load-cold", 10_000, 4.0, min(rounds, _FEW), is_cached=False)
+
+
+def load_cached(rounds: int) -> Row:
+    """What row 9 would spend on files at a restart with this cache."""
+    return _validation("load-cached", 10_000, 1.0, min(rounds, _FEW), is_cached=True)
+
+
+def _validation(number: str, count: int, budget_s: float, rounds: int, *, is_cached: bool) -> Row:
+    folder = FlowFolder(count)
+    return measure(
+        number=number,
+        work=f"flowrunner validate, {count:,} flows, {'all known' if is_cached else 'no cache'}",
+        budget_s=budget_s,
+        subject=folder.cached_s if is_cached else folder.cold_s,
+        floor=folder.hash_s if is_cached else folder.parse_s,
+        floor_name="read all" if is_cached else "read and parse all",
+        rounds=rounds,
+    )
+
+
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
     "expressions": row_expressions,
     "expressions-parse": row_expressions_parse,
+    "load-cold": load_cold,
+    "load-cached": load_cached,
+    "validate-cold": validate_cold,
+    "validate-cached": validate_cached,
     "13a": row_13a,
     "13b": row_13b,
 }

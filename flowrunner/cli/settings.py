@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from flowrunner.cli.errors import UsageError
 from flowrunner.cli.host import Host
@@ -32,11 +34,26 @@ def load(args: argparse.Namespace, host: Host, read_yaml: ReadYaml | None = None
     Raises:
         SettingsError: With everything that is wrong with them.
     """
+    flags = {flag: getattr(args, flag.removeprefix("--")) for flag in _FLAGS}
+    return load_file(args.config, host, read_yaml, flags)
+
+
+def load_file(
+    file: str | None,
+    host: Host,
+    read_yaml: ReadYaml | None = None,
+    flags: Mapping[str, str | None] = MappingProxyType({}),
+) -> LoadedSettings:
+    """Returns the settings in force for a settings file.
+
+    Raises:
+        SettingsError: With everything that is wrong with them.
+    """
     try:
         return load_settings(
-            file=None if args.config is None else Path(args.config),
+            file=None if file is None else Path(file),
             environment=host.environment,
-            flags={flag: getattr(args, flag.removeprefix("--")) for flag in _FLAGS},
+            flags=flags,
             folder=_current_folder(),
             read_yaml=read_yaml or _strict_reader(),
         )

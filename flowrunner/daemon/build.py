@@ -17,7 +17,6 @@ from flowrunner import __version__
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.host import (
     FlowLeaver,
-    credentials_folder,
     flow_folder,
     host_facts,
     log_factory,
@@ -25,6 +24,7 @@ from flowrunner.daemon.host import (
     show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
+from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import EngineFolders, EngineServices
@@ -37,7 +37,7 @@ from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.lookup import DefaultSecrets, Secrets
+from flowrunner.secrets.lookup import Secrets
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
@@ -167,7 +167,7 @@ def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Groun
         log_writer=LogWriter(),
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
-        secrets=DefaultSecrets(credentials_folder(os.environ), secret_environment),
+        secrets=make_secrets(os.environ, secret_environment),
         storage=make_storage(
             settings.storage.backend,
             folder=settings.storage.path,

@@ -38,12 +38,6 @@ def host_facts() -> HostFacts:
     return HostFacts(name=socket.gethostname(), user=user, home=home)
 
 
-def credentials_folder(environment: Mapping[str, str]) -> Path | None:
-    """Returns the unit's credentials directory. Source: systemd.exec(5), "Credentials"."""
-    folder = environment.get("CREDENTIALS_DIRECTORY")
-    return Path(folder) if folder else None
-
-
 def running_nodes(setting: int) -> int:
     """Returns how many processes may run at once: the setting, or 4 for each core."""
     return setting or _NODES_PER_CORE * (os.cpu_count() or 1)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 from flowrunner.daemon.defaults_above import layers_above
+from flowrunner.daemon.host_check import HostCheckingReader
+from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions import codes
-from flowrunner.definitions.compiler import Candidate, Compiler
+from flowrunner.definitions.candidate_cache import CachingReader
+from flowrunner.definitions.compiler import Candidate, Compiler, Reader
 from flowrunner.definitions.defaults_schema import defaults_schema
+from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE, FolderDefaults
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import FlowError, ValidationError
@@ -33,11 +40,15 @@ from flowrunner.reconcile.scan import (
 )
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
+from flowrunner.system.private_folder import PrivateFolder, user_cache_folder
 
 read_settings_yaml = read_yaml
 """The reader of settings files, for `flowrunner.config.loader.load_settings`."""
 
 STDIN_NAME = "<stdin>"
+
+_MANY = 20
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +67,13 @@ class MissingPathError(ValidationError):
 
 def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
+    return Compiler(_node_types(), SystemClock())
+
+
+def _node_types() -> NodeRegistry:
     nodes = NodeRegistry()
     register_builtins(nodes, _RunsNothing())
-    return Compiler(nodes, SystemClock())
+    return nodes
 
 
 class _RunsNothing:
@@ -79,7 +94,19 @@ def defaults_schema_document() -> Mapping[str, Json]:
     return defaults_schema()
 
 
-def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
+def finding_codes() -> tuple[codes.Code, ...]:
+    """Returns every code that a finding can have, in order."""
+    return tuple(codes.CODES.values())
+
+
+def validate(
+    paths: Sequence[str],
+    *,
+    stdin: bytes | None = None,
+    for_host: bool = False,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    use_cache: bool = False,
+) -> Report:
     """Checks files and folders together, as one pass of the daemon would.
 
     A folder counts as a root of flows; for a file, see `flowrunner.daemon.defaults_above`. A file
@@ -90,11 +117,63 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
     Args:
         paths: Files, folders, or `-` for `stdin`.
         stdin: The content of standard input, when a path is `-`.
+        for_host: Whether to look at this host too: at the secrets that its settings lead to.
+        environment: Tells where secrets and caches lie.
+        use_cache: Whether to keep what was compiled. It never changes what is found.
 
     Raises:
         MissingPathError: A path does not exist.
     """
-    scanner = Scanner(LocalFiles(), make_compiler(), NoRevisions(), SystemClock())
+    cache = _cache(paths, environment) if use_cache else None
+    reader: Reader = cache or make_compiler()
+    if for_host:
+        reader = HostCheckingReader(reader, make_secrets(environment, environment))
+    scanner = Scanner(LocalFiles(), reader, NoRevisions(), SystemClock())
+    with _without_collector():
+        snapshot = _everything(scanner, paths, stdin)
+        plan = make_plan(snapshot, {})
+    if cache is not None:
+        cache.save()
+    findings = {f for entry in plan.entries.values() for f in entry.findings}
+    findings.update(f for file in plan.rejected for f in file.findings)
+    findings.update(f for each in snapshot.defaults for f in each.findings)  # advice, too
+    flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
+    return Report(findings=tuple(sorted(findings)), flows=flows)
+
+
+def _cache(paths: Sequence[str], environment: Mapping[str, str]) -> CachingReader | None:
+    """Returns a reader with a cache; None for a few files, which compile sooner than it is read."""
+    if len(paths) < _MANY and not any(map(os.path.isdir, paths)):
+        return None
+    folder = user_cache_folder(environment)
+    if folder is None:
+        return None
+    from flowrunner.daemon.validate_cache import GenerationStore, generation_of
+
+    nodes, clock = _node_types(), SystemClock()
+    now = clock.now()
+    generation = generation_of(flow_schema(nodes.schemas()), now.date())
+    store = GenerationStore(PrivateFolder(folder), generation)
+    return CachingReader(Compiler(nodes, clock), nodes, store, int(now.timestamp() // _DAY_S))
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Keeps Python from looking for garbage: among many definitions it finds none, slowly."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _everything(scanner: Scanner, paths: Sequence[str], stdin: bytes | None) -> Snapshot:
+    """Returns every file once; under one path alone no file can be found twice."""
+    if len(paths) == 1:
+        whole = Path(paths[0]).is_dir()
+        return replace(_scanned(scanner, paths[0], stdin), is_whole=whole)
     files: dict[str, list[ScannedFile]] = {}
     defaults: dict[str, FolderDefaults] = {}
     for path in paths:
@@ -106,15 +185,10 @@ def validate(paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
             files.setdefault(real, names)
         for each in scanned.defaults:
             defaults.setdefault(os.path.realpath(each.file), each)
-    snapshot = replace(
+    return replace(
         _snapshot(chain.from_iterable(files.values()), defaults.values()),
         is_whole=all(Path(path).is_dir() for path in paths),
     )
-    plan = make_plan(snapshot, {})
-    findings = {f for entry in plan.entries.values() for f in entry.findings}
-    findings.update(f for file in plan.rejected for f in file.findings)
-    flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
-    return Report(findings=tuple(sorted(findings)), flows=flows)
 
 
 def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> Snapshot:

@@ -2,7 +2,8 @@
 
 A code is stable: it never changes its meaning and is never used again for another one. The first
 digit names the check: 1 the file and its YAML, 2 keys and their values, 3 the graph and what it
-refers to, 4 expressions, 5 advice. The checks stand in the modules that raise them.
+refers to, 4 expressions, 5 advice, 6 what this host lacks. The checks stand in the modules that
+raise them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,11 @@ class Code:
     code: str
     title: str
     explanation: str
+
+    @property
+    def is_advice(self) -> bool:
+        """Whether its findings are warnings, which keep no flow out."""
+        return self.code.startswith("FR5")
 
 
 SYNTAX = Code(
@@ -344,6 +350,27 @@ UNKNOWN_FLOW = Code(
     "unknown flow",
     "No file of the account defines the flow that is named. The rest of the flow works: a node "
     "that starts it fails with `flow_missing`, a trigger that follows it never fires.",
+)
+
+VARIABLE_NOT_EXPANDED = Code(
+    "FR510",
+    "variable not expanded",
+    "`$NAME` and `${NAME}` mean something in scripts alone. In `argv` and in `env` no shell reads "
+    "them: the program gets the dollar sign and the name.",
+)
+BRACES_WITHOUT_DOLLAR = Code(
+    "FR511",
+    "braces without a dollar",
+    "The text looks like an expression of other tools. Here an expression is written `${{ … }}`; "
+    "without the dollar it is plain text.",
+)
+
+SECRET_MISSING = Code(
+    "FR601",
+    "secret missing on this host",
+    "The settings given by `--settings` lead to no secret of this name, or to an empty one. The "
+    "flow is valid, but would not be Ready on this host. Of several secrets of a webhook one is "
+    "enough.",
 )
 
 CODES: Mapping[str, Code] = MappingProxyType(

@@ -16,6 +16,7 @@ _GROUPS = {
     "3": "The graph and what it refers to",
     "4": "Expressions",
     "5": "Advice",
+    "6": "This host",
 }
 """First digit of a code → what it judges."""
 
@@ -27,7 +28,7 @@ _HEAD = """\
 
 What `flowrunner validate` and the daemon say about files, by code. A code never changes its
 meaning, its first digit names the check. Findings of 5xx are warnings: the flow is used all the
-same.
+same. Findings of 6xx are made by `flowrunner validate --settings` alone.
 
 This page is generated from `flowrunner/definitions/codes.py`.
 """

@@ -6,15 +6,14 @@ here, so that what one of them says is what the others do. It reads no file itse
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from typing import Protocol
 
-from flowrunner.definitions import codes
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import check_defaults, check_definition, depends_on_date
@@ -25,6 +24,7 @@ from flowrunner.definitions.effective import effective_definition, env_text
 from flowrunner.definitions.examine import Examiner, Surroundings
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.foreign import is_foreign, not_a_flow
 from flowrunner.definitions.schema import FlowSchema
 from flowrunner.definitions.schema_parts import FLOW_NAME
 from flowrunner.definitions.yaml_reader import YamlError, read_yaml
@@ -39,13 +39,6 @@ NO_LAYERS = Layers()
 
 _BELOW_BROKEN = Surroundings(doubtful=frozenset({("env",)}), inherited=None)
 _FLOW_NAME = re.compile(FLOW_NAME)
-_FOREIGN = {
-    "apiVersion": "a Kubernetes manifest",
-    "services": "a compose file",
-    "jobs": "a GitHub workflow or another runner's file",
-}
-_OWN_KEYS = frozenset({"version", "name", "nodes", "triggers", "inputs", "finally"})
-"""Keys that a flow which is only half there may begin with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +49,8 @@ class Candidate:
         name: The flow's name as far as it could be read, even when the file is otherwise wrong.
         is_foreign: Whether the file was read whole and is something else than a flow, so that no
             flow can be hidden in it.
-        spec: None when the file has errors.
-        definition: The effective definition, normalised; None when the file has errors.
+        spec: None when the file has errors of its own.
+        definition: The effective definition, normalised; None together with `spec`.
         as_of: The month for which the findings were worked out, as its first day; None when they
             hold at any time.
         claims: Where it says what only all files together can judge.
@@ -71,6 +64,21 @@ class Candidate:
     findings: tuple[Finding, ...] = ()
     as_of: date | None = None
     claims: Claims = NO_CLAIMS
+
+
+class Reader(Protocol):
+    """Makes candidates of files: the compiler, or what stands in front of it."""
+
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
+        """Returns the candidate of a file below some defaults; see `Compiler.read`."""
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
+        """Returns what a `_defaults.yaml` says; see `Compiler.read_defaults`."""
+
+    def is_current(self, candidate: Candidate) -> bool:
+        """Whether it would be the same now; see `Compiler.is_current`."""
 
 
 class Compiler:
@@ -106,10 +114,10 @@ class Compiler:
             document = read_yaml(data, file=file)
         except YamlError as error:
             return Candidate(file=file, findings=(*layers.broken, error.finding))
-        foreign = _not_a_flow(document)
+        foreign = not_a_flow(document)
         if foreign is not None:
-            is_foreign = _is_foreign(document.data)
-            return Candidate(file=file, is_foreign=is_foreign, findings=(foreign,))
+            certain = is_foreign(document.data)
+            return Candidate(file=file, is_foreign=certain, findings=(foreign,))
         name = _name(document.data)
         findings = layers.broken + self._findings(document, name, layers)
         as_of = self._as_of() if depends_on_date(document.data) else None
@@ -179,32 +187,3 @@ def _without_nodes(data: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 _OF_DEFAULTS = Surroundings(complete=_without_nodes)
-
-
-def _is_foreign(data: Json) -> bool:
-    """Whether data that is no flow is no part of one either; an empty file may be cut short."""
-    if isinstance(data, dict):
-        is_known = bool(_FOREIGN.keys() & data.keys())
-        return is_known or (bool(data) and not _OWN_KEYS & data.keys())
-    return isinstance(data, list)
-
-
-def _not_a_flow(document: Document) -> Finding | None:
-    """Returns the one finding of a file that is no flow at all, or None.
-
-    A file with either of `version` and `nodes` is meant as a flow and gets all its findings; but
-    compose files have a `version` too.
-    """
-    data = document.data
-    hint = "a flow has the keys version, name and nodes; files beginning with _ are not read"
-    message = "not a flow"
-    if isinstance(data, dict):
-        foreign = next((text for key, text in _FOREIGN.items() if key in data), None)
-        if "nodes" in data or data.get("version") == 1 or ("version" in data and not foreign):
-            return None
-        typo = next((k for k in data if difflib.get_close_matches(k, ["version", "nodes"])), None)
-        if foreign:
-            message = f"not a flow, but {foreign}"
-        elif typo:
-            hint = f"did you misspell {typo!r}? {hint}"
-    return document.finding(codes.NOT_A_FLOW, message, hint=hint)

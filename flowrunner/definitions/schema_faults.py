@@ -14,7 +14,7 @@ from typing import Any
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Path
-from flowrunner.definitions.hints import did_you_mean, meant_or_known, nearest_word
+from flowrunner.definitions.hints import did_you_mean, nearest_word
 from flowrunner.definitions.planned import (
     PLANNED,
     PLANNED_AUTH_TYPES,
@@ -32,6 +32,12 @@ from flowrunner.definitions.schema_parts import (
     SECRET_NAME,
 )
 from flowrunner.definitions.templates import holds_expression
+from flowrunner.definitions.value_hints import (
+    duration_hint,
+    straight_quotes_hint,
+    type_hint,
+    unknown_key_hint,
+)
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
 
@@ -148,7 +154,8 @@ def _unfit_value(error: LibraryError, path: Path) -> SchemaProblem:
 
 def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
     known = error.schema.get("properties", {})
-    planned = PLANNED.get(error.schema.get("x-kind", ""), frozenset())
+    kind = error.schema.get("x-kind", "")
+    planned = PLANNED.get(kind, frozenset())
     for key in error.instance:
         if key in known:
             continue
@@ -158,7 +165,7 @@ def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
             code=codes.PLANNED_KEY if is_planned else codes.UNKNOWN_KEY,
             path=(*path, key),
             message=f"unknown key {quoted(key)}",
-            hint=PLANNED_HINT if is_planned else meant_or_known(key, known),
+            hint=PLANNED_HINT if is_planned else unknown_key_hint(kind, key, known),
             at_key=True,
             place=(*path, key),
             meant=meant if meant not in error.instance else "",
@@ -183,15 +190,12 @@ def _missing_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
 def _wrong_type(error: LibraryError, path: Path) -> SchemaProblem:
     wanted = error.validator_value
     words = [wanted] if isinstance(wanted, str) else list(wanted)
-    value, hint = error.instance, ""
+    value = error.instance
+    hint = type_hint(value, words, path)
     if error.schema.get("pattern") in _QUANTITY_HINTS and _is_number(value):
         unit, hint = _QUANTITY_HINTS[error.schema["pattern"]]
         if isinstance(value, int):
             hint = f"a bare number has no unit; write {value}{unit} if that is what you mean"
-    elif words == ["string"] and not isinstance(value, list | dict | None):
-        hint = "put it in quotes"
-    elif words == ["array"] and not isinstance(value, list | dict | None):
-        hint = f"write it as a list: [{value}]"[:_LONGEST_QUOTE]
     return SchemaProblem(
         code=codes.WRONG_TYPE,
         path=path,
@@ -218,13 +222,15 @@ def _pattern(error: LibraryError, path: Path) -> SchemaProblem:
     code, text, hint = _PATTERNS.get(
         error.validator_value, (codes.MALFORMED_NAME, "has the wrong form", "")
     )
+    if error.validator_value == DURATION_PATTERN:
+        hint = duration_hint(error.instance) or hint
     names_a_key = "propertyNames" in error.absolute_schema_path
     where = (*path, error.instance) if names_a_key else path
     return SchemaProblem(
         code=code,
         path=where,
         message=f"{quoted(error.instance)} {text}",
-        hint=hint,
+        hint=straight_quotes_hint(error.instance) or hint,
         at_key=names_a_key,
         place=where,
     )

@@ -19,7 +19,7 @@ from flowrunner.definitions.document import (
     SequenceShape,
 )
 from flowrunner.definitions.source import TEXT_START, Mark, Source, YamlError, quote
-from flowrunner.definitions.yaml_faults import EXPRESSION_HINT, TAG_HINT, TOO_DEEP_MESSAGE
+from flowrunner.definitions.yaml_faults import TAG_HINT, TOO_DEEP_MESSAGE, braces_hint
 from flowrunner.definitions.yaml_frames import Anchor, Frame, MappingFrame, SequenceFrame
 from flowrunner.definitions.yaml_scalars import (
     NumberTooLargeError,
@@ -41,6 +41,9 @@ MAX_KEY_LENGTH = 1_024
 
 _TEXT_PER_NODE = 64
 """Code points behind an alias that count as one more node: long texts must not explode either."""
+
+_NEAR = 40
+"""Code points in which it shows what braces are meant for."""
 
 _TAG_PREFIX = "tag:yaml.org,2002:"
 
@@ -222,8 +225,8 @@ class Composer:
 
     def _refuse_collection_key(self, event: Marked) -> NoReturn:
         index = event.start_mark.index
-        braces = "{{" in self._source.text[max(0, index - 1) : index + 2]
-        hint = EXPRESSION_HINT if braces else ""
+        near = self._source.text[max(0, index - 1) : index + _NEAR].partition("\n")[0]
+        hint = braces_hint(near) if near.startswith(("{{", "[{{")) else ""
         self._refuse(codes.KEY_NOT_STRING, "a list or mapping cannot be a key", event, hint)
 
     def _refuse_tag(self, tag: str, event: Marked) -> NoReturn:

@@ -7,6 +7,7 @@ classic traps a hint. Where to point and what to raise is the work of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,9 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.source import quote
 
-EXPRESSION_HINT = 'Quote the expression: "${{ … }}".'
-"""For `{{` without quotes where YAML takes it for a mapping."""
+_EXPRESSION_HINT = 'Quote the expression: "${{ … }}".'
+_TEMPLATE_HINT = "This looks like a template of Helm or Jinja; list it in .flowrunnerignore."
+_TEMPLATE = re.compile(r"\{\{-|\{\{\s*\.|\{%")
 
 TAG_HINT = 'Quote a text that begins with "!".'
 """For a text that YAML takes for a tag."""
@@ -59,6 +61,8 @@ class Complaint:
 
 
 _BAD_ESCAPE_HINT = "Use single quotes for a text with backslashes, or double each backslash."
+_SLANTED = "\u201c\u201d"
+_SLANTED_HINT = 'Write straight quotation marks ("): others are letters for YAML.'
 _TAB_FAULT = Fault(message="a tab stands where spaces belong", hint="Indent with spaces.")
 
 _FAULTS: Mapping[str, Fault] = {
@@ -168,12 +172,23 @@ def explain(complaint: Complaint) -> Fault:
     fault = _FAULTS.get(complaint.problem) or _BY_CONTEXT.get(complaint.context)
     if fault is None:
         return Fault(message=f"this is not YAML: {complaint.problem}")
-    if complaint.context.startswith("while parsing a flow") and "{{" in complaint.line:
-        return replace(fault, hint=EXPRESSION_HINT)
+    if any(mark in complaint.line for mark in _SLANTED):
+        return replace(fault, hint=_SLANTED_HINT)
+    if complaint.context.startswith("while parsing a flow"):
+        return replace(fault, hint=braces_hint(complaint.line) or fault.hint)
     return fault
+
+
+def braces_hint(line: str) -> str:
+    """Returns the hint for a line with `{{` where YAML takes it for a mapping; else nothing."""
+    if _TEMPLATE.search(line):
+        return _TEMPLATE_HINT
+    return _EXPRESSION_HINT if "{{" in line else ""
 
 
 def _bad_start(rest: str) -> Fault:
     if rest.startswith("\t"):
         return _TAB_FAULT
+    if rest.startswith("%") and "%}" in rest:
+        return Fault(message='a value cannot begin with "%"', hint=_TEMPLATE_HINT)
     return Fault(message=f"a value cannot begin with {quote(rest[:1])}", hint="Quote the value.")

@@ -80,7 +80,8 @@ def _decode(data: bytes, file: str) -> Source:
         source = Source(data.decode(errors="replace").removeprefix(_BOM), file=file)
         position = source.position_at(len(data[: error.start].decode().removeprefix(_BOM)))
         message = f"the byte 0x{data[error.start]:02X} is not UTF-8"
-        hint = "Save the file as UTF-8."
+        is_utf_16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        hint = f"Save the file as UTF-8{', not UTF-16' if is_utf_16 else ''}."
         raise _error(source, codes.FORBIDDEN_CHARACTER, message, position, hint) from error
     source = Source(text.removeprefix(_BOM), file=file)
     found = source.find_forbidden()

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Protocol
 
 from flowrunner.errors import StorageError
-from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.missing_secrets import missing_secrets
 from flowrunner.reconcile.plan import Plan
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -79,7 +79,8 @@ class Applier:
         for preparer in self._preparers:
             await preparer.flows_coming(coming, before)
         await self._keep(plan, before)
-        missing = await asyncio.to_thread(self._missing_secrets, plan.entries)
+        specs = {key: entry.spec for key, entry in plan.entries.items() if entry.spec}
+        missing = await asyncio.to_thread(missing_secrets, specs, self._secrets)
         now = self._clock.now()
         entries = {
             key: _settled(entry, before.get(key), missing.get(key, ()), now)
@@ -129,33 +130,6 @@ class Applier:
             if error.code != "storage.conflict":
                 raise
             await other(record)
-
-    def _missing_secrets(
-        self, entries: Mapping[FlowKey, FlowEntry]
-    ) -> dict[FlowKey, tuple[str, ...]]:
-        """Looks for every secret the flows need; runs in a thread, secrets may be files."""
-        wanted = {
-            (key.account, name)
-            for key, entry in entries.items()
-            if entry.spec
-            for name in entry.spec.secrets_in_use
-        }
-        absent = {pair for pair in wanted if self._secrets.lookup(*pair) is None}
-        if not absent:
-            return {}
-        return {key: _lacking(key, e.spec, absent) for key, e in entries.items() if e.spec}
-
-
-def _lacking(key: FlowKey, spec: FlowSpec, absent: set[tuple[str, str]]) -> tuple[str, ...]:
-    """Returns the secrets without which a flow cannot work; of those of a hook one will do."""
-    needed = [(name,) for name in spec.secrets] + [hook.auth.secrets for hook in spec.webhooks]
-    lacking = {
-        name
-        for names in needed
-        if absent.issuperset((key.account, each) for each in names)
-        for name in names
-    }
-    return tuple(sorted(lacking))
 
 
 def _settled(

@@ -14,6 +14,7 @@ from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scene import Refusals, Scene
 
 _Place: TypeAlias = tuple[str, str]
@@ -31,11 +32,12 @@ def refuse_claimed_paths(scene: Scene) -> Refusals:
         if len(keys) == 1:
             continue
         holder = next((k for k in keys if place in _places(k, scene.before(k))), None)
+        names = sorted(key.name for key in keys)
         for key in keys:
             candidate = scene.newcomer(key)
             if key == holder or candidate is None:
                 continue
-            rivals = [holder] if holder else [other for other in keys if other != key]
+            rivals = holder.name if holder else others(key.name, names)
             newly[key] = (*newly.get(key, ()), _finding(candidate, place[1], rivals))
     return newly
 
@@ -44,11 +46,10 @@ def _places(key: FlowKey, spec: FlowSpec | None) -> set[_Place]:
     return {(key.account, hook.path) for hook in spec.webhooks} if spec else set()
 
 
-def _finding(candidate: Candidate, path: str, rivals: list[FlowKey]) -> Finding:
-    names = ", ".join(rival.name for rival in rivals)
+def _finding(candidate: Candidate, path: str, rivals: str) -> Finding:
     return candidate.claims.hooks.get(path, START).finding(
         codes.WEBHOOK_PATH_TAKEN,
-        f"the webhook path {path!r} is claimed by the flow {names} too",
+        f"the webhook path {path!r} is claimed by the flow {rivals} too",
         file=candidate.file,
         hint="choose another path",
     )

@@ -15,6 +15,7 @@ from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
 from flowrunner.reconcile.refusals import refusals
+from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
 from flowrunner.reconcile.unknown_flows import unknown_flows
 from flowrunner.registry.entry import FlowEntry, RejectedFile
@@ -111,7 +112,8 @@ def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) 
     for key, claimants in _claims(files, observed, names).items():
         winner = _winner(claimants, observed.get(key))
         losers = [file for file in claimants if file is not winner]
-        findings = [_duplicate(file, key, winner, claimants) for file in losers]
+        paths = sorted(file.candidate.file for file in claimants) if losers else []
+        findings = [_duplicate(file, key, winner, paths) for file in losers]
         names.rejected.extend(
             RejectedFile(path=file.candidate.file, findings=(finding, *file.candidate.findings))
             for file, finding in zip(losers, findings, strict=True)
@@ -164,10 +166,10 @@ def _winner(claimants: list[ScannedFile], incumbent: FlowEntry | None) -> Scanne
 
 
 def _duplicate(
-    file: ScannedFile, key: FlowKey, winner: ScannedFile | None, claimants: list[ScannedFile]
+    file: ScannedFile, key: FlowKey, winner: ScannedFile | None, paths: list[str]
 ) -> Finding:
-    rivals = [f.candidate.file for f in ([winner] if winner else claimants) if f is not file]
-    message = f"the flow {key.name!r} is also defined in {', '.join(sorted(rivals))}"
+    rivals = winner.candidate.file if winner else others(file.candidate.file, paths)
+    message = f"the flow {key.name!r} is also defined in {rivals}"
     hint = "give one of them another name"
     if winner is not None and winner.candidate.name is None:
         message = f"the flow {key.name!r} belongs to {winner.candidate.file}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
@@ -118,7 +118,7 @@ class Scanner:
     """Reads the source; keeps what it compiled between passes. Not for two threads at once."""
 
     def __init__(
-        self, files: Files, compiler: Compiler, revisions: RevisionReader, clock: Clock
+        self, files: Files, compiler: Reader, revisions: RevisionReader, clock: Clock
     ) -> None:
         self._files = files
         self._compiler = compiler

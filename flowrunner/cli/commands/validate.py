@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from flowrunner.cli.diagnostics import count_line, render, wants_colour
@@ -31,12 +32,20 @@ class Report(Protocol):
 class Validate(Protocol):
     """Checks files and folders; see `flowrunner.daemon.offline.validate`."""
 
-    def __call__(self, paths: Sequence[str], *, stdin: bytes | None = None) -> Report:
+    def __call__(
+        self,
+        paths: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        for_host: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        use_cache: bool = False,
+    ) -> Report:
         """Returns what was found; raises `FlowError` for a path that does not exist."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the paths and how to report."""
+    """Adds the paths, what to check and how to report."""
     parser.add_argument(
         "paths",
         nargs="*",
@@ -44,21 +53,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=["flows"],
         help="files, folders, or - for standard input (default: flows)",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        default="text",
+        help="text, json, github (annotations in GitHub Actions) or sarif (default: text)",
+    )
     parser.add_argument("--strict", action="store_true", help="warnings count as errors")
+    parser.add_argument(
+        "--settings",
+        metavar="FILE",
+        help="settings of a host, this one: also report the secrets that it lacks",
+    )
+    parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile every file, and keep nothing for the next run",
+    )
 
 
 def execute(args: argparse.Namespace, host: Host, validate: Validate | None = None) -> int:
-    """Prints all findings of all files; exits with 3 when one of them matters."""
-    stdin = host.read_stdin(_LARGEST_STDIN) if "-" in args.paths else None
-    report = (validate or offline_validate())(args.paths, stdin=stdin)
-    if args.format == "json":
-        findings = [finding.to_json() for finding in report.findings]
-        host.say(to_json({"findings": findings, "flows": report.flows}))
-    else:
-        if report.findings:
-            host.say(render(report.findings, colour=wants_colour(host.out, host.environment)))
-        host.say(count_line(report.findings, report.flows))
+    """Prints all findings of all files; exits with 3 when one of them matters.
+
+    Raises:
+        SettingsError: With everything that is wrong with the file of `--settings`.
+    """
+    if args.settings is not None:
+        _check_settings(args.settings, host)
+    report = (validate or offline_validate())(
+        args.paths,
+        stdin=host.read_stdin(_LARGEST_STDIN) if "-" in args.paths else None,
+        for_host=args.settings is not None,
+        environment=host.environment,
+        use_cache=not args.no_cache,
+    )
+    text = FORMATS[args.format](report, host)
+    if text:
+        host.say(text)
     failed = any(finding.is_error or args.strict for finding in report.findings)
     return Exit.FINDINGS if failed else Exit.DONE
 
@@ -68,3 +99,39 @@ def offline_validate() -> Validate:
     from flowrunner.daemon.offline import validate
 
     return validate
+
+
+def _check_settings(file: str, host: Host) -> None:
+    from flowrunner.cli.settings import load_file
+
+    load_file(file, host)
+
+
+def _as_text(report: Report, host: Host) -> str:
+    shown = render(report.findings, colour=wants_colour(host.out, host.environment))
+    count = count_line(report.findings, report.flows)
+    return f"{shown}\n{count}" if shown else count
+
+
+def _as_json(report: Report, _host: Host) -> str:
+    findings = [finding.to_json() for finding in report.findings]
+    return to_json({"findings": findings, "flows": report.flows})
+
+
+def _as_github(report: Report, _host: Host) -> str:
+    from flowrunner.cli.report_github import render_github
+
+    return render_github(report.findings)
+
+
+def _as_sarif(report: Report, _host: Host) -> str:
+    from flowrunner.cli.report_sarif import sarif_document
+    from flowrunner.daemon.offline import finding_codes
+
+    return to_json(sarif_document(report.findings, finding_codes()))
+
+
+FORMATS: Mapping[str, Callable[[Report, Host], str]] = MappingProxyType(
+    {"text": _as_text, "json": _as_json, "github": _as_github, "sarif": _as_sarif}
+)
+"""Word after `--format` → what makes the output of a report."""

@@ -12,6 +12,7 @@ from flowrunner.definitions.checks.expressions import check_expressions
 from flowrunner.definitions.checks.graph import check_graph
 from flowrunner.definitions.checks.inputs import check_inputs
 from flowrunner.definitions.checks.limits import check_limits
+from flowrunner.definitions.checks.lookalikes import check_lookalikes
 from flowrunner.definitions.checks.nodes import check_nodes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
@@ -37,6 +38,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_clock_changes(subject)
     yield from check_expressions(subject)
     yield from check_unreachable(subject)
+    yield from check_lookalikes(subject)
 
 
 def check_defaults(subject: Subject) -> Iterator[Finding]:
@@ -44,3 +46,4 @@ def check_defaults(subject: Subject) -> Iterator[Finding]:
     yield from check_quantities(subject)
     yield from check_values(subject)
     yield from check_expressions(subject, names=False)
+    yield from check_lookalikes(subject)

@@ -12,6 +12,7 @@ from flowrunner.definitions.build import value_spec
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.templates import holds_expression
+from flowrunner.definitions.value_hints import boolean_hint
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import ValueSpec, ValueType
 from flowrunner.model.ids import Json
@@ -120,6 +121,8 @@ def _default(
     fitting = next((kind for kind in ValueType if fits(value, kind)), None)
     is_untyped = "type" not in raw and not fits(value, spec.type)
     hint = f"add type: {fitting}, or put it in quotes" if fitting and is_untyped else ""
+    if spec.type is ValueType.BOOLEAN:
+        hint = boolean_hint(value)
     for where, problem in misfits((*path, "default"), value, spec, "default"):
         yield subject.document.finding(codes.DEFAULT_MISFIT, problem, path=where, hint=hint)
 

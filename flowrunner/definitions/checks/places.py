@@ -88,7 +88,7 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
     facts = subject.catalog.get(node_type(node))
     schema = facts.schema if facts is not None else {}
     params = node_params(node)
-    for path, text, kind in _params(params, schema, (*at, "params"), Kind.LITERAL):
+    for path, text, kind in param_texts(params, schema, (*at, "params"), Kind.LITERAL):
         yield Place(path=path, text=text, kind=kind, node=index)
     argv = params.get("argv", []) if node_type(node) == "exec" else []
     for position in code_arguments(argv):
@@ -96,9 +96,10 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
         yield Place(path=path, text=str(argv[position]), kind=Kind.INTERPRETED, node=index)
 
 
-def _params(
+def param_texts(
     value: Json, schema: Mapping[str, Any], path: Path, kind: Kind
 ) -> Iterator[tuple[Path, str, Kind]]:
+    """Yields every text of `params`, with the kind that the schema gives its place."""
     if schema.get("x-expression"):
         kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
     elif schema.get("x-interpreted"):
@@ -109,10 +110,10 @@ def _params(
         known, rest = schema.get("properties", {}), schema.get("additionalProperties")
         other = rest if isinstance(rest, Mapping) else {}
         for key, item in value.items():
-            yield from _params(item, known.get(key, other), (*path, key), kind)
+            yield from param_texts(item, known.get(key, other), (*path, key), kind)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _params(item, schema.get("items", {}), (*path, index), kind)
+            yield from param_texts(item, schema.get("items", {}), (*path, index), kind)
 
 
 def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:

@@ -11,6 +11,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.definitions.templates import holds_expression
+from flowrunner.definitions.value_hints import straight_quotes_hint
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
@@ -82,7 +83,10 @@ def _cron(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Fin
         parse_cron(raw["cron"])
     except ScheduleError as error:
         yield subject.document.finding(
-            codes.MALFORMED_CRON, error.message, path=(*path, "cron"), hint=error.hint
+            codes.MALFORMED_CRON,
+            error.message,
+            path=(*path, "cron"),
+            hint=straight_quotes_hint(raw["cron"]) or error.hint,
         )
         return
     if "timezone" not in raw and has_fixed_hour(raw["cron"]):

@@ -68,6 +68,7 @@ _HINTS = (
     ("${{", "the wrapper goes once around the whole expression"),
     ("$", "names are written without $"),
     ("}}", "there is one }} too many"),
+    ("{{", "write ${{ … }}, or here the expression alone"),
     ("{", "there are no map literals"),
     ("*", "there is no arithmetic and no wildcard"),
     ("+", "there is no arithmetic; format('{0}{1}', a, b) joins texts"),

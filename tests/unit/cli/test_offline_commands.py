@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -38,9 +39,19 @@ class FakeCheck:
     def __init__(self, *findings: Finding) -> None:
         self.findings = findings
         self.asked: list[tuple[list[str], bytes | None]] = []
+        self.ways: list[tuple[bool, bool]] = []
 
-    def __call__(self, paths: Sequence[str], *, stdin: bytes | None = None) -> FakeReport:
+    def __call__(
+        self,
+        paths: Sequence[str],
+        *,
+        stdin: bytes | None = None,
+        for_host: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        use_cache: bool = False,
+    ) -> FakeReport:
         self.asked.append((list(paths), stdin))
+        self.ways.append((for_host, use_cache))
         return FakeReport(findings=self.findings)
 
 
@@ -113,6 +124,52 @@ def test_validate_reads_no_more_than_a_definition_may_have() -> None:
     endless = Process(stdin=b"x" * (3 * 1024**2))
     validate.execute(words("validate -"), endless.host, check)
     assert check.asked == [(["-"], b"x" * (1024**2 + 1))]
+
+
+def test_validate_keeps_to_the_files_unless_told_otherwise(tmp_path: Path) -> None:
+    """Without `--settings` nothing of the host is looked at; the cache is on unless refused."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("logging: {level: debug}\n")
+    check = FakeCheck()
+    for options in ("", "--no-cache", f"--settings {settings}"):
+        validate.execute(words(f"validate {options}"), Process().host, check)
+    assert check.ways == [(False, True), (False, False), (True, True)]
+
+
+@pytest.mark.parametrize("text", ["servr: {}\n", "a: [\n", None])
+def test_validate_does_not_begin_with_bad_settings(tmp_path: Path, text: str | None) -> None:
+    """A settings file that `serve` would refuse, or none at all, is an error of its own."""
+    file = tmp_path / "settings.yaml"
+    if text is not None:
+        file.write_text(text)
+    check = FakeCheck()
+    with pytest.raises(SettingsError) as caught:
+        validate.execute(words(f"validate --settings {file}"), Process().host, check)
+    assert exit_of(caught.value) == 4
+    assert check.asked == []
+
+
+def test_validate_speaks_to_github() -> None:
+    """`--format github` prints workflow commands and nothing else; no findings print nothing."""
+    process, clean = Process(), Process()
+    validate.execute(words("validate --format github"), process.host, FakeCheck(ERROR, WARNING))
+    validate.execute(words("validate --format github"), clean.host, FakeCheck())
+    assert process.out.splitlines() == [
+        "::error file=a.yaml,line=1,col=1,title=FR109::not a flow",
+        "::warning file=b.yaml,line=2,col=3,title=FR501::in UTC",
+    ]
+    assert clean.out == ""
+
+
+def test_validate_prints_sarif() -> None:
+    """`--format sarif` prints one log, also when nothing was found."""
+    process, clean = Process(), Process()
+    validate.execute(words("validate --format sarif"), process.host, FakeCheck(ERROR))
+    validate.execute(words("validate --format sarif"), clean.host, FakeCheck())
+    (run,) = json.loads(process.out)["runs"]
+    assert [result["ruleId"] for result in run["results"]] == ["FR109"]
+    (run,) = json.loads(clean.out)["runs"]
+    assert run["results"] == []
 
 
 def test_schema_prints_the_schema_of_flows() -> None:

@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "FR315": "tests/unit/reconcile/test_flow_cycles.py",
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
     "FR505": "tests/unit/reconcile/test_unknown_flows.py",
+    "FR601": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 

@@ -1,0 +1,233 @@
+"""What files compiled to, kept between two runs of `flowrunner validate`.
+
+An entry is found by everything that its file compiles from; what the code and the host add to that
+is the generation, of which each has a store of its own (`flowrunner.daemon.validate_cache`). An
+entry holds the findings and an outline of the flow, which is enough to judge files against each
+other and not enough to execute one. JSON, since a file in a cache must never be code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
+
+from flowrunner.definitions.build import build_flow
+from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.claims import Claims, Place
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.references import references_of
+from flowrunner.model.finding import Finding, Severity
+from flowrunner.model.ids import Digest, FlowKey, Json
+
+LARGEST_STORE = 64 * 1024**2
+"""Bytes of one generation; what was not used for the longest time goes first."""
+
+LONGEST_UNUSED = 30
+"""Days after which an entry goes."""
+
+_REFRESH_DAYS = 7
+"""An entry in use gets today's date so often: to write the store costs more than to read it."""
+
+_GRAPH = ("nodes", "finally")
+_HEX = 64
+_DAY = slice(_HEX + 1, _HEX + 7)
+_BODY = _HEX + 8
+
+
+class Store(Protocol):
+    """Keeps the entries of one generation as bytes; may lose them at any time."""
+
+    def load(self) -> bytes | None:
+        """Returns what was saved last, or None."""
+
+    def save(self, data: bytes) -> None:
+        """Keeps bytes, if that can be done."""
+
+
+class CachingReader:
+    """Compiles only what it never saw before. `save` keeps what is new.
+
+    Args:
+        reader: Compiles what is not known.
+        catalog: The node types that `reader` compiles with.
+        store: Where entries come from and go to.
+        today: Days since 1970.
+        largest: Bytes that may be kept.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        catalog: NodeCatalog,
+        store: Store,
+        today: int,
+        largest: int = LARGEST_STORE,
+    ) -> None:
+        self._reader = reader
+        self._catalog = catalog
+        self._store = store
+        self._today = today
+        self._largest = largest
+        self._lines = _lines_of(store.load() or b"")
+        self._is_changed = False
+
+    def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
+        """Returns what a `_defaults.yaml` says, compiled each time: there are few."""
+        return self._reader.read_defaults(data, file=file)
+
+    def is_current(self, candidate: Candidate) -> bool:
+        """Whether the file would compile to the same now; a generation lasts for a month."""
+        return self._reader.is_current(candidate)
+
+    def read(
+        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+    ) -> Candidate:
+        """Returns the candidate of a file; a known one has only the outline of its flow."""
+        key = _key(data, file, layers)
+        line = self._lines.get(key)
+        known = None if line is None else self._decoded(line, file, account)
+        if line is None or known is None:
+            candidate = self._reader.read(data, file=file, account=account, layers=layers)
+            self._put(key, _encoded(candidate))
+            return candidate
+        if self._today - int(line[_DAY]) >= _REFRESH_DAYS:
+            self._put(key, line[_BODY:])
+        return known
+
+    def save(self) -> None:
+        """Keeps all entries that are young enough and not too many, if anything is new."""
+        if self._is_changed:
+            self._store.save(_store_of(self._lines.values(), self._today, self._largest))
+
+    def _put(self, key: bytes, body: bytes) -> None:
+        self._lines[key] = b"%b %06d %b" % (key, self._today, body)
+        self._is_changed = True
+
+    def _decoded(self, line: bytes, file: str, account: str) -> Candidate | None:
+        """Returns an entry under the name its file has now; None for one that makes no sense."""
+        try:
+            entry = _Entry(**json.loads(line[_BODY:]))
+            findings = tuple(_finding(file, raw) for raw in entry.findings)
+            candidate = Candidate(
+                file=file,
+                name=entry.name,
+                is_foreign=entry.is_foreign,
+                findings=findings,
+                claims=_claims(entry.claims),
+            )
+            if entry.name is None or entry.outline is None:
+                return candidate
+            told = entry.outline.items()
+            definition = {key: [] if key in _GRAPH else value for key, value in told}
+            key = FlowKey(account, entry.name)
+            spec = replace(
+                build_flow(key, Digest(entry.digest), definition, self._catalog),
+                references=references_of(entry.outline),
+            )
+        except (TypeError, ValueError, KeyError):
+            return None
+        return replace(candidate, spec=spec, definition=definition)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """What stands in a line.
+
+    Attributes:
+        outline: The definition without schedules, and without nodes but those that name a flow;
+            None for a file with errors.
+        claims: The places of `Claims`.
+    """
+
+    name: str | None
+    is_foreign: bool
+    digest: str
+    findings: list[dict[str, Any]]
+    outline: dict[str, Json] | None
+    claims: dict[str, Any]
+
+
+def _key(data: bytes, file: str, layers: Layers) -> bytes:
+    """Returns the key of a file; below defaults its findings may name it, and stand in theirs."""
+    if not layers.chain:
+        return key_of((data,))
+    return key_of((data, layers.fingerprint.encode(), file.encode(errors="surrogateescape")))
+
+
+def key_of(inputs: Iterable[bytes]) -> bytes:
+    """Returns the key of what compiles from these inputs, in this order: 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for data in inputs:
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest().encode()
+
+
+def _encoded(candidate: Candidate) -> bytes:
+    definition, spec = candidate.definition, candidate.spec
+    entry = {
+        "name": candidate.name,
+        "is_foreign": candidate.is_foreign,
+        "digest": "" if spec is None else spec.digest,
+        "findings": [_told(finding, candidate.file) for finding in candidate.findings],
+        "outline": None if definition is None else _outline(definition),
+        "claims": asdict(candidate.claims),
+    }
+    return json.dumps(entry).encode()
+
+
+def _outline(definition: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns what files are judged by against each other: few nodes, and nothing about time."""
+    outline = dict(definition)
+    for part in _GRAPH:
+        if part in outline:
+            outline[part] = [node for node in outline[part] if node.get("type") == "flow"]
+    if "triggers" in outline:
+        outline["triggers"] = [t for t in outline["triggers"] if t["type"] != "schedule"]
+    return outline
+
+
+def _claims(raw: Mapping[str, Any]) -> Claims:
+    places = {
+        key: {name: Place(**place) for name, place in raw[key].items()}
+        for key in ("hooks", "flows")
+    }
+    return Claims(name=Place(**raw["name"]), group=Place(**raw["group"]), **places)
+
+
+def _told(finding: Finding, own: str) -> dict[str, Json]:
+    """Returns a finding; without a file when it is about the file itself, whose name may change."""
+    elsewhere = "" if finding.file == own else finding.file
+    return {**finding.to_json(), "file": elsewhere, "excerpt": finding.excerpt}
+
+
+def _finding(own: str, raw: dict[str, Any]) -> Finding:
+    return Finding(**{**raw, "file": raw["file"] or own, "severity": Severity(raw["severity"])})
+
+
+def _lines_of(data: bytes) -> dict[bytes, bytes]:
+    """Returns the lines of a store by their keys; none if it is not whole.
+
+    A line is parsed when it is asked for: a store may hold many more than one run needs.
+    """
+    head, _, rest = data.partition(b"\n")
+    if head != hashlib.sha256(rest).hexdigest().encode():
+        return {}
+    return {line[:_HEX]: line for line in rest.split(b"\n") if line}
+
+
+def _store_of(lines: Iterable[bytes], today: int, largest: int) -> bytes:
+    young = [line for line in lines if today - int(line[_DAY]) <= LONGEST_UNUSED]
+    young.sort(key=lambda line: (-int(line[_DAY]), line[:_HEX]))
+    kept, size = [], _HEX + 1
+    for line in young:
+        size += len(line) + 1
+        if size > largest:
+            break
+        kept.append(line)
+    rest = b"".join(line + b"\n" for line in kept)
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest

@@ -1,0 +1,107 @@
+"""`validate --settings`: what this host lacks for flows that are valid in themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from flowrunner.cli.main import dispatch
+from flowrunner.daemon.offline import validate
+from flowrunner.model.finding import Finding
+from tests.definitions.examples import FOLDER
+from tests.unit.cli.hosts import Process
+
+FLOW = """\
+version: 1
+name: example
+secrets: [TOKEN, OTHER]
+triggers:
+  - {id: one, type: webhook, auth: {type: github, secret: HOOK}}
+  - {id: two, type: webhook, auth: {type: github, secrets: [NEW, OLD]}}
+nodes: [{id: a, type: noop}]
+"""
+VALUE = "hunter2-hunter2"
+
+
+def findings(folder: Path, environment: dict[str, str], text: str = FLOW) -> list[Finding]:
+    """Returns what is found for a flow on a host with this environment."""
+    file = folder / "example.yaml"
+    file.write_text(text)
+    report = validate([str(file)], for_host=True, environment=environment)
+    assert report.flows == 1
+    return list(report.findings)
+
+
+def places(found: list[Finding]) -> list[tuple[int, int, str]]:
+    return [(f.line, f.column, f.message.split("'")[1]) for f in found]
+
+
+def test_every_missing_secret_is_told_where_it_is_named(tmp_path: Path) -> None:
+    """A host without secrets lacks each one that the flow names, and the flow stays valid."""
+    found = findings(tmp_path, {})
+    assert {(f.code, f.is_error) for f in found} == {("FR601", True)}
+    assert places(found) == [
+        (3, 11, "TOKEN"),
+        (3, 18, "OTHER"),
+        (5, 59, "HOOK"),
+        (6, 61, "NEW"),
+        (6, 66, "OLD"),
+    ]
+    assert found[0].hint == "a file TOKEN in the credentials directory, or FLOWRUNNER_SECRET_TOKEN"
+
+
+def test_secrets_are_looked_up_as_the_daemon_does(tmp_path: Path) -> None:
+    """Credentials and the environment count, empty ones do not; of a hook's secrets one will do."""
+    (tmp_path / "TOKEN").write_text(VALUE)
+    (tmp_path / "secrets_OTHER").write_text("")
+    environment = {
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+        "FLOWRUNNER_SECRET_HOOK": VALUE,
+        "FLOWRUNNER_SECRET_OLD": VALUE,
+    }
+    assert places(findings(tmp_path, environment)) == [(3, 18, "OTHER")]
+
+
+def test_nothing_of_the_host_is_looked_at_without_settings(tmp_path: Path) -> None:
+    """The same file on the same host has no findings when no host is asked about."""
+    (tmp_path / "example.yaml").write_text(FLOW)
+    assert validate([str(tmp_path / "example.yaml")]).findings == ()
+
+
+def test_webhook_paths_are_judged_beside_missing_secrets(tmp_path: Path) -> None:
+    """A flow that lacks a secret still claims its webhook path against others."""
+    for name in ("a", "b"):
+        hook = "{type: webhook, path: x, auth: {type: github, secret: HOOK}}"
+        (tmp_path / f"{name}.yaml").write_text(
+            f"version: 1\nname: {name}\ntriggers: [{hook}]\nnodes: [{{id: a, type: noop}}]\n"
+        )
+    report = validate([str(tmp_path)], for_host=True)
+    assert sorted(f.code for f in report.findings) == ["FR310", "FR310", "FR601", "FR601"]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "github", "sarif"])
+def test_value_of_a_secret_is_never_printed(tmp_path: Path, form: str) -> None:
+    """In no format does the output hold the value of a secret that was found."""
+    (tmp_path / "example.yaml").write_text(FLOW)
+    (tmp_path / "settings.yaml").write_text("{}\n")
+    process = Process({"FLOWRUNNER_SECRET_TOKEN": VALUE})
+    given = f"validate --settings {tmp_path}/settings.yaml --format {form} {tmp_path}/example.yaml"
+    assert dispatch(given.split(), process.host) == 3
+    assert "FR601" in process.out
+    assert VALUE not in process.out + process.err
+
+
+def test_invalid_file_is_not_asked_for_secrets(tmp_path: Path) -> None:
+    """What is wrong with the file itself comes first."""
+    (tmp_path / "bad.yaml").write_text(FLOW.replace("type: noop", "type: nope"))
+    report = validate([str(tmp_path / "bad.yaml")], for_host=True)
+    assert [f.code for f in report.findings] == ["FR305"]
+
+
+def test_host_adds_findings_and_takes_none_away() -> None:
+    """With the host looked at, every finding of the files alone is there as before."""
+    alone = set(validate([str(FOLDER)]).findings)
+    both = set(validate([str(FOLDER)], for_host=True).findings)
+    assert alone <= both
+    assert {finding.code for finding in both - alone} == {"FR601"}
