@@ -7,6 +7,7 @@ Source: FLOW_FORMAT, section 1.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from flowrunner.errors import ValidationError
 
@@ -58,7 +59,15 @@ def parse_duration(text: object) -> float:
     Raises:
         QuantityError: ``validation.quantity``, also beyond `LONGEST_DURATION`.
     """
-    match = _DURATION.fullmatch(text) if isinstance(text, str) and text else None
+    if not isinstance(text, str):
+        raise _no_quantity(text, "duration", "s", _DURATION_HINT)
+    return _seconds(text)
+
+
+@lru_cache(maxsize=1_024)
+def _seconds(text: str) -> float:
+    """Returns the seconds of a duration; a large installation says the same few again and again."""
+    match = _DURATION.fullmatch(text) if text else None
     if match is None:
         raise _no_quantity(text, "duration", "s", _DURATION_HINT)
     parts = zip(match.groups(default="0"), _MILLISECONDS.values(), strict=True)
