@@ -52,7 +52,12 @@ def render_one(finding: Finding, *, colour: bool = False) -> str:
 def count_line(findings: Iterable[Finding], flows: int) -> str:
     """Returns the sum: how many flows are valid, how many findings there are."""
     errors = [finding.is_error for finding in findings]
-    return f"{flows} flows, {sum(errors)} errors, {len(errors) - sum(errors)} warnings"
+    counts = (
+        (flows, "valid flow"),
+        (sum(errors), "error"),
+        (len(errors) - sum(errors), "warning"),
+    )
+    return ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
 
 
 def _painted(text: str, tone: str, colour: bool) -> str:  # noqa: FBT001 - private

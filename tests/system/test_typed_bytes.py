@@ -71,4 +71,7 @@ def test_file_names_that_are_no_text_are_files_like_others(command: str, tmp_pat
     code, told = run(command, bad.name, cwd=tmp_path)
     assert (code, told.partition(":")[0]) == (3, "bad\\udcff.yaml")
     code, told = run(command, good.name, cwd=tmp_path)
-    assert (code, told) == (0, "1 flows, 0 errors, 0 warnings\n" if command == "validate" else "")
+    assert (code, told) == (
+        0,
+        "1 valid flow, 0 errors, 0 warnings\n" if command == "validate" else "",
+    )

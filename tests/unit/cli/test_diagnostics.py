@@ -106,6 +106,6 @@ def test_colour_is_for_terminals_that_want_it(
 
 
 def test_count_line_tells_errors_from_warnings() -> None:
-    """The last line counts flows, errors and warnings."""
+    """The last line counts valid flows, errors and warnings."""
     findings = [FINDING, replace(FINDING, severity=Severity.WARNING), FINDING]
-    assert count_line(findings, 4) == "4 flows, 2 errors, 1 warnings"
+    assert count_line(findings, 4) == "4 valid flows, 2 errors, 1 warning"

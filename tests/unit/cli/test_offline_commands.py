@@ -83,7 +83,7 @@ def test_validate_prints_findings_and_their_number() -> None:
         "    x: 1\n"
         "    ^\n"
         "b.yaml:2:3: FR501 warning: in UTC\n"
-        "2 flows, 1 errors, 1 warnings\n"
+        "2 valid flows, 1 error, 1 warning\n"
     )
 
 
