@@ -36,6 +36,7 @@ from flowrunner.definitions.value_hints import (
     duration_hint,
     straight_quotes_hint,
     type_hint,
+    type_word_hint,
     unknown_key_hint,
 )
 from flowrunner.model.ids import Json
@@ -242,10 +243,7 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
     listed = ", ".join(str(choice) for choice in choices)
     hint = ""
     if isinstance(value, str):
-        is_planned = value in _planned_words(path)
-        hint = (
-            PLANNED_HINT if is_planned else did_you_mean(value, [str(choice) for choice in choices])
-        )
+        hint = _word_hint(path, value, [str(choice) for choice in choices])
     return SchemaProblem(
         code=codes.UNKNOWN_NODE_TYPE if is_node_type(path) else codes.VALUE_NOT_ALLOWED,
         path=path,
@@ -254,6 +252,12 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
         place=path,
         instead=tuple(choices[:1]),
     )
+
+
+def _word_hint(path: Path, word: str, choices: list[str]) -> str:
+    if word in _planned_words(path):
+        return PLANNED_HINT
+    return type_word_hint(path, word) or did_you_mean(word, choices)
 
 
 def is_node_type(path: Path) -> bool:

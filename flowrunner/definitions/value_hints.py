@@ -45,6 +45,29 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
 }
 """Kind of mapping → keys of other tools (GitHub, GitLab, Ansible, Dagu, Argo) → the key here."""
 
+_TYPES_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
+    "triggers": {
+        **dict.fromkeys(("cron", "crontab", "timer", "interval", "every"), "schedule"),
+        **dict.fromkeys(("hook", "http", "github", "push"), "webhook"),
+    },
+    "nodes": {
+        **dict.fromkeys(("bash", "sh", "script", "run"), "shell"),
+        **dict.fromkeys(("command", "cmd"), "exec"),
+        **dict.fromkeys(("echo", "print", "debug"), "log"),
+        **dict.fromkeys(("sleep", "delay"), "wait"),
+    },
+}
+"""List of the file → words of crontabs and other tools for a `type` → the word here."""
+
+
+def type_word_hint(path: Path, word: str) -> str:
+    """Returns which `type` of a trigger or a node was probably meant; empty when unknown."""
+    match path:
+        case (("triggers" | "nodes") as where, _, "type"):
+            here = _TYPES_ELSEWHERE[where].get(word.lower())
+            return f"that is 'type: {here}' here" if here else ""
+    return ""
+
 
 def unknown_key_hint(kind: str, key: str, known: Mapping[str, Json]) -> str:
     """Returns which key was probably meant, else the known ones when they are few."""

@@ -51,7 +51,7 @@ WORDS = {
 _REFUSED_WORDS = {
     "@annually": "write @yearly",
     "@midnight": "write @daily",
-    "@reboot": "`type: start` is planned for this",
+    "@reboot": "`type: start` is planned for this; until then call `flowrunner run` at boot",
     "@every": "write `every: 15m` in place of `cron`",
 }
 _VALUE = r"(?:[0-9]{1,2}|[A-Z]{3})"
@@ -326,7 +326,7 @@ def _calendar(expression: str) -> CronSim:
     if len(texts) != len(_FIELDS):
         raise _cron_error(
             f"the cron expression {_cut(expression)} does not have exactly five fields",
-            hint="minute hour day-of-month month day-of-week, without seconds, zone or year",
+            hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
         )
     for text, (name, term, _) in zip(texts, _FIELDS, strict=True):
         if not all(re.fullmatch(term, part) for part in text.split(",")):
