@@ -7,7 +7,9 @@ from typing import Any
 
 from flowrunner.cli.errors import CommandError, UsageError
 from flowrunner.cli.text import safe
-from flowrunner.errors import FlowError, ValidationError
+from flowrunner.errors import FlowError, NotFoundError, ValidationError
+
+_WHAT_THERE_IS = "`flowrunner flows` and `flowrunner executions` list what there is"
 
 
 def lines_of(error: FlowError) -> Iterator[str]:
@@ -20,6 +22,8 @@ def lines_of(error: FlowError) -> Iterator[str]:
     yield _line(error.message, "" if isinstance(error, UsageError) else error.code)
     if isinstance(error, CommandError):
         yield from _hint(error.hint)
+    elif isinstance(error, NotFoundError):
+        yield from _hint(_WHAT_THERE_IS)
 
 
 def _line(message: str, code: str) -> str:

@@ -12,11 +12,16 @@ from flowrunner.cli.host import Host
 from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import blocks, facts, full_name, moment, short, show, table
 from flowrunner.cli.text import safe
+from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
 _COLUMNS = ("NAME", "READY", "REASON", "REVISION", "NEXT", "LAST")
 _MORE_COLUMNS = ("GENERATION", "DIGEST", "PATH")
+_LACKING_HINT = (
+    "    hint: give the daemon a file NAME in its credentials directory, or start it with "
+    "FLOWRUNNER_SECRET_NAME"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -132,6 +137,8 @@ def _troubles(flow: Json) -> Iterator[str]:
         yield _findings_text({**flow, "findings": errors})
     elif ready.get("status") != "True" and ready:
         yield f"{full_name(flow)}: {safe(ready['reason'])}: {safe(ready['message'])}"
+        if ready["reason"] == ConditionReason.SECRET_MISSING:
+            yield _LACKING_HINT
 
 
 def _source_troubles(source: Mapping[str, Json]) -> Iterator[str]:

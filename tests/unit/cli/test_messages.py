@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flowrunner.cli.errors import NoDaemonError, UsageError
 from flowrunner.cli.messages import lines_of
-from flowrunner.errors import FlowError, SettingsError, StorageError, ValidationError
+from flowrunner.errors import FlowError, NotFoundError, SettingsError, StorageError, ValidationError
 
 
 def told(error: FlowError) -> list[str]:
@@ -27,6 +27,14 @@ def test_missing_daemon_shows_its_hint() -> None:
     """An error of the command line has its hint on the next line."""
     error = NoDaemonError("nothing listens", hint="start one")
     assert told(error) == ["flowrunner: nothing listens [no_daemon]", "hint: start one"]
+
+
+def test_what_is_not_there_comes_with_the_commands_that_list() -> None:
+    """Who misses a flow or an execution is told how to see which there are."""
+    assert told(NotFoundError("there is no flow default/x")) == [
+        "flowrunner: there is no flow default/x [not_found]",
+        "hint: `flowrunner flows` and `flowrunner executions` list what there is",
+    ]
 
 
 def test_settings_show_every_finding_with_its_place() -> None:

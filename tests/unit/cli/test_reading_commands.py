@@ -45,6 +45,8 @@ succeeded 2027-03-01T12:00:00Z
 deploy.yaml:7:3: FR101 error: unknown key 'rnu'
     hint: did you mean 'run'?
 backup: SecretMissing: the secret DEPLOY is not on this host
+    hint: give the daemon a file NAME in its credentials directory, or start it with \
+FLOWRUNNER_SECRET_NAME
 
 rejected files:
 broken.yaml:7:3: FR101 error: unknown key 'rnu'
