@@ -80,7 +80,7 @@ def _event(record: logging.LogRecord) -> tuple[str, str]:
     if not _is_ours(record):
         return record.name, message
     event, _, text = message.partition(" ")
-    return event, text
+    return event, text.rstrip()  # a fact that is not there leaves its blank
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

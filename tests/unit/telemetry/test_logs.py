@@ -56,6 +56,11 @@ def failure(message: str) -> Any:
         return sys.exc_info()
 
 
+def test_line_does_not_end_with_a_blank() -> None:
+    """A text that is empty this time leaves nothing behind."""
+    assert text_of("reconcile.applied added=%d %s", 3, "").endswith(" reconcile.applied added=3")
+
+
 class Hostile:
     """A value that cannot be shown."""
 
