@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "serve": "run the daemon",
         "validate": "check flow files, without a daemon",
-        "schema": "print the JSON schema of flow files or of the settings",
+        "schema": "print the JSON schema of flow files, of _defaults.yaml or of the settings",
         "run": "start a flow, or execute a flow file here",
         "flows": "list the flows and whether they are ready",
         "executions": "list executions, newest first",
@@ -109,7 +109,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, about in COMMANDS.items():
-        command = commands.add_parser(name, help=about, description=about.capitalize() + ".")
+        sentence = f"{about[0].upper()}{about[1:]}."  # capitalize() would write "json"
+        command = commands.add_parser(name, help=about, description=sentence)
         if name == chosen:
             _command(name).add_arguments(command)
     args = parser.parse_args(words)

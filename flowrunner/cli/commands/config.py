@@ -11,15 +11,23 @@ from flowrunner.cli.render import show, table
 from flowrunner.cli.settings import add_settings, load
 from flowrunner.config.sources import ReadYaml
 
+_ACTIONS = {
+    "show": "print every setting with its value and origin",
+    "check": "say what is wrong with the settings",
+    "schema": "print the JSON schema of the settings file",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds `show`, `check` and `schema`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    shown = actions.add_parser("show", help="print every setting with its value and origin")
-    add_settings(shown)
-    add_output(shown)
-    add_settings(actions.add_parser("check", help="say what is wrong with the settings"))
-    actions.add_parser("schema", help="print the JSON schema of the settings file")
+    parsers = {
+        name: actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        for name, about in _ACTIONS.items()
+    }
+    add_settings(parsers["show"])
+    add_output(parsers["show"])
+    add_settings(parsers["check"])
 
 
 def execute(args: argparse.Namespace, host: Host, read_yaml: ReadYaml | None = None) -> int:

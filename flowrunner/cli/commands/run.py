@@ -29,14 +29,24 @@ _FILE_SUFFIXES = (".yaml", ".yml")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flow, its inputs, and where to execute it."""
     parser.add_argument(
-        "flow", metavar="FLOW|FILE", help="name of a flow, or a file (*.yaml, or with a slash)"
+        "flow",
+        metavar="FLOW|FILE",
+        help="name of a flow of the daemon, or a file (*.yaml, *.yml, or with a slash)",
     )
     parser.add_argument(
-        "--input", metavar="K=V", action="append", default=[], help="an input; several times"
+        "--input",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="the value of an input; may be given several times",
     )
-    parser.add_argument("--local", action="store_true", help="a file: execute it in this process")
     parser.add_argument(
-        "--follow", action="store_true", help="print the logs and exit by the final state"
+        "--local", action="store_true", help="take the word for a file, whatever it looks like"
+    )
+    parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="print the logs and exit by the final state, as is always done for a file",
     )
     add_account(parser)
     add_control(parser)

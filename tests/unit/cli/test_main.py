@@ -79,6 +79,13 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out.startswith(f"usage: flowrunner {name}")
 
 
+def test_help_keeps_the_capitals_of_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sentence about a command begins with a capital, and JSON stays JSON."""
+    assert main(["schema", "--help"]) == 0
+
+    assert "\nPrint the JSON schema of " in capsys.readouterr().out
+
+
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """The help text names all commands."""
     assert main(["--help"]) == 0
