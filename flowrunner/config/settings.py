@@ -192,7 +192,7 @@ class LoggingSettings:
         default="info", metadata=_about(choice(get_args(LogLevel)), example="debug")
     )
     """Least severity that is written: `debug`, `info`, `warning` or `error`. Default `info`: one
-    line for each change of state."""
+    line for each change of state and each request."""
 
     format: LogFormat = field(
         default="text", metadata=_about(choice(get_args(LogFormat)), example="json")
