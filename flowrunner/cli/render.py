@@ -125,8 +125,9 @@ def full_name(item: Json) -> str:
 
 
 def with_reason(item: Json) -> str:
-    """Returns a state, with its reason if it has one: `failed (exit_code)`."""
-    return f"{item['state']} ({item['reason']})" if item["reason"] else str(item["state"])
+    """Returns a state, with its reason if that says more: `failed (exit_code)`."""
+    says_more = item["reason"] not in ("", item["state"])
+    return f"{item['state']} ({item['reason']})" if says_more else str(item["state"])
 
 
 def error_text(error: Json) -> str | None:

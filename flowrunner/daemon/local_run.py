@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
@@ -15,6 +15,7 @@ from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.offline import read_flow, validate
 from flowrunner.daemon.stop_signals import StopSignals
 from flowrunner.errors import ValidationError
+from flowrunner.model.execution import Failure
 from flowrunner.model.ids import ExecutionId, Revision
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.revision import NoRevisions
@@ -28,7 +29,16 @@ from flowrunner.system.hardening import harden_process
 _POLL_S = 0.05
 
 
-def run_local(path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]) -> str:
+@dataclass(frozen=True, slots=True)
+class LocalEnd:
+    """How the execution of a file ended: its final state, and why if that is not success."""
+
+    state: str
+    reason: str = ""
+    error: Failure | None = None
+
+
+def run_local(path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]) -> LocalEnd:
     """Does what `execute_file` does, as the only work of a process that is made safe for it.
 
     Secrets come from the environment and the credentials directory, as for the daemon. Nodes
@@ -43,8 +53,8 @@ def execute_file(
     inputs: Mapping[str, str],
     emit: Callable[[str], None],
     secret_environment: Mapping[str, str],
-) -> str:
-    """Executes a flow file in this process with the memory store, and returns its final state.
+) -> LocalEnd:
+    """Executes a flow file in this process with the memory store, and returns how it ended.
 
     The output of its nodes goes to `emit`, a line at a time, masked. SIGTERM, SIGHUP and SIGINT
     cancel the execution: its nodes get their `kill_after`, and its files are removed. Must be
@@ -61,10 +71,10 @@ def execute_file(
     if errors:
         findings = [finding.to_json() for finding in report.findings]
         raise ValidationError(f"{path} has {len(errors)} errors", findings=findings)
-    state, stopped_by = asyncio.run(_execute(path, inputs, emit, secret_environment))
+    end, stopped_by = asyncio.run(_execute(path, inputs, emit, secret_environment))
     if stopped_by is signal.SIGINT:
         raise KeyboardInterrupt
-    return state
+    return end
 
 
 async def _execute(
@@ -72,8 +82,8 @@ async def _execute(
     inputs: Mapping[str, str],
     emit: Callable[[str], None],
     secret_environment: Mapping[str, str],
-) -> tuple[str, signal.Signals | None]:
-    """Returns the final state, and the signal that asked to end if one did."""
+) -> tuple[LocalEnd, signal.Signals | None]:
+    """Returns how it ended, and the signal that asked to end if one did."""
     stop = StopSignals()  # before there is anything that a signal could leave behind
     with tempfile.TemporaryDirectory(prefix="flowrunner-") as folder:
         settings = replace(
@@ -84,13 +94,13 @@ async def _execute(
         parts = build(settings, secret_environment)
         await parts.storage.open()
         try:
-            state = await _run(parts, path, inputs, emit, stop)
+            end = await _run(parts, path, inputs, emit, stop)
         finally:
             await parts.engine.drain(0)
             parts.log_writer.close()
             parts.spawner.close()
             await parts.storage.close()
-    return state, stop.first
+    return end, stop.first
 
 
 async def _run(
@@ -99,7 +109,7 @@ async def _run(
     inputs: Mapping[str, str],
     emit: Callable[[str], None],
     stop: StopSignals,
-) -> str:
+) -> LocalEnd:
     scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
     file = _without_triggers(read_flow(scanner, path, path.name))
     alone = Snapshot(revision=Revision(file.content), files=(file,), is_whole=False)
@@ -127,7 +137,7 @@ def _without_triggers(file: ScannedFile) -> ScannedFile:
     return replace(file, candidate=replace(candidate, spec=replace(candidate.spec, triggers=())))
 
 
-async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str], None]) -> str:
+async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str], None]) -> LocalEnd:
     """Passes log lines on as they come, until the execution has ended."""
     cursor = LogCursor()
     while True:
@@ -137,5 +147,6 @@ async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str],
             for line in chunk.lines:
                 emit(f"{chunk.node}: {line.text}")
         if page.is_complete:
-            return str((await parts.service.execution(execution_id)).execution.state)
+            ended = (await parts.service.execution(execution_id)).execution
+            return LocalEnd(str(ended.state), ended.reason, ended.error)
         await asyncio.sleep(_POLL_S)

@@ -29,8 +29,8 @@ class Ended:
 def execute(path: Path, inputs: Mapping[str, str]) -> Ended:
     """Runs a flow file as `flowrunner run FILE` does, but for the hardening of the process."""
     lines: list[str] = []
-    state = execute_file(path, inputs, lines.append, {})
-    return Ended(state, "\n".join(lines))
+    end = execute_file(path, inputs, lines.append, {})
+    return Ended(end.state, "\n".join(lines))
 
 
 @dataclass(frozen=True)

@@ -104,5 +104,5 @@ def test_run_of_a_file_has_the_defaults_above_it(root: Path) -> None:
     path = root / "flows/a.yaml"
     path.write_text("version: 1\nname: a\nnodes: [{id: say, run: 'echo $WORD $OTHER'}]\n")
     lines: list[str] = []
-    assert run_local(path, {}, lines.append) == "succeeded"
+    assert run_local(path, {}, lines.append).state == "succeeded"
     assert lines == ["say: folder root"]

@@ -104,7 +104,7 @@ from flowrunner.daemon.local_run import run_local
 PR_GET_DUMPABLE = 3
 def emit(line):
     print(ctypes.CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0), line)
-print(run_local(Path("env.yaml"), {}, emit), sorted(n for n in os.environ if "SECRET" in n))
+print(run_local(Path("env.yaml"), {}, emit).state, sorted(n for n in os.environ if "SECRET" in n))
 """
     done = subprocess.run(
         [sys.executable, "-c", program],

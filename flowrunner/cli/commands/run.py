@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from flowrunner.cli.arguments import add_account, add_control
 from flowrunner.cli.client import ControlClient, address, connect
@@ -17,11 +18,29 @@ from flowrunner.cli.log_stream import plain, read_lines
 from flowrunner.cli.render import error_text, with_reason
 from flowrunner.cli.text import safe, safe_line
 from flowrunner.errors import ValidationError
-from flowrunner.model.ids import DEFAULT_ACCOUNT
+from flowrunner.model.execution import Failure
+from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 from flowrunner.model.states import ExecutionState
 
-RunLocal = Callable[[Path, Mapping[str, str], Callable[[str], None]], str]
-"""`run_local(path, inputs, emit)` → final state; see `flowrunner.daemon.local_run`."""
+
+class LocalEnd(Protocol):
+    """What is told of the end of a file's execution."""
+
+    @property
+    def state(self) -> str:
+        """The final state."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is no success; empty for none."""
+
+    @property
+    def error(self) -> Failure | None:
+        """What failed first."""
+
+
+RunLocal = Callable[[Path, Mapping[str, str], Callable[[str], None]], LocalEnd]
+"""`run_local(path, inputs, emit)` → how it ended; see `flowrunner.daemon.local_run`."""
 
 _FILE_SUFFIXES = (".yaml", ".yml")
 
@@ -111,12 +130,18 @@ def _run_file(
         host.out.flush()
 
     try:
-        state = (run_local or _offline_run())(path, inputs, emit)
+        end = (run_local or _offline_run())(path, inputs, emit)
     except ValidationError as error:
         if not any("file" in finding for finding in error.findings):
             raise
         return _show_findings(path, host, validate or offline_validate())
-    return _ended(host, state, f"{path}: {state}")
+    failure = end.error
+    shown = failure and {
+        "code": failure.code,
+        "message": failure.message,
+        "details": failure.details,
+    }
+    return _ended(host, {"state": end.state, "reason": end.reason, "error": shown}, str(path))
 
 
 def _show_findings(path: Path, host: Host, validate: Validate) -> int:
@@ -144,15 +169,16 @@ def _follow(client: ControlClient, execution_id: str, host: Host) -> int:
         host.say(plain(line, with_node=True, terminal=terminal))
         host.out.flush()
     execution = client.get(address("api", "v1", "executions", execution_id))
+    return _ended(host, execution, f"execution {execution_id}")
+
+
+def _ended(host: Host, execution: Json, name: str) -> int:
+    """Exits by the final state, and tells why it is no success."""
+    if execution["state"] == ExecutionState.SUCCEEDED:
+        return Exit.DONE
     error = error_text(execution["error"])
     told = with_reason(execution) + (f": {error}" if error else "")
-    return _ended(host, execution["state"], f"execution {execution_id}: {told}")
-
-
-def _ended(host: Host, state: str, told: str) -> int:
-    if state == ExecutionState.SUCCEEDED:
-        return Exit.DONE
-    host.remark(safe(told))
+    host.remark(safe(f"{name}: {told}"))
     return Exit.FAILED
 
 

@@ -16,8 +16,10 @@ from flowrunner.cli.errors import UsageError
 from flowrunner.cli.exits import exit_of
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SETTINGS
+from flowrunner.daemon.local_run import LocalEnd
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import SettingsError, StorageError, ValidationError
+from flowrunner.model.execution import Failure
 from flowrunner.model.finding import Finding, Severity
 from tests.unit.cli.hosts import Process, Terminal, words
 
@@ -284,19 +286,19 @@ def test_serve_lets_errors_of_the_daemon_through() -> None:
         serve.execute(words("serve"), Process().host, locked, read_yaml)
 
 
-def never_run(*_given: object) -> str:
+def never_run(*_given: object) -> LocalEnd:
     raise AssertionError
 
 
-def local(state: str, *lines: str, asked: list[Any] | None = None) -> run.RunLocal:
+def local(end: str | LocalEnd, *lines: str, asked: list[Any] | None = None) -> run.RunLocal:
     """Meets `RunLocal`: prints lines and ends in a state."""
 
-    def fake(path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]) -> str:
+    def fake(path: Path, inputs: Mapping[str, str], emit: Callable[[str], None]) -> LocalEnd:
         if asked is not None:
             asked.append((path, dict(inputs)))
         for line in lines:
             emit(line)
-        return state
+        return LocalEnd(end) if isinstance(end, str) else end
 
     return fake
 
@@ -329,6 +331,16 @@ def test_file_is_executed_here_and_exits_by_its_state(state: str, code: int) -> 
     assert asked == [(Path("f/a.yaml"), {"k": "v"})]
 
 
+def test_file_that_fails_says_where_and_why() -> None:
+    """Which node failed, and how, is told as `--follow` tells it of the daemon."""
+    process = Process()
+    end = LocalEnd(
+        "failed", "exit_code", Failure(code="node_failed", message="node report: exit code 3")
+    )
+    assert run.execute(words("run a.yaml"), process.host, local(end)) == 1
+    assert process.err == "a.yaml: failed (exit_code): node_failed: node report: exit code 3\n"
+
+
 def test_local_takes_any_path() -> None:
     """With `--local` the word is a file, whatever it looks like."""
     asked: list[Any] = []
@@ -346,7 +358,7 @@ def test_output_of_a_file_cannot_steer_a_terminal() -> None:
 def test_file_with_findings_is_shown_as_by_validate() -> None:
     """A file that is no valid flow is not executed; its findings come with their lines."""
 
-    def invalid(*_given: object) -> str:
+    def invalid(*_given: object) -> LocalEnd:
         raise ValidationError("a.yaml has 1 errors", findings=[ERROR.to_json()])
 
     process, check = Process(), FakeCheck(ERROR)
@@ -358,7 +370,7 @@ def test_file_with_findings_is_shown_as_by_validate() -> None:
 def test_wrong_inputs_of_a_file_are_no_findings() -> None:
     """Inputs that do not fit are told as such."""
 
-    def refusing(*_given: object) -> str:
+    def refusing(*_given: object) -> LocalEnd:
         findings = [{"input": "day", "message": "is required"}]
         raise ValidationError("input 'day' is required", code="input.invalid", findings=findings)
 
