@@ -255,6 +255,8 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
 
 
 def _word_hint(path: Path, word: str, choices: list[str]) -> str:
+    if word in choices:  # the value in quotes where a number belongs
+        return f"write it without quotes: {word}"
     if word in _planned_words(path):
         return PLANNED_HINT
     return type_word_hint(path, word) or did_you_mean(word, choices)

@@ -88,8 +88,8 @@ def type_hint(value: Json, wanted: list[str], path: Path) -> str:
             return boolean_hint(value)
         case ["integer"] | ["number"]:
             return _as_number(value)
-        case ["object"] if isinstance(value, str) and _KEY_WITHOUT_SPACE.match(value):
-            return 'write a space after the ":"'
+        case ["object"]:
+            return _as_mapping(value, path)
     return ""
 
 
@@ -131,6 +131,21 @@ def _as_list(value: Json, path: Path) -> str:
         first = _FIRST_KEYS.get(path)
         return f'write a list: each begins with "- {first}"' if first else ""
     return "" if isinstance(value, list | None) else f"write it as a list: [{value}]"[:_LONGEST]
+
+
+def _as_mapping(value: Json, path: Path) -> str:
+    if isinstance(value, str) and _KEY_WITHOUT_SPACE.match(value):
+        return 'write a space after the ":"'
+    match path[-1:], value:
+        case _, bool():  # which Python takes for a number
+            return ""
+        case ("retry",), int() if value > 0:
+            return f"write retry: {{max_attempts: {value}}}, the first try included"
+        case ("concurrency",), int() if value > 0:
+            return f"write concurrency: {{limit: {value}}}"
+        case ("auth",), "github" | "bearer":
+            return f"write auth: {{type: {value}, secret: NAME}}"
+    return ""
 
 
 def _as_number(value: Json) -> str:

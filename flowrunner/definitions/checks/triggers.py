@@ -162,6 +162,8 @@ def _paths(subject: Subject) -> Iterator[Finding]:
     for index, raw in enumerate(subject.triggers):
         if raw["type"] != "webhook":
             continue
+        if "path" not in raw and ids[index] is None:
+            continue  # without an id it has no path yet, and the id is told to be missing
         claimed = raw.get("path", f"{subject.data['name']}/{ids[index]}")
         if claimed in seen:
             yield subject.document.finding(
