@@ -157,6 +157,11 @@ class StorageSettings:
     among the flows, or its files would be read as flows, unless below a name that begins with a
     dot."""
 
+    min_free: int = field(default=100 * 1024**2, metadata=_about(size(0, 1024**4), example="1GiB"))
+    """Room on the disk of the state below which no execution is taken, a size. Default `100MiB`,
+    `0B` for no floor. What already runs needs room to journal its end and to log, and a person
+    needs some to clean up. Starts are refused with the reason `disk` until there is room again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:

@@ -41,6 +41,7 @@ from flowrunner.secrets.lookup import Secrets
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
+from flowrunner.service.store_watch import StoreWatch
 from flowrunner.storage.factory import make_storage
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
@@ -73,6 +74,7 @@ class Parts:
     applier: Applier
     reconciler: Reconciler
     service: FlowService
+    store_watch: StoreWatch
     metrics: Metrics
     observer: DaemonObserver
     log_writer: LogWriter
@@ -93,6 +95,7 @@ class _Ground:
     observer: DaemonObserver
     secrets: Secrets
     storage: Storage
+    store_watch: StoreWatch
     registry: FlowRegistry
 
 
@@ -104,16 +107,10 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     services = _engine_services(ground, nodes, compiler)
     engine = Engine(services, ground.registry.rules_of)
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
-    dispatcher = Dispatcher(ground.registry, engine, ids)
+    gate = ground.store_watch.refuse_without_room
+    dispatcher = Dispatcher(ground.registry, engine, ids, gate)
     timers = ApschedulerTimers()
-    schedules = Schedules(
-        registry=ground.registry,
-        dispatcher=dispatcher,
-        slots=ground.storage.slots,
-        timers=timers,
-        clock=ground.clock,
-        observer=ground.observer,
-    )
+    schedules = _schedules(ground, dispatcher, timers)
     duplicates = Duplicates(ground.storage.executions, ground.clock)
     webhooks = Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
     subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
@@ -130,7 +127,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
             webhooks=webhooks,
             schedules=schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
-            health=Health(ground.registry, ground.storage, ground.clock, settings.source.resync),
+            health=_health(ground),
             clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
         )
@@ -148,6 +145,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
         applier=applier,
         reconciler=reconciler,
         service=service,
+        store_watch=ground.store_watch,
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
@@ -158,6 +156,14 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
 def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Ground:
     clock, files = SystemClock(), LocalFiles()
     metrics = Metrics(version=__version__)
+    storage = make_storage(
+        settings.storage.backend,
+        folder=settings.storage.path,
+        files=files,
+        clock=clock,
+        observe_commit=metrics.journal_commit,
+    )
+    floor = settings.storage.min_free if settings.storage.backend == "local" else 0
     return _Ground(
         settings=settings,
         clock=clock,
@@ -168,13 +174,8 @@ def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Groun
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
         secrets=make_secrets(os.environ, secret_environment),
-        storage=make_storage(
-            settings.storage.backend,
-            folder=settings.storage.path,
-            files=files,
-            clock=clock,
-            observe_commit=metrics.journal_commit,
-        ),
+        storage=storage,
+        store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
         registry=FlowRegistry(),
     )
 
@@ -210,6 +211,24 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
     )
 
 
+def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Schedules:
+    schedules = Schedules(
+        registry=ground.registry,
+        dispatcher=dispatcher,
+        slots=ground.storage.slots,
+        timers=timers,
+        clock=ground.clock,
+        observer=ground.observer,
+    )
+    ground.storage.health.on_healed = schedules.store_healed
+    return schedules
+
+
+def _health(ground: _Ground) -> Health:
+    resync_s = ground.settings.source.resync
+    return Health(ground.registry, ground.storage, ground.store_watch, ground.clock, resync_s)
+
+
 def _applier(
     ground: _Ground, subscribers: tuple[FlowsSubscriber, ...], schedules: Schedules
 ) -> Applier:
@@ -230,6 +249,7 @@ def _reconciler(
     watcher = WatchdogWatcher(asyncio.get_running_loop())
     free_bytes = partial(ground.files.free_bytes, state)
     show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
+    ground.metrics.show_store(ground.store_watch.is_well)
     revisions = GitRevisions(run_tool, ground.files)
     return Reconciler(
         root=source.path,

@@ -59,7 +59,12 @@ class Daemon:
             async with asyncio.TaskGroup() as background:
                 running = [
                     background.create_task(work(), name=work.__name__)
-                    for work in (parts.reconciler.run, self._tell_status, self._measure_lag)
+                    for work in (
+                        parts.reconciler.run,
+                        parts.store_watch.run,
+                        self._tell_status,
+                        self._measure_lag,
+                    )
                 ]
                 self._say_ready()
                 await self._stopping.wait()
@@ -84,6 +89,7 @@ class Daemon:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
         await restore_metrics(parts)
+        await parts.store_watch.look()
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         parts.timers.start()
@@ -144,9 +150,10 @@ class Daemon:
         not_ready = sum(1 for entry in entries if not entry.is_ready)
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
+        trouble = self._parts.store_watch.note()
         return (
             f"{len(entries)} flows{note}, {engine.running_count} running, "
-            f"{engine.queued_count} queued"
+            f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
         )
 
     async def _measure_lag(self) -> None:

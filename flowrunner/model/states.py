@@ -84,3 +84,4 @@ class Reason(StrEnum):
     DOWN = "down"
     QUEUE_FULL = "queue_full"
     DRAINING = "draining"
+    DISK = "disk"

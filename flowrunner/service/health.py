@@ -1,7 +1,7 @@
 """Whether the daemon can do its work: the checks behind `/readyz` and `/healthz`.
 
-A bad flow file is no reason to be unready; a source that cannot be read, a pass that is stale
-and a state that cannot be written are.
+A bad flow file is no reason to be unready; a source that cannot be read, a pass that is stale,
+a state that cannot be written and a disk without room are.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import ConditionType
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.views import HealthCheck
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock
@@ -21,8 +22,14 @@ class Health:
     """The checks; each call does them anew."""
 
     def __init__(
-        self, registry: FlowRegistry, storage: Storage, clock: Clock, resync_s: float
+        self,
+        registry: FlowRegistry,
+        storage: Storage,
+        watch: StoreWatch,
+        clock: Clock,
+        resync_s: float,
     ) -> None:
+        self._watch = watch
         self._registry = registry
         self._storage = storage
         self._clock = clock
@@ -30,7 +37,7 @@ class Health:
 
     async def checks(self) -> tuple[HealthCheck, ...]:
         """Returns every check with its status and, where it failed, the reason."""
-        return (self._source(), self._fresh(), await self._store())
+        return (self._source(), self._fresh(), await self._store(), self._watch.room())
 
     def _source(self) -> HealthCheck:
         source = self._registry.source

@@ -16,6 +16,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
+from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.protocols import ExecutionQuery, FlowRecord, Submitted
 
 
@@ -312,11 +313,17 @@ class MemoryStorage:
 
     def __init__(self) -> None:
         tables = _Tables()
+        self._health = StoreHealth()
         self._flows = MemoryFlows()
         self._definitions = MemoryDefinitions()
         self._executions = MemoryExecutions(tables)
         self._journal = MemoryJournal(tables)
         self._slots = MemorySlots(tables)
+
+    @property
+    def health(self) -> StoreHealth:
+        """Never degraded: there is nothing that could fail."""
+        return self._health
 
     @property
     def flows(self) -> MemoryFlows:

@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState
+from flowrunner.storage.health import StoreHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +213,10 @@ class SlotStore(Protocol):
 
 class Storage(Protocol):
     """A backend: the stores, and their common life."""
+
+    @property
+    def health(self) -> StoreHealth:
+        """Whether the last write was kept; degraded ends with the next write that is."""
 
     @property
     def flows(self) -> FlowStore:

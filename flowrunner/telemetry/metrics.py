@@ -43,6 +43,7 @@ from flowrunner.telemetry.metrics_samples import (
     fact_families,
     free_bytes_family,
     source_family,
+    store_family,
     total_families,
     watcher_family,
 )
@@ -268,6 +269,10 @@ class Metrics:
         """Shows the free space of the state directory; left out when it raises `OSError`."""
         self._state_collector.free_bytes = free_bytes
 
+    def show_store(self, is_healthy: Callable[[], bool]) -> None:
+        """Shows whether the store keeps what is written. Called as `show_flows` says."""
+        self._state_collector.is_store_healthy = is_healthy
+
     def restore_flow(
         self,
         key: FlowKey,
@@ -336,6 +341,7 @@ class _StateCollector(Collector):
         self.revision: Callable[[], str] | None = None
         self.is_watcher_up: Callable[[], bool] | None = None
         self.free_bytes: Callable[[], int] | None = None
+        self.is_store_healthy: Callable[[], bool] | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yields what is known."""
@@ -343,6 +349,8 @@ class _StateCollector(Collector):
             yield _metric(source_family(revision))
         if self.is_watcher_up is not None:
             yield _metric(watcher_family(is_up=self.is_watcher_up()))
+        if self.is_store_healthy is not None:
+            yield _metric(store_family(is_healthy=self.is_store_healthy()))
         if self.free_bytes is not None:
             # A lost disk must not take the other metrics with it.
             with suppress(OSError):

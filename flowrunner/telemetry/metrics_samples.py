@@ -137,6 +137,16 @@ def free_bytes_family(free_bytes: int) -> Family:
     )
 
 
+def store_family(*, is_healthy: bool) -> Family:
+    """Returns whether the store keeps what is written."""
+    return Family(
+        kind="gauge",
+        name="flowrunner_store_healthy",
+        meaning="Whether the state keeps what is written and has room above storage.min_free.",
+        samples=[((), int(is_healthy))],
+    )
+
+
 def _moments(name: str, meaning: str, moments: Iterable[tuple[FlowKey, datetime | None]]) -> Family:
     """Returns a gauge in which a moment that never was has no sample."""
     return Family(

@@ -7,7 +7,7 @@ of a slot or a delivery is for its own module to record.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,21 +37,41 @@ class Start:
 
 
 class Dispatcher:
-    """Submits starts of flows in force."""
+    """Submits starts of flows in force.
 
-    def __init__(self, registry: FlowRegistry, engine: Engine, ids: IdSource) -> None:
+    `gate` raises `RefusedError` while this host takes no start of any flow.
+    """
+
+    def __init__(
+        self,
+        registry: FlowRegistry,
+        engine: Engine,
+        ids: IdSource,
+        gate: Callable[[], None] = lambda: None,
+    ) -> None:
         self._registry = registry
         self._engine = engine
         self._ids = ids
+        self._gate = gate
+
+    def startable(self, entry: FlowEntry) -> FlowSpec:
+        """Returns the version in force of a flow that may start now.
+
+        Raises:
+            RefusedError: ``not_ready``, or what the host's gate says (``disk``).
+        """
+        self._gate()
+        return ready_spec(entry)
 
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
 
         Raises:
-            RefusedError: ``not_ready``, ``draining``, ``concurrency`` or ``queue_full``.
+            RefusedError: ``not_ready``, ``disk``, ``draining``, ``concurrency`` or
+                ``queue_full``.
             StorageError: Nothing was accepted.
         """
-        spec = ready_spec(entry)
+        spec = self.startable(entry)
         return await self._engine.submit(
             StartRequest(
                 id=self._ids.execution_id(),

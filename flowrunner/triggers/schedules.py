@@ -14,7 +14,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from flowrunner.errors import ExecutionError, FlowError, RefusedError, ValidationError
+from flowrunner.errors import (
+    ExecutionError,
+    FlowError,
+    RefusedError,
+    StorageError,
+    ValidationError,
+)
 from flowrunner.model.execution import Cause, ScheduleKey, SlotRun
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
@@ -59,6 +65,7 @@ class _Armed:
         since: When it was armed: where its slots begin if the ledger does not know it.
         cursor: Up to where its slots are accounted for; None until the ledger was asked.
         turn: Makes its slots one after the other.
+        lost_to: Why slots that are looked at too late were not looked at in time.
     """
 
     key: ScheduleKey
@@ -66,6 +73,7 @@ class _Armed:
     since: datetime
     cursor: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    lost_to: Reason = Reason.DOWN
 
 
 class Schedules:
@@ -136,6 +144,13 @@ class Schedules:
         """Returns the next slot of an armed schedule, or None."""
         return self._timers.next_at(_name((key, trigger_id)))
 
+    def store_healed(self) -> None:
+        """Accounts now for the slots that could not be recorded while the store failed."""
+        now = self._clock.now()
+        for armed in self._armed.values():
+            if armed.lost_to is Reason.DISK:
+                self._wake(armed, now)
+
     async def settle(self) -> None:
         """Waits for the slots being decided; at stop, after the timers have stopped."""
         while self._tasks:
@@ -169,7 +184,10 @@ class Schedules:
                 if armed.cursor is None:
                     armed.cursor = await self._opened(armed)
                 await self._decide(armed, armed.cursor, now)
+                armed.lost_to = Reason.DOWN
             except FlowError as error:
+                if isinstance(error, StorageError):
+                    armed.lost_to = Reason.DISK
                 _LOG.error(
                     "slots.not_recorded flow=%s code=%s: %s",
                     armed.key.flow,
@@ -194,7 +212,7 @@ class Schedules:
             await self._missed(armed, cursor, late)
         due = list(schedule.slots_between(max(cursor, late), now))
         if len(due) > 1:
-            await self._record(armed, SlotOutcome.MISSED, Reason.DOWN, due[:-1])
+            await self._record(armed, SlotOutcome.MISSED, armed.lost_to, due[:-1])
         if due:
             await self._start(armed, due[-1])
 
@@ -208,7 +226,7 @@ class Schedules:
                 SlotRun(
                     schedule=armed.key,
                     outcome=SlotOutcome.MISSED,
-                    reason=str(Reason.DOWN),
+                    reason=str(armed.lost_to),
                     first=found.first,
                     last=found.last,
                     count=found.total,

@@ -27,7 +27,6 @@ from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
 from flowrunner.triggers.dispatcher import (
     Dispatcher,
     Start,
-    ready_spec,
     trigger_inputs,
     trigger_scope,
     wants_start,
@@ -119,7 +118,7 @@ class Webhooks:
 
     async def _accept(self, hook: _Hook, delivery: Delivery) -> DeliveryAnswer:
         """Takes an authentic delivery through every later check to its execution."""
-        ready_spec(hook.entry)
+        self._dispatcher.startable(hook.entry)
         if len(delivery.body) > hook.trigger.max_body:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")

@@ -31,7 +31,7 @@ RETRY_AFTER_S = 5
 """Seconds until it is worth asking again when the daemon is busy with itself."""
 
 _RETRY: Mapping[str, str] = {"retry-after": str(RETRY_AFTER_S)}
-_PASSING_REFUSALS = frozenset({"draining", "not_ready"})
+_PASSING_REFUSALS = frozenset({"disk", "draining", "not_ready"})
 """Refusals that end by themselves, so the same request may succeed later."""
 
 

@@ -20,10 +20,15 @@ It may run twice (its first transaction rolled back), so it must not keep anythi
 
 
 class Outcome(NamedTuple):
-    """What an operation returned, or why it is not in the database."""
+    """What an operation returned, or why it is not in the database.
+
+    Attributes:
+        is_outer: Whether the database failed, rather than this one operation.
+    """
 
     result: Any = None
     error: StorageError | None = None
+    is_outer: bool = False
 
 
 def run_batch(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Outcome]:
@@ -37,7 +42,7 @@ def run_batch(connection: sqlite3.Connection, operations: Sequence[Operation]) -
         return [Outcome(result) for result in _transact(connection, operations)]
     except Exception as error:  # noqa: BLE001 - whatever an operation raises fails it alone
         if len(operations) == 1:
-            return [Outcome(error=storage_error(error))]
+            return [_failed(error)]
     return _run_one_by_one(connection, operations)
 
 
@@ -48,16 +53,20 @@ def _run_one_by_one(
     down: Exception | None = None
     for operation in operations:
         if down is not None:
-            outcomes.append(Outcome(error=storage_error(down)))
+            outcomes.append(_failed(down))
             continue
         try:
             (result,) = _transact(connection, [operation])
             outcomes.append(Outcome(result))
         except Exception as error:  # noqa: BLE001 - whatever an operation raises fails it alone
-            outcomes.append(Outcome(error=storage_error(error)))
+            outcomes.append(_failed(error))
             if is_outer_failure(error):
                 down = error
     return outcomes
+
+
+def _failed(error: Exception) -> Outcome:
+    return Outcome(error=storage_error(error), is_outer=is_outer_failure(error))
 
 
 def _transact(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Any]:

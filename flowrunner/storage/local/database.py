@@ -10,7 +10,7 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flowrunner.errors import StorageError
@@ -18,6 +18,8 @@ from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.translate import damaged, storage_error
 
 _BUSY_S = 5.0  # longest wait for somebody else's lock, such as a shell on the database
+_STEPS_BETWEEN_LOOKS = 1_000
+"""Steps of SQLite's machine from one look at the time to the next: far below a millisecond."""
 
 
 def open_writer(
@@ -51,6 +53,52 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _opening_error(path, error) from error
     return connection
+
+
+def reopen_writer(
+    path: Path, *, limit_s: float, monotonic: Callable[[], float]
+) -> sqlite3.Connection:
+    """Opens a database that is there already and verifies it, after an I/O error.
+
+    Raises:
+        StorageError: As `open_writer`; a file that is gone is not made anew.
+    """
+    if not path.exists():
+        raise StorageError(f"the database {path} is gone")
+    connection = open_writer(path)
+    try:
+        check_quickly(connection, path, limit_s=limit_s, monotonic=monotonic)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_quickly(
+    connection: sqlite3.Connection,
+    path: Path,
+    *,
+    limit_s: float,
+    monotonic: Callable[[], float],
+) -> bool:
+    """Looks for damage for at most so many seconds; returns whether all of it was looked at.
+
+    Raises:
+        StorageError: ``storage.corrupt``: it is damaged, or the code of what SQLite says.
+    """
+    deadline = monotonic() + limit_s
+    connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+    try:
+        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+            return False
+        raise _opening_error(path, error) from error
+    finally:
+        connection.set_progress_handler(None, 0)
+    if finding != "ok":
+        raise damaged(f"the database {path} ({finding.splitlines()[0]})")
+    return True
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,32 +1,54 @@
-"""A few connections that only read, each in a thread: no query holds the loop or the writer."""
+"""A pool of connections that only read, each in a thread: no query holds the loop or the writer.
+
+A connection is opened at its first use and goes back to the pool after each query. One that saw
+an I/O error is closed instead, since it may remember pages that the disk does not have.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import queue
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from flowrunner.errors import StorageError
-from flowrunner.storage.local.translate import damaged, storage_error
+from flowrunner.storage.local.translate import damaged, is_untrustworthy, storage_error
 
 T = TypeVar("T")
 
 
+class _Reader(NamedTuple):
+    connection: sqlite3.Connection
+    generation: int
+
+
 class Readers:
-    """Runs queries, as many at once as there are connections; the others wait their turn."""
+    """Runs queries, at most so many at once; the others wait their turn in no thread.
 
-    def __init__(self) -> None:
-        self._idle: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+    Args:
+        connect: Opens a connection that cannot write; called in a thread.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
         self._pool: ThreadPoolExecutor | None = None
+        self._generation = 0
 
-    def start(self, connections: Sequence[sqlite3.Connection]) -> None:
-        """Takes over the connections; called once."""
-        for connection in connections:
-            self._idle.put(connection)
-        self._pool = ThreadPoolExecutor(len(connections), thread_name_prefix="storage-reader")
+    @property
+    def idle_count(self) -> int:
+        """Connections that wait for a query."""
+        return self._idle.qsize()
+
+    def start(self, most: int) -> None:
+        """Begins to take queries, at most `most` at once; called once."""
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="storage-reader")
+
+    def renew(self) -> None:
+        """Has every connection of now closed at its next turn. Safe from any thread."""
+        self._generation += 1
 
     async def run(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Returns what the query returns; it sees everything that was durable before the call.
@@ -47,15 +69,32 @@ class Readers:
         if pool is not None:
             await asyncio.to_thread(pool.shutdown)
             while not self._idle.empty():
-                self._idle.get().close()
+                self._idle.get().connection.close()
 
     def _query(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._idle.get()
+        reader = self._take()
+        is_usable = True
         try:
-            return query(connection)
+            return query(reader.connection)
         except sqlite3.Error as error:
+            is_usable = not is_untrustworthy(error)
             raise storage_error(error) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise damaged("a record in the database", error) from error
         finally:
-            self._idle.put(connection)
+            if is_usable:
+                self._idle.put(reader)
+            else:
+                reader.connection.close()
+
+    def _take(self) -> _Reader:
+        """Returns a connection: no more are made than queries run at once."""
+        while True:
+            generation = self._generation
+            try:
+                reader = self._idle.get_nowait()
+            except queue.Empty:
+                return _Reader(self._connect(), generation)
+            if reader.generation == generation:
+                return reader
+            reader.connection.close()

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 from flowrunner.errors import StorageError
+from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local.codec import micros_of
-from flowrunner.storage.local.database import open_reader, open_writer
+from flowrunner.storage.local.database import open_reader, open_writer, reopen_writer
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.disk import in_thread
 from flowrunner.storage.local.executions import LocalExecutions
@@ -27,7 +28,11 @@ from flowrunner.system.files import Files
 DATABASE = "flowrunner.db"
 """Name of the database in the state directory."""
 
-_READERS = 2
+CHECK_LIMIT_S = 5.0
+"""Longest look for damage at a start; a database of some million rows is read in that time."""
+
+_READERS = 4
+"""Connections that read: more than the cores of a small host, few enough for its memory."""
 
 _PROBE = "INSERT INTO probe (id, at) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at"
 
@@ -46,13 +51,21 @@ class LocalStorage:
         self._files = files
         self._clock = clock
         self._probing = asyncio.Lock()
-        self._writer = Writer(monotonic=clock.monotonic, observe=observe_commit)
-        self._readers = Readers()
+        self._health = StoreHealth()
+        self._writer = Writer(
+            monotonic=clock.monotonic, observe=observe_commit, health=self._health
+        )
+        self._readers = Readers(partial(open_reader, self._database))
         self._flows = LocalFlows(folder, files)
         self._definitions = LocalDefinitions(folder, files)
         self._executions = LocalExecutions(self._writer, self._readers)
         self._journal = LocalJournal(self._writer, self._readers)
         self._slots = LocalSlots(self._writer, self._readers)
+
+    @property
+    def health(self) -> StoreHealth:
+        """What the last write said."""
+        return self._health
 
     @property
     def flows(self) -> LocalFlows:
@@ -85,9 +98,9 @@ class LocalStorage:
         Raises:
             StorageError: ``storage.newer``, ``storage.corrupt``, ``storage.read_only``, …
         """
-        writing, *reading = await in_thread(self._connect)
-        self._writer.start(writing)
-        self._readers.start(reading)
+        writing = await in_thread(self._connect)
+        self._writer.start(writing, self._reopen)
+        self._readers.start(_READERS)
 
     async def close(self) -> None:
         """Waits for queries and writes; the last connection folds the log into the database."""
@@ -102,18 +115,19 @@ class LocalStorage:
             if await self._readers.run(_read_probe) != now:
                 raise StorageError("the state does not keep what is written")
 
-    def _connect(self) -> list[sqlite3.Connection]:
+    def _connect(self) -> sqlite3.Connection:
         if self._files.stat(self._database) is None:
             # SQLite takes an empty file for a new database, and its mode for the files beside.
             self._files.replace_durably(self._database, b"", mode=0o600)
-        connections = [open_writer(self._database)]
-        try:
-            connections.extend(open_reader(self._database) for _ in range(_READERS))
-        except StorageError:
-            for connection in connections:
-                connection.close()
-            raise
-        return connections
+        return open_writer(self._database)
+
+    def _reopen(self) -> sqlite3.Connection:
+        """Opens another writing connection, in the writer's thread, after an I/O error."""
+        connection = reopen_writer(
+            self._database, limit_s=CHECK_LIMIT_S, monotonic=self._clock.monotonic
+        )
+        self._readers.renew()
+        return connection
 
 
 def _write_probe(connection: sqlite3.Connection, *, at: int) -> None:

@@ -29,6 +29,13 @@ _ERRNO_CODES = {
     errno.EPERM: "storage.read_only",
 }
 
+_UNTRUSTWORTHY = (
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CANTOPEN,
+)
+
 _OUTER_FAILURES = (sqlite3.OperationalError, sqlite3.InternalError)
 
 
@@ -66,3 +73,10 @@ def is_outer_failure(error: Exception) -> bool:
     use speak of the operation.
     """
     return isinstance(error, _OUTER_FAILURES) or type(error) is sqlite3.DatabaseError
+
+
+def is_untrustworthy(error: BaseException | None) -> bool:
+    """Whether a connection that failed so must not be used again: it may see what is no more."""
+    if not isinstance(error, sqlite3.Error):
+        return False
+    return getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE in _UNTRUSTWORTHY

@@ -18,7 +18,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from flowrunner.errors import StorageError
-from flowrunner.storage.local.batch import Operation, Outcome, run_batch
+from flowrunner.storage.health import StoreHealth
+from flowrunner.storage.local.batch import Operation, Outcome
+from flowrunner.storage.local.session import Session, failure_of
 
 T = TypeVar("T")
 
@@ -47,7 +49,9 @@ class Writer:
         most_waiting: int = MOST_WAITING,
         monotonic: Callable[[], float] = lambda: 0.0,
         observe: CommitObserver = lambda _: None,
+        health: StoreHealth | None = None,
     ) -> None:
+        self._health = health or StoreHealth()
         self._most_waiting = most_waiting
         self._monotonic = monotonic
         self._observe = observe
@@ -57,11 +61,17 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def start(self, connection: sqlite3.Connection) -> None:
-        """Takes over the connection and begins to write; called once, in the loop."""
+    def start(
+        self, connection: sqlite3.Connection, renew: Callable[[], sqlite3.Connection]
+    ) -> None:
+        """Takes over the connection and begins to write; called once, in the loop.
+
+        `renew` opens and verifies another connection in the thread, after one that failed.
+        """
         self._loop = asyncio.get_running_loop()
+        session = Session(connection, renew, self._monotonic)
         self._thread = threading.Thread(
-            target=self._run, args=(connection, self._loop), name="storage-writer", daemon=True
+            target=self._run, args=(session, self._loop), name="storage-writer", daemon=True
         )
         self._thread.start()
 
@@ -99,15 +109,15 @@ class Writer:
         if gathered:
             self._queue.put(gathered)
 
-    def _run(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def _run(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         while gathered := self._take():
             for start in range(0, len(gathered), MOST_IN_BATCH):
                 batch = gathered[start : start + MOST_IN_BATCH]
                 began = self._monotonic()
-                outcomes = run_batch(connection, [each.operation for each in batch])
+                outcomes = session.run([each.operation for each in batch])
                 self._observe(self._monotonic() - began)
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
-        connection.close()
+        session.close()
 
     def _take(self) -> list[_Waiting]:
         """Waits for writes and takes all behind them; empty when the writer shall end."""
@@ -127,10 +137,18 @@ class Writer:
 
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         self._waiting -= len(batch)
-        for (_, future), (result, error) in zip(batch, outcomes, strict=True):
+        self._tell_health(outcomes)
+        for (_, future), (result, error, _) in zip(batch, outcomes, strict=True):
             if future.done():  # its waiter was cancelled
                 continue
             if error is not None:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+
+    def _tell_health(self, outcomes: Sequence[Outcome]) -> None:
+        failure = failure_of(outcomes)
+        if failure is not None:
+            self._health.failed(failure)
+        elif any(outcome.error is None for outcome in outcomes):
+            self._health.worked()

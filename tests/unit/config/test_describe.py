@@ -36,6 +36,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("source.debounce_limit", "5s", "default"),
         Row("storage.backend", "local", "default"),
         Row("storage.path", "/s", "flag:--state"),
+        Row("storage.min_free", "100MiB", "default"),
         Row("auth.local", "restricted", "default"),
         Row("engine.max_running_nodes", 0, "default"),
         Row("engine.drain_timeout", "5m", "default"),

@@ -178,6 +178,7 @@ def _rendered() -> str:
     metrics.show_source(lambda: "abc")
     metrics.show_watcher(lambda: True)
     metrics.show_free_bytes(lambda: 1)
+    metrics.show_store(lambda: True)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)

@@ -183,15 +183,14 @@ def test_pages_never_read_the_whole_history(use: Use, folder: Path) -> None:
 
     async def body(storage: LocalStorage) -> None:
         statements: list[str] = []
-        reader = storage._readers._idle.get()
-        reader.set_trace_callback(statements.append)
-        storage._readers._idle.put(reader)
-        for _ in range(2):  # one of two connections is watched, and they take turns
-            for query in queries:
-                await storage.executions.list(query)
-            await storage.executions.unfinished()
-            await storage.executions.last_of_each()
-            await storage.journal.running()
+        await storage._readers.run(
+            lambda connection: connection.set_trace_callback(statements.append)
+        )
+        for query in queries:  # one after the other, so all by the connection that is watched
+            await storage.executions.list(query)
+        await storage.executions.unfinished()
+        await storage.executions.last_of_each()
+        await storage.journal.running()
         assert len(statements) >= len(queries)
         with closing(sqlite3.connect(folder / "flowrunner.db")) as connection:
             for statement in statements:

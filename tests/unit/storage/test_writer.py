@@ -27,9 +27,12 @@ class Desk:
         self._go_on = threading.Event()
 
     def start(self) -> None:
+        self.writer.start(self._open(), self._open)
+
+    def _open(self) -> sqlite3.Connection:
         connection = open_writer(self.path, migrations=MIGRATIONS)
         connection.set_trace_callback(self.statements.append)
-        self.writer.start(connection)
+        return connection
 
     @property
     def commits(self) -> int:

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 
+from flowrunner.errors import RefusedError
 from flowrunner.model.states import ExecutionState, SlotOutcome
 from flowrunner.triggers.schedules import GRACE
 from tests.fakes.clock import DEFAULT_START as NOON
@@ -508,7 +509,7 @@ def test_store_fault_leaves_the_slot_to_the_next_wake() -> None:
         world.disk.mend()
         await fire(world, 20)
         assert slots(await world.executions()) == [20]
-        assert await ledger(world) == [("missed", "down", 10, 10, 1)]
+        assert await ledger(world) == [("missed", "disk", 10, 10, 1)]
 
     simulate(story)
 
@@ -525,7 +526,7 @@ def test_row_that_cannot_be_written_is_written_by_the_next_wake() -> None:
         world.slots.fails = set()
         await fire(world, 2 * MINUTE)
         assert await ledger(world) == [
-            ("missed", "down", 60, 60, 1),
+            ("missed", "disk", 60, 60, 1),
             ("skipped", "not_ready", 120, 120, 1),
         ]
 
@@ -589,5 +590,81 @@ def test_settle_waits_for_the_slots_being_decided() -> None:
         world.timers.fire_due()
         await world.schedules.settle()
         assert slots(await world.executions()) == [60]
+
+    simulate(story)
+
+
+@pytest.mark.usefixtures("_quiet")
+@pytest.mark.parametrize(
+    ("healed_after", "started", "missed"),
+    [
+        pytest.param(30, [HOUR], [], id="within-the-grace"),
+        pytest.param(600, [], [("missed", "disk", HOUR, HOUR, 1)], id="later"),
+    ],
+)
+def test_slot_is_accounted_for_when_the_store_heals(
+    healed_after: float, started: list[float], missed: list[tuple[str, str, float, float, int]]
+) -> None:
+    """What could not be recorded is recorded then, and not only at the next slot hours later."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1h"))
+        world.disk.fail("create")
+        await fire(world, HOUR)
+        world.disk.mend()
+        await wait_until(world, HOUR + healed_after)
+        world.schedules.store_healed()
+        await world.schedules.settle()
+        assert slots(await world.executions()) == started
+        assert await ledger(world) == missed
+
+    simulate(story)
+
+
+def test_store_that_heals_wakes_no_schedule_that_lost_nothing() -> None:
+    """Slots are decided when they are due, not because the disk is well."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1h"))
+        await wait_until(world, 2 * HOUR)
+        world.schedules.store_healed()
+        await world.schedules.settle()
+        assert slots(await world.executions()) == []
+        assert await ledger(world) == []
+
+    simulate(story)
+
+
+def test_downtime_after_a_healed_store_is_down_again() -> None:
+    """The reason `disk` ends with the failure it stands for."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="10s"))
+        world.slots.fails = {"record"}
+        world.disk.fail("create")
+        await fire(world, 10)
+        world.slots.fails = set()
+        world.disk.mend()
+        await fire(world, 20)
+        await fire(world, 200)
+        assert [row[:2] for row in await ledger(world)] == [
+            ("missed", "disk"),
+            ("missed", "down"),
+        ]
+
+    simulate(story)
+
+
+def test_slot_without_room_is_skipped() -> None:
+    """Below the floor of the disk a slot is skipped, with `disk` as its reason."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        world.refusal = RefusedError("no room", code="disk")
+        await fire(world, MINUTE)
+        assert await ledger(world) == [("skipped", "disk", 60, 60, 1)]
+        world.refusal = None
+        await fire(world, 2 * MINUTE)
+        assert slots(await world.executions()) == [120]
 
     simulate(story)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowrunner.errors import RefusedError
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.states import ExecutionState
@@ -358,6 +359,21 @@ def test_flow_that_is_not_ready_is_unavailable(body: bytes) -> None:
         assert answer.retry_after_s == 30
 
     told(story, flow(top={"secrets": ["KEY"]}))
+
+
+@pytest.mark.parametrize(
+    "body", [pytest.param(BODY, id="good"), pytest.param(b"not json", id="bad")]
+)
+def test_host_without_room_is_unavailable(body: bytes) -> None:
+    """Below the floor of the disk a delivery is 503 with Retry-After, whatever its body."""
+
+    async def story(sender: Sender) -> None:
+        sender.world.refusal = RefusedError("no room", code="disk")
+        answer = await sender.send(body)
+        await refused(sender, answer, 503, "unavailable")
+        assert (answer.code, answer.retry_after_s) == ("disk", 30)
+
+    told(story, flow())
 
 
 def test_stopping_daemon_is_unavailable() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from flowrunner.engine.engine import Engine
-from flowrunner.errors import StorageError
+from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.schedule import Schedule
@@ -86,6 +86,7 @@ class World:
 
     Attributes:
         decided: What the observer of the slots was told.
+        refusal: What the gate of the host raises; None lets every start pass.
     """
 
     def __init__(
@@ -98,7 +99,8 @@ class World:
         services = replace(base.services, secrets=self.secrets)
         self.engine = Engine(services, self.registry.rules_of)
         self.ids = ids or SequentialIds()
-        self.dispatcher = Dispatcher(self.registry, self.engine, self.ids)
+        self.refusal: RefusedError | None = None
+        self.dispatcher = Dispatcher(self.registry, self.engine, self.ids, self._gate)
         self.slots = FaultySlots(self.storage.slots)
         self.timers = CountingTimers(self.clock)
         self.decided: list[tuple[str, SlotOutcome, str, int]] = []
@@ -122,6 +124,10 @@ class World:
             subscribers,
             preparers=(self.schedules,),
         )
+
+    def _gate(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         self.decided.append((flow.name, outcome, reason, count))
