@@ -108,7 +108,7 @@ class StorageError(FlowError):
     """The state cannot be read or written.
 
     Codes: ``storage.conflict``, ``storage.full``, ``storage.read_only``, ``storage.locked``,
-    ``storage.newer``, ``storage.corrupt``, ``storage.unavailable``.
+    ``storage.newer``, ``storage.corrupt``, ``storage.no_backup``, ``storage.unavailable``.
     """
 
     default_code = "storage.unavailable"

@@ -36,6 +36,9 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cancel": "end an execution",
         "status": "show the daemon at a glance",
         "reconcile": "read the flow files now",
+        "backup": "copy the state, verified",
+        "restore": "put a backup in the place of the state",
+        "check-state": "look for damage in the state",
         "config": "show or check the settings",
         "version": "print the version",
     }
@@ -120,7 +123,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _command(name: str) -> Command:
-    return cast(Command, import_module(f"flowrunner.cli.commands.{name}"))
+    return cast(Command, import_module(f"flowrunner.cli.commands.{name.replace('-', '_')}"))
 
 
 def _unknown(word: str) -> UsageError:

@@ -63,6 +63,17 @@ def load_file(
         raise SettingsError(error.message, code=error.code, findings=error.findings) from error
 
 
+def state_folder(args: argparse.Namespace, host: Host) -> Path:
+    """Returns the state directory that `--state` and `--config` of a command mean.
+
+    Raises:
+        SettingsError: The settings are wrong.
+    """
+    given = argparse.Namespace(config=args.config, state=args.state, flows=None, listen=None)
+    path: Path = load(given, host).settings.storage.path
+    return path
+
+
 def _current_folder() -> Path:
     try:
         return Path.cwd()

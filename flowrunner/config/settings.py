@@ -39,7 +39,6 @@ PLANNED = frozenset(
         "server.cors",
         "server.rate_limit",
         "source.read",
-        "storage.backup_every",
     }
 )
 """Sections and settings of the design that do not work yet: refused, with a hint that says so."""
@@ -161,6 +160,17 @@ class StorageSettings:
     """Room on the disk of the state below which no execution is taken, a size. Default `100MiB`,
     `0B` for no floor. What already runs needs room to journal its end and to log, and a person
     needs some to clean up. Starts are refused with the reason `disk` until there is room again."""
+
+    backup_every: float = field(
+        default=86_400.0, metadata=_about(duration(0, 30 * 86_400), example="6h")
+    )
+    """How often the daemon copies its database into `backup/`, a duration up to `30d`. Default
+    `1d`, `0s` for never. A copy is verified, and is what a daemon goes on from when it finds its
+    database damaged; it takes as much room as the database."""
+
+    backups_kept: int = field(default=3, metadata=_about(count(1, 100), example=7))
+    """How many backups stay in `backup/`, a number. Default 3: damage that was copied unseen is
+    unlikely, since copies are verified, and each takes room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

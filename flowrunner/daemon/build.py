@@ -38,11 +38,12 @@ from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
+from flowrunner.service.backups import BackupDuty
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
-from flowrunner.storage.factory import make_storage
+from flowrunner.storage.factory import LocalOptions, make_storage
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.files import Files, LocalFiles
@@ -75,6 +76,7 @@ class Parts:
     reconciler: Reconciler
     service: FlowService
     store_watch: StoreWatch
+    backup_duty: BackupDuty
     metrics: Metrics
     observer: DaemonObserver
     log_writer: LogWriter
@@ -99,9 +101,11 @@ class _Ground:
     registry: FlowRegistry
 
 
-def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
+def build(
+    settings: Settings, secret_environment: Mapping[str, str], *, accept_state_loss: bool = False
+) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
-    ground = _ground(settings, secret_environment)
+    ground = _ground(settings, secret_environment, accept_state_loss=accept_state_loss)
     nodes = _nodes(ground)
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
@@ -146,6 +150,7 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
         reconciler=reconciler,
         service=service,
         store_watch=ground.store_watch,
+        backup_duty=_backup_duty(ground),
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
@@ -153,7 +158,9 @@ def build(settings: Settings, secret_environment: Mapping[str, str]) -> Parts:
     )
 
 
-def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Ground:
+def _ground(
+    settings: Settings, secret_environment: Mapping[str, str], *, accept_state_loss: bool
+) -> _Ground:
     clock, files = SystemClock(), LocalFiles()
     metrics = Metrics(version=__version__)
     storage = make_storage(
@@ -162,6 +169,7 @@ def _ground(settings: Settings, secret_environment: Mapping[str, str]) -> _Groun
         files=files,
         clock=clock,
         observe_commit=metrics.journal_commit,
+        options=LocalOptions(settings.storage.backups_kept, accept_state_loss),
     )
     floor = settings.storage.min_free if settings.storage.backend == "local" else 0
     return _Ground(
@@ -222,6 +230,13 @@ def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Sched
     )
     ground.storage.health.on_healed = schedules.store_healed
     return schedules
+
+
+def _backup_duty(ground: _Ground) -> BackupDuty:
+    """Returns the backups by the clock; a state in memory has none."""
+    storage = ground.settings.storage
+    every_s = storage.backup_every if storage.backend == "local" else 0.0
+    return BackupDuty(ground.storage, ground.clock, every_s)
 
 
 def _health(ground: _Ground) -> Health:

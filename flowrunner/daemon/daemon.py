@@ -62,6 +62,7 @@ class Daemon:
                     for work in (
                         parts.reconciler.run,
                         parts.store_watch.run,
+                        parts.backup_duty.run,
                         self._tell_status,
                         self._measure_lag,
                     )
@@ -151,6 +152,8 @@ class Daemon:
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
         trouble = self._parts.store_watch.note()
+        if not trouble and self._parts.service.conditions:
+            trouble = "state restored, see `flowrunner status`"
         return (
             f"{len(entries)} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")

@@ -23,8 +23,12 @@ from flowrunner.telemetry.logs import configure_logging
 _LOG = logging.getLogger(__name__)
 
 
-def serve(loaded: LoadedSettings) -> int:
+def serve(loaded: LoadedSettings, *, accept_state_loss: bool = False) -> int:
     """Runs the daemon until it is asked to stop; returns the exit code 0.
+
+    Args:
+        loaded: The settings.
+        accept_state_loss: Go on empty when the database is damaged and no backup is good.
 
     Raises:
         FlowError: It could not start: settings, state, lock, sockets.
@@ -36,14 +40,15 @@ def serve(loaded: LoadedSettings) -> int:
         harden_process()
         prepare_state_folder(settings.storage.path)
         with StateLock(settings.storage.path):
-            asyncio.run(_run(settings, secrets))
+            asyncio.run(_run(settings, secrets, accept_state_loss=accept_state_loss))
     finally:
         control.stop()
     return 0
 
 
-async def _run(settings: Settings, secrets: Mapping[str, str]) -> None:
-    parts, clock = build(settings, secrets), SystemClock()
+async def _run(settings: Settings, secrets: Mapping[str, str], *, accept_state_loss: bool) -> None:
+    parts = build(settings, secrets, accept_state_loss=accept_state_loss)
+    clock = SystemClock()
     servers = make_servers(parts, clock)
     daemon = Daemon(parts, servers, make_notifier(os.environ), clock, _announce)
     await daemon.run()

@@ -13,12 +13,13 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The types in use; the first three belong to flows, the last to the source."""
+    """The types in use; the first three belong to flows, then the source, the state."""
 
     READY = "Ready"
     VALID = "Valid"
     SCHEDULED = "Scheduled"
     SOURCE_READY = "SourceReady"
+    STATE_RESTORED = "StateRestored"
 
 
 class Status(StrEnum):
@@ -52,6 +53,8 @@ class ConditionReason(StrEnum):
     SOURCE_UNREADABLE = "SourceUnreadable"
     SOURCE_UNSTABLE = "Unstable"
     SOURCE_TOO_LARGE = "SourceTooLarge"
+    RESTORED_FROM_BACKUP = "RestoredFromBackup"
+    STATE_LOST = "StateLost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,12 +10,14 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from flowrunner import __version__
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import NotFoundError, RefusedError
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
@@ -37,7 +39,7 @@ from flowrunner.service.views import (
     StatusView,
     TriggerView,
 )
-from flowrunner.storage.protocols import ExecutionQuery, Storage
+from flowrunner.storage.protocols import ExecutionQuery, Restored, Storage
 from flowrunner.system.clock import Clock
 
 
@@ -96,10 +98,23 @@ class FlowService:
         self._parts = parts
         self._started_at = parts.clock.now()
         self._last: dict[FlowKey, Execution] = {}
+        self._conditions: tuple[Condition, ...] = ()
 
     async def load(self) -> None:
-        """Reads the newest ended execution of each flow; called once before serving."""
+        """Reads the newest ended execution of each flow, and where the state comes from.
+
+        Called once before serving.
+        """
         self._last = await self._parts.storage.executions.last_of_each()
+        restored = await self._parts.storage.restored()
+        if restored is not None:
+            self._conditions = (_state_restored(restored),)
+            self._parts.logger.warning("state.restored: %s", self._conditions[0].message)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions of the daemon itself, besides those of flows and source."""
+        return self._conditions
 
     def note_ended(self, execution: Execution) -> None:
         """Keeps the newest ended execution of its flow at hand."""
@@ -197,6 +212,25 @@ class FlowService:
         """Runs a pass now and returns how it ended."""
         return await self._parts.reconciler.request("command")
 
+    async def backup(self, target: str | None) -> str:
+        """Makes a verified copy of the state and returns its path.
+
+        Args:
+            target: An absolute path of a file that does not exist; None for the next of the
+                daemon's own backups.
+
+        Raises:
+            StorageError: ``storage.conflict`` when the file exists, ``storage.corrupt`` when
+                the state is damaged, ``storage.no_backup`` for a state in memory.
+        """
+        path = None if target is None else Path(target)
+        return str(await self._parts.storage.backup(path))
+
+    async def acknowledge_restored(self) -> None:
+        """Ends the condition `StateRestored`; raises `StorageError` when it cannot be kept."""
+        await self._parts.storage.acknowledge_restored()
+        self._conditions = ()
+
     def source(self) -> SourceView:
         """Returns the state of the source and the last pass."""
         source = self._parts.registry.source
@@ -223,6 +257,7 @@ class FlowService:
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
+            conditions=self._conditions,
         )
 
     def schema(self) -> Mapping[str, Json]:
@@ -264,3 +299,20 @@ class FlowService:
             next_slot_at=next_slot,
             path=trigger.path if isinstance(trigger, WebhookTrigger) else None,
         )
+
+
+def _state_restored(restored: Restored) -> Condition:
+    reason, text = ConditionReason.STATE_LOST, "the state began empty"
+    if restored.origin:
+        reason = ConditionReason.RESTORED_FROM_BACKUP
+        text = f"the state was restored from {restored.origin}"
+    if restored.quarantined:
+        text += f"; the one before is {restored.quarantined}"
+    return Condition(
+        type=ConditionType.STATE_RESTORED,
+        status=Status.TRUE,
+        reason=reason,
+        message=f"{text}. Schedules began then, and what was unfinished has ended. "
+        "`flowrunner restore --acknowledge` ends this condition",
+        last_transition_at=restored.at,
+    )

@@ -157,7 +157,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """What `flowrunner status` shows."""
+    """What `flowrunner status` shows; `conditions` are those of the daemon itself."""
 
     version: str
     started_at: datetime
@@ -167,3 +167,4 @@ class StatusView:
     executions_running: int
     executions_queued: int
     checks: tuple[HealthCheck, ...]
+    conditions: tuple[Condition, ...] = ()

@@ -1,4 +1,7 @@
-"""Makes a backend by its name in the settings."""
+"""Makes a backend by its name in the settings; the one door to the backends.
+
+What works on a state on disk without its daemon is handed on from here too.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,21 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from flowrunner.errors import SettingsError
-from flowrunner.storage.local.storage import LocalStorage
+from flowrunner.storage.local.offline import backup_offline, check_state, restore_offline
+from flowrunner.storage.local.storage import LocalOptions, LocalStorage
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files
+
+__all__ = [
+    "BACKENDS",
+    "LocalOptions",
+    "backup_offline",
+    "check_state",
+    "make_storage",
+    "restore_offline",
+]
 
 BACKENDS = ("local", "memory")
 """What `storage.backend` may name."""
@@ -24,6 +37,7 @@ def make_storage(
     files: Files,
     clock: Clock,
     observe_commit: Callable[[float], None] = lambda _: None,
+    options: LocalOptions = LocalOptions(),  # noqa: B008 - frozen
 ) -> Storage:
     """Returns a backend that is not open yet; the caller opens and closes it.
 
@@ -32,6 +46,7 @@ def make_storage(
         folder: The state directory, made when the backend opens if it needs one.
         files: Every access to files but the database's own.
         clock: Tells when the state was last seen to work, and how long commits take.
+        options: What an operator may choose of a backend on disk.
         observe_commit: Learns, in a thread, the seconds of each commit of a backend on disk.
 
     Raises:
@@ -39,7 +54,7 @@ def make_storage(
     """
     match backend:
         case "local":
-            return LocalStorage(folder, files, clock, observe_commit)
+            return LocalStorage(folder, files, clock, observe_commit, options)
         case "memory":
             return MemoryStorage()
         case _:

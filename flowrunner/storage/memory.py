@@ -11,13 +11,14 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import StoreHealth
-from flowrunner.storage.protocols import ExecutionQuery, FlowRecord, Submitted
+from flowrunner.storage.protocols import ExecutionQuery, FlowRecord, Restored, Submitted
 
 
 @dataclass(slots=True)
@@ -355,6 +356,21 @@ class MemoryStorage:
 
     async def close(self) -> None:
         """Has nothing to release."""
+
+    async def backup(self, target: Path | None = None) -> Path:  # noqa: ARG002 - refused anyway
+        """Refuses: nothing of this state outlives the process."""
+        raise StorageError("the memory has no backups", code="storage.no_backup")
+
+    async def last_backup(self) -> datetime | None:
+        """Returns None: there is none."""
+        return None
+
+    async def restored(self) -> Restored | None:
+        """Returns None: every state begins empty."""
+        return None
+
+    async def acknowledge_restored(self) -> None:
+        """Has nothing to forget."""
 
     async def check(self) -> None:
         """Has nothing that could fail."""

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
@@ -211,6 +212,20 @@ class SlotStore(Protocol):
         """Returns rows of one flow, the one that was begun last first."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """That a state took the place of a lost one.
+
+    Attributes:
+        origin: The backup it was made of; empty when it began empty.
+        quarantined: Where the lost one was set aside; empty if there was none.
+    """
+
+    at: datetime
+    origin: str
+    quarantined: str
+
+
 class Storage(Protocol):
     """A backend: the stores, and their common life."""
 
@@ -243,6 +258,28 @@ class Storage(Protocol):
 
     async def close(self) -> None:
         """Finishes pending writes and releases everything; may be called twice."""
+
+    async def backup(self, target: Path | None = None) -> Path:
+        """Makes a verified copy of the state of one moment, and returns where it stands.
+
+        Args:
+            target: A file that does not exist yet; None for the next one among the backend's
+                own backups, of which the newest are kept.
+
+        Raises:
+            StorageError: ``storage.no_backup`` when the backend has no disk,
+                ``storage.conflict`` when the target exists, ``storage.corrupt`` when the copy
+                is damaged, as the state then is.
+        """
+
+    async def last_backup(self) -> datetime | None:
+        """Returns the moment of the newest of the backend's own backups, or None."""
+
+    async def restored(self) -> Restored | None:
+        """Returns that this state took the place of a lost one, until it is acknowledged."""
+
+    async def acknowledge_restored(self) -> None:
+        """Forgets it; nothing happens if there is nothing to forget."""
 
     async def check(self) -> None:
         """Writes a byte and reads it back; raises `StorageError` when the state is unusable."""

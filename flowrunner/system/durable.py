@@ -60,7 +60,7 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
         raise
     if durable:
         for folder in (path.parent, *(each.parent for each in made)):
-            _sync_folder(folder)
+            sync_folder(folder)
 
 
 def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
@@ -75,7 +75,8 @@ def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
         os.close(fd)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder last."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -125,6 +125,8 @@ def control_table(parts: WebParts) -> RouteTable:
             *_reading(parts),
             _get("/control/v1/status", Right.FULL, control.status),
             _post("/control/v1/reconcile", control.reconcile),
+            _post("/control/v1/backup", control.backup),
+            _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
             _post(f"{flow}/executions", control.start),
             _post(f"{execution}/cancel", control.cancel),
         ]

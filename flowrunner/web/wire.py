@@ -205,6 +205,7 @@ def status_json(view: StatusView) -> Json:
         "flows_ready": view.flows_ready,
         "executions_running": view.executions_running,
         "executions_queued": view.executions_queued,
+        "conditions": [_condition(condition) for condition in view.conditions],
         **health_json(view.checks),
     }
 

@@ -462,6 +462,48 @@ class TestExecutions:
         crash_and_use(before, after)
 
 
+class TestLife:
+    def test_store_that_keeps_its_writes_is_healthy(self, use: Use) -> None:
+        """Before and after a write, and after one that was refused for its own fault."""
+
+        async def body(storage: Storage) -> None:
+            assert storage.health.state.is_healthy
+            await storage.executions.create(make_execution())
+            again = storage.executions.create(make_execution())
+            assert await refused(again) == "storage.conflict"
+            await storage.check()
+            assert storage.health.state.is_healthy
+
+        use(body)
+
+    def test_backup_is_a_file_or_refused(self, use: Use) -> None:
+        """A backend with a disk makes one and knows when; one without says that it cannot."""
+
+        async def body(storage: Storage) -> None:
+            assert await storage.last_backup() is None
+            made = asyncio.ensure_future(storage.backup())
+            await asyncio.wait([made])
+            last = await storage.last_backup()
+            failure = made.exception()
+            if isinstance(failure, StorageError):
+                assert (failure.code, last) == ("storage.no_backup", None)
+            else:
+                assert made.result().exists()
+                assert last is not None
+
+        use(body)
+
+    def test_state_of_its_own_was_not_restored(self, use: Use) -> None:
+        """There is nothing to acknowledge, and to do so is no error."""
+
+        async def body(storage: Storage) -> None:
+            assert await storage.restored() is None
+            await storage.acknowledge_restored()
+            assert await storage.restored() is None
+
+        use(body)
+
+
 class TestJournal:
     def test_attempt_is_running_from_begin_to_finish(self, use: Use) -> None:
         """Begun it is among the running; finished it has its end, and its node is recorded."""

@@ -219,6 +219,13 @@ class FakeService:
         self._called("reconcile")
         return PASS
 
+    async def backup(self, target: str | None) -> str:
+        self._called("backup", target=target)
+        return target or "/state/backup/flowrunner-1.db"
+
+    async def acknowledge_restored(self) -> None:
+        self._called("acknowledge_restored")
+
     def source(self) -> SourceView:
         self._called("source")
         return SourceView(

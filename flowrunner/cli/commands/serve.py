@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from typing import Protocol
 
 from flowrunner.cli.host import Host
 from flowrunner.cli.settings import add_settings, load
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.sources import ReadYaml
 
-Serve = Callable[[LoadedSettings], int]
+
+class Serve(Protocol):
+    """Runs a daemon; see `flowrunner.daemon.serve`."""
+
+    def __call__(self, loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+        """Returns the exit code; raises `FlowError` when it could not start."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the settings file and the flags that stand for a setting."""
     add_settings(parser)
+    parser.add_argument(
+        "--accept-state-loss",
+        action="store_true",
+        help="go on without a history when the database is damaged and no backup is good",
+    )
 
 
 def execute(
@@ -30,7 +40,7 @@ def execute(
         FlowError: It could not start; `exit_of(…, serving=True)` tells whether trying again helps.
     """
     loaded = load(args, host, read_yaml)
-    return (serve or _daemon_serve())(loaded)
+    return (serve or _daemon_serve())(loaded, accept_state_loss=args.accept_state_loss)
 
 
 def _daemon_serve() -> Serve:

@@ -29,7 +29,12 @@ def execute(args: argparse.Namespace, host: Host) -> int:
 def status_text(status: Json) -> str:
     """Returns the numbers, and the checks behind `/readyz`."""
     checks = [(check["name"], check["status"], check["message"]) for check in status["checks"]]
-    return blocks(facts(_facts(status)), table(("CHECK", "STATUS", "MESSAGE"), checks))
+    conditions = [(each["type"], each["reason"], each["message"]) for each in status["conditions"]]
+    return blocks(
+        facts(_facts(status)),
+        table(("CHECK", "STATUS", "MESSAGE"), checks),
+        table(("CONDITION", "REASON", "MESSAGE"), conditions) if conditions else "",
+    )
 
 
 def _facts(status: Json) -> Iterator[tuple[str, object]]:

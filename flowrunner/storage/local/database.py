@@ -9,13 +9,17 @@ Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.translate import damaged, storage_error
+
+_log = logging.getLogger(__name__)
 
 _BUSY_S = 5.0  # longest wait for somebody else's lock, such as a shell on the database
 _STEPS_BETWEEN_LOOKS = 1_000
@@ -58,44 +62,49 @@ def open_reader(path: Path) -> sqlite3.Connection:
 def reopen_writer(
     path: Path, *, limit_s: float, monotonic: Callable[[], float]
 ) -> sqlite3.Connection:
-    """Opens a database that is there already and verifies it, after an I/O error.
+    """Opens a database that is there already and verifies it first, after an I/O error.
 
     Raises:
         StorageError: As `open_writer`; a file that is gone is not made anew.
     """
-    if not path.exists():
-        raise StorageError(f"the database {path} is gone")
-    connection = open_writer(path)
+    check_quickly(path, limit_s=limit_s, monotonic=monotonic)
+    return open_writer(path)
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Opens a database that is there for reading alone; closing it writes nothing either.
+
+    Raises:
+        StorageError: There is no such file, or what SQLite says.
+    """
+    if not path.is_file():
+        raise StorageError(f"there is no database {path}")
     try:
-        check_quickly(connection, path, limit_s=limit_s, monotonic=monotonic)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _opening_error(path, error) from error
 
 
-def check_quickly(
-    connection: sqlite3.Connection,
-    path: Path,
-    *,
-    limit_s: float,
-    monotonic: Callable[[], float],
-) -> bool:
+def check_quickly(path: Path, *, limit_s: float, monotonic: Callable[[], float]) -> bool:
     """Looks for damage for at most so many seconds; returns whether all of it was looked at.
+
+    Over a connection that only reads: closing another one would fold the log into a database
+    that is damaged, and the next start would not see that it was not closed.
 
     Raises:
         StorageError: ``storage.corrupt``: it is damaged, or the code of what SQLite says.
     """
     deadline = monotonic() + limit_s
-    connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
-    try:
-        (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
-            return False
-        raise _opening_error(path, error) from error
-    finally:
-        connection.set_progress_handler(None, 0)
+    with closing(open_read_only(path)) as connection:
+        connection.set_progress_handler(lambda: monotonic() > deadline, _STEPS_BETWEEN_LOOKS)
+        try:
+            (finding,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                _log.warning("store.check_cut_short limit_s=%g", limit_s)
+                return False
+            raise _opening_error(path, error) from error
     if finding != "ok":
         raise damaged(f"the database {path} ({finding.splitlines()[0]})")
     return True

@@ -109,6 +109,16 @@ CREATE TABLE slot_runs (
 # One row: when the state was last seen to be writable.
 _PROBE = "CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL)"
 
+# At most one row: that this database took the place of another one, until somebody says "seen".
+_RESTORED = """
+CREATE TABLE restored (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  at INTEGER NOT NULL,
+  origin TEXT NOT NULL,
+  quarantined TEXT NOT NULL
+)
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _EXECUTIONS,
@@ -127,5 +137,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # Behind all others, so that reading a page need not read it.
     ("ALTER TABLE executions ADD COLUMN outputs TEXT",),
+    (_RESTORED,),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -33,6 +33,12 @@ class TakesCommands(Protocol):
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
 
+    async def backup(self, target: str | None) -> str:
+        """Makes a verified copy of the state."""
+
+    async def acknowledge_restored(self) -> None:
+        """Ends the condition `StateRestored`."""
+
     async def status(self) -> StatusView:
         """Returns the daemon at a glance."""
 
@@ -64,9 +70,29 @@ class ControlRoutes:
         """Runs a pass and answers with how it ended."""
         return json_response(pass_json(await self._service.reconcile()))
 
+    async def backup(self, request: Request) -> Response:
+        """Makes a copy at `{file}`, or in the state for null, and answers with its path."""
+        target = _target_of(await read_object(request))
+        return json_response({"path": await self._service.backup(target)})
+
+    async def acknowledge_restored(self, _request: Request) -> Response:
+        """Ends the condition and answers with nothing left of it."""
+        await self._service.acknowledge_restored()
+        return json_response({"conditions": []})
+
     async def status(self, _request: Request) -> Response:
         """Answers with the daemon at a glance."""
         return json_response(status_json(await self._service.status()))
+
+
+def _target_of(content: dict[str, Json]) -> str | None:
+    """Returns the file; raises `ValidationError` (``request.body``)."""
+    target = content.get("file")
+    is_path = target is None or (isinstance(target, str) and target.startswith("/"))
+    if set(content) - {"file"} or not is_path:
+        message = "'file', an absolute path or null, is all that may be said"
+        raise ValidationError(message, code="request.body", findings=[{"message": message}])
+    return target
 
 
 def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], bool]:

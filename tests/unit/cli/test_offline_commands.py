@@ -248,16 +248,17 @@ def test_broken_settings_file_is_an_error_of_settings(
 
 def test_serve_hands_over_the_settings() -> None:
     """The daemon gets what the flags and the environment say, and decides the exit code."""
-    given: list[LoadedSettings] = []
+    given: list[tuple[LoadedSettings, bool]] = []
 
-    def fake_serve(loaded: LoadedSettings) -> int:
-        given.append(loaded)
+    def fake_serve(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+        given.append((loaded, accept_state_loss))
         return 7
 
     process = Process({"FLOWRUNNER_SOURCE__RESYNC": "5m"})
-    arguments = words("serve --flows f --state /s --listen 127.0.0.1:0")
+    arguments = words("serve --flows f --state /s --listen 127.0.0.1:0 --accept-state-loss")
     assert serve.execute(arguments, process.host, fake_serve, read_yaml) == 7
-    (loaded,) = given
+    ((loaded, accept_state_loss),) = given
+    assert accept_state_loss
     assert loaded.settings.source.path == Path.cwd() / "f"
     assert loaded.settings.source.resync == 300
     assert str(loaded.settings.server.control_socket) == "/s/control.sock"
@@ -268,8 +269,8 @@ def test_serve_hands_over_the_settings() -> None:
 def test_serve_is_not_begun_with_bad_settings() -> None:
     """All that is wrong with the settings is known before the daemon's code is loaded."""
 
-    def never(_loaded: LoadedSettings) -> int:
-        raise AssertionError
+    def never(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+        raise AssertionError(loaded, accept_state_loss)
 
     arguments = words("serve --listen 0.0.0.0:80")
     with pytest.raises(SettingsError, match="loopback"):
@@ -279,7 +280,8 @@ def test_serve_is_not_begun_with_bad_settings() -> None:
 def test_serve_lets_errors_of_the_daemon_through() -> None:
     """What keeps the daemon from starting is told by the one table of exit codes."""
 
-    def locked(_loaded: LoadedSettings) -> int:
+    def locked(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+        assert (loaded.origins["storage.path"], accept_state_loss) == ("default", False)
         raise StorageError("in use", code="storage.locked")
 
     with pytest.raises(StorageError):

@@ -37,6 +37,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("storage.backend", "local", "default"),
         Row("storage.path", "/s", "flag:--state"),
         Row("storage.min_free", "100MiB", "default"),
+        Row("storage.backup_every", "1d", "default"),
+        Row("storage.backups_kept", 3, "default"),
         Row("auth.local", "restricted", "default"),
         Row("engine.max_running_nodes", 0, "default"),
         Row("engine.drain_timeout", "5m", "default"),

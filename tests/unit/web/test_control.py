@@ -139,12 +139,12 @@ def test_reconcile_answers_with_the_pass() -> None:
 
 
 def test_status_is_the_daemon_at_a_glance() -> None:
-    """Status has version, source, counts and checks."""
+    """Status has version, source, counts, checks and conditions."""
     got = ask(control_app(), "GET", "/control/v1/status", peer=COMMANDER)
 
     assert set(got.json) == {
         *("version", "started_at", "source", "flows", "flows_ready"),
-        *("executions_running", "executions_queued", "status", "checks"),
+        *("executions_running", "executions_queued", "status", "checks", "conditions"),
     }
 
 
@@ -168,3 +168,34 @@ def test_attempts_and_nameless_peers_are_refused(
 
     assert (got.status, got.json["code"]) == (403, "auth.denied")
     assert service.calls == []
+
+
+@pytest.mark.parametrize("target", [None, "/mnt/copy.db"])
+def test_backup_answers_with_its_path(target: str | None) -> None:
+    """The file that was asked for, or the daemon's next one."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/backup", {"file": target})
+
+    assert got.status == 200
+    assert got.json == {"path": target or "/state/backup/flowrunner-1.db"}
+    assert service.calls == [("backup", {"target": target})]
+
+
+@pytest.mark.parametrize(
+    "content", [{"file": "copy.db"}, {"file": 1}, {"path": "/x"}], ids=["relative", "number", "key"]
+)
+def test_backup_refuses_what_is_no_absolute_path(content: Any) -> None:
+    """A relative path would be relative to a folder that the caller does not know."""
+    service = FakeService()
+
+    assert post(service, "/control/v1/backup", content).status == 422
+    assert service.calls == []
+
+
+def test_restored_state_is_acknowledged() -> None:
+    """The command ends the condition."""
+    service = FakeService()
+
+    assert post(service, "/control/v1/restored/acknowledge").json == {"conditions": []}
+    assert service.calls == [("acknowledge_restored", {})]

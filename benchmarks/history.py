@@ -1,0 +1,104 @@
+"""Row 16: a history of a million executions: the newest of one flow, and retention beside load.
+
+The floor of the query is one look-up by primary key over the same pool of readers; that of the
+deletion is the latest commit of the same load with nobody deleting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from flowrunner.model.execution import Cause, Execution
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Revision
+from flowrunner.model.states import ExecutionState
+from flowrunner.storage.local.codec import EXECUTION_COLUMNS, execution_row
+from flowrunner.storage.local.storage import DATABASE, LocalStorage
+from flowrunner.storage.protocols import ExecutionQuery
+from flowrunner.system.clock import SystemClock
+from flowrunner.system.files import LocalFiles
+
+HISTORY = 1_000_000
+FLOWS = 1_000
+DISK = "/var/tmp"
+"""Never a memory file system, on which a commit would cost nothing."""
+
+_SINCE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@contextmanager
+def history() -> Iterator[Path]:
+    """Makes a state directory with `HISTORY` executions of `FLOWS` flows, and removes it."""
+    with tempfile.TemporaryDirectory(dir=DISK) as name:
+        folder = Path(name)
+        asyncio.run(_make(folder))
+        columns = f"{EXECUTION_COLUMNS}, outputs"
+        marks = ", ".join("?" * len(columns.split(",")))
+        with closing(sqlite3.connect(folder / DATABASE)) as connection, connection:
+            connection.executemany(
+                f"INSERT INTO executions ({columns}) VALUES ({marks})",
+                (execution_row(execution(number)) for number in range(HISTORY)),
+            )
+        yield folder
+
+
+async def _make(folder: Path) -> None:
+    storage = open_at(folder)
+    await storage.open()
+    await storage.close()
+
+
+def open_at(folder: Path) -> LocalStorage:
+    """Returns a store over a folder; the caller opens it."""
+    return LocalStorage(folder, LocalFiles(), SystemClock())
+
+
+def execution(number: int, flow: str | None = None) -> Execution:
+    """Returns the `number`-th execution that has ended, one each second, flow after flow."""
+    at = _SINCE + timedelta(seconds=number)
+    base = Execution(
+        id=ExecutionId(f"{number:08x}-0000-7000-8000-000000000000"),
+        flow=FlowKey("default", flow or f"flow-{number % FLOWS}"),
+        state=ExecutionState.SUCCEEDED,
+        cause=Cause(trigger_id="nightly", trigger_type="schedule", slot_at=at),
+        start_key=f"slot:{number}",
+        revision=Revision("4b825dc642cb6eb9a060e54bf8d69288fbee4904"),
+        digest=Digest(f"sha256:{number % FLOWS:064x}"),
+        inputs={"target": "/srv"},
+        created_at=at,
+    )
+    return replace(base, started_at=at, ended_at=at)
+
+
+class Newest:
+    """Samples of the newest 50 of a flow, and of one look-up, over one open store."""
+
+    def __init__(self, storage: LocalStorage, loop: asyncio.AbstractEventLoop) -> None:
+        self._storage = storage
+        self._loop = loop
+        self._turn = 0
+
+    def page_s(self) -> float:
+        """Returns the seconds of a page of 50 of the next flow."""
+        self._turn += 1
+        flow = f"flow-{self._turn * 37 % FLOWS}"
+        query = ExecutionQuery(account="default", flow=flow, limit=50)
+        began = time.perf_counter()
+        found = self._loop.run_until_complete(self._storage.executions.list(query))
+        took = time.perf_counter() - began
+        assert len(found) == query.limit
+        return took
+
+    def one_s(self) -> float:
+        """Returns the seconds of one execution by its id."""
+        began = time.perf_counter()
+        one = execution(self._turn * 7_919 % HISTORY).id
+        assert self._loop.run_until_complete(self._storage.executions.get(one))
+        return time.perf_counter() - began

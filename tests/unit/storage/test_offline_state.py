@@ -1,0 +1,120 @@
+"""The state without its daemon: backed up, restored and checked under the daemon's lock."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.storage.local.backups import verify
+from flowrunner.storage.local.offline import backup_offline, check_state, restore_offline
+from flowrunner.storage.local.storage import DATABASE, LocalStorage
+from flowrunner.system.files import LocalFiles
+from flowrunner.system.lock import StateLock
+from tests.fakes.clock import FakeClock
+from tests.fakes.records import make_execution, make_record
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """A whole state: an execution, its definition, a last good flow."""
+    folder = tmp_path / "state"
+
+    async def main() -> None:
+        storage = LocalStorage(folder, LocalFiles(), FakeClock())
+        await storage.open()
+        await storage.definitions.put(make_record().digest, make_record().definition)
+        await storage.flows.create(make_record())
+        await storage.executions.create(make_execution())
+        await storage.close()
+
+    asyncio.run(main())
+    return folder
+
+
+def test_backup_and_restore_bring_the_state_back(state: Path) -> None:
+    """What was lost is there again, and the state in between is kept beside."""
+    made = backup_offline(state, None, FakeClock())
+    assert made.parent == state / "backup"
+    verify(made)
+    with closing(sqlite3.connect(state / DATABASE)) as connection, connection:
+        connection.execute("DELETE FROM executions")
+    done = restore_offline(state, made, FakeClock())
+    assert done.quarantined.exists()
+    assert check_state(state).executions == 1
+
+
+def test_nothing_is_done_beside_a_running_daemon(state: Path) -> None:
+    """Backing up and restoring take its lock; checking only reads."""
+    made = backup_offline(state, None, FakeClock())
+    with StateLock(state):
+        for attempt in (
+            lambda: backup_offline(state, state / "other.db"),
+            lambda: restore_offline(state, made),
+        ):
+            with pytest.raises(StorageError) as caught:
+                attempt()
+            assert caught.value.code == "storage.locked"
+        assert check_state(state).findings == ()
+    assert not (state / "other.db").exists()
+
+
+def test_state_that_does_not_exist_is_said(tmp_path: Path) -> None:
+    """A wrong path makes no new state."""
+    for attempt in (lambda: check_state(tmp_path), lambda: backup_offline(tmp_path, None)):
+        with pytest.raises(StorageError, match="there is no state"):
+            attempt()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_state_has_no_findings(state: Path) -> None:
+    """A state as the daemon leaves it is well."""
+    report = check_state(state)
+    assert report.findings == ()
+    assert report.executions == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "expected"),
+    [
+        pytest.param("definitions/*", None, "1 executions ran it", id="lost-definition"),
+        pytest.param("definitions/*", b"{}", "does not fit its name", id="changed-definition"),
+        pytest.param("registry/*/*/*", b"{}", "definition.json: damaged", id="bad-record"),
+    ],
+)
+def test_each_damage_is_a_finding(
+    state: Path, pattern: str, content: bytes | None, expected: str
+) -> None:
+    """What is lost or changed is named with its file."""
+    (path,) = state.glob(pattern)
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    (finding,) = check_state(state).findings
+    assert str(path) in finding
+    assert expected in finding
+
+
+def test_damaged_database_is_a_finding(state: Path) -> None:
+    """SQLite's own words are passed on, and nothing is changed."""
+    database = state / DATABASE
+    content = bytearray(database.read_bytes())
+    content[8_192:12_288] = b"\xff" * 4_096
+    database.write_bytes(content)
+    findings = check_state(state).findings
+    assert findings
+    assert all(text.startswith("the database is damaged") for text in findings)
+    assert database.read_bytes() == content
+
+
+def test_newer_database_is_a_finding(state: Path) -> None:
+    """What this code does not know is not judged."""
+    with closing(sqlite3.connect(state / DATABASE)) as connection:
+        connection.execute("PRAGMA user_version = 999")
+    (finding,) = check_state(state).findings
+    assert "newer" in finding
