@@ -10,12 +10,14 @@ import asyncio
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flowrunner.engine.retention import Retention, RetentionRules
+from flowrunner.engine.runtime import EngineFolders
 from flowrunner.model.execution import Cause, Execution
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Revision
 from flowrunner.model.states import ExecutionState
@@ -60,6 +62,19 @@ def open_at(folder: Path) -> LocalStorage:
     return LocalStorage(folder, LocalFiles(), SystemClock())
 
 
+@contextmanager
+def opened(folder: Path) -> Iterator[tuple[LocalStorage, asyncio.AbstractEventLoop]]:
+    """Opens the store on a loop of its own, and closes both."""
+    loop = asyncio.new_event_loop()
+    storage = open_at(folder)
+    try:
+        loop.run_until_complete(storage.open())
+        yield storage, loop
+        loop.run_until_complete(storage.close())
+    finally:
+        loop.close()
+
+
 def execution(number: int, flow: str | None = None) -> Execution:
     """Returns the `number`-th execution that has ended, one each second, flow after flow."""
     at = _SINCE + timedelta(seconds=number)
@@ -102,3 +117,69 @@ class Newest:
         one = execution(self._turn * 7_919 % HISTORY).id
         assert self._loop.run_until_complete(self._storage.executions.get(one))
         return time.perf_counter() - began
+
+
+class Load:
+    """Commits one execution every few milliseconds, and notes the longest wait for one."""
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self._storage = storage
+        self._next = 2 * HISTORY
+        self.longest_s = 0.0
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+        while True:
+            self._next += 1
+            began = time.perf_counter()
+            made = replace(execution(self._next, "live"), state=ExecutionState.RUNNING)
+            await self._storage.executions.create(made)
+            self.longest_s = max(self.longest_s, time.perf_counter() - began)
+            await asyncio.sleep(_EVERY_S)
+
+
+_EVERY_S = 0.005
+_QUIET_S = 10.0
+
+
+class Deletion:
+    """Samples of the latest commit of a live load, with retention beside it and without.
+
+    Each sample with retention removes 100,000 executions: 100 of each flow.
+    """
+
+    def __init__(self, storage: LocalStorage, loop: asyncio.AbstractEventLoop, state: Path) -> None:
+        self._storage = storage
+        self._loop = loop
+        self._folders = EngineFolders(
+            work=state / "work", logs=state / "logs", flow=lambda _: state / "flows"
+        )
+        self._keep = HISTORY // FLOWS
+
+    def beside_s(self) -> float:
+        """Returns the seconds of the latest commit while 100,000 executions are removed."""
+        self._keep -= 100_000 // FLOWS
+        return self._loop.run_until_complete(self._latest(self._sweep()))
+
+    def alone_s(self) -> float:
+        """Returns the seconds of the latest commit in ten seconds of nothing but load."""
+        return self._loop.run_until_complete(self._latest(asyncio.sleep(_QUIET_S, 100_000)))
+
+    async def _sweep(self) -> int:
+        return await Retention(
+            executions=self._storage.executions,
+            definitions=self._storage.definitions,
+            files=LocalFiles(),
+            folders=self._folders,
+            clock=SystemClock(),
+            rules=RetentionRules(executions=self._keep, age=timedelta(days=3_650)),
+            in_force=tuple,
+        ).sweep()
+
+    async def _latest(self, meanwhile: Awaitable[int]) -> float:
+        load = Load(self._storage)
+        loading = asyncio.create_task(load.run())
+        removed = await meanwhile
+        loading.cancel()
+        assert removed >= 100_000, removed
+        return load.longest_s

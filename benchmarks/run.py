@@ -16,6 +16,7 @@ from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
+from benchmarks.history import Deletion, Newest, history, opened
 from benchmarks.validation import FlowFolder
 
 FLOW = "flows/disk-space.yaml"
@@ -134,6 +135,36 @@ def _validation(number: str, count: int, budget_s: float, rounds: int, *, is_cac
     )
 
 
+def row_16a(rounds: int) -> Row:
+    """The newest 50 executions of a flow among a million."""
+    with history() as folder, opened(folder) as (storage, loop):
+        newest = Newest(storage, loop)
+        return measure(
+            number="16a",
+            work="the last 50 executions of a flow among 1,000,000",
+            budget_s=0.005,
+            subject=newest.page_s,
+            floor=newest.one_s,
+            floor_name="one execution by id",
+            rounds=rounds,
+        )
+
+
+def row_16b(rounds: int) -> Row:
+    """Retention beside load: it takes half a minute for each round, so no more than three."""
+    with history() as folder, opened(folder) as (storage, loop):
+        deletion = Deletion(storage, loop, folder)
+        return measure(
+            number="16b",
+            work="latest commit beside the removal of 100,000 executions",
+            budget_s=0.1,
+            subject=deletion.beside_s,
+            floor=deletion.alone_s,
+            floor_name="latest commit of the same load alone",
+            rounds=min(rounds, _FEW),
+        )
+
+
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
@@ -145,6 +176,8 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "validate-cached": validate_cached,
     "13a": row_13a,
     "13b": row_13b,
+    "16a": row_16a,
+    "16b": row_16b,
 }
 
 

@@ -198,6 +198,19 @@ class EngineSettings:
     are terminated. Default `5m`, at most `1d`. Keep `TimeoutStopSec` of the unit above it, or
     systemd kills what was still allowed to run."""
 
+    retention_executions: int = field(
+        default=100, metadata=_about(count(1, 10_000_000), example=1000)
+    )
+    """Most executions kept of each flow, a number; older ones are removed with their logs. Default
+    100. Queued and running ones, and the newest that has ended, are kept whatever it says."""
+
+    retention_age: float = field(
+        default=30 * 86_400.0, metadata=_about(duration(3_600, 3_650 * 86_400), example="90d")
+    )
+    """Age at which executions and logs are removed, a duration. Default `30d`, from `1h` to
+    `3650d`. Long enough to look into last month, short enough to bound what secrets may stand in
+    old logs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggingSettings:

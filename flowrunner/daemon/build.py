@@ -11,6 +11,7 @@ import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 
 from flowrunner import __version__
@@ -27,6 +28,7 @@ from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
+from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
@@ -77,6 +79,7 @@ class Parts:
     service: FlowService
     store_watch: StoreWatch
     backup_duty: BackupDuty
+    retention: Retention
     metrics: Metrics
     observer: DaemonObserver
     log_writer: LogWriter
@@ -151,6 +154,7 @@ def build(
         service=service,
         store_watch=ground.store_watch,
         backup_duty=_backup_duty(ground),
+        retention=_retention(ground, services),
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
@@ -237,6 +241,21 @@ def _backup_duty(ground: _Ground) -> BackupDuty:
     storage = ground.settings.storage
     every_s = storage.backup_every if storage.backend == "local" else 0.0
     return BackupDuty(ground.storage, ground.clock, every_s)
+
+
+def _retention(ground: _Ground, services: EngineServices) -> Retention:
+    engine = ground.settings.engine
+    age = timedelta(seconds=engine.retention_age)
+    entries = ground.registry
+    return Retention(
+        executions=services.executions,
+        definitions=services.definitions,
+        files=services.files,
+        folders=services.folders,
+        clock=services.clock,
+        rules=RetentionRules(executions=engine.retention_executions, age=age),
+        in_force=lambda: [each.spec.digest for each in entries.entries.values() if each.spec],
+    )
 
 
 def _health(ground: _Ground) -> Health:

@@ -63,6 +63,7 @@ class Daemon:
                         parts.reconciler.run,
                         parts.store_watch.run,
                         parts.backup_duty.run,
+                        parts.retention.run,
                         self._tell_status,
                         self._measure_lag,
                     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,13 @@ from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleK
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import StoreHealth
-from flowrunner.storage.protocols import ExecutionQuery, FlowRecord, Restored, Submitted
+from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
+from flowrunner.storage.protocols import (
+    ExecutionQuery,
+    Expiry,
+    Restored,
+    Submitted,
+)
 
 
 @dataclass(slots=True)
@@ -27,6 +33,7 @@ class _Tables:
 
     executions: dict[ExecutionId, Execution] = field(default_factory=dict)
     keys: dict[str, ExecutionId] = field(default_factory=dict)
+    spent_keys: dict[str, tuple[ExecutionId, datetime]] = field(default_factory=dict)
     attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
     nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
     cursors: dict[ScheduleKey, datetime] = field(default_factory=dict)
@@ -67,56 +74,6 @@ def _listed(execution: Execution) -> Execution:
     return replace(execution, cause=cause, inputs={}, outputs=None)
 
 
-class MemoryFlows:
-    """Meets `FlowStore`."""
-
-    def __init__(self) -> None:
-        self._records: dict[FlowKey, FlowRecord] = {}
-
-    async def create(self, record: FlowRecord) -> None:
-        """Adds a record that does not exist yet."""
-        if record.key in self._records:
-            raise _conflict(f"the flow {record.key} exists already")
-        self._records[record.key] = record
-
-    async def get(self, key: FlowKey) -> FlowRecord | None:
-        """Returns the record, or None."""
-        return self._records.get(key)
-
-    async def update(self, record: FlowRecord) -> None:
-        """Replaces a record that exists."""
-        if record.key not in self._records:
-            raise _conflict(f"the flow {record.key} does not exist")
-        self._records[record.key] = record
-
-    async def delete(self, key: FlowKey) -> None:
-        """Removes a record."""
-        self._records.pop(key, None)
-
-    async def list(self, account: str | None = None) -> list[FlowRecord]:
-        """Returns the records, sorted by key."""
-        found = (self._records[key] for key in sorted(self._records))
-        return [record for record in found if account in (None, record.key.account)]
-
-    async def sync(self) -> None:
-        """Has nothing to do."""
-
-
-class MemoryDefinitions:
-    """Meets `DefinitionStore`."""
-
-    def __init__(self) -> None:
-        self._definitions: dict[Digest, dict[str, Json]] = {}
-
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        """Keeps a definition."""
-        self._definitions.setdefault(digest, dict(definition))
-
-    async def get(self, digest: Digest) -> dict[str, Json] | None:
-        """Returns the definition, or None."""
-        return self._definitions.get(digest)
-
-
 class MemoryExecutions:
     """Meets `ExecutionStore`."""
 
@@ -128,7 +85,7 @@ class MemoryExecutions:
     ) -> Submitted:
         """Adds an execution once per start key, and moves the schedule's cursor with it."""
         tables, key = self._tables, execution.start_key
-        known = None if key is None else tables.keys.get(key)
+        known = None if key is None else self._holder(key)
         if known is None and execution.id in tables.executions:
             raise _conflict(f"the execution {execution.id} exists already")
         if cursor is not None:
@@ -157,16 +114,54 @@ class MemoryExecutions:
         tables.attempts.pop(execution_id, None)
         tables.nodes.pop(execution_id, None)
 
+    async def flows(self) -> list[FlowKey]:
+        """Returns every flow that has executions, sorted."""
+        return sorted({execution.flow for execution in self._tables.executions.values()})
+
+    async def expired(self, rule: Expiry) -> list[Execution]:
+        """Returns what a rule lets go, oldest first."""
+        own = [each for each in self._newest_first() if each.flow == rule.flow]
+        surplus = own[rule.keep :]
+        candidates = [each for each in own if each.state.is_final][1:]
+        found = [each for each in candidates if each in surplus or each.created_at < rule.before]
+        return [_listed(each) for each in reversed(found)][: rule.limit]
+
+    async def prune(self, ids: Sequence[ExecutionId]) -> None:
+        """Removes ended executions; their start keys stay taken."""
+        for execution_id in ids:
+            known = self._tables.executions.get(execution_id)
+            if known is None or not known.state.is_final:
+                continue
+            if known.start_key is not None:
+                self._tables.spent_keys[known.start_key] = (known.id, known.created_at)
+            await self.delete(execution_id)
+
+    async def forget_keys(self, before: datetime, *, limit: int) -> int:
+        """Frees the start keys of removed executions that are older than this."""
+        spent = self._tables.spent_keys
+        old = [key for key, (_, created_at) in spent.items() if created_at < before][:limit]
+        for key in old:
+            del spent[key]
+        return len(old)
+
+    async def digests(self) -> set[Digest]:
+        """Returns the digests that executions name."""
+        return {execution.digest for execution in self._tables.executions.values()}
+
     async def unfinished(self) -> list[Execution]:
         """Returns what is queued or running, oldest first."""
         return [each for each in reversed(self._newest_first()) if not each.state.is_final]
 
     async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
         """Returns the execution with this key, if it is not older than `since`."""
-        found = self._tables.keys.get(start_key)
+        found = self._holder(start_key)
         if found is None or since is None:
             return found
-        return found if self._tables.executions[found].created_at >= since else None
+        if start_key in self._tables.keys:
+            created_at = self._tables.executions[found].created_at
+        else:
+            _, created_at = self._tables.spent_keys[start_key]
+        return found if created_at >= since else None
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow."""
@@ -198,6 +193,11 @@ class MemoryExecutions:
             if most_bytes <= 0:
                 break
         return found
+
+    def _holder(self, key: str) -> ExecutionId | None:
+        """Returns the execution that has a start key, or had it until it was pruned."""
+        spent = self._tables.spent_keys.get(key)
+        return self._tables.keys.get(key) or (spent[0] if spent else None)
 
     def _newest_first(self) -> Sequence[Execution]:
         executions = self._tables.executions

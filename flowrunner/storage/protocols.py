@@ -85,6 +85,12 @@ class DefinitionStore(Protocol):
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition, or None when it is unknown or damaged."""
 
+    async def list(self) -> list[Digest]:
+        """Returns the digests of all that are kept, sorted."""
+
+    async def delete(self, digest: Digest) -> None:
+        """Removes a definition; nothing happens if there is none. It may be put again."""
+
 
 class Submitted(NamedTuple):
     """The answer to `ExecutionStore.create`: the id, and whether this call created it."""
@@ -109,6 +115,21 @@ class ExecutionQuery:
     limit: int = 100
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiry:
+    """Which executions of a flow need not be kept: more than `keep`, or older than `before`.
+
+    Attributes:
+        keep: The newest so many, whatever their state, are kept by number; at least 1.
+        limit: At most so many are named at once.
+    """
+
+    flow: FlowKey
+    keep: int
+    before: datetime
+    limit: int
+
+
 class ExecutionStore(Protocol):
     """Executions. Accepted means durable: after `create` returns, a crash loses nothing."""
 
@@ -119,8 +140,8 @@ class ExecutionStore(Protocol):
 
         If another execution has the same `start_key`, nothing is written but the cursor and that
         one's id is returned. Two concurrent calls with one key create exactly one execution. A
-        `start_key` stays taken for as long as its execution is kept. Raises
-        ``storage.conflict`` when the id exists.
+        `start_key` stays taken for as long as its execution is kept, and after `prune` until
+        `forget_keys`. Raises ``storage.conflict`` when the id exists.
         """
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
@@ -134,6 +155,30 @@ class ExecutionStore(Protocol):
 
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution with its journal; nothing happens if there is none."""
+
+    async def flows(self) -> list[FlowKey]:
+        """Returns every flow that has executions, sorted."""
+
+    async def expired(self, rule: Expiry) -> list[Execution]:
+        """Returns what need not be kept, oldest first, without payload and outputs.
+
+        Never one that is queued or running, nor the newest that has ended.
+        """
+
+    async def prune(self, ids: Sequence[ExecutionId]) -> None:
+        """Removes executions with their journals, in one write; their start keys stay taken.
+
+        One that is unknown, queued or running is passed over.
+        """
+
+    async def forget_keys(self, before: datetime, *, limit: int) -> int:
+        """Frees start keys of pruned executions that were created before, and returns how many.
+
+        At most `limit`; fewer say that there are no more.
+        """
+
+    async def digests(self) -> set[Digest]:
+        """Returns the digests of the definitions that executions name."""
 
     async def unfinished(self) -> list[Execution]:
         """Returns every queued or running execution with its payload, oldest first."""

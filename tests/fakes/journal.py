@@ -12,9 +12,9 @@ from functools import partial
 
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal
-from flowrunner.storage.protocols import ExecutionQuery, Submitted
+from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 FULL = StorageError("no space left on device", code="storage.full")
 
@@ -136,6 +136,22 @@ class FakeExecutions:
 
     async def delete(self, execution_id: ExecutionId) -> None:
         await self._inner.delete(execution_id)
+
+    async def flows(self) -> list[FlowKey]:
+        return await self._inner.flows()
+
+    async def expired(self, rule: Expiry) -> list[Execution]:
+        return await self._inner.expired(rule)
+
+    async def prune(self, ids: Sequence[ExecutionId]) -> None:
+        await self._disk.ask(f"prune {len(ids)}")
+        await self._inner.prune(ids)
+
+    async def forget_keys(self, before: datetime, *, limit: int) -> int:
+        return await self._inner.forget_keys(before, limit=limit)
+
+    async def digests(self) -> set[Digest]:
+        return await self._inner.digests()
 
     async def unfinished(self) -> list[Execution]:
         return await self._inner.unfinished()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from flowrunner.model.digest import PREFIX, canonical_json, digest_of_bytes
 from flowrunner.model.ids import Digest, Json
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
 from flowrunner.system.files import Files
+
+_SUFFIX = ".json"
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +44,25 @@ class LocalDefinitions:
         """Returns the definition whose text has this digest."""
         return await in_thread(partial(self._read, digest))
 
+    async def list(self) -> list[Digest]:
+        """Returns what the files are called."""
+        names = await in_thread(self._names)
+        stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
+        return [Digest(f"{PREFIX}{stem}") for stem in stems]
+
+    async def delete(self, digest: Digest) -> None:
+        """Removes the file; a later `put` writes it again."""
+        self._kept.discard(digest)
+        await in_thread(partial(self._files.remove, self._path(digest)))
+
+    def _names(self) -> Sequence[str]:
+        try:
+            return self._files.names(self._root)
+        except FileNotFoundError:
+            return []
+
     def _path(self, digest: Digest) -> Path:
-        return below(self._root, f"{digest.removeprefix(PREFIX)}.json")
+        return below(self._root, f"{digest.removeprefix(PREFIX)}{_SUFFIX}")
 
     def _write(self, digest: Digest, definition: Mapping[str, Json]) -> None:
         text = canonical_json(definition)

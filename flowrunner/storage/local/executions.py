@@ -11,7 +11,8 @@ from functools import partial
 
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution, ScheduleKey
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     EXECUTION_COLUMNS,
     LISTED_COLUMNS,
@@ -23,13 +24,13 @@ from flowrunner.storage.local.codec import (
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.slots import move_cursor
 from flowrunner.storage.local.writer import Writer
-from flowrunner.storage.protocols import ExecutionQuery, Submitted
+from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 _COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
 _MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 
-_BY_KEY = "SELECT id FROM executions WHERE start_key = ?"
-_BY_KEY_SINCE = f"{_BY_KEY} AND created_at >= ?"
+_BY_KEY = """SELECT id, created_at FROM executions WHERE start_key = ?
+UNION ALL SELECT execution, created_at FROM spent_keys WHERE start_key = ?"""
 _INSERT = f"INSERT INTO executions ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
 _INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
 _UPDATE = (
@@ -45,26 +46,15 @@ _WITH_DATA = (
 _LISTED = f"SELECT {LISTED_COLUMNS}, NULL, NULL FROM executions"  # noqa: S608 - constants
 _INPUTS = "SELECT inputs FROM executions WHERE id = ?"
 _GET = f"{_WITH_DATA} WHERE id = ?"
-_IS_UNFINISHED = "state IN ('queued', 'running')"  # word for word as the partial index has it
-_UNFINISHED = f"{_WITH_DATA} WHERE {_IS_UNFINISHED} ORDER BY id"
+_UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
 
-# From flow to flow along the index (then to the next account: a comparison of pairs would read
-# the whole account), and in each from the newest back to the first that ended: the cost grows
-# with the flows, not with the history.
+# In each flow from the newest back to the first that ended.
 _LAST_OF_EACH = f"""
-WITH RECURSIVE flows (account, flow) AS (
-  SELECT account, flow FROM executions WHERE id = (
-    SELECT id FROM executions ORDER BY account, flow LIMIT 1)
-  UNION ALL
-  SELECT executions.account, executions.flow FROM flows, executions WHERE executions.id = coalesce(
-    (SELECT id FROM executions WHERE account = flows.account AND flow > flows.flow
-     ORDER BY flow LIMIT 1),
-    (SELECT id FROM executions WHERE account > flows.account ORDER BY account, flow LIMIT 1))
-)
+{pruning.FLOWS}
 SELECT {EXECUTION_COLUMNS}, NULL, NULL FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
-    WHERE account = flows.account AND flow = flows.flow AND NOT {_IS_UNFINISHED}
+    WHERE account = flows.account AND flow = flows.flow AND NOT {pruning.IS_UNFINISHED}
     ORDER BY id DESC LIMIT 1)
   FROM flows)
 """  # noqa: S608 - constants
@@ -95,6 +85,26 @@ class LocalExecutions:
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution, its payload and its journal."""
         await self._writer.submit(partial(_delete, execution_id=execution_id))
+
+    async def flows(self) -> list[FlowKey]:
+        """Returns every flow that has executions, sorted."""
+        return await self._readers.run(pruning.flows)
+
+    async def expired(self, rule: Expiry) -> list[Execution]:
+        """Returns what a rule lets go, oldest first."""
+        return await self._readers.run(partial(pruning.expired, rule=rule))
+
+    async def prune(self, ids: Sequence[ExecutionId]) -> None:
+        """Removes ended executions in one write; their start keys stay taken."""
+        await self._writer.submit(partial(pruning.prune, ids=tuple(ids)))
+
+    async def forget_keys(self, before: datetime, *, limit: int) -> int:
+        """Frees the start keys of removed executions that are older than this."""
+        return await self._writer.submit(partial(pruning.forget_keys, before=before, limit=limit))
+
+    async def digests(self) -> set[Digest]:
+        """Returns the digests that executions name."""
+        return await self._readers.run(pruning.digests)
 
     async def unfinished(self) -> list[Execution]:
         """Returns what is queued or running, with payloads, oldest first."""
@@ -130,7 +140,7 @@ def _create(
         schedule, at = cursor
         move_cursor(connection, schedule, at)
     if execution.start_key is not None:
-        known = connection.execute(_BY_KEY, (execution.start_key,)).fetchone()
+        known = connection.execute(_BY_KEY, (execution.start_key, execution.start_key)).fetchone()
         if known is not None:
             return Submitted(ExecutionId(known[0]), created=False)
     connection.execute(_INSERT, execution_row(execution))
@@ -170,7 +180,7 @@ def _list(connection: sqlite3.Connection, *, query: ExecutionQuery) -> list[Exec
         values.extend(state.value for state in query.states)
         if not any(state.is_final for state in query.states):
             source += " INDEXED BY executions_unfinished"  # few, wherever they are in the history
-            conditions.append(_IS_UNFINISHED)
+            conditions.append(pruning.IS_UNFINISHED)
     if query.before is not None:
         conditions.append("id < ?")
         values.append(query.before)
@@ -197,8 +207,7 @@ def _inputs(
 def _find(
     connection: sqlite3.Connection, *, start_key: str, since: datetime | None
 ) -> ExecutionId | None:
-    if since is None:
-        row = connection.execute(_BY_KEY, (start_key,)).fetchone()
-    else:
-        row = connection.execute(_BY_KEY_SINCE, (start_key, micros_of(since))).fetchone()
-    return None if row is None else ExecutionId(row[0])
+    row = connection.execute(_BY_KEY, (start_key, start_key)).fetchone()
+    if row is None or (since is not None and row[1] < micros_of(since)):
+        return None
+    return ExecutionId(row[0])

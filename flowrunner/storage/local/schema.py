@@ -119,6 +119,15 @@ CREATE TABLE restored (
 )
 """
 
+# Start keys of executions that were removed, with their times.
+_SPENT_KEYS = """
+CREATE TABLE spent_keys (
+  start_key TEXT NOT NULL PRIMARY KEY,
+  execution TEXT NOT NULL,
+  created_at INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _EXECUTIONS,
@@ -138,5 +147,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # Behind all others, so that reading a page need not read it.
     ("ALTER TABLE executions ADD COLUMN outputs TEXT",),
     (_RESTORED,),
+    (
+        _SPENT_KEYS,
+        "CREATE INDEX spent_keys_by_age ON spent_keys (created_at)",
+        "CREATE INDEX executions_by_digest ON executions (digest)",
+    ),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

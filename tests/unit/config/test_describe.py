@@ -42,6 +42,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("auth.local", "restricted", "default"),
         Row("engine.max_running_nodes", 0, "default"),
         Row("engine.drain_timeout", "5m", "default"),
+        Row("engine.retention_executions", 100, "default"),
+        Row("engine.retention_age", "4w2d", "default"),
         Row("logging.level", "info", "default"),
         Row("logging.format", "text", "default"),
     )
@@ -96,7 +98,10 @@ def test_default_and_example_are_valid(setting: Setting, tmp_path: Path) -> None
 def test_paragraph_names_the_written_default(setting: Setting) -> None:
     """The default in the paragraph is the default in the code."""
     shown = properties_of(setting)
-    default = {"server.control_socket": "null", "source.resync": "60s"}.get(
-        setting.key, str(shown["default"])
-    )
+    written = {
+        "server.control_socket": "null",
+        "source.resync": "60s",
+        "engine.retention_age": "30d",
+    }
+    default = written.get(setting.key, str(shown["default"]))
     assert default in shown["description"].partition("Default")[2]

@@ -14,7 +14,7 @@ from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.memory import MemoryFlows
+from flowrunner.storage.memory_flows import MemoryFlows
 from flowrunner.storage.protocols import FlowRecord
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import (

@@ -21,7 +21,7 @@ from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.memory import MemoryFlows
+from flowrunner.storage.memory_flows import MemoryFlows
 from flowrunner.storage.protocols import FlowRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import (

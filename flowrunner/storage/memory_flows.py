@@ -1,0 +1,67 @@
+"""The last good definitions and those that executions name, of the backend without a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowrunner.errors import StorageError
+from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.storage.protocols import FlowRecord
+
+
+class MemoryFlows:
+    """Meets `FlowStore`."""
+
+    def __init__(self) -> None:
+        self._records: dict[FlowKey, FlowRecord] = {}
+
+    async def create(self, record: FlowRecord) -> None:
+        """Adds a record that does not exist yet."""
+        if record.key in self._records:
+            raise StorageError(f"the flow {record.key} exists already", code="storage.conflict")
+        self._records[record.key] = record
+
+    async def get(self, key: FlowKey) -> FlowRecord | None:
+        """Returns the record, or None."""
+        return self._records.get(key)
+
+    async def update(self, record: FlowRecord) -> None:
+        """Replaces a record that exists."""
+        if record.key not in self._records:
+            raise StorageError(f"the flow {record.key} does not exist", code="storage.conflict")
+        self._records[record.key] = record
+
+    async def delete(self, key: FlowKey) -> None:
+        """Removes a record."""
+        self._records.pop(key, None)
+
+    async def list(self, account: str | None = None) -> list[FlowRecord]:
+        """Returns the records, sorted by key."""
+        found = (self._records[key] for key in sorted(self._records))
+        return [record for record in found if account in (None, record.key.account)]
+
+    async def sync(self) -> None:
+        """Has nothing to do."""
+
+
+class MemoryDefinitions:
+    """Meets `DefinitionStore`."""
+
+    def __init__(self) -> None:
+        self._definitions: dict[Digest, dict[str, Json]] = {}
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        """Keeps a definition."""
+        self._definitions.setdefault(digest, dict(definition))
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        """Returns the definition, or None."""
+        return self._definitions.get(digest)
+
+    async def list(self) -> list[Digest]:
+        """Returns the digests."""
+        return sorted(self._definitions)
+
+    async def delete(self, digest: Digest) -> None:
+        """Removes a definition."""
+        self._definitions.pop(digest, None)

@@ -1,0 +1,249 @@
+"""What retention removes, and what it must not."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowrunner.engine.retention import (
+    AFTER_START_S,
+    EVERY_S,
+    FEWEST,
+    MOST,
+    PAUSE_S,
+    TARGET_S,
+    Pace,
+    Retention,
+    RetentionRules,
+)
+from flowrunner.engine.runtime import EngineFolders, log_folder
+from flowrunner.model.digest import digest_of
+from flowrunner.model.ids import Digest
+from flowrunner.model.states import ExecutionState
+from flowrunner.storage.memory import MemoryStorage
+from flowrunner.storage.protocols import ExecutionQuery
+from tests.fakes.clock import DEFAULT_START, FakeClock
+from tests.fakes.files import FakeFiles
+from tests.fakes.ids import sequential_id
+from tests.fakes.inline_threads import run_inline
+from tests.fakes.records import DEFINITION, make_execution
+
+DONE, RUNNING = ExecutionState.SUCCEEDED, ExecutionState.RUNNING
+STATE = Path("/state")
+DAY = timedelta(days=1)
+
+
+class Past:
+    """A store, files and a retention of 3 executions and 30 days."""
+
+    def __init__(self, executions: int = 3) -> None:
+        self.clock = FakeClock(DEFAULT_START + timedelta(hours=1))
+        self.storage = MemoryStorage()
+        self.files = FakeFiles()
+        self.folders = EngineFolders(
+            work=STATE / "work", logs=STATE / "logs", flow=lambda _: STATE / "flows"
+        )
+        self.in_force: set[Digest] = set()
+        self.retention = Retention(
+            executions=self.storage.executions,
+            definitions=self.storage.definitions,
+            files=self.files,
+            folders=self.folders,
+            clock=self.clock,
+            rules=RetentionRules(executions=executions, age=30 * DAY),
+            in_force=lambda: self.in_force,
+        )
+
+    async def add(self, number: int, state: ExecutionState = DONE) -> None:
+        """Adds an execution with a log and a work folder."""
+        execution = make_execution(number, state=state)
+        await self.storage.executions.create(execution)
+        self.files.replace(self.log(number), b"line")
+        self.files.replace(self.folders.work / execution.id / "files" / "x", b"")
+
+    def log(self, number: int) -> Path:
+        return log_folder(self.folders.logs, make_execution(number)) / "dump.1.log"
+
+    def has(self, path: Path) -> bool:
+        return self.files.stat(path) is not None
+
+    async def kept(self) -> list[int]:
+        found = await self.storage.executions.list(ExecutionQuery(limit=1_000))
+        numbers = {sequential_id(number): number for number in range(400)}
+        return sorted(numbers[execution.id] for execution in found)
+
+
+def told(story: Callable[[Past], Awaitable[None]], executions: int = 3) -> None:
+    async def main() -> None:
+        await story(Past(executions))
+
+    run_inline(main())
+
+
+def test_surplus_goes_with_its_logs() -> None:
+    """The newest three stay, each with what it printed."""
+
+    async def story(past: Past) -> None:
+        for number in range(1, 6):
+            await past.add(number)
+        assert await past.retention.sweep() == 2
+        assert await past.kept() == [3, 4, 5]
+        assert [number for number in range(1, 6) if past.has(past.log(number))] == [3, 4, 5]
+
+    told(story)
+
+
+def test_old_ones_go_but_for_the_newest() -> None:
+    """A flow that has not run for months still tells how its last execution ended."""
+
+    async def story(past: Past) -> None:
+        await past.add(1)
+        await past.add(2)
+        past.clock.advance(60 * 86_400)
+        assert await past.retention.sweep() == 1
+        assert await past.kept() == [2]
+
+    told(story)
+
+
+def test_unfinished_execution_keeps_everything() -> None:
+    """Execution, logs and work folder of what runs stay, however old."""
+
+    async def story(past: Past) -> None:
+        await past.add(1, RUNNING)
+        for number in range(2, 7):
+            await past.add(number)
+        past.clock.advance(60 * 86_400)
+        await past.retention.sweep()
+        assert 1 in await past.kept()
+        assert past.has(past.log(1))
+        assert past.has(past.folders.work / sequential_id(1))
+        assert not past.has(past.folders.work / sequential_id(6))
+
+    told(story)
+
+
+def test_logs_go_by_age_whoever_they_belong_to() -> None:
+    """What a crash or a restored state left behind is removed with its day."""
+
+    async def story(past: Past) -> None:
+        old, young = past.folders.logs / "2026-01-01", past.folders.logs / "2027-02-28"
+        foreign = past.folders.logs / "notes"
+        for folder in (old, young, foreign):
+            past.files.replace(folder / "unknown" / "a.1.log", b"")
+        await past.retention.sweep()
+        assert not past.has(old)
+        assert past.has(young)
+        assert past.has(foreign)
+
+    told(story)
+
+
+def test_definition_goes_when_nobody_names_it() -> None:
+    """One in force and one of a kept execution stay; a start between two sweeps is not raced."""
+
+    async def story(past: Past) -> None:
+        unused = digest_of({"name": "unused"})
+        await past.storage.definitions.put(unused, {"name": "unused"})
+        ran = digest_of(DEFINITION)
+        await past.storage.definitions.put(ran, DEFINITION)
+        await past.add(1)
+        in_force = digest_of({"name": "new"})
+        await past.storage.definitions.put(in_force, {"name": "new"})
+        past.in_force = {in_force}
+        await past.retention.sweep()
+        assert len(await past.storage.definitions.list()) == 3
+        await past.retention.sweep()
+        assert await past.storage.definitions.list() == sorted([ran, in_force])
+
+    told(story)
+
+
+def test_definition_that_is_used_again_in_between_stays() -> None:
+    """Two sweeps in a row must find it unused."""
+
+    async def story(past: Past) -> None:
+        digest = digest_of({"name": "now and then"})
+        await past.storage.definitions.put(digest, {"name": "now and then"})
+        for in_force in (set(), {digest}, set(), {digest}):
+            past.in_force = in_force
+            await past.retention.sweep()
+        assert await past.storage.definitions.list() == [digest]
+
+    told(story)
+
+
+def test_large_history_is_removed_in_pieces() -> None:
+    """Other writes get their turn between two of ours."""
+
+    async def story(past: Past) -> None:
+        for number in range(1, 300):
+            await past.add(number)
+        sweeping = asyncio.create_task(past.retention.sweep())
+        sizes = []
+        while not sweeping.done():
+            await asyncio.sleep(0.005)
+            sizes.append(len(await past.kept()))
+        steps = [before - after for before, after in itertools.pairwise(sizes)]
+        assert max(steps) <= MOST
+        assert await past.kept() == [297, 298, 299]
+
+    told(story)
+
+
+def test_pieces_follow_what_the_disk_can_do() -> None:
+    """They grow while it is fast, shrink while it is slow, between bounds; so does the rest."""
+    pace = Pace()
+    for _ in range(20):
+        pace.learn(TARGET_S / 10)
+    assert (pace.size, pace.rest_s) == (MOST, PAUSE_S)
+    pace.learn(TARGET_S * 0.75)
+    assert pace.size == MOST
+    for _ in range(20):
+        pace.learn(1.0)
+    assert (pace.size, pace.rest_s) == (FEWEST, 1.0)
+
+
+def test_sweeps_come_by_the_clock() -> None:
+    """One soon after the start, then one every ten minutes."""
+
+    async def story(past: Past) -> None:
+        running = asyncio.create_task(past.retention.run())
+        for number in range(1, 6):
+            await past.add(number)
+        await asyncio.sleep(AFTER_START_S + 1)
+        assert await past.kept() == [3, 4, 5]
+        await past.add(6)
+        await asyncio.sleep(EVERY_S + 1)
+        assert await past.kept() == [4, 5, 6]
+        running.cancel()
+
+    told(story)
+
+
+@given(
+    states=st.lists(st.sampled_from(list(ExecutionState)), max_size=12),
+    keep=st.integers(1, 6),
+    days=st.integers(0, 60),
+)
+def test_what_must_stay_stays(states: list[ExecutionState], keep: int, days: int) -> None:
+    """Unfinished ones, the newest ended and the newest so many that are young; nothing else."""
+
+    async def story(past: Past) -> None:
+        for number, state in enumerate(states, 1):
+            await past.add(number, state)
+        past.clock.advance(days * 86_400)
+        await past.retention.sweep()
+        numbers = list(range(1, len(states) + 1))
+        ended = [number for number in numbers if states[number - 1].is_final]
+        young = numbers[-keep:] if days <= 29 else []
+        must = {n for n in numbers if n not in ended} | set(ended[-1:]) | set(young)
+        assert await past.kept() == sorted(must)
+
+    told(story, keep)
