@@ -14,11 +14,11 @@ import pytest
 from flowrunner.errors import StorageError
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.local.storage import LocalStorage
-from flowrunner.storage.protocols import ExecutionQuery
+from flowrunner.storage.protocols import ExecutionQuery, Expiry
 from flowrunner.system.files import LocalFiles
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
-from tests.fakes.records import make_attempt, make_execution, make_node, make_record
+from tests.fakes.records import make_attempt, make_execution, make_node, make_record, minutes
 
 Use = Callable[[Callable[[LocalStorage], Awaitable[None]]], None]
 
@@ -173,7 +173,7 @@ def test_value_that_cannot_be_kept_fails_its_own_write(use: Use) -> None:
 
 
 def test_pages_never_read_the_whole_history(use: Use, folder: Path) -> None:
-    """Every list, and what a start asks, is answered from an index, without sorting."""
+    """Lists, and what a start and retention ask, are answered from an index, without sorting."""
     queries = [
         ExecutionQuery(),
         ExecutionQuery(account="default"),
@@ -191,6 +191,12 @@ def test_pages_never_read_the_whole_history(use: Use, folder: Path) -> None:
         await storage.executions.unfinished()
         await storage.executions.last_of_each()
         await storage.journal.running()
+        await storage.executions.flows()
+        await storage.executions.digests()
+        await storage.executions.find("delivery:1")
+        await storage.executions.expired(
+            Expiry(flow=make_execution().flow, keep=1, before=minutes(0), limit=10)
+        )
         assert len(statements) >= len(queries)
         with closing(sqlite3.connect(folder / "flowrunner.db")) as connection:
             for statement in statements:
