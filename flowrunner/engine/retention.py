@@ -31,13 +31,13 @@ AFTER_START_S = 120.0
 EVERY_S = 600.0
 """Seconds from the start to the first sweep, and from one sweep to the next."""
 
-FEWEST, MOST = 5, 200
+FEWEST, MOST = 5, 40
 """Executions removed in one write: as many as the disk removes in about `TARGET_S`."""
 
-TARGET_S = 0.02
-"""Seconds that one write should take: what a commit of somebody else waits for at most."""
+TARGET_S = 0.01
+"""Seconds that one write should take: what a commit of somebody else waits for, as a rule."""
 
-PAUSE_S = 0.02
+PAUSE_S = 0.01
 """Least rest after each write; after a longer one, as long as it took."""
 
 _KEYS = 200
