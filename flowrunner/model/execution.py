@@ -50,8 +50,9 @@ class Cause:
 class Execution:
     """One run of a flow, as accepted and as it stands.
 
-    `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for
-    ever: a second submission with the same key is the same execution (a slot, a delivery).
+    `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for as
+    long as the execution is kept, and some time longer: a second submission with the same key is
+    the same execution (a slot, a delivery).
     `outputs` is its result: None unless it succeeded and its flow declares any.
     """
 
