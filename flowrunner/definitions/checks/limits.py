@@ -24,6 +24,9 @@ from flowrunner.model.schedule import ScheduleError, parse_cron
 _DOUBLINGS = 40
 """Beyond this a doubled delay is longer than any duration."""
 
+_MOST_DELAYS = 10**15
+"""So many of the shortest delays take longer than any timeout: more need not be counted."""
+
 _DEFAULT_DELAY, _DEFAULT_MAX_DELAY = "1s", "5m"
 _OF_REPEATS = ("delay", "backoff", "max_delay", "jitter", "if")
 _SAMPLE = 5
@@ -121,11 +124,20 @@ def _shortest_delays(retry: Mapping[str, Json]) -> float:
     longest = _seconds(retry.get("max_delay", _DEFAULT_MAX_DELAY)) or 0.0
     jitter = retry.get("jitter", 0)
     least = 1 - jitter if isinstance(jitter, int | float) else 0
-    total = 0.0
-    for number in range(1, int(retry["max_attempts"])):
-        factor = {"linear": number, "exponential": 2 ** min(number - 1, _DOUBLINGS)}
-        total += min(delay * factor.get(str(retry.get("backoff")), 1), longest)
-    return total * least
+    count = min(int(retry["max_attempts"]) - 1, _MOST_DELAYS)
+    return _sum_of_delays(str(retry.get("backoff")), delay, longest, count) * least
+
+
+def _sum_of_delays(backoff: str, delay: float, longest: float, count: int) -> float:
+    """Returns the seconds of `count` delays, none of them beyond `longest`, without a long loop."""
+    if backoff == "linear" and delay:
+        growing = min(count, int(longest / delay))
+        return delay * growing * (growing + 1) / 2 + longest * (count - growing)
+    if backoff == "exponential":
+        doubled = min(count, _DOUBLINGS)
+        total = sum(min(delay * 2.0**number, longest) for number in range(doubled))
+        return total + min(delay * 2.0**_DOUBLINGS, longest) * (count - doubled)
+    return min(delay, longest) * count
 
 
 def _jitter(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:

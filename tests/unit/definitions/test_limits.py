@@ -99,6 +99,8 @@ def test_limit_within_reach_or_unreadable(text: str) -> None:
         ("max_attempts: 5, delay: 1m, backoff: exponential, max_delay: 2m", "7m"),
         ("max_attempts: 4, delay: 1m, jitter: 0.5", "1m30s"),
         ("max_attempts: 1000, delay: 1s, backoff: exponential, max_delay: 1s", "16m39s"),
+        ("max_attempts: 301, delay: 1s, backoff: linear, max_delay: 1m", "4h30m30s"),
+        ("max_attempts: 604800000001, delay: 1s", "1000000w"),
     ],
 )
 def test_delays_are_the_shortest_that_they_may_be(retry: str, delays: str) -> None:
