@@ -68,7 +68,7 @@ class Examiner:
 
     def examine(self, document: Document, data: Json, around: Surroundings) -> tuple[Finding, ...]:
         """Returns the findings, sorted; `document` tells where things stand in `data`."""
-        found = _first(self._findings(document, data, around))
+        found = _first(_distinct(self._findings(document, data, around)))
         return tuple(sorted(set(map(_bounded, found))))
 
     def _findings(self, document: Document, data: Json, around: Surroundings) -> Iterator[Finding]:
@@ -103,6 +103,16 @@ class Examiner:
     @cached_property
     def _salvager(self) -> Salvager:
         return Salvager(self.schema.document)
+
+
+def _distinct(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """Yields findings once, though aliases bring the value they are about to several paths."""
+    seen: set[Finding] = set()
+    for finding in findings:
+        place = replace(finding, pointer="")
+        if not finding.line or place not in seen:
+            seen.add(place)
+            yield finding
 
 
 def _first(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -318,6 +318,22 @@ def test_what_does_not_fit_has_no_second_finding(text: str) -> None:
     assert len(read(text).findings) == 1
 
 
+def test_mistake_behind_an_anchor_is_told_once() -> None:
+    """Not again for each alias, which would say the same of the same place."""
+    text = """\
+version: 1
+name: f
+nodes:
+  - {id: a, run: x, env: &env {A: "${{ flow.nme }}", B: "${{ flow.nme }}"}}
+  - {id: b, run: x, env: *env}
+  - {id: c, run: x, env: *env}
+"""
+    assert [(f.line, f.column, f.pointer) for f in read(text).findings] == [
+        (4, 40, "/nodes/0/env/A"),
+        (4, 62, "/nodes/0/env/B"),
+    ]
+
+
 def test_findings_are_bounded_and_an_error_is_never_lost() -> None:
     """A file of 1,000 warnings and 10,000 errors is refused, with a bounded number of findings."""
     triggers = "".join(f"  - {{id: t{n}, type: schedule, cron: 0 2 * * *}}\n" for n in range(1_000))
