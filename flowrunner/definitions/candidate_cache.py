@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
@@ -36,6 +37,7 @@ _GRAPH = ("nodes", "finally")
 _HEX = 64
 _DAY = slice(_HEX + 1, _HEX + 7)
 _BODY = _HEX + 8
+_HEAD = re.compile(rb"[0-9a-f]{%d} [0-9]{6} " % _HEX)
 
 
 class Store(Protocol):
@@ -128,7 +130,7 @@ class CachingReader:
                 build_flow(key, Digest(entry.digest), definition, self._catalog),
                 references=references_of(entry.outline),
             )
-        except (TypeError, ValueError, KeyError):
+        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
         return replace(candidate, spec=spec, definition=definition)
 
@@ -212,12 +214,12 @@ def _finding(own: str, raw: dict[str, Any]) -> Finding:
 def _lines_of(data: bytes) -> dict[bytes, bytes]:
     """Returns the lines of a store by their keys; none if it is not whole.
 
-    A line is parsed when it is asked for: a store may hold many more than one run needs.
+    What a line holds is parsed when it is asked for: a store may hold many more than one run needs.
     """
     head, _, rest = data.partition(b"\n")
     if head != hashlib.sha256(rest).hexdigest().encode():
         return {}
-    return {line[:_HEX]: line for line in rest.split(b"\n") if line}
+    return {line[:_HEX]: line for line in rest.split(b"\n") if _HEAD.match(line)}
 
 
 def _store_of(lines: Iterable[bytes], today: int, largest: int) -> bytes:

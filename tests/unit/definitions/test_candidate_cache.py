@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,3 +146,28 @@ def test_any_store_can_be_read(data: bytes) -> None:
     """Whatever lies where the store should be, the run finds what it would find without."""
     content = FLOW % b"a"
     assert run(MemoryStore(data), content)[0] == run(MemoryStore(), content)[0]
+
+
+KEY = key_of((FLOW % b"a",)) + b" "
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"x" * 100,
+        b"a",
+        KEY + b"20000x {}",
+        KEY + b"020000 []",
+        KEY + b"020000 " + b"[" * 100_000,
+        KEY + b'020000 {"name":"a","is_foreign":false,"digest":"","findings":[],'
+        b'"outline":[],"claims":{"name":{},"group":{},"hooks":{},"flows":{}}}',
+    ],
+)
+def test_store_of_other_lines_can_be_read(line: bytes) -> None:
+    """A whole store with lines that nobody wrote costs no more than compiling again."""
+    rest = line + b"\n"
+    store = MemoryStore(hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+    content = FLOW % b"a"
+
+    assert run(store, content) == run(MemoryStore(), content)
+    assert run(store, content)[1] == 0
