@@ -37,6 +37,13 @@ def test_folder_tells_broken_defaults_once(root: Path) -> None:
     assert validate(["flows"]).flows == 1
 
 
+def test_folder_tells_once_what_no_flow_has(root: Path) -> None:
+    """A misspelt member is a mistake of the defaults, and not of each flow below them."""
+    (root / "flows/team/_defaults.yaml").write_text("env: {NAME: '${{ flow.nme }}'}\n")
+    assert told("flows") == [("flows/team/_defaults.yaml", 1, "FR402")]
+    assert validate(["flows"]).flows == 1
+
+
 def test_folder_tells_broken_defaults_without_flows(root: Path) -> None:
     """A mistake is told before somebody adds the flow that it keeps out."""
     (root / "flows/new").mkdir()

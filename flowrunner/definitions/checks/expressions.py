@@ -74,7 +74,8 @@ _LONGEST_QUOTE = 60
 def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Finding]:
     """Yields findings about every expression, and about those that must not be there.
 
-    Without `names`, those of a particular flow, which defaults of a folder do not know, are left.
+    Without `names`, those of a particular flow, which defaults of a folder do not know, are left;
+    what no flow has, such as `flow.nme`, is found all the same.
     """
     checker = _Checker(subject, names=names)
     for place in places(subject):
@@ -147,7 +148,7 @@ class _Checker:
             hint = "planned" if root in _PLANNED_CONTEXTS else meant_or_known(root, known)
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
-        elif not self._knows_names:
+        elif not self._knows_names and root not in _MEMBERS:
             return
         elif root == "secrets":
             yield from self._secret(place, complaint_about(reference, place.kind, self._secrets))
