@@ -146,6 +146,8 @@ _PSQL = Interpreter(option=re.compile(r"-[1aAbeEHlnqsStwWxXz0]*c|--command(?:=|\
 _MYSQL = Interpreter(
     option=re.compile(r"-[ABCEGHNXbfinqrstvw]*e|--(?:execute|init-command)(?:=|\Z)"), reads_on=True
 )
+_CQLSH = Interpreter(option=re.compile(r"-e|--execute(?:=|\Z)"), reads_on=True)
+_SQLCMD = Interpreter(option=re.compile(r"-[qQ]"), reads_on=True)
 _SCRIPT = Interpreter(
     option=re.compile(r"-[aefq]*c|--command(?:=|\Z)"), reads_on=True, is_plain_name=True
 )
@@ -207,6 +209,8 @@ INTERPRETERS: Mapping[str, Interpreter] = dict(
         *_named("mongo mongosh", _MONGO),
         *_named("psql", _PSQL),
         *_named("mysql mariadb", _MYSQL),
+        *_named("cqlsh", _CQLSH),
+        *_named("sqlcmd", _SQLCMD),
         *_named("su runuser", _SU),
         *_named("fish", _FISH),
         *_named("script", _SCRIPT),
@@ -229,10 +233,12 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "chroot": Wrapper(skipped=1),
     "chrt": Wrapper(valued=re.compile(r"-[TPD]"), skipped=1),
     "docker": Wrapper(valued=_CONTAINER, skipped=2),
+    "docker-compose": Wrapper(valued=_CONTAINER, skipped=2),
     "doas": Wrapper(valued=re.compile(r"-[Cu]")),
     "env": Wrapper(valued=re.compile(r"-[uC]|--unset|--chdir"), takes_variables=True),
     "exec": Wrapper(valued=re.compile(r"-a")),
     "flock": Wrapper(valued=re.compile(r"-[wE]|--timeout|--wait"), skipped=1),
+    "gosu": Wrapper(skipped=1),
     "ionice": Wrapper(valued=re.compile(r"-[cn]|--class|--classdata")),
     "nice": Wrapper(valued=re.compile(r"-n|--adjustment")),
     "nohup": Wrapper(),
@@ -240,7 +246,9 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "podman": Wrapper(valued=_CONTAINER, skipped=2),
     "runuser": Wrapper(valued=re.compile(r"-[ugG]|--user|--group|--supp-group")),
     "setsid": Wrapper(),
+    "sshpass": Wrapper(valued=re.compile(r"-[pfdP]")),
     "stdbuf": Wrapper(valued=re.compile(r"-[ioe]|--input|--output|--error")),
+    "su-exec": Wrapper(skipped=1),
     "sudo": Wrapper(
         valued=re.compile(
             r"-[A-Zabeiklnsv]*[ugChpDRrTtU]|--(?:user|group|host|prompt|chdir|chroot)"
@@ -248,6 +256,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
         takes_variables=True,
     ),
     "systemd-run": Wrapper(valued=re.compile(r"-[pEuMH]|--(?:unit|property|setenv|slice|uid|gid)")),
+    "taskset": Wrapper(skipped=1),
     "time": Wrapper(valued=re.compile(r"-[fo]|--format|--output")),
     "timeout": Wrapper(valued=re.compile(r"-[ks]|--kill-after|--signal"), skipped=1),
     "toybox": Wrapper(),
