@@ -194,6 +194,8 @@ def _everything(scanner: Scanner, paths: Sequence[str], stdin: bytes | None) -> 
 def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> Snapshot:
     if path == "-":
         return _snapshot([scanner.compile(stdin or b"", STDIN_NAME)])
+    if not path:  # which `Path` takes for the current folder
+        raise MissingPathError("an empty path names no file or folder")
     try:
         if Path(path).is_dir():
             return _scanned_folder(scanner, path)

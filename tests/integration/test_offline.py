@@ -80,6 +80,17 @@ def test_two_names_of_a_file_in_one_folder_are_two(tmp_path: Path) -> None:
     assert [finding.code for finding in report.findings] == ["FR311", "FR311"]
 
 
+@pytest.mark.parametrize("paths", [[""], ["", "-"]])
+def test_empty_path_is_an_error(
+    paths: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is not set names nothing, and above all not the current folder."""
+    (tmp_path / "a.yaml").write_text(FLOW.format(name="a"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(MissingPathError, match="an empty path"):
+        validate(paths, stdin=b"")
+
+
 def test_missing_path_is_an_error(tmp_path: Path) -> None:
     """A path that does not exist is the caller's mistake, not a finding."""
     with pytest.raises(MissingPathError, match="no such file"):
