@@ -18,6 +18,7 @@ from pathlib import Path
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.model.ids import FlowKey
+from flowrunner.system.descent import DescentFamilies
 
 NODES = 100
 DISK = "/var/tmp"
@@ -46,7 +47,7 @@ async def _run(root: Path) -> float:
         storage=StorageSettings(path=root / "state"),
         source=SourceSettings(path=root / "flows"),
     )
-    parts = build(settings, {})
+    parts = build(settings, {}, DescentFamilies())
     await parts.storage.open()
     try:
         await parts.reconciler.start()

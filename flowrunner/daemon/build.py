@@ -48,8 +48,10 @@ from flowrunner.service.store_watch import StoreWatch
 from flowrunner.storage.factory import LocalOptions, make_storage
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
+from flowrunner.system.family import Families
 from flowrunner.system.files import Files, LocalFiles
 from flowrunner.system.ids import Uuid7Ids
+from flowrunner.system.leftovers import MarkedLeftovers
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
 from flowrunner.system.watcher import WatchdogWatcher
@@ -83,6 +85,7 @@ class Parts:
     metrics: Metrics
     observer: DaemonObserver
     log_writer: LogWriter
+    families: Families
     spawner: LocalSpawner
 
 
@@ -94,6 +97,7 @@ class _Ground:
     clock: Clock
     host: HostFacts
     files: Files
+    families: Families
     spawner: LocalSpawner
     log_writer: LogWriter
     metrics: Metrics
@@ -105,10 +109,14 @@ class _Ground:
 
 
 def build(
-    settings: Settings, secret_environment: Mapping[str, str], *, accept_state_loss: bool = False
+    settings: Settings,
+    secret_environment: Mapping[str, str],
+    families: Families,
+    *,
+    accept_state_loss: bool = False,
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
-    ground = _ground(settings, secret_environment, accept_state_loss=accept_state_loss)
+    ground = _ground(settings, secret_environment, families, accept_state_loss=accept_state_loss)
     nodes = _nodes(ground)
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
@@ -158,12 +166,17 @@ def build(
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
+        families=ground.families,
         spawner=ground.spawner,
     )
 
 
 def _ground(
-    settings: Settings, secret_environment: Mapping[str, str], *, accept_state_loss: bool
+    settings: Settings,
+    secret_environment: Mapping[str, str],
+    families: Families,
+    *,
+    accept_state_loss: bool,
 ) -> _Ground:
     clock, files = SystemClock(), LocalFiles()
     metrics = Metrics(version=__version__)
@@ -181,7 +194,8 @@ def _ground(
         clock=clock,
         host=host_facts(),
         files=files,
-        spawner=LocalSpawner(),
+        families=families,
+        spawner=LocalSpawner(families),
         log_writer=LogWriter(),
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
@@ -220,6 +234,7 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
         node_slots=asyncio.Semaphore(limit),
+        leftovers=MarkedLeftovers(state / "work"),
     )
 
 
@@ -259,8 +274,14 @@ def _retention(ground: _Ground, services: EngineServices) -> Retention:
 
 
 def _health(ground: _Ground) -> Health:
-    resync_s = ground.settings.source.resync
-    return Health(ground.registry, ground.storage, ground.store_watch, ground.clock, resync_s)
+    return Health(
+        ground.registry,
+        ground.storage,
+        ground.store_watch,
+        ground.clock,
+        resync_s=ground.settings.source.resync,
+        families=ground.families.kind,
+    )
 
 
 def _applier(

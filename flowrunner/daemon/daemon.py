@@ -23,6 +23,7 @@ from flowrunner.web.server import HttpServer
 _LOG = logging.getLogger(__name__)
 _STATUS_PERIOD_S = 5.0
 _LAG_PERIOD_S = 1.0
+_REAP_PERIOD_S = 1.0
 
 
 class Daemon:
@@ -66,6 +67,7 @@ class Daemon:
                         parts.retention.run,
                         self._tell_status,
                         self._measure_lag,
+                        self._reap,
                     )
                 ]
                 self._say_ready()
@@ -159,6 +161,12 @@ class Daemon:
             f"{len(entries)} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
         )
+
+    async def _reap(self) -> None:
+        """Buries orphans of attempts that go on for long."""
+        while True:
+            await asyncio.sleep(_REAP_PERIOD_S)
+            self._parts.families.reap()
 
     async def _measure_lag(self) -> None:
         """Measures how late the loop wakes."""

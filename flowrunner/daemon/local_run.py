@@ -23,6 +23,7 @@ from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.service.views import LogCursor
 from flowrunner.system.clock import SystemClock
+from flowrunner.system.descent import DescentFamilies
 from flowrunner.system.files import LocalFiles
 from flowrunner.system.hardening import harden_process
 
@@ -91,7 +92,7 @@ async def _execute(
             storage=StorageSettings(backend="memory", path=Path(folder)),
             source=SourceSettings(path=path.parent),
         )
-        parts = build(settings, secret_environment)
+        parts = build(settings, secret_environment, DescentFamilies())
         await parts.storage.open()
         try:
             end = await _run(parts, path, inputs, emit, stop)

@@ -8,8 +8,10 @@ from contextlib import suppress
 
 from flowrunner.daemon.build import Parts
 from flowrunner.errors import FlowError
+from flowrunner.system.cgroup_family import attempt_prefix
 from flowrunner.system.clock import Clock
-from flowrunner.system.peers import local_peers
+from flowrunner.system.family import Families
+from flowrunner.system.peers import ProcPeers, local_peers
 from flowrunner.web.app import WebParts, make_control_app, make_public_app
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.server import HttpServer, ServerLimits
@@ -36,10 +38,14 @@ def make_servers(parts: Parts, clock: Clock) -> tuple[HttpServer, HttpServer]:
     )
     hosts = LocalHosts(frozenset({server.listen.host.lower()}))
     public = make_public_app(web, local=parts.settings.auth.local, hosts=hosts)
-    control = make_control_app(web, is_attempt=local_peers().is_attempt)
+    control = make_control_app(web, is_attempt=_peers(parts.families).is_attempt)
     limits = ServerLimits(max_connections=server.max_connections)
     network, unix = _bind(parts)
     return HttpServer(public, [network], limits), HttpServer(control, [unix], limits)
+
+
+def _peers(families: Families) -> ProcPeers:
+    return local_peers(attempt_prefix() if families.kind == "cgroup" else None)
 
 
 def _bind(parts: Parts) -> tuple[socket.socket, socket.socket]:

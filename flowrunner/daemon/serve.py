@@ -15,6 +15,8 @@ from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_servers
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.system.clock import SystemClock
+from flowrunner.system.family import Families
+from flowrunner.system.family_choice import make_families
 from flowrunner.system.hardening import harden_process, prepare_state_folder
 from flowrunner.system.lock import StateLock
 from flowrunner.system.systemd import make_notifier
@@ -40,14 +42,21 @@ def serve(loaded: LoadedSettings, *, accept_state_loss: bool = False) -> int:
         harden_process()
         prepare_state_folder(settings.storage.path)
         with StateLock(settings.storage.path):
-            asyncio.run(_run(settings, secrets, accept_state_loss=accept_state_loss))
+            run = _run(settings, secrets, make_families(), accept_state_loss=accept_state_loss)
+            asyncio.run(run)
     finally:
         control.stop()
     return 0
 
 
-async def _run(settings: Settings, secrets: Mapping[str, str], *, accept_state_loss: bool) -> None:
-    parts = build(settings, secrets, accept_state_loss=accept_state_loss)
+async def _run(
+    settings: Settings,
+    secrets: Mapping[str, str],
+    families: Families,
+    *,
+    accept_state_loss: bool,
+) -> None:
+    parts = build(settings, secrets, families, accept_state_loss=accept_state_loss)
     clock = SystemClock()
     servers = make_servers(parts, clock)
     daemon = Daemon(parts, servers, make_notifier(os.environ), clock, _announce)

@@ -1,7 +1,8 @@
 """After a restart: what was accepted goes on, what was cut short is ended and said so.
 
-Nothing queued is lost. An execution that had begun no attempt starts from its first node; one
-with attempts is ended as `failed (interrupted)`.
+First whatever a killed daemon left running is killed: nothing may act for an attempt that has
+ended. Nothing queued is lost. An execution that had begun no attempt starts from its first node;
+one with attempts is ended as `failed (interrupted)`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,10 +47,11 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     Raises:
         StorageError: The journal cannot be read or written.
     """
-    await asyncio.to_thread(_clear, services.files, services.folders.work)
+    unfinished = await services.executions.unfinished()
+    await _end_leftovers(services, {str(execution.id) for execution in unfinished})
     recovery = _Recovery(engine, services, rules)
     counts = Counter[str]()
-    for execution in await services.executions.unfinished():
+    for execution in unfinished:
         counts[await recovery.decide(execution)] += 1
     engine.admit_waiting()
     if counts:
@@ -56,15 +59,31 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     return RecoveryReport(**counts)
 
 
-def _clear(files: Files, work: Path) -> None:
-    """Removes what executions of an earlier life left; what resists is logged and left."""
+async def _end_leftovers(services: EngineServices, unfinished: set[str]) -> None:
+    """Kills what attempts of an earlier life left running, then removes what they left on disk.
+
+    An execution may have ended in the journal and not on disk, so its folder counts as well.
+    """
+    files, work = services.files, services.folders.work
+    names = await asyncio.to_thread(_names, files, work)
+    if killed := await services.leftovers.kill(unfinished.union(names)):
+        _LOG.warning("engine.leftovers_killed processes=%d", killed)
+    await asyncio.to_thread(_clear, files, work, names)
+
+
+def _names(files: Files, work: Path) -> Sequence[str]:
+    """Returns the executions of which there is a folder."""
     try:
-        names = files.names(work)
+        return files.names(work)
     except FileNotFoundError:
-        return
+        return ()
     except OSError as error:
         _LOG.warning("engine.work_left folder=%s: %s", work, error)
-        return
+        return ()
+
+
+def _clear(files: Files, work: Path, names: Sequence[str]) -> None:
+    """Removes folders of executions; what resists is logged and left."""
     for name in names:
         try:
             files.remove_tree(work / name)

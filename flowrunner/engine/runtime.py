@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -42,6 +42,13 @@ class FlowCompiler(Protocol):
         """Returns the spec; raises `ValidationError` when the definition does not compile."""
 
 
+class Leftovers(Protocol):
+    """Processes of attempts that an earlier life of the daemon did not end."""
+
+    async def kill(self, executions: Collection[str]) -> int:
+        """Kills what is left of executions, by id; returns how many processes were found."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFolders:
     """Where executions leave things; `flow` gives `$FLOW_DIR` of a flow."""
@@ -76,6 +83,7 @@ class EngineServices:
     observer: EngineObserver
     folders: EngineFolders
     node_slots: asyncio.Semaphore
+    leftovers: Leftovers
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
 
 
 class ProgramRunner:
-    """Runs programs for attempts. Safe to cancel at any await: the whole group is ended first."""
+    """Runs programs for attempts. Safe to cancel at any await: all they started is ended first."""
 
     def __init__(self, *, spawner: Spawner, files: Files, host: HostFacts) -> None:
         self._spawner = spawner
@@ -106,17 +106,16 @@ def _check(status: ExitStatus) -> None:
 
 
 async def _end(process: Process, kill_after_s: float) -> None:
-    """Asks the group to end, then makes it: SIGTERM, `kill_after_s`, SIGKILL.
+    """Asks the family to end, then makes it: SIGTERM, `kill_after_s`, SIGKILL.
 
-    It is the whole group that is given the time, whether or not it holds the output: a shell
+    It is the whole family that is given the time, whether or not it holds the output: a shell
     dies at once of SIGTERM, the program it had started may be cleaning up. SIGCONT wakes those
     that are stopped, which SIGTERM alone would not reach. Source: systemd.kill(5), which does
     the same.
     """
-    process.signal_group(signal.SIGTERM)
-    process.signal_group(signal.SIGCONT)
+    await process.signal_all(signal.SIGTERM, signal.SIGCONT)
     if not await process.vacate(kill_after_s):
-        process.signal_group(signal.SIGKILL)
+        await process.signal_all(signal.SIGKILL)
     await process.drain()
 
 

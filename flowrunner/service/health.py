@@ -17,6 +17,12 @@ from flowrunner.system.clock import Clock
 _STALE_RESYNCS = 5
 """A pass is stale after this many resync periods without one that read the source."""
 
+_HELD_BY = {
+    "cgroup": "each attempt has a cgroup of its own",
+    "descent": "attempts are told apart by descent and marks; no cgroup is delegated",
+}
+"""What holds the processes of an attempt together: never a fault, worth to be known."""
+
 
 class Health:
     """The checks; each call does them anew."""
@@ -27,17 +33,26 @@ class Health:
         storage: Storage,
         watch: StoreWatch,
         clock: Clock,
+        *,
         resync_s: float,
+        families: str,
     ) -> None:
         self._watch = watch
         self._registry = registry
         self._storage = storage
         self._clock = clock
         self._limit_s = resync_s * _STALE_RESYNCS
+        self._processes = HealthCheck(name="processes", status="ok", message=_HELD_BY[families])
 
     async def checks(self) -> tuple[HealthCheck, ...]:
         """Returns every check with its status and, where it failed, the reason."""
-        return (self._source(), self._fresh(), await self._store(), self._watch.room())
+        return (
+            self._source(),
+            self._fresh(),
+            await self._store(),
+            self._watch.room(),
+            self._processes,
+        )
 
     def _source(self) -> HealthCheck:
         source = self._registry.source

@@ -5,8 +5,8 @@ environment of everything it starts, which also find those whose parents have en
 enough: a script may have unset the others, as it may use `ATTEMPT` for something of its own. So a
 person whose shell happens to have such a variable is refused too. That is the safe side to err on:
 `env -u NODE_ID flowrunner …` helps the person, and nothing would help against a flow that passes
-for one. A process that sheds all marks and its descent, by a double fork and an emptied
-environment, is known by its cgroup alone; that check needs a delegated cgroup and is not made here.
+for one. A process whose parents have ended is a child of the daemon (its subreaper), and where
+attempts have cgroups, one is known by its cgroup too, whatever it has shed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-_MARKS = (b"EXECUTION_ID=", b"NODE_ID=", b"ATTEMPT=")
-"""Variables that every attempt has, whose names a flow cannot set itself. Their values do not
-count: a script may change them. Source: FLOW_FORMAT, section 4."""
+from flowrunner.system.cgroup_family import cgroup_path
+from flowrunner.system.marks import MARKS, PROC
+
+_MARKS = tuple(f"{name}=".encode() for name in MARKS)
+"""Their values do not count: a script may change them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +37,16 @@ class ProcPeers:
         own_pid: The daemon's process.
         own_uid: The user that the daemon, and with it every attempt, runs as.
         proc: Where the kernel shows its processes.
+        attempt_cgroups: How the paths of attempts' cgroups begin; None where they have none.
     """
 
-    def __init__(self, own_pid: int, own_uid: int, proc: Path = Path("/proc")) -> None:
+    def __init__(
+        self, own_pid: int, own_uid: int, proc: Path = PROC, attempt_cgroups: str | None = None
+    ) -> None:
         self._own_pid = own_pid
         self._own_uid = own_uid
         self._proc = proc
+        self._attempt_cgroups = attempt_cgroups
 
     def is_attempt(self, pid: int, uid: int) -> bool:
         """Whether a peer belongs to an attempt; in doubt yes. Reads a few small files.
@@ -56,7 +62,16 @@ class ProcPeers:
         if process is None:
             # Ours would be seen (ProtectProc= hides those of others): it has ended already.
             return uid == self._own_uid
-        return self._descends(process) or self._is_marked(pid, process.uid)
+        return (
+            self._is_enclosed(pid) or self._descends(process) or self._is_marked(pid, process.uid)
+        )
+
+    def _is_enclosed(self, pid: int) -> bool:
+        """Whether the process is in the cgroup of an attempt."""
+        if self._attempt_cgroups is None:
+            return False
+        path = cgroup_path(self._proc / str(pid))
+        return path is not None and path.startswith(self._attempt_cgroups)
 
     def _descends(self, process: _Process) -> bool:
         """Whether the daemon is among the ancestors."""
@@ -88,6 +103,6 @@ class ProcPeers:
         return _Process(parent=int(facts["PPid"]), uid=int(facts["Uid"].split()[0]))
 
 
-def local_peers() -> ProcPeers:
-    """Returns the judge for the process that calls."""
-    return ProcPeers(os.getpid(), os.geteuid())
+def local_peers(attempt_cgroups: str | None = None) -> ProcPeers:
+    """Returns the judge for the process that calls; see `ProcPeers`."""
+    return ProcPeers(os.getpid(), os.geteuid(), attempt_cgroups=attempt_cgroups)

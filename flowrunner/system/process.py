@@ -4,10 +4,11 @@ Why not asyncio's subprocesses: they wait for pipes that grandchildren hold (cpy
 may signal a recycled pid (cpython#127049), lose the child when the spawn is cancelled
 (cpython#103847), use a thread per child on 3.11 and hold the loop while the program is loaded
 (cpython#146181). Here `Popen` runs in a small pool of threads, the exit arrives by pidfd, the
-output through own pipes, and a process keeps its number until its group has been killed.
+output through own pipes, and a process keeps its number until its family has been killed.
 
-Left to others: the command and its environment, time limits (the engine), masking and the
-format of logs (behind `OutputSink`). SIGCHLD is not used and must not be ignored by the daemon.
+Left to others: the command and its environment, time limits (the engine), who belongs to a family
+(`flowrunner.system.family`), masking and the format of logs (behind `OutputSink`). SIGCHLD is not
+used and must not be ignored by the daemon.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ from pathlib import Path
 from typing import Protocol
 
 from flowrunner.errors import ExecutionError
+from flowrunner.system.descent import signal_group
+from flowrunner.system.family import SHELL, Enclosure, Families
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
-from flowrunner.system.process_group import wait_for_killed, wait_until_empty
+from flowrunner.system.program_file import check_program
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -91,25 +94,26 @@ class Process(Protocol):
         """
 
     async def vacate(self, timeout_s: float) -> bool:
-        """Waits until the leader has ended and nobody else lives in its group.
+        """Waits until the leader has ended and nobody else of its family lives.
 
         Returns:
             False if somebody still does after `timeout_s` seconds, or if that cannot be told
             for want of descriptors. Safe to cancel.
         """
 
-    def signal_group(self, number: int) -> None:
-        """Signals everything in the group; a process of another user is out of reach.
+    async def signal_all(self, *numbers: int) -> None:
+        """Sends signals, in this order, to the whole family.
 
-        Nothing happens when nobody is left, or once the process is closed.
+        A process of another user is out of reach. Nothing happens when nobody is left, or once
+        the process is closed.
         """
 
     async def close(self) -> None:
-        """Kills what is left of the group, reaps the leader and closes all descriptors.
+        """Kills what is left of the family, reaps the leader and closes all descriptors.
 
         Waits for a leader that has not ended yet, and then until the killed are gone, the latter
         `DRAIN_S` at most: a process in the hands of the kernel may take longer. Idempotent; if
-        cancelled, the rest happens as soon as the leader has ended.
+        cancelled, the rest happens all the same.
         """
 
 
@@ -137,16 +141,18 @@ class LocalSpawner:
     would turn that into a fork of the whole daemon; they stay unused.
 
     Args:
+        families: How everything that an attempt starts is held together.
         threads: How many spawns may be under way at once. More threads make the slowest spawn
             slower and nothing faster.
     """
 
-    def __init__(self, threads: int = 8) -> None:
+    def __init__(self, families: Families, threads: int = 8) -> None:
+        self._families = families
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="spawn")
 
     async def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Process:
         """As `Spawner.spawn` says."""
-        started = self._pool.submit(_start, prepare)
+        started = self._pool.submit(_start, prepare, self._families)
         try:
             child = await asyncio.wrap_future(started)
         except asyncio.CancelledError:
@@ -162,9 +168,10 @@ class LocalSpawner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Child:
-    """A started process and the descriptors that belong to it."""
+    """A started process, where its family is, and the descriptors that belong to it."""
 
     popen: subprocess.Popen[bytes]
+    enclosure: Enclosure
     pidfd: int
     stdout: int
     stderr: int
@@ -179,6 +186,8 @@ class _LocalProcess:
         self._pidfd = child.pidfd
         self._output = output
         self._loop = asyncio.get_running_loop()
+        self._family = child.enclosure.found(self.pid)
+        self._closing: asyncio.Task[None] | None = None
         self._exited: asyncio.Future[ExitStatus] = self._loop.create_future()
         self._drained = asyncio.Event()
         self._open_pipes = 2
@@ -204,31 +213,34 @@ class _LocalProcess:
             return False
         return True
 
-    def signal_group(self, number: int) -> None:
-        if self._popen.returncode is None:
-            _signal_group(self.pid, number)
+    async def signal_all(self, *numbers: int) -> None:
+        if self._popen.returncode is None and self._closing is None:
+            await self._family.signal(*numbers)
 
     async def close(self) -> None:
-        was_open = self._popen.returncode is None
-        if not self._exited.done():
-            self.signal_group(signal.SIGKILL)
-            self._exited.add_done_callback(self._release)
-            await self.wait()
-        self._release()
-        if was_open:
-            await wait_for_killed(self.pid, DRAIN_S)
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(), name=f"close {self.pid}")
+        await asyncio.shield(self._closing)
 
     async def _until_empty(self) -> None:
         try:
-            await wait_until_empty(self.pid)
+            await self._family.until_empty()
         except OSError:
             await asyncio.Event().wait()  # in doubt somebody is there, and has its whole time
 
-    def _release(self, _exited: object = None) -> None:
-        if self._popen.returncode is not None:
-            return
-        self.signal_group(signal.SIGKILL)
+    async def _close(self) -> None:
+        try:
+            if not self._exited.done():
+                signal_group(self.pid, signal.SIGKILL)
+                await self._exited
+            await self._family.kill(DRAIN_S)
+        finally:  # also when the loop ends and cancels us
+            if self._exited.done():
+                self._release()
+
+    def _release(self) -> None:
         self._popen.wait()  # returns at once: the leader has ended
+        self._family.close()
         os.close(self._pidfd)
         self._finish_pipes()
 
@@ -255,17 +267,28 @@ class _LocalProcess:
             pipe.finish()
 
 
-def _start(prepare: Callable[[], SpawnRequest]) -> _Child:
+def _start(prepare: Callable[[], SpawnRequest], families: Families) -> _Child:
     """Runs in a thread of the pool."""
     request: SpawnRequest | None = None
     try:
         request = prepare()
-        return _popen(request)
+        return _enclosed(request, families)
     except (OSError, ValueError) as error:
         raise _spawn_error(request, error) from error
 
 
-def _popen(request: SpawnRequest) -> _Child:
+def _enclosed(request: SpawnRequest, families: Families) -> _Child:
+    enclosure = families.enclose(request.env)
+    with ExitStack() as on_failure:
+        on_failure.callback(enclosure.abandon)
+        if enclosure.prologue:
+            check_program(request.argv[0], request.env, request.cwd)
+        child = _popen(request, enclosure)
+        on_failure.pop_all()
+    return child
+
+
+def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
     with ExitStack() as on_failure, ExitStack() as always:
         stdout, stdout_end = os.pipe()
         on_failure.callback(os.close, stdout)
@@ -274,7 +297,7 @@ def _popen(request: SpawnRequest) -> _Child:
         on_failure.callback(os.close, stderr)
         always.callback(os.close, stderr_end)
         popen = subprocess.Popen(
-            request.argv,
+            (*enclosure.prologue, *request.argv),
             env=request.env,
             cwd=request.cwd,
             stdin=subprocess.DEVNULL,
@@ -288,7 +311,7 @@ def _popen(request: SpawnRequest) -> _Child:
         os.set_blocking(stdout, False)
         os.set_blocking(stderr, False)
         on_failure.pop_all()
-    return _Child(popen=popen, pidfd=pidfd, stdout=stdout, stderr=stderr)
+    return _Child(popen=popen, enclosure=enclosure, pidfd=pidfd, stdout=stdout, stderr=stderr)
 
 
 def _discard(started: Future[_Child]) -> None:
@@ -299,21 +322,15 @@ def _discard(started: Future[_Child]) -> None:
     if started.exception() is None:
         child = started.result()
         _kill_and_reap(child.popen)
+        child.enclosure.abandon()
         for fd in (child.pidfd, child.stdout, child.stderr):
             os.close(fd)
 
 
 def _kill_and_reap(popen: subprocess.Popen[bytes]) -> None:
     """Blocks until the leader has ended, which after SIGKILL is a matter of the kernel."""
-    _signal_group(popen.pid, signal.SIGKILL)
+    signal_group(popen.pid, signal.SIGKILL)
     popen.wait()
-
-
-def _signal_group(leader: int, number: int) -> None:
-    # Only while the leader is unreaped: until then its number cannot be given to another group.
-    # PermissionError: everybody left has become another user (a setuid program).
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, number)
 
 
 def _peek_status(pid: int) -> ExitStatus:
@@ -348,8 +365,9 @@ def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> E
         return ExecutionError(text, code="spawn_failed", details=told, final=True)
     program = request.argv[0]
     details = {"program": program[:_LONGEST_DETAIL], "cwd": str(request.cwd)[:_LONGEST_DETAIL]}
-    # Popen names the folder when changing to it failed, and else the program.
-    if error.filename == program:
+    # Popen names the folder when changing to it failed, and else the program: the shell where one
+    # was to become it.
+    if error.filename in (program, *SHELL):
         if isinstance(error, FileNotFoundError | NotADirectoryError):
             text = "command not found, or the interpreter that its first line names"
             return ExecutionError(text, code="command_not_found", details=details, final=True)

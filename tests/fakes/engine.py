@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -119,6 +120,25 @@ class FixedSecrets:
         return None if text is None else SecretValue(text)
 
 
+class RecordingLeftovers:
+    """Meets `Leftovers`; remembers of which executions it was to end what is left.
+
+    Attributes:
+        folders: Which folders of executions were there at that moment.
+    """
+
+    def __init__(self, files: FakeFiles) -> None:
+        self._files = files
+        self.executions: list[str] = []
+        self.folders: list[str] = []
+
+    async def kill(self, executions: Collection[str]) -> int:
+        self.executions.extend(sorted(executions))
+        with suppress(OSError):
+            self.folders.extend(self._files.names(WORK))
+        return 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealHost:
     """What a world uses in the place of its fakes to run programs for real.
@@ -163,6 +183,7 @@ class World:
         self.spawner = FakeSpawner(self._act)
         self.log_writer = MemoryLogWriter()
         self.observer = RecordingObserver()
+        self.leftovers = RecordingLeftovers(self.files)
         self._host = host or RealHost(
             spawner=self.spawner, files=self.files, log_writer=self.log_writer, folder=STATE
         )
@@ -193,6 +214,7 @@ class World:
                 flow=lambda key: FLOWS / key.account,
             ),
             node_slots=asyncio.Semaphore(node_slots),
+            leftovers=self.leftovers,
         )
         self.engine = Engine(self.services, self.rules_of)
 

@@ -47,7 +47,7 @@ class Performance:
         status: How it ends when nothing ends it sooner.
         on_term: How it ends on SIGTERM; None: it ignores SIGTERM.
         on_term_after_s: How long it takes to end on SIGTERM.
-        child_on_term_s: How long after SIGTERM the last child in its group ends, one that holds
+        child_on_term_s: How long after SIGTERM the last of its family ends, one that holds
             none of its output; None: it ignores SIGTERM.
     """
 
@@ -93,9 +93,11 @@ class FakeProcess:
             return False
         return True
 
-    def signal_group(self, number: int) -> None:
-        if self.closed:
-            return
+    async def signal_all(self, *numbers: int) -> None:
+        for number in numbers if not self.closed else ():
+            self._signal(number)
+
+    def _signal(self, number: int) -> None:
         self.signals.append(signal.Signals(number).name)
         if number == signal.SIGKILL:
             self._end(KILLED)

@@ -15,6 +15,7 @@ from typing import TypeVar
 import pytest
 
 from flowrunner.model.states import AttemptState
+from flowrunner.system.descent import DescentFamilies
 from flowrunner.system.files import LocalFiles
 from flowrunner.system.process import LocalSpawner
 from flowrunner.telemetry.attempt_log import read_log
@@ -32,7 +33,7 @@ def run_real(
     """Runs a story over processes, files and logs of this host, and looks what it left."""
 
     async def main() -> T:
-        spawner, writer = LocalSpawner(), LogWriter()
+        spawner, writer = LocalSpawner(DescentFamilies()), LogWriter()
         host = RealHost(spawner=spawner, files=LocalFiles(), log_writer=writer, folder=tmp_path)
         world = World(secrets=secrets, host=host)
         try:

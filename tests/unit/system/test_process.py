@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from flowrunner.errors import ExecutionError
+from flowrunner.system.descent import DescentFamilies
 from flowrunner.system.process import ExitStatus, LocalSpawner, Process, SpawnRequest
 from tests.fakes.spawner import FakeSpawner, Performance, RecordingSink
 from tests.fakes.virtual_time import run_virtual
@@ -24,7 +25,7 @@ ENV = {"PATH": "/usr/bin:/bin"}
 
 @pytest.fixture
 def spawner() -> Iterator[LocalSpawner]:
-    made = LocalSpawner()
+    made = LocalSpawner(DescentFamilies())
     yield made
     made.close()
 
@@ -244,7 +245,7 @@ def test_group_signal_reaches_children_of_the_leader(spawner: LocalSpawner) -> N
 
     async def main() -> ExitStatus:
         process, sink = await start(spawner, "sleep 600 & echo $!; wait")
-        process.signal_group(signal.SIGTERM)
+        await process.signal_all(signal.SIGTERM)
         status = await process.wait()
         await until(lambda: has_ended(int(sink.data["stdout"])))
         await process.close()
@@ -285,7 +286,7 @@ def test_signal_after_close_is_not_sent(spawner: LocalSpawner) -> None:
     async def main() -> None:
         process = await spawner.spawn(command("true"), RecordingSink())
         await process.close()
-        process.signal_group(signal.SIGKILL)
+        await process.signal_all(signal.SIGKILL)
 
     asyncio.run(main())
 
@@ -306,7 +307,7 @@ def test_leader_is_a_zombie_until_closed(spawner: LocalSpawner) -> None:
 def test_grandchild_holding_the_pipe_does_not_hold_the_attempt(
     spawner: LocalSpawner, tmp_path: Path
 ) -> None:
-    """A daemonised grandchild keeps the pipe open, but draining ends at its limit."""
+    """A daemonised grandchild keeps the pipe open, but draining has its limit; then it is ended."""
     pid_file = tmp_path / "pid"
     script = """setsid sh -c 'echo $$ > pid; exec sleep 600' &
         while [ ! -s pid ]; do :; done; echo last words"""
@@ -319,7 +320,7 @@ def test_grandchild_holding_the_pipe_does_not_hold_the_attempt(
         return sink
 
     sink = asyncio.run(main())
-    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+    assert has_ended(int(pid_file.read_text()))
     assert sink.data["stdout"] == b"last words\n"
     assert sorted(sink.ended) == ["stderr", "stdout"]
 
@@ -376,7 +377,7 @@ def cancel_when_preparing(
 
 def test_cancelled_spawn_leaks_no_child() -> None:
     """A spawn cancelled on its way is finished, killed and reaped, even after the loop's end."""
-    spawner = LocalSpawner(threads=2)
+    spawner = LocalSpawner(DescentFamilies(), threads=2)
     started, cancelled = threading.Event(), threading.Event()
 
     def prepare() -> SpawnRequest:
@@ -394,7 +395,7 @@ def test_cancelled_spawn_leaks_no_child() -> None:
 
 def test_cancelled_spawn_that_waits_for_a_thread_never_starts() -> None:
     """A spawn that is cancelled before its turn is not prepared at all."""
-    spawner = LocalSpawner(threads=1)
+    spawner = LocalSpawner(DescentFamilies(), threads=1)
     started, cancelled = threading.Event(), threading.Event()
     prepared: list[str] = []
 
@@ -447,7 +448,7 @@ def test_cancelled_wait_can_be_repeated(spawner: LocalSpawner) -> None:
         process, _ = await start(spawner, "echo ready; sleep 600")
         with suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), 0.01)
-        process.signal_group(signal.SIGINT)
+        await process.signal_all(signal.SIGINT)
         status = await process.wait()
         await process.close()
         return status
@@ -470,8 +471,7 @@ def test_fake_spawner_plays_its_script_on_virtual_time() -> None:
         quick = await fake.spawn(command("quick"), sink)
         patient = await fake.spawn(command("slow"), sink)
         killed = await fake.spawn(command("slow"), sink)
-        killed.signal_group(signal.SIGTERM)
-        killed.signal_group(signal.SIGKILL)
+        await killed.signal_all(signal.SIGTERM, signal.SIGKILL)
         ends = await quick.wait(), await patient.wait(), await killed.wait()
         now = asyncio.get_running_loop().time()
         for process in (quick, patient, killed):
