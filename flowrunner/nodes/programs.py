@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from flowrunner.errors import ExecutionError, FlowError
 from flowrunner.model.ids import Json
 from flowrunner.model.states import Reason
 from flowrunner.nodes.base import NodeFailedError, NodeResult
@@ -39,7 +41,7 @@ class ProgramRunner:
             NodeFailedError: It exited with another code than 0, or a signal ended it.
             ExecutionError: It could not be started, or its outputs are malformed (``output``).
         """
-        process = await self._spawner.spawn(lambda: self._prepare(ctx, program), ctx.sink)
+        process = await self._start(ctx, program)
         try:
             status = await process.wait()
             await process.drain()
@@ -51,6 +53,26 @@ class ProgramRunner:
         _check(status)
         outputs = await asyncio.to_thread(self._read_outputs, ctx)
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
+
+    async def _start(self, ctx: ExecutionContext, program: Program) -> Process:
+        """Starts the program. If cancelled, it is not started, or ended like one that runs.
+
+        It may have done a lot by the time that we hear of its start.
+        """
+        given_up = threading.Event()
+
+        def prepare() -> SpawnRequest:
+            if given_up.is_set():
+                raise ExecutionError("cancelled before it was started", code="cancelled")
+            return self._prepare(ctx, program)
+
+        starting = asyncio.ensure_future(self._spawner.spawn(prepare, ctx.sink))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            given_up.set()
+            await _to_its_end(_end_started(starting, ctx.kill_after_s))
+            raise
 
     def _prepare(self, ctx: ExecutionContext, program: Program) -> SpawnRequest:
         """Writes what the program finds on disk; runs in the spawner's thread.
@@ -117,6 +139,18 @@ async def _end(process: Process, kill_after_s: float) -> None:
     if not await process.vacate(kill_after_s):
         await process.signal_all(signal.SIGKILL)
     await process.drain()
+
+
+async def _end_started(starting: asyncio.Future[Process], kill_after_s: float) -> None:
+    """Ends what is being started, if it is."""
+    try:
+        process = await starting
+    except FlowError:
+        return
+    try:
+        await _end(process, kill_after_s)
+    finally:
+        await process.close()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:

@@ -135,7 +135,12 @@ class FakeSpawner:
 
     Args:
         script: Says what the process of a request does, or raises what the spawn is to raise.
+
+    Attributes:
+        takes_s: How long after its start a process is handed out.
     """
+
+    takes_s = 0.0
 
     def __init__(self, script: Callable[[SpawnRequest], Performance]) -> None:
         self._script = script
@@ -152,4 +157,6 @@ class FakeSpawner:
         self.requests.append(request)
         process = FakeProcess(1000 + len(self.processes), self._script(request), output)
         self.processes.append(process)
+        if self.takes_s:
+            await asyncio.sleep(self.takes_s)
         return process

@@ -116,6 +116,22 @@ def test_cancel_ends_a_node_that_waits_for_its_turn() -> None:
     simulate(story, {"a": HANGS}, node_slots=1)
 
 
+def test_cancel_while_a_program_is_started_gives_it_its_time() -> None:
+    """A program that runs before we have heard of it is ended like any other, not killed."""
+    text = flow("  - {id: a, run: x, kill_after: 20s}")
+
+    async def story(world: World) -> list[str]:
+        world.spawner.takes_s = 5
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(1)
+        await world.engine.cancel(accepted.id)
+        outcome = await world.end_of(accepted.id)
+        assert outcome.states == {"a": "cancelled"}
+        return world.signals("a")
+
+    assert simulate(story, {"a": Act(lasts_s=None, on_term_s=10)}) == ["SIGTERM", "SIGCONT"]
+
+
 @pytest.mark.parametrize("turns", range(12), ids=lambda turn: f"turn-{turn}")
 def test_cancel_at_any_moment_leaves_every_node_final(turns: int) -> None:
     """However early the cancel comes, the execution ends and all its nodes with it."""

@@ -199,17 +199,25 @@ while :; do sleep 1; done
 def test_child_of_a_shell_has_time_to_clean_up(output: str, tmp_path: Path) -> None:
     """A shell dies of SIGTERM at once; the program it had started still gets its grace."""
     program = tmp_path / "program.sh"
+    cleaning = (
+        f"echo begun > {tmp_path}/begun; read line < {tmp_path}/go; echo $line > {tmp_path}/cleaned"
+    )
     program.write_text(
-        f"trap 'sleep 2.5; echo done > {tmp_path}/cleaned; exit 0' TERM\n"
-        f"echo ready > {tmp_path}/ready\n"
+        f"trap '{cleaning}; exit 0' TERM\n"
+        f"echo $PPID > {tmp_path}/shell\n"
         "while :; do sleep 0.05; done\n"
     )
+    os.mkfifo(tmp_path / "go")
 
     async def story(world: World) -> Outcome:
-        text = script_flow(f"sh {program}{output}\necho unreached", keys="    kill_after: 30s")
+        text = script_flow(f"sh {program}{output}\necho unreached", keys="    kill_after: 1h")
         accepted = await world.submit(world.define(text))
-        await wait_for(tmp_path / "ready")
+        shell = int(await wait_for(tmp_path / "shell"))
         await world.engine.cancel(accepted.id)
+        await wait_for(tmp_path / "begun")
+        while not has_ended(shell):  # noqa: ASYNC110 - another process sets no event
+            await asyncio.sleep(0)
+        await asyncio.to_thread((tmp_path / "go").write_text, "done\n")
         return await world.end_of(accepted.id)
 
     assert run_real(story, tmp_path).states == {"a": "cancelled"}
