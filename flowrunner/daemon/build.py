@@ -234,7 +234,7 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
         node_slots=asyncio.Semaphore(limit),
-        leftovers=MarkedLeftovers(state / "work"),
+        leftovers=MarkedLeftovers(state / "work", os.getpid()),
     )
 
 

@@ -31,9 +31,11 @@ class MarkedLeftovers:
 
     Args:
         work: The folder of the state directory in which every `WORK_DIR` lies.
+        own_pid: The daemon's process: it, its ancestors and what descends from it are spared.
     """
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, own_pid: int) -> None:
+        self._own_pid = own_pid
         self._work = os.path.realpath(work), str(work)
 
     async def kill(self, executions: Collection[str]) -> int:
@@ -63,7 +65,7 @@ class MarkedLeftovers:
 
     def _look(self, wanted: frozenset[str]) -> Sequence[ProcessFacts]:
         """Returns the marked and their descendants; never us, our ancestors or our children."""
-        table, own = read_table(), os.getpid()
+        table, own = read_table(), self._own_pid
         spared = _line_of(own, table)
         lines = {pid: _line_of(pid, table) for pid in table.keys() - spared}
         lines = {pid: line for pid, line in lines.items() if own not in line}

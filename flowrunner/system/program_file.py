@@ -31,17 +31,17 @@ def check_program(name: str, environment: Mapping[str, str], folder: Path) -> No
     if "/" in name:
         _check(folder / name, name)
         return
-    denied: OSError | None = None
+    refused: OSError | None = None
     for place in environment.get("PATH", os.defpath).split(os.pathsep):
         try:
             _check(folder / place / name, name)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except PermissionError as error:
-            denied = error
+        except OSError as error:  # another place may have one that runs. Source: execvp(3)
+            refused = refused or error
         else:
             return
-    raise denied or _error(errno.ENOENT, name)
+    raise refused or _error(errno.ENOENT, name)
 
 
 def _check(path: Path, name: str) -> None:

@@ -41,7 +41,9 @@ def test_a_started_daemon_says_ready_and_answers_its_checks(flows: Path, state: 
         health = running.request("/healthz")
         assert health.status == 200
         assert health.json["status"] == "ok"
-        assert {check["name"] for check in health.json["checks"]} >= {"source", "store"}
+        checks = {check["name"]: check["message"] for check in health.json["checks"]}
+        assert checks.keys() >= {"source", "store"}
+        assert "no cgroup is delegated" in checks["processes"]
         assert running.metric("flowrunner_build_info") == 1
         assert running.metric("flowrunner_flow_ready", account="default", flow="hello") == 1
 

@@ -142,6 +142,22 @@ def test_flow_that_is_gone_takes_its_queue_along() -> None:
     simulate(story, {"a": HANGS})
 
 
+def test_what_is_left_running_is_ended_before_its_files_are_removed() -> None:
+    """Of every unfinished execution, and of each that only left a folder; nothing starts before."""
+
+    async def story(world: World) -> None:
+        accepted = [(await world.submit(world.define(CHAIN))).id for _ in range(2)]
+        after = await crashed(world)
+        after.files.make_folder(WORK / "ended-in-the-journal")
+        await after.recover()
+        assert after.leftovers.executions == sorted([*accepted, "ended-in-the-journal"])
+        assert "ended-in-the-journal" in after.leftovers.folders
+        assert "ended-in-the-journal" not in after.files.names(WORK)
+        await after.engine.drain(0)
+
+    simulate(story, {"a": HANGS})
+
+
 def test_lost_definition_fails_the_execution() -> None:
     """An execution whose definition is damaged cannot run what it was accepted with."""
 

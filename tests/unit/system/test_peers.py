@@ -118,6 +118,27 @@ def test_ancestors_in_a_circle_end(tmp_path: Path) -> None:
     assert not ProcPeers(10, UID, tmp_path).is_attempt(20, UID)
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/unit/attempt-3.x.a.1", True),
+        ("/unit/attempt-3.x.a.1/own", True),
+        ("/unit/daemon", False),
+        ("/other/attempt-3.x.a.1", False),
+    ],
+)
+def test_process_in_the_cgroup_of_an_attempt_is_one(
+    tmp_path: Path, path: str, *, expected: bool
+) -> None:
+    """Whatever it has shed: without a mark, and the child of init."""
+    write_proc(tmp_path, 77, parent=1)
+    (tmp_path / "77" / "cgroup").write_text(f"1:cpu:/unit/attempt-1\n0::{path}\n")
+
+    peers = ProcPeers(10, UID, tmp_path, "/unit/attempt-")
+    assert peers.is_attempt(77, UID) is expected
+    assert not ProcPeers(10, UID, tmp_path).is_attempt(77, UID)
+
+
 @pytest.mark.parametrize("pid", [0, -1])
 def test_process_of_another_pid_namespace_is_no_attempt(pid: int) -> None:
     """The kernel gives 0 for a process it cannot name here; attempts can always be named."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,6 +21,7 @@ from flowrunner.system.process import ExitStatus, LocalSpawner, Process, SpawnRe
 from tests.fakes.spawner import FakeSpawner, Performance, RecordingSink
 from tests.fakes.virtual_time import run_virtual
 
+SPAWN_THREADS = 8
 ENV = {"PATH": "/usr/bin:/bin"}
 
 
@@ -211,8 +213,18 @@ def test_prepare_runs_outside_the_event_loop(spawner: LocalSpawner) -> None:
     assert threads[0] is not threading.main_thread()
 
 
-def test_fifty_at_once_leave_nothing_behind(spawner: LocalSpawner) -> None:
-    """Many processes at once all end well; no zombie, no descriptor and no warning stays."""
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    """Enough of them for five hundred processes at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_descriptors")
+def test_five_hundred_at_once_leave_nothing_behind(spawner: LocalSpawner) -> None:
+    """Many processes at once end well; no zombie, descriptor, thread and no warning stays."""
 
     async def one() -> ExitStatus:
         process = await spawner.spawn(command("true"), RecordingSink())
@@ -223,13 +235,17 @@ def test_fifty_at_once_leave_nothing_behind(spawner: LocalSpawner) -> None:
         return status
 
     async def main() -> list[ExitStatus]:
-        return await asyncio.gather(*(one() for _ in range(50)))
+        return await asyncio.gather(*(one() for _ in range(500)))
 
-    before = open_descriptors(), children()
+    asyncio.run(one())  # starts the threads of the pool
+    known = children()
+    before = open_descriptors(), threading.active_count()
     statuses = asyncio.run(main())
     gc.collect()  # an unreaped Popen would warn here
-    assert statuses == [ExitStatus(exit_code=0)] * 50
-    assert (open_descriptors(), children()) == before
+    assert statuses == [ExitStatus(exit_code=0)] * 500
+    assert open_descriptors() == before[0]
+    assert threading.active_count() <= before[1] + SPAWN_THREADS
+    assert children() - known == set()
 
 
 async def start(spawner: LocalSpawner, script: str) -> tuple[Process, RecordingSink]:
