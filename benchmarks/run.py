@@ -17,6 +17,7 @@ from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
 from benchmarks.history import Deletion, Newest, history, opened
+from benchmarks.spawning import idle_lag_s, spawning_lag_s
 from benchmarks.validation import FlowFolder
 
 FLOW = "flows/disk-space.yaml"
@@ -165,6 +166,19 @@ def row_16b(rounds: int) -> Row:
         )
 
 
+def row_spawn(rounds: int) -> Row:
+    """500 programs at once."""
+    return measure(
+        number="spawn",
+        work="event loop lag (p99) while 500 programs start at once",
+        budget_s=0.01,
+        subject=spawning_lag_s,
+        floor=idle_lag_s,
+        floor_name="an idle loop",
+        rounds=rounds,
+    )
+
+
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
@@ -178,6 +192,7 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "13b": row_13b,
     "16a": row_16a,
     "16b": row_16b,
+    "spawn": row_spawn,
 }
 
 

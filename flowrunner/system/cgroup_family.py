@@ -72,26 +72,35 @@ class CgroupFamilies:
         path = self._base / name[:_LONGEST_NAME].rstrip(".")
         path.mkdir()
         added = [variable for variable in _SET_BY_SHELLS if variable not in environment]
-        return _CgroupEnclosure(self._leaders, Cgroup(path), added)
+        return _CgroupEnclosure(self, Cgroup(path), added)
 
     def reap(self) -> None:
         """As `Families.reap` says."""
         self._orphans.reap()
 
+    def add(self, leader: int) -> None:
+        """Begins a family."""
+        self._leaders.add(leader)
+
+    def remove(self, leader: int) -> None:
+        """Ends a family, and buries what it has left dead."""
+        self._leaders.remove(leader)
+        self.reap()
+
 
 class _CgroupEnclosure:
     """Meets `Enclosure`."""
 
-    def __init__(self, leaders: set[int], cgroup: Cgroup, added: Sequence[str]) -> None:
-        self._leaders = leaders
+    def __init__(self, families: CgroupFamilies, cgroup: Cgroup, added: Sequence[str]) -> None:
+        self._families = families
         self._cgroup = cgroup
         unset = f"unset {' '.join(added)}; " if added else ""
         text = _ENTER.format(unset=unset)
         self.prologue = (*SHELL, text, "sh", str(cgroup.path / PROCS))
 
     def found(self, leader: int) -> _CgroupFamily:
-        self._leaders.add(leader)
-        return _CgroupFamily(self._leaders, self._cgroup, leader)
+        self._families.add(leader)
+        return _CgroupFamily(self._families, self._cgroup, leader)
 
     def abandon(self) -> None:
         with suppress(OSError):
@@ -101,8 +110,8 @@ class _CgroupEnclosure:
 class _CgroupFamily:
     """Meets `Family`. The leader may not have entered yet: its group is signalled too."""
 
-    def __init__(self, leaders: set[int], cgroup: Cgroup, leader: int) -> None:
-        self._leaders = leaders
+    def __init__(self, families: CgroupFamilies, cgroup: Cgroup, leader: int) -> None:
+        self._families = families
         self._cgroup = cgroup
         self._leader = leader
 
@@ -128,7 +137,7 @@ class _CgroupFamily:
         return True
 
     def close(self) -> None:
-        self._leaders.discard(self._leader)
+        self._families.remove(self._leader)
 
     def _signal(self, numbers: Sequence[int]) -> None:
         members = {facts.pid for facts in self._cgroup.members()}

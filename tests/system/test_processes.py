@@ -119,6 +119,23 @@ def test_a_node_cannot_command_the_daemon(flows: Path, state: Path, prefix: str)
         assert running.executions("victim") == []
 
 
+def test_an_orphan_without_its_mark_cannot_command_the_daemon(flows: Path, state: Path) -> None:
+    """A process that has shed its parents and its environment is still known as an attempt's."""
+    write_flow(flows, "victim", NOTHING)
+    call = f'"{COMMAND}" run victim --state "{state}"; echo "out $?" > out.part; mv out.part out'
+    script = f"""
+        env -i setsid sh -c '({call}) & exit'
+        while [ ! -e out ]; do sleep 0.05; done
+        cat out
+    """
+    write_flow(flows, "attacker", runs(script))
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(running.start("attacker"))
+        assert "out 5\n" in running.logs(execution["id"])
+        assert running.executions("victim") == []
+
+
 def test_a_node_that_a_signal_ends_says_which(flows: Path, state: Path) -> None:
     """Killed from outside, an attempt has no exit code and names the signal."""
     write_flow(flows, "suicidal", runs("kill -KILL $$"))
