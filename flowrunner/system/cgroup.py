@@ -45,10 +45,6 @@ class Cgroup:
         found = (read_facts(pid) for folder in self._tree() for pid in _numbers(folder))
         return [facts for facts in found if facts is not None and facts.is_alive]
 
-    def holds(self, pid: int) -> bool:
-        """Whether a process is in it now."""
-        return any(facts.pid == pid for facts in self.members())
-
     def send(self, *numbers: int) -> None:
         """Signals everybody who is in it now; blocks."""
         for facts in self.members():

@@ -109,8 +109,10 @@ class DescentFamilies:
         """
         looks = 1
         while True:
-            newest, orphans = newest_number(), self._orphans.pids()
-            owners = tell_owners(read_table(), os.getpid(), orphans, leaders, asking=asking)
+            newest, table = newest_number(), read_table()
+            # Asked for after the table: who is a child of ours there is an orphan by now.
+            orphans = self._orphans.pids()
+            owners = tell_owners(table, os.getpid(), orphans, leaders, asking=asking)
             if owners.members.get(asking) or newest_number() == newest or looks == _LOOKS:
                 return owners
             looks += 1

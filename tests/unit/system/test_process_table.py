@@ -53,6 +53,14 @@ def test_table_is_read_whatever_a_name_looks_like(tmp_path: Path) -> None:
     assert read_table(tmp_path) == {20: expected}
 
 
+def test_parent_that_ends_while_the_table_is_read_is_not_believed(tmp_path: Path) -> None:
+    """A child that was read before its parent had ended is read again, and has its new parent."""
+    orphan = ProcessFacts(pid=20, state="S", parent=7, group=6, session=7, threads=1, start=990)
+    answers = iter([replace(orphan, parent=19), orphan])
+    (tmp_path / "20").mkdir()
+    assert read_table(tmp_path, lambda _pid, _proc: next(answers)) == {20: orphan}
+
+
 def test_table_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """A look that fails is not taken for an empty host."""
     with pytest.raises(OSError, match="No such file"):
