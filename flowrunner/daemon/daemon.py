@@ -23,7 +23,7 @@ from flowrunner.web.server import HttpServer
 _LOG = logging.getLogger(__name__)
 _STATUS_PERIOD_S = 5.0
 _LAG_PERIOD_S = 1.0
-_REAP_PERIOD_S = 1.0
+_TIDY_PERIOD_S = 1.0
 
 
 class Daemon:
@@ -67,7 +67,7 @@ class Daemon:
                         parts.retention.run,
                         self._tell_status,
                         self._measure_lag,
-                        self._reap,
+                        self._tidy,
                     )
                 ]
                 self._say_ready()
@@ -162,11 +162,11 @@ class Daemon:
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
         )
 
-    async def _reap(self) -> None:
-        """Buries orphans of attempts that go on for long."""
+    async def _tidy(self) -> None:
+        """Buries orphans of attempts that go on for long, and ends what outlived its attempt."""
         while True:
-            await asyncio.sleep(_REAP_PERIOD_S)
-            self._parts.families.reap()
+            await asyncio.sleep(_TIDY_PERIOD_S)
+            await self._parts.families.tidy()
 
     async def _measure_lag(self) -> None:
         """Measures how late the loop wakes."""

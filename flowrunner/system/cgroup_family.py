@@ -52,6 +52,7 @@ class CgroupFamilies:
         self._leaders: set[int] = set()
         self._orphans = Orphans(self._leaders.__contains__)
         self._numbers = itertools.count(1)
+        self._survivors: list[Cgroup] = []
 
     def occupy(self) -> None:
         """Moves this process to its leaf, and ends what an earlier daemon left; blocks.
@@ -74,9 +75,12 @@ class CgroupFamilies:
         added = [variable for variable in _SET_BY_SHELLS if variable not in environment]
         return _CgroupEnclosure(self, Cgroup(path), added)
 
-    def reap(self) -> None:
-        """As `Families.reap` says."""
+    async def tidy(self) -> None:
+        """As `Families.tidy` says: groups whose families are over are killed once more."""
         self._orphans.reap()
+        if self._survivors:
+            survivors, self._survivors = self._survivors, []
+            self._survivors += [cgroup for cgroup in survivors if not await _end_soon(cgroup)]
 
     def add(self, leader: int) -> None:
         """Begins a family."""
@@ -85,7 +89,11 @@ class CgroupFamilies:
     def remove(self, leader: int) -> None:
         """Ends a family, and buries what it has left dead."""
         self._leaders.remove(leader)
-        self.reap()
+        self._orphans.reap()
+
+    def survives(self, cgroup: Cgroup) -> None:
+        """Keeps a group in mind in which somebody has outlived SIGKILL."""
+        self._survivors.append(cgroup)
 
 
 class _CgroupEnclosure:
@@ -133,6 +141,7 @@ class _CgroupFamily:
             await asyncio.to_thread(self._cgroup.remove)
         except (TimeoutError, OSError) as error:
             _LOG.warning("process.survivors cgroup=%s: %r", self._cgroup.path.name, error)
+            self._families.survives(self._cgroup)
             return False
         return True
 
@@ -211,6 +220,17 @@ def _is_delegated(folder: Path) -> bool:
             if os.getxattr(folder, name) == b"1":
                 return True
     return False
+
+
+async def _end_soon(cgroup: Cgroup) -> bool:
+    """Kills a group once more, and says whether it is gone."""
+    try:
+        if not await asyncio.to_thread(cgroup.remove):
+            await asyncio.to_thread(cgroup.kill)
+            return False
+    except OSError:
+        return False
+    return True
 
 
 def _end(cgroup: Cgroup) -> None:

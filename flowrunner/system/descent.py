@@ -16,6 +16,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,18 @@ class Owners:
     orphans: Mapping[int, int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Newcomer:
+    """An attempt that is being started: its processes may run, its leader is not known yet.
+
+    Attributes:
+        start: No process of it began before, in clock ticks since the boot.
+    """
+
+    mark: Mark | None
+    start: int
+
+
 class DescentFamilies:
     """Holds families together by what the kernel tells of their processes."""
 
@@ -58,21 +71,39 @@ class DescentFamilies:
 
     def __init__(self) -> None:
         self._leaders: dict[int, Mark | None] = {}
+        self._newcomers: dict[_Descent, Newcomer] = {}
         self._orphans = Orphans(self._leaders.__contains__)
         self._known: dict[int, int] = {}
 
     def enclose(self, environment: Mapping[str, str]) -> _Descent:
         """As `Families.enclose` says; needs nothing of the system."""
-        return _Descent(self, mark_in(environment))
+        enclosure = _Descent(self, mark_in(environment))
+        self._newcomers[enclosure] = Newcomer(mark=enclosure.mark, start=_now())
+        return enclosure
 
     def reap(self) -> None:
         """As `Families.reap` says."""
         for pid in self._orphans.reap():
             self._known.pop(pid, None)
 
-    def add(self, leader: int, mark: Mark | None) -> None:
+    async def tidy(self) -> None:
+        """As `Families.tidy` says."""
+        self.reap()
+        if self._leaders or self._newcomers or not self._orphans.any():
+            return
+        with suppress(OSError):
+            # Nobody's but ours: the judgement takes attempts into account that began meanwhile.
+            for facts in await self.members(os.getpid()):
+                send(facts, signal.SIGKILL)
+
+    def add(self, enclosure: _Descent, leader: int) -> None:
         """Begins a family."""
-        self._leaders[leader] = mark
+        self._leaders[leader] = enclosure.mark
+        self.forget(enclosure)
+
+    def forget(self, enclosure: _Descent) -> None:
+        """Ends the start of an attempt."""
+        self._newcomers.pop(enclosure, None)
 
     def remove(self, leader: int) -> None:
         """Ends a family."""
@@ -97,11 +128,11 @@ class DescentFamilies:
         Raises:
             OSError: It cannot be told for want of descriptors.
         """
-        owners = await asyncio.to_thread(self._look, dict(self._leaders), leader)
+        owners = await asyncio.to_thread(self._look, leader)
         self._known.update(owners.orphans)
         return owners.members.get(leader, ())
 
-    def _look(self, leaders: Mapping[int, Mark | None], asking: int) -> Owners:
+    def _look(self, asking: int) -> Owners:
         """Returns who is whose; says nobody only if nobody was started while we looked.
 
         A member that starts another and ends before its turn comes would hide both of them. On a
@@ -110,61 +141,47 @@ class DescentFamilies:
         looks = 1
         while True:
             newest, table = newest_number(), read_table()
-            # Asked for after the table: who is a child of ours there is an orphan by now.
-            orphans = self._orphans.pids()
-            owners = tell_owners(table, os.getpid(), orphans, leaders, asking=asking)
+            # All that follows is asked for after the table: who is a child of ours there is an
+            # orphan by now, and its attempt known. A newcomer becomes a leader before it leaves.
+            orphans, newcomers = self._orphans.pids(), tuple(self._newcomers.values())
+            judge = Judge(table, orphans, dict(self._leaders), newcomers, asking=asking)
+            owners = tell_owners(table, os.getpid(), judge)
             if owners.members.get(asking) or newest_number() == newest or looks == _LOOKS:
                 return owners
             looks += 1
 
 
-def tell_owners(
-    table: Table,
-    own: int,
-    orphans: frozenset[int],
-    leaders: Mapping[int, Mark | None],
-    *,
-    asking: int,
-    mark_of: Callable[[int], Mark | None] = mark_of,
-) -> Owners:
-    """Returns who is whose.
+class Judge:
+    """Says whose a child of ours is.
 
     Args:
         table: The processes of the host.
-        own: Our own number.
         orphans: Children of ours that are orphans for sure.
         leaders: Leaders of families that are not over, with their marks.
+        newcomers: Attempts that are being started.
         asking: The leader whose family is over; what nobody else can own is its.
         mark_of: Reads the mark of a process.
     """
-    judge = _Judge(table, orphans, leaders, asking, mark_of)
-    by_root = {facts.pid: judge.owner_of(facts) for facts in table.values() if facts.parent == own}
-    members: dict[int, list[ProcessFacts]] = {}
-    for facts in table.values():
-        owner = by_root.get(_root_of(facts, table, own), _NOBODY)
-        if owner != _NOBODY and facts.is_alive:
-            members.setdefault(owner, []).append(facts)
-    told = {pid: owner for pid, owner in by_root.items() if pid in orphans and owner != _NOBODY}
-    return Owners(members=members, orphans=told)
-
-
-class _Judge:
-    """Says whose a child of ours is."""
 
     def __init__(
         self,
         table: Table,
         orphans: frozenset[int],
         leaders: Mapping[int, Mark | None],
+        newcomers: Sequence[Newcomer],
+        *,
         asking: int,
-        mark_of: Callable[[int], Mark | None],
+        mark_of: Callable[[int], Mark | None] = mark_of,
     ) -> None:
-        self._table = table
-        self._orphans = orphans
+        self.orphans = orphans
         self._leaders = leaders
-        self._by_mark = {mark: pid for pid, mark in leaders.items() if mark is not None}
+        self._by_mark = {newcomer.mark: _NOBODY for newcomer in newcomers}
+        self._by_mark |= {mark: pid for pid, mark in leaders.items()}
         self._asking = asking
         self._mark_of = mark_of
+        others = (table.get(pid) for pid in leaders if pid != asking)
+        self._starts = [facts.start for facts in others if facts is not None]
+        self._starts += [newcomer.start for newcomer in newcomers]
 
     def owner_of(self, root: ProcessFacts) -> int:
         """Returns the leader of the family that a child of ours is of, or `_NOBODY`."""
@@ -172,15 +189,23 @@ class _Judge:
             if number in self._leaders:
                 return number
         mark = self._mark_of(root.pid)
-        if mark in self._by_mark:
+        if mark is not None and mark in self._by_mark:
             return self._by_mark[mark]
-        is_heir = root.pid in self._orphans and not self._others_before(root)
-        return self._asking if is_heir else _NOBODY
+        if root.pid not in self.orphans or any(start <= root.start for start in self._starts):
+            return _NOBODY  # no orphan, or another attempt may own it
+        return self._asking
 
-    def _others_before(self, root: ProcessFacts) -> bool:
-        """Whether another family may own it: one whose leader is not younger."""
-        others = (self._table.get(pid) for pid in self._leaders if pid != self._asking)
-        return any(leader is not None and leader.start <= root.start for leader in others)
+
+def tell_owners(table: Table, own: int, judge: Judge) -> Owners:
+    """Returns who is whose among the processes of the host; `own` is our number."""
+    by_root = {facts.pid: judge.owner_of(facts) for facts in table.values() if facts.parent == own}
+    members: dict[int, list[ProcessFacts]] = {}
+    for facts in table.values():
+        owner = by_root.get(_root_of(facts, table, own), _NOBODY)
+        if owner != _NOBODY and facts.is_alive:
+            members.setdefault(owner, []).append(facts)
+    told = {pid: owner for pid, owner in by_root.items() if pid in judge.orphans and owner}
+    return Owners(members=members, orphans=told)
 
 
 def _root_of(facts: ProcessFacts, table: Table, own: int) -> int:
@@ -202,14 +227,15 @@ class _Descent:
 
     def __init__(self, families: DescentFamilies, mark: Mark | None) -> None:
         self._families = families
-        self._mark = mark
+        self.mark = mark
 
     def found(self, leader: int) -> _DescentFamily:
-        self._families.add(leader, self._mark)
+        self._families.add(self, leader)
         return _DescentFamily(self._families, leader)
 
     def abandon(self) -> None:
-        """Whoever spawned has killed the group, within moments of its start."""
+        """Whoever spawned has killed the group; who has left it is found by `tidy`."""
+        self._families.forget(self)
 
 
 class _DescentFamily:
@@ -257,6 +283,11 @@ class _DescentFamily:
             for facts in members:
                 await wait_for_end(facts)
         self._families.reap()
+
+
+def _now() -> int:
+    """Returns the clock ticks since the boot, as /proc/pid/stat counts them; rounded down."""
+    return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
 
 
 def signal_group(leader: int, number: int) -> None:

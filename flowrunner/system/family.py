@@ -76,5 +76,8 @@ class Families(Protocol):
             OSError: The system refuses.
         """
 
-    def reap(self) -> None:
-        """Buries orphans that have ended; cheap, called in the main thread now and then."""
+    async def tidy(self) -> None:
+        """Buries orphans that have ended, and kills what outlived all families.
+
+        Cheap as a rule; called in the main thread now and then.
+        """

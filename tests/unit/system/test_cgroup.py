@@ -206,10 +206,24 @@ def test_nobody_leaves_the_group(base: Path, number: int | None) -> None:
         return int(sink.data["stdout"])
 
     orphan = asyncio.run(main())
-    families.reap()
     spawner.close()
     assert read_facts(orphan) is None
     assert list(base.glob("attempt-*")) == []
+
+
+def test_what_outlived_its_kill_is_killed_again(base: Path) -> None:
+    """A group that was not empty in time is looked after until it is."""
+    folder = below(base, "attempt-1")
+    running = enter(folder, "echo up; exec sleep 600")
+    families = CgroupFamilies(base)
+    families.survives(Cgroup(folder))
+
+    async def main() -> None:
+        while folder.exists():
+            await families.tidy()
+
+    asyncio.run(main())
+    assert running.wait() == -signal.SIGKILL
 
 
 # Delegation

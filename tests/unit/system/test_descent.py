@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from flowrunner.system.descent import DescentFamilies, tell_owners
+from flowrunner.system.descent import DescentFamilies, Judge, Newcomer, tell_owners
 from flowrunner.system.marks import Mark
 from flowrunner.system.process import LocalSpawner, Process, SpawnRequest
 from flowrunner.system.process_table import ProcessFacts, read_facts
@@ -48,11 +48,13 @@ def members(
     asking: int = FIRST,
     orphans: frozenset[int] = frozenset(),
     marks: dict[int, Mark] | None = None,
+    newcomers: tuple[Newcomer, ...] = (),
 ) -> list[int]:
     """Who belongs to a leader, besides itself."""
     table = {facts.pid: facts for facts in (*LEADERS, *others)}
     known = marks or {}
-    owners = tell_owners(table, US, orphans, MARKS, asking=asking, mark_of=known.get)
+    judge = Judge(table, orphans, MARKS, newcomers, asking=asking, mark_of=known.get)
+    owners = tell_owners(table, US, judge)
     return sorted(facts.pid for facts in owners.members[asking] if facts.pid != asking)
 
 
@@ -87,6 +89,24 @@ def test_orphan_without_any_trace_goes_to_the_only_one_that_can_own_it() -> None
     orphan = process(40, US, start=25)
     assert members(orphan, orphans=frozenset({40})) == [40]
     assert members(orphan, orphans=frozenset({40}), asking=SECOND) == []
+
+
+@pytest.mark.parametrize(("start", "found"), [(25, []), (26, [40])], ids=["before", "after"])
+def test_orphan_that_one_being_started_may_own_is_left(start: int, found: list[int]) -> None:
+    """A process may run, and have orphans, before we have heard of its start."""
+    orphan = process(40, US, start=25)
+    newcomers = (Newcomer(mark=None, start=start),)
+    assert members(orphan, orphans=frozenset({40}), newcomers=newcomers) == found
+
+
+def test_orphan_with_the_mark_of_one_being_started_is_its() -> None:
+    """However early it began, as clocks are coarse."""
+    mark = Mark(execution="y", node="a", attempt="1", work="/state/work/y/files")
+    newcomers = (Newcomer(mark=mark, start=99),)
+    found = members(
+        process(40, US, start=25), orphans=frozenset({40}), marks={40: mark}, newcomers=newcomers
+    )
+    assert found == []
 
 
 def test_child_that_is_no_orphan_is_nobodys() -> None:
@@ -141,12 +161,6 @@ async def begin(spawner: LocalSpawner, script: str, node: str = "a") -> tuple[Pr
 def is_alive(pid: int) -> bool:
     facts = read_facts(pid)
     return facts is not None and facts.is_alive
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Lets the loop turn until the kernel has got there; the test's time limit is the bound."""
-    while not condition():  # noqa: ASYNC110 - the kernel sets no event
-        await asyncio.sleep(0)
 
 
 ORPHAN = "setsid sh -c 'sleep 600 >/dev/null 2>&1 & echo $!'; {then}"
@@ -204,11 +218,29 @@ def test_orphans_that_have_ended_are_buried() -> None:
     async def main() -> None:
         running, orphan = await begin(spawner, "setsid sh -c 'true & echo $!'; exec sleep 600")
 
-        def is_buried() -> bool:
-            families.reap()
-            return read_facts(orphan) is None
+        while read_facts(orphan) is not None:
+            await families.tidy()
+        await running.close()
 
-        await until(is_buried)
+    asyncio.run(main())
+    spawner.close()
+
+
+def test_what_outlived_its_attempt_is_ended_when_nothing_runs() -> None:
+    """What a kill could not find in time does not stay; while an attempt runs it is left alone."""
+    families = DescentFamilies()
+    spawner = LocalSpawner(families)
+
+    async def main() -> None:
+        running, orphan = await begin(spawner, ORPHAN.format(then="exec sleep 600"))
+        await families.tidy()
+        assert is_alive(orphan)
+        os.kill(running.pid, signal.SIGKILL)
+        await running.wait()
+        families.remove(running.pid)
+        while is_alive(orphan):
+            await families.tidy()
+        families._leaders[running.pid] = None
         await running.close()
 
     asyncio.run(main())
