@@ -4,7 +4,7 @@ We are the child subreaper of all that we start. So everything an attempt has le
 below us, and the topmost of each such line is a child of ours: an attempt's leader, or an orphan.
 An orphan is its attempt's by session or process group, else by the mark in its environment. One
 that has shed all three is of some attempt that began before it: it is taken as part of the last
-one of these to end.
+one of these that has not ended.
 
 What a process of an attempt does to hide below another attempt of the same user is not seen
 through. Only a cgroup holds whoever does not want to be held.
@@ -19,7 +19,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flowrunner.system.marks import Mark, mark_in, mark_of
 from flowrunner.system.process_table import (
@@ -34,9 +34,11 @@ from flowrunner.system.subreaper import Orphans
 
 _LOG = logging.getLogger(__name__)
 _LOOKS = 10
-"""As many looks at one table at most, one after the other."""
+"""As many looks for one answer at most."""
 
-_NOBODY = 0
+UNOWNED, _UNKNOWN = 0, -1
+"""In the place of a leader: no attempt can own it any more; more than one may, or it is no
+attempt's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +46,16 @@ class Owners:
     """Who is whose at one moment.
 
     Attributes:
-        members: By leader: the live processes of its family, the leader's own too.
+        members: By leader: the live processes of its family, the leader's own too. Those that no
+            attempt can own any more stand under `UNOWNED`.
         orphans: The leader of each orphan that could be told.
+        is_steady: Whether no process was started meanwhile. A member that starts another and ends
+            before its turn comes would hide both of them.
     """
 
     members: Mapping[int, Sequence[ProcessFacts]]
     orphans: Mapping[int, int]
+    is_steady: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,8 @@ class DescentFamilies:
         self._newcomers: dict[_Descent, Newcomer] = {}
         self._orphans = Orphans(self._leaders.__contains__)
         self._known: dict[int, int] = {}
+        self._current: asyncio.Task[Owners] | None = None
+        self._next: asyncio.Task[Owners] | None = None
 
     def enclose(self, environment: Mapping[str, str]) -> _Descent:
         """As `Families.enclose` says; needs nothing of the system."""
@@ -88,12 +96,10 @@ class DescentFamilies:
 
     async def tidy(self) -> None:
         """As `Families.tidy` says."""
-        self.reap()
-        if self._leaders or self._newcomers or not self._orphans.any():
+        if not self.may_be_left(UNOWNED):
             return
         with suppress(OSError):
-            # Nobody's but ours: the judgement takes attempts into account that began meanwhile.
-            for facts in await self.members(os.getpid()):
+            for facts in (await self._look_anew()).members.get(UNOWNED, ()):
                 send(facts, signal.SIGKILL)
 
     def add(self, enclosure: _Descent, leader: int) -> None:
@@ -123,32 +129,47 @@ class DescentFamilies:
         return not orphans or any(self._known.get(pid) not in others for pid in orphans)
 
     async def members(self, leader: int) -> Sequence[ProcessFacts]:
-        """Returns who is alive of a family.
+        """Returns who is alive of a family; nobody only if nobody can have been overlooked.
+
+        On a host that starts processes all the time the last of some looks counts.
 
         Raises:
             OSError: It cannot be told for want of descriptors.
         """
-        owners = await asyncio.to_thread(self._look, leader)
-        self._known.update(owners.orphans)
-        return owners.members.get(leader, ())
+        for _ in range(_LOOKS):
+            owners = await self._look_anew()
+            if found := owners.members.get(leader):
+                return found
+            if owners.is_steady:
+                break
+        return ()
 
-    def _look(self, asking: int) -> Owners:
-        """Returns who is whose; says nobody only if nobody was started while we looked.
+    async def _look_anew(self) -> Owners:
+        """Returns what a look that begins after this call finds; those who ask at a time share it.
 
-        A member that starts another and ends before its turn comes would hide both of them. On a
-        host that starts processes all the time the last look counts.
+        A look costs some milliseconds of the processor, and many attempts may end together.
         """
-        looks = 1
-        while True:
-            newest, table = newest_number(), read_table()
-            # All that follows is asked for after the table: who is a child of ours there is an
-            # orphan by now, and its attempt known. A newcomer becomes a leader before it leaves.
-            orphans, newcomers = self._orphans.pids(), tuple(self._newcomers.values())
-            judge = Judge(table, orphans, dict(self._leaders), newcomers, asking=asking)
-            owners = tell_owners(table, os.getpid(), judge)
-            if owners.members.get(asking) or newest_number() == newest or looks == _LOOKS:
-                return owners
-            looks += 1
+        if self._next is None or self._next.done():
+            self._next = asyncio.create_task(self._look_after(self._current), name="look")
+        return await asyncio.shield(self._next)
+
+    async def _look_after(self, current: asyncio.Task[Owners] | None) -> Owners:
+        if current is not None:
+            await asyncio.wait([current])
+        self._current, self._next = self._next, None
+        owners = await asyncio.to_thread(self._look)
+        orphans = self._orphans.pids()  # some may be buried by now, and their numbers free
+        self._known = {pid: owner for pid, owner in owners.orphans.items() if pid in orphans}
+        return owners
+
+    def _look(self) -> Owners:
+        newest, table = newest_number(), read_table()
+        # All that follows is asked for after the table: who is a child of ours there is an orphan
+        # by now, and its attempt known. A newcomer becomes a leader before it leaves.
+        orphans, newcomers = self._orphans.pids(), tuple(self._newcomers.values())
+        judge = Judge(table, orphans, dict(self._leaders), newcomers)
+        owners = tell_owners(table, os.getpid(), judge)
+        return replace(owners, is_steady=newest_number() == newest)
 
 
 class Judge:
@@ -159,7 +180,6 @@ class Judge:
         orphans: Children of ours that are orphans for sure.
         leaders: Leaders of families that are not over, with their marks.
         newcomers: Attempts that are being started.
-        asking: The leader whose family is over; what nobody else can own is its.
         mark_of: Reads the mark of a process.
     """
 
@@ -170,30 +190,30 @@ class Judge:
         leaders: Mapping[int, Mark | None],
         newcomers: Sequence[Newcomer],
         *,
-        asking: int,
         mark_of: Callable[[int], Mark | None] = mark_of,
     ) -> None:
         self.orphans = orphans
         self._leaders = leaders
-        self._by_mark = {newcomer.mark: _NOBODY for newcomer in newcomers}
+        self._by_mark = {newcomer.mark: _UNKNOWN for newcomer in newcomers}
         self._by_mark |= {mark: pid for pid, mark in leaders.items()}
-        self._asking = asking
         self._mark_of = mark_of
-        others = (table.get(pid) for pid in leaders if pid != asking)
-        self._starts = [facts.start for facts in others if facts is not None]
-        self._starts += [newcomer.start for newcomer in newcomers]
+        self._starts = [(table[pid].start, pid) for pid in leaders if pid in table]
+        self._starts += [(newcomer.start, _UNKNOWN) for newcomer in newcomers]
 
     def owner_of(self, root: ProcessFacts) -> int:
-        """Returns the leader of the family that a child of ours is of, or `_NOBODY`."""
+        """Returns the leader of the family that a child of ours is of, `UNOWNED` or `_UNKNOWN`."""
         for number in (root.pid, root.session, root.group):
             if number in self._leaders:
                 return number
         mark = self._mark_of(root.pid)
         if mark is not None and mark in self._by_mark:
             return self._by_mark[mark]
-        if root.pid not in self.orphans or any(start <= root.start for start in self._starts):
-            return _NOBODY  # no orphan, or another attempt may own it
-        return self._asking
+        if root.pid not in self.orphans:
+            return _UNKNOWN
+        candidates = [pid for start, pid in self._starts if start <= root.start]
+        if len(candidates) > 1:
+            return _UNKNOWN
+        return candidates[0] if candidates else UNOWNED
 
 
 def tell_owners(table: Table, own: int, judge: Judge) -> Owners:
@@ -201,15 +221,15 @@ def tell_owners(table: Table, own: int, judge: Judge) -> Owners:
     by_root = {facts.pid: judge.owner_of(facts) for facts in table.values() if facts.parent == own}
     members: dict[int, list[ProcessFacts]] = {}
     for facts in table.values():
-        owner = by_root.get(_root_of(facts, table, own), _NOBODY)
-        if owner != _NOBODY and facts.is_alive:
+        owner = by_root.get(_root_of(facts, table, own), _UNKNOWN)
+        if owner != _UNKNOWN and facts.is_alive:
             members.setdefault(owner, []).append(facts)
-    told = {pid: owner for pid, owner in by_root.items() if pid in judge.orphans and owner}
+    told = {pid: owner for pid, owner in by_root.items() if pid in judge.orphans and owner > 0}
     return Owners(members=members, orphans=told)
 
 
 def _root_of(facts: ProcessFacts, table: Table, own: int) -> int:
-    """Returns the ancestor that is a child of ours; `_NOBODY` for who does not descend from us."""
+    """Returns the ancestor that is a child of ours; `_UNKNOWN` for who does not descend from us."""
     seen: set[int] = set()
     current: ProcessFacts | None = facts
     while current is not None and current.pid not in seen:
@@ -217,7 +237,7 @@ def _root_of(facts: ProcessFacts, table: Table, own: int) -> int:
             return current.pid
         seen.add(current.pid)
         current = table.get(current.parent)
-    return _NOBODY
+    return _UNKNOWN
 
 
 class _Descent:

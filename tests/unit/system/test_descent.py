@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.system.descent import DescentFamilies, Judge, Newcomer, tell_owners
+from flowrunner.system.descent import UNOWNED, DescentFamilies, Judge, Newcomer, tell_owners
 from flowrunner.system.marks import Mark
 from flowrunner.system.process import LocalSpawner, Process, SpawnRequest
 from flowrunner.system.process_table import ProcessFacts, read_facts
@@ -45,7 +45,7 @@ LEADERS = (process(FIRST, US), process(SECOND, US))
 
 def members(
     *others: ProcessFacts,
-    asking: int = FIRST,
+    of: int = FIRST,
     orphans: frozenset[int] = frozenset(),
     marks: dict[int, Mark] | None = None,
     newcomers: tuple[Newcomer, ...] = (),
@@ -53,9 +53,9 @@ def members(
     """Who belongs to a leader, besides itself."""
     table = {facts.pid: facts for facts in (*LEADERS, *others)}
     known = marks or {}
-    judge = Judge(table, orphans, MARKS, newcomers, asking=asking, mark_of=known.get)
-    owners = tell_owners(table, US, judge)
-    return sorted(facts.pid for facts in owners.members[asking] if facts.pid != asking)
+    judge = Judge(table, orphans, MARKS, newcomers, mark_of=known.get)
+    found = tell_owners(table, US, judge).members.get(of, ())
+    return sorted(facts.pid for facts in found if facts.pid != of)
 
 
 def test_descendants_belong_at_any_distance() -> None:
@@ -81,14 +81,14 @@ def test_orphan_without_any_trace_is_left_while_another_may_own_it() -> None:
     """Two attempts began before it: whose it is cannot be told, and nobody else's is killed."""
     orphan = process(40, US)
     assert members(orphan, orphans=frozenset({40})) == []
-    assert members(orphan, orphans=frozenset({40}), asking=SECOND) == []
+    assert members(orphan, orphans=frozenset({40}), of=SECOND) == []
 
 
 def test_orphan_without_any_trace_goes_to_the_only_one_that_can_own_it() -> None:
     """The other attempt began after it did."""
     orphan = process(40, US, start=25)
     assert members(orphan, orphans=frozenset({40})) == [40]
-    assert members(orphan, orphans=frozenset({40}), asking=SECOND) == []
+    assert members(orphan, orphans=frozenset({40}), of=SECOND) == []
 
 
 @pytest.mark.parametrize(("start", "found"), [(25, []), (26, [40])], ids=["before", "after"])
@@ -107,6 +107,11 @@ def test_orphan_with_the_mark_of_one_being_started_is_its() -> None:
         process(40, US, start=25), orphans=frozenset({40}), marks={40: mark}, newcomers=newcomers
     )
     assert found == []
+
+
+def test_orphan_that_is_older_than_every_attempt_is_unowned() -> None:
+    """It has outlived its own: nobody has to be asked before it is ended."""
+    assert members(process(15, US), orphans=frozenset({15}), of=UNOWNED) == [15]
 
 
 def test_child_that_is_no_orphan_is_nobodys() -> None:
@@ -266,8 +271,8 @@ def test_status_of_a_leader_is_not_stolen() -> None:
 
 def test_everybody_who_forks_while_being_killed_ends(spawner: LocalSpawner) -> None:
     """Processes that replace themselves in new sessions all the time do not get away."""
-    script = """
-    relay='sleep 0.01; setsid sh -c "$RELAY" >/dev/null 2>&1 & exit'
+    script = f"""
+    relay=': {os.getpid()}; sleep 0.01; setsid sh -c "$RELAY" >/dev/null 2>&1 & exit'
     RELAY=$relay setsid sh -c "$relay" >/dev/null 2>&1
     echo $$
     exec sleep 600
@@ -285,7 +290,7 @@ def _relays() -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if b"RELAY=sleep" in entry.read_bytes():
+            if f"RELAY=: {os.getpid()};".encode() in entry.read_bytes():
                 found.append(int(entry.parent.name))
         except OSError:
             continue
