@@ -206,16 +206,6 @@ def _ground(
     )
 
 
-def _health(ground: _Ground) -> Health:
-    return Health(
-        ground.registry,
-        ground.storage,
-        ground.clock,
-        resync_s=ground.settings.source.resync,
-        families=ground.families.kind,
-    )
-
-
 def _nodes(ground: _Ground) -> NodeRegistry:
     nodes = NodeRegistry()
     runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=ground.host)

@@ -223,7 +223,8 @@ def test_what_outlived_its_kill_is_killed_again(base: Path) -> None:
             await families.tidy()
 
     asyncio.run(main())
-    assert running.wait() == -signal.SIGKILL
+    running.wait()  # tells nothing: here the child of a test is an orphan, and buried as one
+    assert read_facts(running.pid) is None
 
 
 # Delegation
