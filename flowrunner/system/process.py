@@ -29,6 +29,7 @@ from flowrunner.errors import ExecutionError
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
 from flowrunner.system.process_group import wait_for_killed, wait_until_empty
+from flowrunner.system.program_file import check_program
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -50,11 +51,15 @@ class SpawnRequest:
         argv: The program, looked for in the `PATH` of `env` when it has no slash, and arguments.
         env: The whole environment; nothing is inherited.
         cwd: An existing folder.
+        prologue: A command that becomes the one behind it, `argv`; none if empty.
+        stdin: What it can read; None: nothing. It lies in memory, never on disk.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
+    prologue: tuple[str, ...] = ()
+    stdin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,11 +278,13 @@ def _popen(request: SpawnRequest) -> _Child:
         stderr, stderr_end = os.pipe()
         on_failure.callback(os.close, stderr)
         always.callback(os.close, stderr_end)
+        if request.prologue:
+            check_program(request.argv[0], request.env, request.cwd)
         popen = subprocess.Popen(
-            request.argv,
+            (*request.prologue, *request.argv),
             env=request.env,
             cwd=request.cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=_stdin(request.stdin, always),
             stdout=stdout_end,
             stderr=stderr_end,
             close_fds=True,
@@ -289,6 +296,17 @@ def _popen(request: SpawnRequest) -> _Child:
         os.set_blocking(stderr, False)
         on_failure.pop_all()
     return _Child(popen=popen, pidfd=pidfd, stdout=stdout, stderr=stderr)
+
+
+def _stdin(data: bytes | None, always: ExitStack) -> int:
+    if data is None:
+        return subprocess.DEVNULL
+    fd = os.memfd_create("stdin")
+    always.callback(os.close, fd)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _discard(started: Future[_Child]) -> None:
