@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.restore import restore_metrics
+from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import FlowError
 from flowrunner.reconcile.last_good import load_last_good
@@ -36,12 +37,14 @@ class Daemon:
         notifier: Notifier,
         clock: Clock,
         announce: Callable[[str], None],
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._parts = parts
         self._servers = servers
         self._notifier = notifier
         self._clock = clock
         self._announce = announce
+        self._watchdog = watchdog
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -58,18 +61,18 @@ class Daemon:
             for server in self._servers:
                 await server.start()
             async with asyncio.TaskGroup() as background:
-                running = [
-                    background.create_task(work(), name=work.__name__)
-                    for work in (
-                        parts.reconciler.run,
-                        parts.store_watch.run,
-                        parts.backup_duty.run,
-                        parts.retention.run,
-                        self._tell_status,
-                        self._measure_lag,
-                        self._tidy,
-                    )
+                works = [
+                    parts.reconciler.run,
+                    parts.store_watch.run,
+                    parts.backup_duty.run,
+                    parts.retention.run,
+                    self._tell_status,
+                    self._measure_lag,
+                    self._tidy,
                 ]
+                if self._watchdog is not None:
+                    works.append(self._watchdog.run)
+                running = [background.create_task(work(), name=work.__qualname__) for work in works]
                 self._say_ready()
                 await self._stopping.wait()
                 self._notifier.stopping()
@@ -112,6 +115,8 @@ class Daemon:
             parts.engine.running_count,
             parts.settings.engine.drain_timeout,
         )
+        if self._watchdog is not None:
+            self._watchdog.forget_scheduler()
         parts.timers.stop()
         await parts.schedules.settle()
         await parts.engine.drain(parts.settings.engine.drain_timeout)

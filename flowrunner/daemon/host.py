@@ -16,7 +16,7 @@ from flowrunner.model.states import Reason
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import MaskerCache
 from flowrunner.system.clock import Clock
 from flowrunner.system.watcher import Watcher
 from flowrunner.telemetry.attempt_log import AttemptLog
@@ -52,10 +52,11 @@ def flow_folder(registry: FlowRegistry, root: Path, key: FlowKey) -> Path:
 
 def log_factory(clock: Clock, writer: LogWriter) -> LogFactory:
     """Returns how the engine opens the log of an attempt."""
+    maskers = MaskerCache()
 
     def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
         values = tuple(masked)
-        return AttemptLog(path, clock=clock, masker=lambda: Masker(values), writer=writer)
+        return AttemptLog(path, clock=clock, masker=lambda: maskers.masker(values), writer=writer)
 
     return make_log
 

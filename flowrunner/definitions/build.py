@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from flowrunner.definitions.catalog import NodeCatalog
@@ -35,6 +36,7 @@ from flowrunner.model.flow import (
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import parse_pattern
+from flowrunner.model.process import SHELLS, Limits, ProcessSpec
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
 
@@ -192,6 +194,28 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
             name: ValueType(declared.get("type", "string"))
             for name, declared in raw.get("outputs", {}).items()
         },
+        process=_process(raw),
+    )
+
+
+def _process(raw: Mapping[str, Json]) -> ProcessSpec:
+    shell = raw.get("shell", "sh")
+    return ProcessSpec(
+        shell=SHELLS[shell] if isinstance(shell, str) else tuple(shell),
+        working_dir=raw.get("working_dir"),
+        umask=raw.get("umask"),
+        nice=int(raw.get("nice", 0)),
+        stdin=text_or_template(raw.get("stdin")),
+        limits=_limits(raw.get("limits", {})),
+    )
+
+
+def _limits(raw: Mapping[str, Json]) -> Limits:
+    return Limits(
+        memory=parse_size(raw["memory"]) if "memory" in raw else None,
+        cpu_time_s=ceil(parse_duration(raw["cpu_time"])) if "cpu_time" in raw else None,
+        files=int(raw["files"]) if "files" in raw else None,
+        processes=int(raw["processes"]) if "processes" in raw else None,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowrunner.definitions.process_schema import process_keys
 from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
@@ -225,6 +226,7 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
         ),
         "env": environment("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
         **attempt_keys(),
+        **process_keys(),
         "outputs": described(
             "Outputs a shell-like node writes to $FLOW_OUTPUT, with their types.",
             {"rows": {"type": "integer"}},

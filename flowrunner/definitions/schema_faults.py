@@ -30,6 +30,7 @@ from flowrunner.definitions.schema_parts import (
     INNER_NAME,
     LABEL_NAME,
     SECRET_NAME,
+    UMASK,
 )
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.definitions.value_hints import (
@@ -89,6 +90,11 @@ _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
         codes.MALFORMED_NAME,
         "is not a name of a header",
         "letters, digits and signs such as -, no spaces, at most 100 characters",
+    ),
+    UMASK: (
+        codes.VALUE_NOT_ALLOWED,
+        "is not a file mode mask",
+        'three octal digits in quotes, as "022" or "0077"',
     ),
     HOOK_PATH: (
         codes.MALFORMED_NAME,

@@ -14,6 +14,7 @@ from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import Pattern
+from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.references import NO_REFERENCES, FlowReferences
 from flowrunner.model.schedule import Schedule
 
@@ -76,6 +77,7 @@ class NodeSpec:
         env: Environment of shell-like nodes; None removes a variable of the flow.
         timeout_s: Bound of each attempt; None means no bound.
         outputs: Declared outputs by name, for shell-like nodes.
+        process: How its process is started, for shell-like nodes.
     """
 
     id: str
@@ -88,6 +90,7 @@ class NodeSpec:
     kill_after_s: float = 10.0
     retry: RetrySpec = RetrySpec()
     outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    process: ProcessSpec = PLAIN_PROCESS
 
 
 class OnConflict(StrEnum):

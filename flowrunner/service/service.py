@@ -27,6 +27,7 @@ from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
+from flowrunner.service.log_feed import Place
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -166,11 +167,14 @@ class FlowService:
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        """Returns what was logged since the cursor; raises `NotFoundError`."""
-        return await self._parts.executions.logs(
-            ExecutionId(execution_id), node, cursor or LogCursor()
-        )
+        """Returns what was logged since the cursor; raises `NotFoundError`.
+
+        While there is nothing it waits, for `wait_s` seconds at most.
+        """
+        place = Place(execution_id, node, cursor or LogCursor())
+        return await self._parts.executions.logs(place, wait_s)
 
     async def start(
         self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False

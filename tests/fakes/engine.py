@@ -27,7 +27,7 @@ from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import HiddenTexts
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.files import Files
@@ -377,9 +377,9 @@ class World:
         return act.performance
 
     def _make_log(self, path: Path, masked: Iterable[str]) -> ClosableSink:
-        values = tuple(masked)
+        hidden = HiddenTexts(masked)
         return AttemptLog(
-            path, clock=self.clock, masker=lambda: Masker(values), writer=self._host.log_writer
+            path, clock=self.clock, masker=hidden.masker, writer=self._host.log_writer
         )
 
 

@@ -196,8 +196,10 @@ class FakeService:
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        self._called("logs", node=node, cursor=cursor)
+        more = {"wait_s": wait_s} if wait_s else {}
+        self._called("logs", node=node, cursor=cursor, **more)
         self._find(execution_id)
         return self.log_pages.pop(0) if self.log_pages else make_log_page()
 

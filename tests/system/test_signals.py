@@ -192,6 +192,28 @@ def test_systemd_hears_ready_status_reloading_and_stopping_in_order(
         assert notices == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
 
 
+def test_systemd_hears_that_the_daemon_works(flows: Path, state: Path, tmp_path: Path) -> None:
+    """WATCHDOG=1 comes again and again, also while an attempt holds up the stop."""
+    write_flow(flows, "slow", runs(f"echo begun; {HELD}"))
+    (flows / "hold").touch()
+
+    with notify_socket(tmp_path / "notify") as manager:
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
+        with daemon(flows, state, env={**OPEN, **environment}) as running:
+
+            def pings() -> int:
+                return manager.heard().count("WATCHDOG=1")
+
+            eventually(lambda: pings() >= 3, manager.heard)
+            wait_printed(running, running.start("slow"), "begun")
+            running.process.send_signal(signal.SIGTERM)
+            wait_draining(running)
+            before = pings()
+            eventually(lambda: pings() >= before + 3, manager.heard)
+            (flows / "hold").unlink()
+            assert running.stop() == 0
+
+
 def test_nodes_do_not_inherit_what_systemd_gave_the_daemon(
     flows: Path, state: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ from flowrunner.cli.arguments import add_control, add_output
 from flowrunner.cli.client import connect
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import Line, plain, read_lines, stamped
+from flowrunner.cli.patience import PatientClient
 from flowrunner.cli.render import to_json
 from flowrunner.cli.yaml_writer import to_yaml
 
@@ -25,8 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the lines; for programs one JSON object a line, or one YAML list."""
     write = _writer(args, terminal=host.out.isatty())
-    pause = host.pause if args.follow else None
-    for line in read_lines(connect(args, host), args.id, node=args.node, pause=pause):
+    client = connect(args, host)
+    patient = PatientClient(client, pause=host.pause, tell=host.remark)
+    for line in read_lines(
+        patient if args.follow else client, args.id, node=args.node, follow=args.follow
+    ):
         host.say(write(line))
         if args.follow:
             host.out.flush()

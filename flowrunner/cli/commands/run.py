@@ -15,6 +15,7 @@ from flowrunner.cli.errors import UsageError
 from flowrunner.cli.exits import Exit
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import plain, read_lines
+from flowrunner.cli.patience import PatientClient
 from flowrunner.cli.render import error_text, with_reason
 from flowrunner.cli.text import safe, safe_line
 from flowrunner.errors import ValidationError
@@ -165,10 +166,11 @@ def _run_flow(args: argparse.Namespace, inputs: Mapping[str, str], host: Host) -
 
 def _follow(client: ControlClient, execution_id: str, host: Host) -> int:
     terminal = host.out.isatty()
-    for line in read_lines(client, execution_id, pause=host.pause):
+    patient = PatientClient(client, pause=host.pause, tell=host.remark, has_answered=True)
+    for line in read_lines(patient, execution_id, follow=True):
         host.say(plain(line, with_node=True, terminal=terminal))
         host.out.flush()
-    execution = client.get(address("api", "v1", "executions", execution_id))
+    execution = patient.get(address("api", "v1", "executions", execution_id))
     return _ended(host, execution, f"execution {execution_id}")
 
 

@@ -49,6 +49,7 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
+    Kind.STDIN: _BASE[Kind.CONDITION],
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }

@@ -12,7 +12,16 @@ from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
-_SHELL_LIKE_KEYS = ("env", "outputs", "kill_after")
+_SHELL_LIKE_KEYS = (
+    "env",
+    "outputs",
+    "kill_after",
+    "working_dir",
+    "umask",
+    "nice",
+    "stdin",
+    "limits",
+)
 
 
 def check_nodes(subject: Subject) -> Iterator[Finding]:
@@ -33,7 +42,11 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
                 hint=issue.hint,
             )
         if not facts.is_shell_like:
-            yield from _without_effect(subject, index, node)
+            hint = "it belongs to nodes that start a process: shell, exec"
+            yield from _without_effect(subject, index, _SHELL_LIKE_KEYS, hint)
+        if node_type(node) != "shell":
+            hint = "it belongs to nodes with a script: run, or type: shell"
+            yield from _without_effect(subject, index, ("shell",), hint)
 
 
 def _is_expression(params: Json, path: Path) -> bool:
@@ -43,13 +56,16 @@ def _is_expression(params: Json, path: Path) -> bool:
     return isinstance(params, str) and holds_expression(params)
 
 
-def _without_effect(subject: Subject, index: int, node: dict[str, Json]) -> Iterator[Finding]:
-    for key in _SHELL_LIKE_KEYS:
+def _without_effect(
+    subject: Subject, index: int, keys: tuple[str, ...], hint: str
+) -> Iterator[Finding]:
+    node = subject.nodes[index]
+    for key in keys:
         if key in node:
             yield subject.document.finding(
                 codes.EXCLUSIVE_KEYS,
                 f"{key!r} has no effect on a node of type {node_type(node)!r}",
                 path=("nodes", index, key),
                 key=True,
-                hint="it belongs to nodes that start a process: shell, exec",
+                hint=hint,
             )

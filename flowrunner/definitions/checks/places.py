@@ -25,6 +25,7 @@ class Kind(Enum):
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
     NODE_ENV = "env of a node"
+    STDIN = "stdin of a node"
     FLOW_ENV = "env of the flow"
     OUTPUT = "outputs of the flow"
     TRIGGER_CONDITION = "if or dedupe.key of a trigger"
@@ -82,6 +83,8 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
         yield Place(path=(*at, "if"), text=node["if"], kind=Kind.CONDITION, node=index)
     for path, text in _texts(node.get("env", {}), (*at, "env")):
         yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=index)
+    if isinstance(node.get("stdin"), str):
+        yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=index)
     if "run" in node:
         yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=index)
         return

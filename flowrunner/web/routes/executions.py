@@ -15,7 +15,7 @@ from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.web.accept import preferred
 from flowrunner.web.context import right_of
 from flowrunner.web.log_cursor import unpack_cursor
-from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of
+from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of, wait_of
 from flowrunner.web.responses import COMMON_HEADERS, JSON_TYPE, TEXT_TYPE, json_response
 from flowrunner.web.routing import Right
 from flowrunner.web.wire import execution_json, log_page_json, log_page_text, page_json
@@ -45,8 +45,12 @@ class ReadsExecutions(Protocol):
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        """Returns what was logged since the cursor; raises `NotFoundError`."""
+        """Returns what was logged since the cursor, or in the next `wait_s` seconds.
+
+        Raises `NotFoundError`.
+        """
 
 
 class ExecutionRoutes:
@@ -78,7 +82,8 @@ class ExecutionRoutes:
         execution_id, node = request.path_params["id"], request.query_params.get("node")
         text = request.query_params.get("cursor")
         cursor = LogCursor() if text is None else unpack_cursor(text)
-        page = await self._service.logs(execution_id, node=node, cursor=cursor)
+        wait_s = wait_of(request)
+        page = await self._service.logs(execution_id, node=node, cursor=cursor, wait_s=wait_s)
         accept = request.headers.get("accept", "")
         if preferred(accept, (JSON_TYPE, TEXT_TYPE)) == JSON_TYPE:
             return await asyncio.to_thread(_log_response, page)

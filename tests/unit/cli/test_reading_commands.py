@@ -327,14 +327,15 @@ def test_logs_for_programs_are_one_object_each(server: ControlServer, capsys: Ca
     assert read_yaml(capsys.readouterr().out.encode(), file="x").data == expected
 
 
-def test_followed_logs_wait_between_pages(server: ControlServer) -> None:
-    """`-f` asks again four times a second until the execution has ended."""
+def test_followed_logs_let_the_daemon_wait(server: ControlServer) -> None:
+    """`-f` asks until the execution has ended; the daemon holds an answer back for 2 s."""
     ended = documents.log_page("end", is_complete=True)
     server.put(LOGS, documents.log_page("one"), documents.log_page(), ended)
     process = Process()
     assert logs.execute(words(f"logs {EXECUTION_ID} -f"), process.host) == 0
     assert process.out == "dump: one\ndump: end\n"
-    assert process.pauses == [0.25, 0.25]
+    assert process.pauses == []
+    assert ["wait=2" in request for request in server.asked] == [False, True, True]
 
 
 def test_full_page_is_followed_by_the_next_at_once(server: ControlServer) -> None:
