@@ -220,7 +220,8 @@ class LoggingSettings:
         default="info", metadata=_about(choice(get_args(LogLevel)), example="debug")
     )
     """Least severity that is written: `debug`, `info`, `warning` or `error`. Default `info`: one
-    line for each change of state and each request."""
+    line for each change of state, each command, each delivery and each request that is refused;
+    `debug` adds requests that only read."""
 
     format: LogFormat = field(
         default="text", metadata=_about(choice(get_args(LogFormat)), example="json")

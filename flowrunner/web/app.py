@@ -25,11 +25,12 @@ from flowrunner.web.middleware.head_limit import HeadLimit
 from flowrunner.web.middleware.peer import PeerCheck
 from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
+from flowrunner.web.names import HOOKS
 from flowrunner.web.routes.control import ControlRoutes, TakesCommands
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
 from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
-from flowrunner.web.routes.hooks import PREFIX, CountsDeliveries, HookRoutes, TakesDeliveries
+from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
 from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
@@ -107,7 +108,7 @@ def public_table(parts: WebParts) -> RouteTable:
             *_reading(parts),
             # Every method; public, because the handler authenticates over the raw body.
             Route(
-                path=f"{PREFIX}*",
+                path=f"{HOOKS}*",
                 methods=frozenset(),
                 right=Right.PUBLIC,
                 endpoint=hooks.deliver,
