@@ -20,25 +20,23 @@ from flowrunner.errors import NotFoundError, RefusedError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
-from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
+from flowrunner.service.flow_views import flow_view
 from flowrunner.service.health import Health
 from flowrunner.service.log_feed import Place
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
     HealthCheck,
-    LastExecution,
     LogCursor,
     LogPage,
     Page,
     SourceView,
     StatusView,
-    TriggerView,
 )
 from flowrunner.storage.protocols import ExecutionQuery, Restored, Storage
 from flowrunner.system.clock import Clock
@@ -275,34 +273,8 @@ class FlowService:
         return entry
 
     def _view(self, entry: FlowEntry) -> FlowView:
-        spec, last = entry.spec, self._last.get(entry.key)
-        return FlowView(
-            key=entry.key,
-            description=spec.description if spec else "",
-            labels=spec.labels if spec else {},
-            path=entry.path,
-            revision=entry.revision,
-            digest=entry.digest,
-            generation=entry.generation,
-            observed_generation=entry.observed_generation,
-            conditions=entry.conditions,
-            triggers=tuple(self._trigger(entry.key, t) for t in (spec.triggers if spec else ())),
-            last_execution=None
-            if last is None
-            else LastExecution(id=last.id, state=last.state, ended_at=last.ended_at),
-            findings=entry.findings,
-        )
-
-    def _trigger(self, key: FlowKey, trigger: Trigger) -> TriggerView:
-        next_slot = None
-        if isinstance(trigger, ScheduleTrigger):
-            next_slot = self._parts.schedules.next_slot(key, trigger.id)
-        return TriggerView(
-            id=trigger.id,
-            type=trigger_type(trigger),
-            next_slot_at=next_slot,
-            path=trigger.path if isinstance(trigger, WebhookTrigger) else None,
-        )
+        key, slots = entry.key, self._parts.schedules
+        return flow_view(entry, self._last.get(key), lambda name: slots.next_slot(key, name))
 
 
 def _state_restored(restored: Restored) -> Condition:

@@ -24,6 +24,9 @@ from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.ids import IdSource
 
+_MOST_NAMES = 20
+"""Inputs that a message lists."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -159,7 +162,7 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
         ValidationError: ``input.invalid`` with a finding per input that is unknown, missing or
             does not fit.
     """
-    problems = {name: "is not an input of this flow" for name in given if name not in spec.inputs}
+    problems = {name: _unknown(spec) for name in given if name not in spec.inputs}
     values: dict[str, Json] = {}
     for name, declared in spec.inputs.items():
         if name in given:
@@ -175,6 +178,13 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
         findings = [{"input": name, "message": text} for name, text in problems.items()]
         raise ValidationError(text, code="input.invalid", findings=findings)
     return values
+
+
+def _unknown(spec: FlowSpec) -> str:
+    """Returns what is wrong with an input that the flow does not have, and what it has."""
+    names = list(spec.inputs)
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    return f"is not an input of this flow ({f'inputs: {shown}' if names else 'it has none'})"
 
 
 def _as_typed(spec: FlowSpec, name: str, value: Json) -> Json:

@@ -83,6 +83,11 @@ def right_of(scope: Scope) -> Right:
     return right
 
 
+def is_restricted(scope: Scope) -> bool:
+    """Whether the caller sees the redacted shapes alone; only behind the authentication."""
+    return right_of(scope) < Right.FULL
+
+
 def unix_peer_of(scope: Scope) -> UnixPeer | None:
     """Returns the process behind a request, or None when it did not come by unix socket."""
     client = scope.get("client")

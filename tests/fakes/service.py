@@ -18,6 +18,7 @@ from flowrunner.service.views import (
     ExecutionView,
     FlowView,
     HealthCheck,
+    InputView,
     LastExecution,
     LogChunk,
     LogCursor,
@@ -83,8 +84,14 @@ def make_flow_view(key: FlowKey = BACKUP) -> FlowView:
         generation=2,
         observed_generation=1,
         conditions=(READY,),
+        inputs=(
+            InputView(name="target", type="string", required=True, description="The host."),
+            InputView(name="level", type="integer", required=False, default=3),
+        ),
         triggers=(
-            TriggerView(id="nightly", type="schedule", next_slot_at=NOON),
+            TriggerView(
+                id="nightly", type="schedule", next_slot_at=NOON, cron="0 12 * * *", timezone="UTC"
+            ),
             TriggerView(id="push", type="webhook", path="backup/push"),
         ),
         last_execution=LastExecution(

@@ -11,6 +11,7 @@ from flowrunner.cli.commands import logs
 from flowrunner.cli.commands.executions import split_states
 from flowrunner.cli.main import main
 from flowrunner.definitions.yaml_reader import read_yaml
+from flowrunner.service.views import TriggerView
 from tests.unit.cli import documents
 from tests.unit.cli.control_server import ControlServer
 from tests.unit.cli.documents import EXECUTION_ID
@@ -73,7 +74,7 @@ def test_flows_in_good_order_are_the_table_alone(server: ControlServer, capsys: 
     server.put(RECONCILE, documents.source())
     assert main(["flows", "-o", "wide"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[-3:] == ["GENERATION", "DIGEST", "PATH"]
+    assert lines[0].split()[-3:] == ["IN-FORCE/NEWEST", "DIGEST", "PATH"]
     assert lines[1].split()[-3:] == ["1/2", "sha256:00", "backup.yaml"]
     assert len(lines) == 2
 
@@ -127,7 +128,26 @@ deploy.yaml:7:3: FR101 error: unknown key 'rnu'
     assert main(["flows", "backup"]) == 0
     shown = capsys.readouterr().out
     assert f"last         succeeded 2027-03-01T12:00:00Z, {EXECUTION_ID}\n" in shown
-    assert "push     webhook   -                     backup/push\n" in shown
+    assert (
+        """
+INPUT   TYPE     REQUIRED  DEFAULT  DESCRIPTION
+target  string   yes       -        The host.
+level   integer  no        3        -
+
+TRIGGER  TYPE      WHEN            NEXT                  HOOK
+nightly  schedule  0 12 * * * UTC  2027-03-01T12:00:00Z  -
+push     webhook   -               -                     backup/push
+"""
+        in shown
+    )
+
+
+def test_period_of_a_schedule_is_shown(server: ControlServer, capsys: Captured) -> None:
+    """A schedule with a period says so in place of fields and zone."""
+    trigger = TriggerView(id="often", type="schedule", every="15m")
+    server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
+    assert main(["flows", "backup"]) == 0
+    assert "often    schedule  every 15m  -     -\n" in capsys.readouterr().out
 
 
 def test_executions_are_a_table(server: ControlServer, capsys: Captured) -> None:

@@ -22,26 +22,41 @@ PASS_KEYS = {
 }
 
 
-def test_flow_has_the_keys_of_the_contract() -> None:
-    """A flow and its parts have exactly these keys."""
-    shape = flow_json(make_flow_view())
+@pytest.mark.parametrize("redacted", [True, False], ids=["redacted", "full"])
+def test_flow_has_the_keys_of_the_contract(*, redacted: bool) -> None:
+    """A flow and its parts have exactly these keys, redacted or not."""
+    shape = flow_json(make_flow_view(), redacted=redacted)
 
     assert set(shape) == {
         *("account", "name", "description", "labels", "path", "revision", "digest"),
         *("generation", "observed_generation", "conditions", "triggers", "last_execution"),
-        "findings",
+        *("inputs", "findings", "redacted"),
     }
+    assert [set(declared) for declared in shape["inputs"]] == [
+        {"name", "type", "required", "default", "description"}
+    ] * 2
     assert set(shape["conditions"][0]) == CONDITION
     assert [set(trigger) for trigger in shape["triggers"]] == [
-        {"id", "type", "next_slot_at", "path"}
+        {"id", "type", "next_slot_at", "cron", "every", "timezone", "path"}
     ] * 2
     assert set(shape["last_execution"]) == {"id", "state", "ended_at"}
     assert set(shape["findings"][0]) == FINDING
 
 
+def test_values_in_a_flow_are_redacted() -> None:
+    """A default stands in the definition, so whoever may not read that does not see it here."""
+    full = flow_json(make_flow_view(), redacted=False)
+    shown = flow_json(make_flow_view(), redacted=True)
+
+    assert [declared["default"] for declared in full["inputs"]] == [None, 3]
+    assert [declared["default"] for declared in shown["inputs"]] == [None, None]
+    assert (full["redacted"], shown["redacted"]) == (False, True)
+
+
 def test_flow_that_never_ran_has_no_last_execution() -> None:
     """Without an execution the key is there and null."""
-    shape = flow_json(replace(make_flow_view(FlowKey("a", "x")), last_execution=None))
+    view = replace(make_flow_view(FlowKey("a", "x")), last_execution=None)
+    shape = flow_json(view, redacted=False)
 
     assert shape["last_execution"] is None
 
