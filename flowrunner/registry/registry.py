@@ -6,9 +6,11 @@ changed in place. Only reconcile's apply writes.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from flowrunner.errors import NotFoundError
 from flowrunner.model.flow import ConcurrencySpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry, SourceStatus
@@ -29,6 +31,16 @@ class FlowRegistry:
     def get(self, key: FlowKey) -> FlowEntry | None:
         """Returns one flow, or None."""
         return self._entries.get(key)
+
+    def require(self, key: FlowKey) -> FlowEntry:
+        """Returns one flow; raises `NotFoundError`, with the name that was probably meant."""
+        entry = self._entries.get(key)
+        if entry is None:
+            names = [known.name for known in self._entries if known.account == key.account]
+            close = difflib.get_close_matches(key.name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise NotFoundError(f"there is no flow {key}{hint}")
+        return entry
 
     def replace(self, entries: Mapping[FlowKey, FlowEntry]) -> None:
         """Puts a new set in force."""

@@ -126,11 +126,11 @@ class FlowService:
 
     def flow(self, key: FlowKey) -> FlowView:
         """Returns one flow; raises `NotFoundError`."""
-        return self._view(self._entry(key))
+        return self._view(self._parts.registry.require(key))
 
     def definition(self, key: FlowKey) -> Mapping[str, Json]:
         """Returns the effective definition in force; raises `NotFoundError`."""
-        entry = self._entry(key)
+        entry = self._parts.registry.require(key)
         if entry.spec is None:
             raise NotFoundError(f"flow {key} has no valid definition yet")
         return entry.definition
@@ -265,12 +265,6 @@ class FlowService:
     def schema(self) -> Mapping[str, Json]:
         """Returns the flow schema with the node types of this host."""
         return self._parts.validator.schema.document
-
-    def _entry(self, key: FlowKey) -> FlowEntry:
-        entry = self._parts.registry.get(key)
-        if entry is None:
-            raise NotFoundError(f"there is no flow {key}")
-        return entry
 
     def _view(self, entry: FlowEntry) -> FlowView:
         key, slots = entry.key, self._parts.schedules

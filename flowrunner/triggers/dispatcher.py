@@ -6,14 +6,13 @@ of a slot or a delivery is for its own module to record.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from flowrunner.engine.engine import Engine, StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
-from flowrunner.errors import NotFoundError, RefusedError, ValidationError
+from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.execution import Cause, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
@@ -100,11 +99,7 @@ class Dispatcher:
             RefusedError: As `submit`.
             StorageError: Nothing was accepted.
         """
-        entry = self._registry.get(key)
-        if entry is None:
-            close = difflib.get_close_matches(key.name, [k.name for k in self._registry.entries])
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise NotFoundError(f"there is no flow {key}{hint}")
+        entry = self._registry.require(key)
         spec = ready_spec(entry)
         values = {
             name: _as_typed(spec, name, value) if as_text else value

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.arguments import add_control, add_execution, add_output
 from flowrunner.cli.client import connect
+from flowrunner.cli.execution_ids import find_execution
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import Line, plain, read_lines, stamped
 from flowrunner.cli.patience import PatientClient
@@ -16,7 +17,7 @@ from flowrunner.cli.yaml_writer import to_yaml
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution, what of it, and how long."""
-    parser.add_argument("id", metavar="ID", help="id of the execution")
+    add_execution(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until it has ended")
     parser.add_argument("--node", metavar="N", help="only this node")
     add_output(parser)
@@ -27,10 +28,10 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the lines; for programs one JSON object a line, or one YAML list."""
     write = _writer(args, terminal=host.out.isatty())
     client = connect(args, host)
+    execution_id = find_execution(client, args.id)
     patient = PatientClient(client, pause=host.pause, tell=host.remark)
-    for line in read_lines(
-        patient if args.follow else client, args.id, node=args.node, follow=args.follow
-    ):
+    reader = patient if args.follow else client
+    for line in read_lines(reader, execution_id, node=args.node, follow=args.follow):
         host.say(write(line))
         if args.follow:
             host.out.flush()

@@ -187,7 +187,7 @@ def test_no_executions_are_said(server: ControlServer, capsys: Captured) -> None
 
 def test_executions_are_filtered_by_the_daemon(server: ControlServer, capsys: Captured) -> None:
     """Flow, account, states and limit go with the request; states and a folder both fit."""
-    server.put(EXECUTIONS, documents.page())
+    server.put(EXECUTIONS, documents.page(documents.execution()))
     given = "--flow a --account b --state failed --state timed_out --state .flowrunner --limit 7"
     assert main(["executions", *given.split()]) == 0
     assert server.asked == [

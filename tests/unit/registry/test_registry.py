@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flowrunner.errors import NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.flow import ConcurrencySpec
 from flowrunner.model.ids import FlowKey
@@ -74,3 +75,20 @@ def test_ready_is_a_true_condition(status: Status) -> None:
     flow = FlowEntry(key=A, path="a.yaml", conditions=(condition(ConditionType.READY, status),))
     source = SourceStatus(conditions=(condition(ConditionType.SOURCE_READY, status),))
     assert flow.is_ready is source.is_ready is (status is Status.TRUE)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        pytest.param(key_of("bakcup"), "no flow default/bakcup; did you mean 'backup'", id="near"),
+        pytest.param(key_of("zebra"), "no flow default/zebra$", id="far"),
+        pytest.param(FlowKey("ops", "bakcup"), "no flow ops/bakcup$", id="other-account"),
+    ],
+)
+def test_missing_flow_is_told_with_a_near_one(key: FlowKey, told: str) -> None:
+    """Who names a flow that is not there gets the one of that account that was meant."""
+    registry = FlowRegistry()
+    registry.replace({key_of("backup"): entry("backup")})
+    assert registry.require(key_of("backup")) is registry.get(key_of("backup"))
+    with pytest.raises(NotFoundError, match=told):
+        registry.require(key)
