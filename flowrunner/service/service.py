@@ -48,6 +48,9 @@ class Reconciles(Protocol):
     async def request(self, trigger: str) -> PassResult:
         """Runs a pass that begins after this call and returns how it ended."""
 
+    def ask(self, trigger: str) -> None:
+        """Asks for a pass that begins after this call."""
+
 
 class StartsByHand(Protocol):
     """The part of the dispatcher that a command reaches."""
@@ -213,6 +216,10 @@ class FlowService:
     async def reconcile(self) -> PassResult:
         """Runs a pass now and returns how it ended."""
         return await self._parts.reconciler.request("command")
+
+    def reconcile_soon(self) -> None:
+        """Asks for a pass that begins after this call, and does not wait for it."""
+        self._parts.reconciler.ask("command")
 
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state and returns its path.

@@ -228,6 +228,9 @@ class FakeService:
         self._called("reconcile")
         return PASS
 
+    def reconcile_soon(self) -> None:
+        self._called("reconcile_soon")
+
     async def backup(self, target: str | None) -> str:
         self._called("backup", target=target)
         return target or "/state/backup/flowrunner-1.db"

@@ -162,13 +162,16 @@ def test_sighup_reads_the_flows_now(flows: Path, state: Path) -> None:
 
 
 def test_the_reconcile_command_reads_the_flows_now(flows: Path, state: Path) -> None:
-    """A person need not wait either, and is told what the pass did."""
+    """A person need not wait either: the pass is asked for, or awaited with what it did."""
     write_flow(flows, "hello", says("one"))
 
     with daemon(flows, state, env=SLEEPY) as running:
+        write_flow(flows, "hello", says("zero"))
+        assert "requested" in running.command("reconcile").stdout
+        eventually(lambda: running.flow("hello")["generation"] == 2, lambda: running.events)
         write_flow(flows, "hello", says("two"))
         assert "1 updated" in running.command("reconcile", "--wait").stdout
-        assert running.flow("hello")["generation"] == 2
+        assert running.flow("hello")["generation"] == 3
         (flows / "bad.yaml").write_text("a: b\n", encoding="utf-8")
         assert running.command("reconcile", "--wait", check=False).returncode == 3
 

@@ -17,6 +17,7 @@ from flowrunner.web.responses import json_response
 from flowrunner.web.wire import EndedPass, pass_json, status_json
 
 _START_KEYS = frozenset({"inputs", "as_text"})
+_RECONCILE_KEYS = frozenset({"wait"})
 
 
 class TakesCommands(Protocol):
@@ -32,6 +33,9 @@ class TakesCommands(Protocol):
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
+
+    def reconcile_soon(self) -> None:
+        """Asks for a pass that begins after this call."""
 
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state."""
@@ -66,9 +70,12 @@ class ControlRoutes:
         await self._service.cancel(execution_id)
         return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
 
-    async def reconcile(self, _request: Request) -> Response:
-        """Runs a pass and answers with how it ended."""
-        return json_response(pass_json(await self._service.reconcile()))
+    async def reconcile(self, request: Request) -> Response:
+        """Asks for a pass and answers 202; with `{"wait": true}` with how it ended."""
+        if _wait_of(await read_object(request)):
+            return json_response(pass_json(await self._service.reconcile()))
+        self._service.reconcile_soon()
+        return json_response({"status": "requested"}, status=HTTPStatus.ACCEPTED)
 
     async def backup(self, request: Request) -> Response:
         """Makes a copy at `{file}`, or in the state for null, and answers with its path."""
@@ -97,13 +104,30 @@ def _target_of(content: dict[str, Json]) -> str | None:
 
 def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], bool]:
     """Returns inputs and `as_text`; raises `ValidationError` (``request.body``)."""
-    messages = [f"unknown key {key[:60]!r}" for key in content if key not in _START_KEYS]
+    messages = _unknown(content, _START_KEYS)
     inputs, as_text = content.get("inputs", {}), content.get("as_text", False)
     if not isinstance(inputs, dict):
         messages.append("'inputs' must be an object")
     if not isinstance(as_text, bool):
         messages.append("'as_text' must be true or false")
+    _refuse(messages)
+    return inputs, as_text
+
+
+def _wait_of(content: dict[str, Json]) -> bool:
+    """Returns `wait`; raises `ValidationError` (``request.body``)."""
+    messages, wait = _unknown(content, _RECONCILE_KEYS), content.get("wait", False)
+    if not isinstance(wait, bool):
+        messages.append("'wait' must be true or false")
+    _refuse(messages)
+    return bool(wait)
+
+
+def _unknown(content: dict[str, Json], known: frozenset[str]) -> list[str]:
+    return [f"unknown key {key[:60]!r}" for key in content if key not in known]
+
+
+def _refuse(messages: list[str]) -> None:
     if messages:
         findings = [{"message": message} for message in messages]
         raise ValidationError("; ".join(messages), code="request.body", findings=findings)
-    return inputs, as_text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +74,28 @@ store   failed  storage.full: no space
         ),
     ],
 )
-@pytest.mark.parametrize("words", [["reconcile"], ["reconcile", "--wait"]], ids=["plain", "wait"])
 def test_reconcile_exits_by_the_result_of_the_pass(
     server: ControlServer,
     capsys: Captured,
-    words: list[str],
     more: dict[str, Any],
     code: int,
     shown: str,
 ) -> None:
-    """A pass is waited for and shown; findings and a pass that did not apply are failures."""
+    """With `--wait` a pass is shown; findings and a pass that did not apply are failures."""
     server.put("POST /control/v1/reconcile", documents.reconcile_result(**more))
-    assert main(words) == code
+    assert main(["reconcile", "--wait"]) == code
     assert shown in capsys.readouterr().out
+    assert server.bodies == [{"wait": True}]
+
+
+def test_reconcile_asks_and_returns(server: ControlServer, capsys: Captured) -> None:
+    """Without `--wait` the command ends once the daemon has taken the request on."""
+    server.put("POST /control/v1/reconcile", {"status": "requested"}, status=202)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().out.startswith("a pass was requested")
+    assert server.bodies == [{"wait": False}]
+    assert main(["reconcile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"status": "requested"}
 
 
 def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) -> None:

@@ -132,10 +132,32 @@ def test_cancel_of_nothing_is_not_found() -> None:
 
 
 def test_reconcile_answers_with_the_pass() -> None:
-    """A pass asked for by command is answered with how it ended."""
-    got = post(FakeService(), "/control/v1/reconcile")
+    """A pass that is waited for is answered with how it ended."""
+    got = post(FakeService(), "/control/v1/reconcile", {"wait": True})
 
     assert (got.status, got.json["result"], got.json["added"]) == (200, "applied", 1)
+
+
+@pytest.mark.parametrize("content", [None, {}, {"wait": False}], ids=["none", "empty", "false"])
+def test_reconcile_that_is_not_waited_for_is_accepted(content: Any) -> None:
+    """A pass that is only asked for is answered 202 at once."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/reconcile", content)
+
+    assert (got.status, got.json) == (202, {"status": "requested"})
+    assert service.calls == [("reconcile_soon", {})]
+
+
+@pytest.mark.parametrize("content", [{"wait": 1}, {"wiat": True}], ids=["number", "unknown-key"])
+def test_reconcile_with_a_bad_body_is_refused(content: Any) -> None:
+    """A body of another shape is answered 422 and asks for nothing."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/reconcile", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
 
 
 def test_status_is_the_daemon_at_a_glance() -> None:
