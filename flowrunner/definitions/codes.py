@@ -42,7 +42,7 @@ SYNTAX = Code(
 DUPLICATE_KEY = Code(
     "FR102",
     "duplicate key",
-    "The same key stands twice in one mapping. Only one of the two values could count, so neither "
+    "The same key stands twice in one map. Only one of the two values could count, so neither "
     "does: remove or rename one.",
 )
 TAG = Code(
@@ -60,7 +60,7 @@ SEVERAL_DOCUMENTS = Code(
 TOO_DEEP = Code(
     "FR105",
     "nested too deeply",
-    "Lists and mappings may be nested 50 deep, aliases expanded.",
+    "Lists and maps may be nested 50 deep, aliases expanded.",
 )
 TOO_LARGE = Code(
     "FR106",
@@ -105,9 +105,9 @@ MERGE_KEY = Code(
 )
 KEY_NOT_STRING = Code(
     "FR113",
-    "key is not a string",
+    "key is not a text",
     "A key must be a word or text of at most 1,024 characters. This is often an expression without "
-    "quotes: `{{ x }}` is a mapping inside a mapping for YAML.",
+    "quotes: `{{ x }}` is a map inside a map for YAML.",
 )
 NUMBER_TOO_LARGE = Code(
     "FR114",
@@ -148,7 +148,7 @@ WRONG_TYPE = Code(
 MISSING_KEY = Code(
     "FR204",
     "missing key",
-    "A required key is missing. The position is the mapping that lacks it.",
+    "A required key is missing. The position is the map that lacks it.",
 )
 VALUE_NOT_ALLOWED = Code(
     "FR205",

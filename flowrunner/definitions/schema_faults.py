@@ -15,6 +15,7 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean, nearest_word
+from flowrunner.definitions.kind_words import found_words, wanted_words
 from flowrunner.definitions.planned import (
     PLANNED,
     PLANNED_AUTH_TYPES,
@@ -206,7 +207,7 @@ def _wrong_type(error: LibraryError, path: Path) -> SchemaProblem:
     return SchemaProblem(
         code=codes.WRONG_TYPE,
         path=path,
-        message=f"expected {' or '.join(words)}, found {_kind(value)}",
+        message=f"expected {wanted_words(words)}, found {found_words(value, words)}",
         hint=hint,
         place=path,
         instead=_as_meant(value, words),
@@ -315,17 +316,10 @@ def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _kind(value: Json) -> str:
-    if value is None:
-        return "null"
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object")
-
-
 def quoted(value: Json) -> str:
     """Returns a value from a file for a message, cut, on one line."""
     if isinstance(value, list | dict):
-        return f"an {_kind(value)}"
+        return found_words(value)
     if not isinstance(value, str):
         return json.dumps(value)
     cut = value if len(value) <= _LONGEST_QUOTE else value[: _LONGEST_QUOTE - 1] + "…"
