@@ -138,7 +138,8 @@ UNKNOWN_KEY = Code(
 PLANNED_KEY = Code(
     "FR202",
     "planned key",
-    "The key belongs to the flow format but this version does not carry it out yet.",
+    "The key belongs to the flow format but this version does not carry it out yet. The hint says "
+    "what to do until then, where there is something to do.",
 )
 WRONG_TYPE = Code(
     "FR203",

@@ -51,3 +51,10 @@ PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )
 PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})
+PLANNED_WORDS: dict[str, frozenset[str]] = {
+    "node-type": PLANNED_NODE_TYPES,
+    "trigger-type": PLANNED_TRIGGER_TYPES,
+    "auth-type": PLANNED_AUTH_TYPES,
+    "on-conflict": PLANNED_ON_CONFLICT,
+}
+"""Kind of word that a value may be → planned words."""
