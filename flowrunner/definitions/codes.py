@@ -255,14 +255,16 @@ FLOW_CYCLE = Code(
     "flows start each other",
     "By nodes or triggers of type `flow` some flows start each other in a circle, which would "
     "never come to an end. The version that closes the circle does not come into force; where "
-    "none was there first, none of them does.",
+    "none was there first, none of them does. Nodes and triggers of type `flow` are planned: no "
+    "file of this version raises it.",
 )
 GROUP_DEADLOCK = Code(
     "FR316",
     "flows wait for their own group",
     "A flow starts another one, directly or through others, and waits for it, while both are in "
     "the same concurrency group: the other could never start. Give one of them another group, or "
-    "start it with `wait: false`.",
+    "start it with `wait: false`. Nodes of type `flow` are planned: no file of this version raises "
+    "it.",
 )
 
 EXPRESSION_SYNTAX = Code(
@@ -350,7 +352,8 @@ UNKNOWN_FLOW = Code(
     "FR505",
     "unknown flow",
     "No file of the account defines the flow that is named. The rest of the flow works: a node "
-    "that starts it fails with `flow_missing`, a trigger that follows it never fires.",
+    "that starts it fails with `flow_missing`, a trigger that follows it never fires. Nodes and "
+    "triggers of type `flow` are planned: no file of this version raises it.",
 )
 
 VARIABLE_NOT_EXPANDED = Code(
