@@ -1,7 +1,7 @@
 """The id of an execution as a person types it: whole, or so much of its beginning as is needed.
 
 An id begins with the time at which it was made, and lists go by id: executions whose ids begin
-alike stand side by side, so one short page of the list tells which they are.
+alike stand side by side, so the list tells which they are.
 Source: RFC 9562, section 5.7 (UUID version 7).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from flowrunner.cli.client import ControlClient
 from flowrunner.cli.errors import UsageError
+from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import full_name, moment
 from flowrunner.errors import NotFoundError
 from flowrunner.model.ids import Json
@@ -54,9 +55,9 @@ def _may_begin_an_id(word: str) -> bool:
 
 def _beginning_with(client: ControlClient, word: str) -> list[Json]:
     """Returns the newest executions whose ids begin so, one more than is shown."""
-    query = {"cursor": _first_beyond(word), "limit": _MOST_SHOWN + 1}
-    page = client.get("/api/v1/executions", query)
-    return [execution for execution in page["items"] if execution["id"].startswith(word)]
+    start, most = _first_beyond(word), _MOST_SHOWN + 1
+    items, _ = read_list(client, "/api/v1/executions", {}, limit=most, start=start)
+    return [execution for execution in items if execution["id"].startswith(word)]
 
 
 def _first_beyond(word: str) -> str | None:

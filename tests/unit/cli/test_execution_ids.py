@@ -40,10 +40,10 @@ def find(server: ControlServer, word: str) -> str:
 def test_beginning_of_one_id_is_that_execution(
     server: ControlServer, word: str, bound: str
 ) -> None:
-    """One page of the list, from the first id beyond, tells which execution is meant."""
+    """The list, from the first id beyond, tells which execution is meant."""
     server.put(EXECUTIONS, found(FIRST, OTHER))
     assert find(server, word) == FIRST
-    assert server.asked == [f"{EXECUTIONS}?cursor={bound}&limit=11"]
+    assert server.asked == [f"{EXECUTIONS}?limit=11&cursor={bound}"]
 
 
 def test_highest_beginning_has_no_bound(server: ControlServer) -> None:
@@ -97,6 +97,13 @@ def test_beginning_of_several_ids_is_refused_with_them(
         f"  {FIRST} backup failed 2027-03-01T12:01:00Z",
     ]
     assert [asked for asked in server.asked if asked.startswith("POST")] == []
+
+
+def test_page_that_ends_early_hides_no_candidate(server: ControlServer, capsys: Captured) -> None:
+    """A page is cut where inputs are large, so the list is read on until it is sure."""
+    server.put(EXECUTIONS, {**found(SECOND), "next_cursor": SECOND}, found(FIRST, OTHER))
+    assert main(["cancel", FIRST[:8]]) == 2
+    assert capsys.readouterr().err.count("0199abcd-") == 2
 
 
 def test_list_of_candidates_is_bounded(server: ControlServer, capsys: Captured) -> None:
