@@ -120,7 +120,11 @@ def build(
     nodes = _nodes(ground)
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
-    engine = Engine(services, ground.registry.rules_of)
+    engine = Engine(
+        services,
+        ground.registry.rules_of,
+        most_executions=settings.engine.max_running_executions,
+    )
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
     gate = ground.store_watch.refuse_without_room
     dispatcher = Dispatcher(ground.registry, engine, ids, gate)

@@ -160,7 +160,9 @@ def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
 
 
 def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
+    group = raw.get("group")
     return ConcurrencySpec(
+        group=None if group is None else condition_of(group),
         limit=int(raw.get("limit", 1)),  # JSON Schema takes 1.0 for an integer too
         on_conflict=OnConflict(raw.get("on_conflict", "queue")),
         queue_limit=int(raw.get("queue_limit", 100)),

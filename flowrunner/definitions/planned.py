@@ -35,7 +35,6 @@ PLANNED: dict[str, frozenset[str]] = {
     "defaults": frozenset({"user"}),
     "folder": frozenset({"notify", "retention"}),
     "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
-    "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
@@ -50,4 +49,3 @@ PLANNED_TRIGGER_TYPES = frozenset({"file", "flow", "start"})
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )
-PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})

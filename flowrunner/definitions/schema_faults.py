@@ -19,7 +19,6 @@ from flowrunner.definitions.planned import (
     PLANNED,
     PLANNED_AUTH_TYPES,
     PLANNED_NODE_TYPES,
-    PLANNED_ON_CONFLICT,
     PLANNED_TRIGGER_TYPES,
 )
 from flowrunner.definitions.schema_parts import (
@@ -281,8 +280,6 @@ def _planned_words(path: Path) -> frozenset[str]:
             return PLANNED_TRIGGER_TYPES
         case ("triggers", _, "auth", "type"):
             return PLANNED_AUTH_TYPES
-        case ("concurrency", "on_conflict"):
-            return PLANNED_ON_CONFLICT
     return frozenset()
 
 

@@ -53,7 +53,8 @@ class Execution:
     `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for as
     long as the execution is kept, and some time longer: a second submission with the same key is
     the same execution (a slot, a delivery).
-    `outputs` is its result: None unless it succeeded and its flow declares any.
+    `outputs` is its result: None unless it succeeded and its flow declares any. `group` is the
+    concurrency group it was accepted for, pinned too: None means the flow's own.
     """
 
     id: ExecutionId
@@ -62,6 +63,7 @@ class Execution:
     reason: str = ""
     cause: Cause
     start_key: str | None = None
+    group: str | None = None
     revision: Revision
     digest: Digest
     inputs: dict[str, Json] = field(default_factory=dict)

@@ -94,19 +94,39 @@ class NodeSpec:
 
 
 class OnConflict(StrEnum):
-    """What happens to a start when the flow's limit of running executions is reached."""
+    """What happens to a start when as many of its group run as its flow allows."""
 
     QUEUE = "queue"
     SKIP = "skip"
+    REPLACE = "replace"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencySpec:
-    """How many executions of the flow may run at once, and what becomes of the others."""
+    """How many executions of a group may run at once, and what becomes of the others.
 
+    Attributes:
+        group: Names the group of an execution when it is accepted; None: the flow's own.
+        queue_limit: How many deliveries of the flow may wait.
+    """
+
+    group: Template | None = None
     limit: int = 1
     on_conflict: OnConflict = OnConflict.QUEUE
     queue_limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRules:
+    """What the version in force of a flow says about its starts.
+
+    Attributes:
+        is_held: Whether its queued executions stay queued.
+    """
+
+    concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     NEEDS = "needs"
     CONCURRENCY = "concurrency"
     SUPERSEDED = "superseded"
+    REPLACED = "replaced"
     DELETED = "deleted"
     NOT_READY = "not_ready"
     DOWN = "down"

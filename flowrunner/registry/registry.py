@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from flowrunner.model.flow import ConcurrencySpec
+from flowrunner.model.flow import StartRules
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry, SourceStatus
 
@@ -34,7 +34,9 @@ class FlowRegistry:
         """Puts a new set in force."""
         self._entries = MappingProxyType(dict(sorted(entries.items())))
 
-    def rules_of(self, key: FlowKey) -> ConcurrencySpec | None:
-        """Returns the concurrency of the version in force; None when the flow is gone."""
+    def rules_of(self, key: FlowKey) -> StartRules | None:
+        """Returns what the version in force says about starts; None when the flow is gone."""
         entry = self._entries.get(key)
-        return entry.spec.concurrency if entry and entry.spec else None
+        if entry is None or entry.spec is None:
+            return None
+        return StartRules(concurrency=entry.spec.concurrency)

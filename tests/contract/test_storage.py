@@ -205,6 +205,7 @@ class TestExecutions:
                 code="exit", message="☃ \ud800", details={"n": [1, None]}, quotes_data=True
             ),
             reason="signal:SIGKILL",
+            group="web-1",
             started_at=minutes(2),
             outputs={"rows": 42, "text": "☃ \ud800", "none": None},
         )

@@ -43,6 +43,7 @@ _BASE: Mapping[Kind, frozenset[str]] = {
     ),
     Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow", "host"}),
     Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
+    Kind.GROUP: frozenset({"inputs", "vars", "env", "trigger", "flow", "secrets"}),
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,

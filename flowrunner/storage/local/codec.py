@@ -32,11 +32,14 @@ EXECUTION_COLUMNS = (
     "id, account, flow, state, reason, trigger_id, trigger_type, slot_at, context, start_key,"
     " revision, digest, inputs, error, created_at, started_at, ended_at"
 )
-"""In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs
-and payload there, or NULL."""
+"""In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs,
+payload and pins there, or NULL."""
 
 LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
 """As `EXECUTION_COLUMNS`, without what may be large."""
+
+PIN_COLUMNS = "concurrency_group"
+"""In the order of `pins_row`; all NULL where the execution has no row."""
 
 ATTEMPT_COLUMNS = (
     "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
@@ -125,6 +128,11 @@ def execution_row(execution: Execution) -> Row:
     )
 
 
+def pins_row(execution: Execution) -> Row:
+    """Returns what else is pinned with an execution; all of it empty for most."""
+    return (execution.group,)
+
+
 def execution_change(execution: Execution) -> Row:
     """Returns what may change: state, reason, error, times, outputs; and the id behind."""
     return (
@@ -139,7 +147,7 @@ def execution_change(execution: Execution) -> Row:
 
 
 def execution_of(row: Row) -> Execution:
-    """Returns the execution of `EXECUTION_COLUMNS`, outputs and a payload."""
+    """Returns the execution of `EXECUTION_COLUMNS`, outputs, a payload and `PIN_COLUMNS`."""
     return Execution(
         id=ExecutionId(row[0]),
         flow=FlowKey(row[1], row[2]),
@@ -153,6 +161,7 @@ def execution_of(row: Row) -> Execution:
             payload=row[18],
         ),
         start_key=row[9],
+        group=row[19],
         revision=Revision(row[10]),
         digest=Digest(row[11]),
         inputs=json.loads(row[12]),

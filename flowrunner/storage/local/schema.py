@@ -46,6 +46,15 @@ CREATE TABLE payloads (
 )
 """
 
+# What else is pinned with an execution; most have none of it, so most have no row. Apart, because
+# columns behind the outputs would make reading a page read those.
+_PINS = """
+CREATE TABLE pins (
+  execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+  concurrency_group TEXT
+) WITHOUT ROWID
+"""
+
 _ATTEMPTS = """
 CREATE TABLE attempts (
   execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
@@ -152,5 +161,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX spent_keys_by_age ON spent_keys (created_at)",
         "CREATE INDEX executions_by_digest ON executions (digest)",
     ),
+    (_PINS,),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

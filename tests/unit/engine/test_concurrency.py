@@ -29,7 +29,7 @@ async def state_of(world: World, execution_id: ExecutionId) -> str:
 
 def assert_no_place_is_left(world: World) -> None:
     """Fails when the bookkeeping remembers an execution that is over."""
-    assert world.engine._admission._groups == {}
+    assert world.engine._admission.is_empty
 
 
 # Queue

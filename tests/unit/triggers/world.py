@@ -97,7 +97,7 @@ class World:
         self.secrets = FakeSecrets()
         self.registry = FlowRegistry()
         services = replace(base.services, secrets=self.secrets)
-        self.engine = Engine(services, self.registry.rules_of)
+        self.engine = Engine(services, self.registry.rules_of, most_executions=1_000)
         self.ids = ids or SequentialIds()
         self.refusal: RefusedError | None = None
         self.dispatcher = Dispatcher(self.registry, self.engine, self.ids, self._gate)
