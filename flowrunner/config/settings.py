@@ -190,7 +190,8 @@ class EngineSettings:
     """How executions are carried."""
 
     max_running_nodes: int = field(default=0, metadata=_about(count(0, 10_000), example=16))
-    """Most nodes running at once on this host, a number; the others wait their turn. Default 0,
+    """Most nodes running at once on this host, a number; the others wait their turn, those of
+    executions started by hand first in line. Default 0,
     which means four times the number of cores: most nodes wait for something else."""
 
     max_running_executions: int = field(

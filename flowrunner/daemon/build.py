@@ -28,6 +28,7 @@ from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
 from flowrunner.nodes.builtins import register_builtins
@@ -237,7 +238,7 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
             logs=state / "logs",
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
-        node_slots=asyncio.Semaphore(limit),
+        node_slots=NodeSlots(limit),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
     )
 

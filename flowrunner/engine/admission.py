@@ -19,12 +19,10 @@ from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
+from flowrunner.model.execution import BY_HAND
 from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import Reason
-
-BY_HAND = frozenset({"manual"})
-"""Types of triggers behind which a person waits."""
 
 
 class Verdict(StrEnum):

@@ -27,6 +27,10 @@ class Failure:
     quotes_data: bool = False
 
 
+BY_HAND = frozenset({"manual"})
+"""Types of triggers behind which a person waits: their executions come before others."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """What asked for an execution.
@@ -44,6 +48,11 @@ class Cause:
     slot_at: datetime | None = None
     context: dict[str, Json] = field(default_factory=dict)
     payload: bytes | None = None
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person waits for it."""
+        return self.trigger_type in BY_HAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

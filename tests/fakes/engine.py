@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import RecoveryReport, recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
 from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus, ScheduleKey
@@ -217,7 +218,7 @@ class World:
                 logs=self._host.folder / "logs",
                 flow=lambda key: FLOWS / key.account,
             ),
-            node_slots=asyncio.Semaphore(node_slots),
+            node_slots=NodeSlots(node_slots),
             leftovers=self.leftovers,
         )
         self.engine = Engine(self.services, self.rules_of, most_executions=most_executions)
