@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -31,6 +31,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
@@ -60,6 +61,7 @@ from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import ApschedulerTimers, Timers
 from flowrunner.triggers.webhooks import Webhooks
@@ -77,6 +79,7 @@ class Parts:
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
+    pauses: Pauses
     applier: Applier
     reconciler: Reconciler
     service: FlowService
@@ -121,11 +124,7 @@ def build(
     nodes = _nodes(ground)
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
-    engine = Engine(
-        services,
-        ground.registry.rules_of,
-        most_executions=settings.engine.max_running_executions,
-    )
+    engine = _engine(ground, services)
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
     gate = ground.store_watch.refuse_without_room
     dispatcher = Dispatcher(ground.registry, engine, ids, gate)
@@ -133,7 +132,9 @@ def build(
     schedules = _schedules(ground, dispatcher, timers)
     duplicates = Duplicates(ground.storage.executions, ground.clock)
     webhooks = Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
-    subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
+    # The applier is made below, and tells the pauses of new versions.
+    pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108
+    subscribers = (pauses, schedules, webhooks, FlowLeaver(engine, ground.metrics))
     applier = _applier(ground, subscribers, schedules)
     reconciler = _reconciler(ground, compiler, applier, schedules)
     service = FlowService(
@@ -145,6 +146,7 @@ def build(
             reconciler=reconciler,
             dispatcher=dispatcher,
             webhooks=webhooks,
+            pauses=pauses,
             schedules=schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
             health=_health(ground),
@@ -152,7 +154,7 @@ def build(
             logger=logging.getLogger("flowrunner.service"),
         )
     )
-    ground.observer.on_ended = service.note_ended
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
     return Parts(
         settings=settings,
         storage=ground.storage,
@@ -162,6 +164,7 @@ def build(
         engine_services=services,
         timers=timers,
         schedules=schedules,
+        pauses=pauses,
         applier=applier,
         reconciler=reconciler,
         service=service,
@@ -243,6 +246,11 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
     )
 
 
+def _engine(ground: _Ground, services: EngineServices) -> Engine:
+    most = ground.settings.engine.max_running_executions
+    return Engine(services, ground.registry.rules_of, most_executions=most)
+
+
 def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Schedules:
     schedules = Schedules(
         registry=ground.registry,
@@ -286,6 +294,17 @@ def _health(ground: _Ground) -> Health:
         ground.clock,
         resync_s=ground.settings.source.resync,
         families=ground.families.kind,
+    )
+
+
+def _pauses(ground: _Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:
+    return Pauses(
+        registry=ground.registry,
+        store=ground.storage.pauses,
+        executions=ground.storage.executions,
+        clock=ground.clock,
+        renew=renew,
+        lifted=engine.admit_waiting,
     )
 
 

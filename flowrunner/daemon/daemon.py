@@ -66,6 +66,7 @@ class Daemon:
                     parts.store_watch.run,
                     parts.backup_duty.run,
                     parts.retention.run,
+                    parts.pauses.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
@@ -89,6 +90,7 @@ class Daemon:
     async def _put_in_force(self) -> None:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
+        await parts.pauses.load()
         count = await load_last_good(
             parts.storage.flows, parts.compiler, parts.registry, self._clock
         )
@@ -97,6 +99,7 @@ class Daemon:
         await parts.service.load()
         await restore_metrics(parts)
         await parts.store_watch.look()
+        await parts.pauses.count_failures()
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         parts.timers.start()
@@ -120,6 +123,7 @@ class Daemon:
         parts.timers.stop()
         await parts.schedules.settle()
         await parts.engine.drain(parts.settings.engine.drain_timeout)
+        await parts.pauses.settle()
 
     async def _close(self) -> None:
         """Closes in the reverse order of opening; one failure does not keep the rest open."""

@@ -120,6 +120,7 @@ def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
             key=entry.key,
             state=FlowState.INVALID if is_invalid else unready,
             is_ready=entry.is_ready,
+            is_held=registry.hold_of(entry.key) is not None,
             next_slot_at=min(slots, default=None),
         )
 

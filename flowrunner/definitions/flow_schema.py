@@ -87,6 +87,7 @@ def _top_level() -> dict[str, Any]:
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
+        **_holds(),
         "defaults": node_defaults(),
         "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
@@ -102,6 +103,27 @@ def _top_level() -> dict[str, Any]:
             type="object",
             propertyNames={"pattern": INNER_NAME},
             additionalProperties={"type": _VALUES, "x-expression": True},
+        ),
+    }
+
+
+def _holds() -> dict[str, Any]:
+    """Returns what keeps a flow from starting."""
+    return {
+        "suspend": described(
+            "While true nothing starts: slots are skipped, deliveries refused, queued executions "
+            "stay queued. What runs goes on, and nothing is caught up later.",
+            True,
+            type="boolean",
+            default=False,
+        ),
+        "pause_after_failures": described(
+            "Executions that fail or time out in a row, after which the flow is paused until its "
+            "definition changes or somebody resumes it.",
+            3,
+            type="integer",
+            minimum=1,
+            maximum=1_000,
         ),
     }
 

@@ -12,12 +12,10 @@ PLANNED: dict[str, frozenset[str]] = {
             "finally",
             "finally_timeout",
             "notify",
-            "pause_after_failures",
             "protect",
             "retention",
             "runs_on",
             "sla",
-            "suspend",
             "timeout",
         }
     ),

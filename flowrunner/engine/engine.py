@@ -39,6 +39,7 @@ class StartRequest:
         definition: The effective definition the spec was compiled from, kept by its digest.
         start_key: At most one execution ever has it; None for starts by hand.
         cursor: The schedule whose cursor moves with this start, in one transaction.
+        is_forced: Whether it goes although its flow is suspended or paused.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -51,6 +52,7 @@ class StartRequest:
     start_key: str | None = None
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
+    is_forced: bool = False
 
 
 class Engine:
@@ -172,6 +174,7 @@ class Engine:
             cause=request.cause,
             start_key=request.start_key,
             group=group_named(request.spec, request.cause, request.inputs, created_at),
+            is_forced=request.is_forced,
             revision=request.revision,
             digest=request.spec.digest,
             inputs=dict(request.inputs),

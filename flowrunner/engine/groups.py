@@ -58,6 +58,7 @@ def ticket_of(execution: Execution) -> Ticket:
         ),
         trigger_id=execution.cause.trigger_id,
         trigger_type=execution.cause.trigger_type,
+        is_forced=execution.is_forced,
     )
 
 

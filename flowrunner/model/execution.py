@@ -63,7 +63,8 @@ class Execution:
     long as the execution is kept, and some time longer: a second submission with the same key is
     the same execution (a slot, a delivery).
     `outputs` is its result: None unless it succeeded and its flow declares any. `group` is the
-    concurrency group it was accepted for, pinned too: None means the flow's own.
+    concurrency group it was accepted for, pinned too: None means the flow's own. `is_forced` says
+    that it goes although its flow is held.
     """
 
     id: ExecutionId
@@ -73,6 +74,7 @@ class Execution:
     cause: Cause
     start_key: str | None = None
     group: str | None = None
+    is_forced: bool = False
     revision: Revision
     digest: Digest
     inputs: dict[str, Json] = field(default_factory=dict)

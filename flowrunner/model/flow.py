@@ -202,6 +202,8 @@ class FlowSpec:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
         outputs: The result of a successful execution, by name.
+        is_suspended: Whether its file keeps it from starting.
+        pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
     """
 
@@ -215,6 +217,8 @@ class FlowSpec:
     secrets: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_suspended: bool = False
+    pause_after_failures: int | None = None
     nodes: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES

@@ -86,3 +86,5 @@ class Reason(StrEnum):
     QUEUE_FULL = "queue_full"
     DRAINING = "draining"
     DISK = "disk"
+    SUSPENDED = "suspended"
+    PAUSED = "paused"

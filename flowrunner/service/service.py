@@ -16,7 +16,7 @@ from typing import Protocol
 from flowrunner import __version__
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
-from flowrunner.errors import NotFoundError, RefusedError
+from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
@@ -55,9 +55,21 @@ class StartsByHand(Protocol):
     """The part of the dispatcher that a command reaches."""
 
     async def start_by_hand(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool, force: bool = False
     ) -> ExecutionId:
         """Starts a flow; see `flowrunner.triggers.dispatcher`."""
+
+
+class PausesFlows(Protocol):
+    """The part of the pauses that a command reaches; see `flowrunner.triggers.pauses`."""
+
+    async def pause(
+        self, key: FlowKey, *, reason: str, until: datetime | None, uid: int | None
+    ) -> None:
+        """Pauses a flow."""
+
+    async def resume(self, key: FlowKey) -> None:
+        """Ends the pause of a flow."""
 
 
 class TakesDeliveries(Protocol):
@@ -85,6 +97,7 @@ class ServiceParts:
     reconciler: Reconciles
     dispatcher: StartsByHand
     webhooks: TakesDeliveries
+    pauses: PausesFlows
     schedules: KnowsSlots
     executions: ExecutionReader
     health: Health
@@ -177,7 +190,12 @@ class FlowService:
         return await self._parts.executions.logs(place, wait_s)
 
     async def start(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+        self,
+        key: FlowKey,
+        inputs: Mapping[str, Json],
+        *,
+        as_text: bool = False,
+        force: bool = False,
     ) -> ExecutionView:
         """Starts a flow by hand and returns the accepted execution.
 
@@ -185,15 +203,43 @@ class FlowService:
             key: The flow.
             inputs: Values of inputs; the others take their defaults.
             as_text: The values are text from a command line, converted by the inputs' types.
+            force: Starts it even while it is suspended or paused.
 
         Raises:
             NotFoundError: There is no such flow.
             ValidationError: ``input.*``: an input is unknown, missing or does not fit.
-            RefusedError: The flow is not ready, its limit is reached, or the daemon stops.
+            RefusedError: The flow is not ready or held, its limit is reached, or the daemon stops.
             StorageError: Nothing was accepted.
         """
-        execution_id = await self._parts.dispatcher.start_by_hand(key, inputs, as_text=as_text)
+        execution_id = await self._parts.dispatcher.start_by_hand(
+            key, inputs, as_text=as_text, force=force
+        )
         return await self.execution(execution_id)
+
+    async def pause(
+        self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
+    ) -> FlowView:
+        """Keeps a flow from starting, until it is resumed or a time has come.
+
+        Raises:
+            NotFoundError: There is no such flow.
+            ValidationError: ``request.until``: that time is over.
+            StorageError: It is not paused.
+        """
+        if until is not None and until <= self._parts.clock.now():
+            raise ValidationError("the time of 'until' is over", code="request.until")
+        await self._parts.pauses.pause(key, reason=reason, until=until, uid=uid)
+        return self.flow(key)
+
+    async def resume(self, key: FlowKey) -> FlowView:
+        """Ends the pause of a flow and the count of its failures; nothing happens without either.
+
+        Raises:
+            NotFoundError: There is no such flow.
+            StorageError: It stays paused.
+        """
+        await self._parts.pauses.resume(key)
+        return self.flow(key)
 
     async def cancel(self, execution_id: str) -> None:
         """Asks an execution to end.

@@ -23,6 +23,7 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.protocols import FlowRecord
 
@@ -38,8 +39,17 @@ payload and pins there, or NULL."""
 LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
 """As `EXECUTION_COLUMNS`, without what may be large."""
 
-PIN_COLUMNS = "concurrency_group"
+PIN_COLUMNS = "concurrency_group, is_forced"
 """In the order of `pins_row`; all NULL where the execution has no row."""
+
+LISTED_PINS = ", ".join(
+    f"(SELECT {column} FROM pins WHERE execution = executions.id)"  # noqa: S608 - constants
+    for column in PIN_COLUMNS.split(", ")
+)
+"""The pins of an execution where its table alone is read."""
+
+LISTED_ROW = f"{LISTED_COLUMNS}, NULL, NULL, {LISTED_PINS}"
+"""What `execution_of` takes of an execution in a list."""
 
 ATTEMPT_COLUMNS = (
     "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
@@ -53,6 +63,9 @@ SLOT_RUN_COLUMNS = (
     "account, flow, trigger_id, fingerprint, outcome, reason, first, last, count, decided_at"
 )
 """In the order of `slot_run_row` and `slot_run_of`."""
+
+PAUSE_COLUMNS = "account, flow, pause, cleared_at"
+"""In the order of `pause_row` and `pause_of`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -130,7 +143,7 @@ def execution_row(execution: Execution) -> Row:
 
 def pins_row(execution: Execution) -> Row:
     """Returns what else is pinned with an execution; all of it empty for most."""
-    return (execution.group,)
+    return (execution.group, execution.is_forced)
 
 
 def execution_change(execution: Execution) -> Row:
@@ -162,6 +175,7 @@ def execution_of(row: Row) -> Execution:
         ),
         start_key=row[9],
         group=row[19],
+        is_forced=bool(row[20]),
         revision=Revision(row[10]),
         digest=Digest(row[11]),
         inputs=json.loads(row[12]),
@@ -256,6 +270,31 @@ def slot_run_of(row: Row) -> SlotRun:
         count=row[8],
         decided_at=moment_of(row[9]),
     )
+
+
+def pause_row(flow: FlowKey, record: PauseRecord) -> Row:
+    """Returns the row of a flow that is or was paused."""
+    pause = record.pause
+    text = None
+    if pause is not None:
+        times = (micros_of(pause.at), _maybe_micros(pause.until))
+        text = text_of([*times, pause.reason, pause.uid, pause.digest])
+    return (*flow, text, _maybe_micros(record.cleared_at))
+
+
+def pause_of(row: Row) -> tuple[FlowKey, PauseRecord]:
+    """Returns the flow and the record of `PAUSE_COLUMNS`."""
+    pause = None
+    if row[2] is not None:
+        at, until, reason, uid, digest = json.loads(row[2])
+        pause = Pause(
+            at=moment_of(at),
+            until=_maybe_moment(until),
+            reason=reason,
+            uid=uid,
+            digest=None if digest is None else Digest(digest),
+        )
+    return FlowKey(row[0], row[1]), PauseRecord(pause=pause, cleared_at=_maybe_moment(row[3]))
 
 
 def record_text(record: FlowRecord) -> bytes:

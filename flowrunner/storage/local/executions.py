@@ -15,7 +15,8 @@ from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     EXECUTION_COLUMNS,
-    LISTED_COLUMNS,
+    LISTED_PINS,
+    LISTED_ROW,
     PIN_COLUMNS,
     execution_change,
     execution_of,
@@ -31,10 +32,6 @@ from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 _COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
 _MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 _PIN_MARKS = ", ".join("?" * (1 + len(PIN_COLUMNS.split(","))))
-_LISTED_PINS = ", ".join(
-    f"(SELECT {column} FROM pins WHERE execution = executions.id)"  # noqa: S608 - constants
-    for column in PIN_COLUMNS.split(", ")
-)
 
 _BY_KEY = """SELECT id, created_at FROM executions WHERE start_key = ?
 UNION ALL SELECT execution, created_at FROM spent_keys WHERE start_key = ?"""
@@ -53,7 +50,7 @@ _WITH_DATA = (
     " LEFT JOIN payloads ON payloads.execution = executions.id"
     " LEFT JOIN pins ON pins.execution = executions.id"
 )
-_LISTED = f"SELECT {LISTED_COLUMNS}, NULL, NULL, {_LISTED_PINS} FROM executions"  # noqa: S608 - constants
+_LISTED = f"SELECT {LISTED_ROW} FROM executions"  # noqa: S608 - constants
 _INPUTS = "SELECT inputs FROM executions WHERE id = ?"
 _GET = f"{_WITH_DATA} WHERE id = ?"
 _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
@@ -61,7 +58,7 @@ _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
 # In each flow from the newest back to the first that ended.
 _LAST_OF_EACH = f"""
 {pruning.FLOWS}
-SELECT {EXECUTION_COLUMNS}, NULL, NULL, {_LISTED_PINS} FROM executions WHERE id IN (
+SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS} FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
     WHERE account = flows.account AND flow = flows.flow AND NOT {pruning.IS_UNFINISHED}

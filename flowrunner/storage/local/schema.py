@@ -51,7 +51,8 @@ CREATE TABLE payloads (
 _PINS = """
 CREATE TABLE pins (
   execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
-  concurrency_group TEXT
+  concurrency_group TEXT,
+  is_forced INTEGER NOT NULL
 ) WITHOUT ROWID
 """
 
@@ -115,6 +116,17 @@ CREATE TABLE slot_runs (
 )
 """
 
+# `pause` is JSON, NULL while the flow is not paused; `cleared_at` ends the count of failures.
+_PAUSES = """
+CREATE TABLE pauses (
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  pause TEXT,
+  cleared_at INTEGER,
+  PRIMARY KEY (account, flow)
+) WITHOUT ROWID
+"""
+
 # One row: when the state was last seen to be writable.
 _PROBE = "CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL)"
 
@@ -161,6 +173,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX spent_keys_by_age ON spent_keys (created_at)",
         "CREATE INDEX executions_by_digest ON executions (digest)",
     ),
-    (_PINS,),
+    (_PINS, _PAUSES),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -37,6 +37,38 @@ def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: 
     assert capsys.readouterr().err == "flowrunner: it is so [ended]\n"
 
 
+def test_pause_says_why_and_until_when(server: ControlServer, capsys: Captured) -> None:
+    """The daemon is told the reason and the time as they were typed."""
+    server.put("POST /control/v1/flows/ops/backup/pause", documents.flow())
+    until = "2027-03-01T13:00:00+01:00"
+    words = ["pause", "backup", "--account", "ops", "--reason", "a b", "--until", until]
+    assert main(words) == 0
+    assert server.bodies == [{"reason": "a b", "until": until}]
+    assert capsys.readouterr().out == f"flow backup is paused until {until}\n"
+
+
+def test_pause_until_no_time_asks_nobody(server: ControlServer, capsys: Captured) -> None:
+    """A time without a zone could be any of 38, so it is a mistake on the command line."""
+    assert main(["pause", "backup", "--until", "2027-03-01T13:00:00"]) == 2
+    assert server.asked == []
+    assert "not a time with a zone" in capsys.readouterr().err
+
+
+def test_resume_tells_what_still_holds_the_flow(server: ControlServer, capsys: Captured) -> None:
+    """A flow that its file suspends is not started by a resume, and that is said."""
+    suspended = {"type": "Suspended", "status": "True", "reason": "Suspended", "message": ""}
+    server.put(
+        "POST /control/v1/flows/default/backup/resume",
+        {**documents.flow(), "conditions": [suspended]},
+        documents.flow(),
+    )
+    assert main(["resume", "backup"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, "suspended" in told.err) == ("flow backup is not paused\n", True)
+    assert main(["resume", "backup"]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def test_status_is_the_daemon_at_a_glance(server: ControlServer, capsys: Captured) -> None:
     """Numbers and checks; a failing check is shown and no failure of the command."""
     server.put("GET /control/v1/status", documents.status())
@@ -93,7 +125,9 @@ def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) 
     server.put(START, {"execution_id": EXECUTION_ID}, status=202)
     assert main(["run", "backup", "--input", "day=2027-03-01", "--input", "q=a=b"]) == 0
     assert capsys.readouterr() == (f"{EXECUTION_ID}\n", "")
-    assert server.bodies == [{"inputs": {"day": "2027-03-01", "q": "a=b"}, "as_text": True}]
+    assert server.bodies == [
+        {"inputs": {"day": "2027-03-01", "q": "a=b"}, "as_text": True, "force": False}
+    ]
 
 
 def test_run_of_another_account_names_it(server: ControlServer, capsys: Captured) -> None:

@@ -23,6 +23,22 @@ EXECUTIONS = "GET /api/v1/executions"
 EXECUTION = f"{EXECUTIONS}/{EXECUTION_ID}"
 LOGS = f"{EXECUTION}/logs"
 
+HOLDS = ("Suspended", "Paused")
+
+
+def test_flows_tell_what_holds_them(server: ControlServer, capsys: Captured) -> None:
+    """A flow that is suspended or paused, or both, is shown so."""
+    holds = [{"type": kind, "status": "True", "reason": kind, "message": ""} for kind in HOLDS]
+    server.put(
+        FLOWS,
+        documents.page(
+            {**documents.flow(), "conditions": [*documents.flow()["conditions"], *holds]}
+        ),
+    )
+    server.put(RECONCILE, documents.source())
+    assert main(["flows"]) == 0
+    assert "  suspended paused  " in capsys.readouterr().out
+
 
 def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Captured) -> None:
     """Below the table stand findings, missing secrets, rejected files and the source's state."""
@@ -35,11 +51,11 @@ def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Ca
     assert (
         capsys.readouterr().out
         == """\
-NAME        READY  REASON             REVISION            NEXT                  LAST
-backup      True   Ready              4b825dc642cb        2027-03-01T12:00:00Z  \
+NAME        READY  REASON             HELD  REVISION            NEXT                  LAST
+backup      True   Ready              -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
-ops/deploy  False  InvalidNewVersion  4b825dc642cb-dirty  -                     -
-backup      False  SecretMissing      4b825dc642cb        2027-03-01T12:00:00Z  \
+ops/deploy  False  InvalidNewVersion  -     4b825dc642cb-dirty  -                     -
+backup      False  SecretMissing      -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
 
 deploy.yaml:7:3: FR101 error: unknown key 'rnu'
