@@ -52,7 +52,7 @@ from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
 from flowrunner.system.files import Files, LocalFiles
-from flowrunner.system.ids import Uuid7Ids
+from flowrunner.system.ids import IdSource, Uuid7Ids
 from flowrunner.system.leftovers import MarkedLeftovers
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
@@ -62,6 +62,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
+from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import ApschedulerTimers, Timers
 from flowrunner.triggers.webhooks import Webhooks
@@ -147,6 +148,7 @@ def build(
             dispatcher=dispatcher,
             webhooks=webhooks,
             pauses=pauses,
+            retries=_retries(ground, services, dispatcher, engine, ids),
             schedules=schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
             health=_health(ground),
@@ -294,6 +296,24 @@ def _health(ground: _Ground) -> Health:
         ground.clock,
         resync_s=ground.settings.source.resync,
         families=ground.families.kind,
+    )
+
+
+def _retries(
+    ground: _Ground,
+    services: EngineServices,
+    dispatcher: Dispatcher,
+    engine: Engine,
+    ids: IdSource,
+) -> Retries:
+    return Retries(
+        registry=ground.registry,
+        dispatcher=dispatcher,
+        engine=engine,
+        executions=services.executions,
+        definitions=services.definitions,
+        compiler=services.compiler,
+        ids=ids,
     )
 
 

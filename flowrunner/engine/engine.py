@@ -40,6 +40,7 @@ class StartRequest:
         start_key: At most one execution ever has it; None for starts by hand.
         cursor: The schedule whose cursor moves with this start, in one transaction.
         is_forced: Whether it goes although its flow is suspended or paused.
+        retry_of: The ended execution that it repeats.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -53,6 +54,7 @@ class StartRequest:
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
     is_forced: bool = False
+    retry_of: ExecutionId | None = None
 
 
 class Engine:
@@ -116,14 +118,22 @@ class Engine:
         entry.cancel(reason)
         return True
 
-    async def cancel_queued(self, flow: FlowKey, reason: Reason) -> None:
+    async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
         """Ends every waiting execution of a flow, as when its file is deleted.
 
-        One whose end cannot be journaled is logged and stays in line.
+        Returns those that have ended, oldest first. One whose end cannot be journaled is logged
+        and stays in line.
         """
+        ended = []
         for execution_id in self._admission.waiting(flow):
             ending = self._try_to_end(execution_id, reason)
-            await asyncio.shield(self._own(ending, f"cancel:{execution_id}"))
+            if await asyncio.shield(self._own(ending, f"cancel:{execution_id}")):
+                ended.append(execution_id)
+        return tuple(ended)
+
+    def is_queued(self, execution_id: ExecutionId) -> bool:
+        """Whether an execution waits here."""
+        return execution_id in self._queued
 
     def live_states(self, execution_id: ExecutionId) -> Mapping[str, NodeState] | None:
         """Returns the states of the nodes of a running execution, or None."""
@@ -175,6 +185,7 @@ class Engine:
             start_key=request.start_key,
             group=group_named(request.spec, request.cause, request.inputs, created_at),
             is_forced=request.is_forced,
+            retry_of=request.retry_of,
             revision=request.revision,
             digest=request.spec.digest,
             inputs=dict(request.inputs),
@@ -270,20 +281,24 @@ class Engine:
             self._release(entry)
         await self._carrier.leave(entry)
 
-    async def _try_to_end(self, execution_id: ExecutionId, reason: Reason) -> None:
+    async def _try_to_end(self, execution_id: ExecutionId, reason: Reason) -> bool:
         try:
-            await self._end_queued(execution_id, reason)
+            return await self._end_queued(execution_id, reason)
         except StorageError as error:
             _LOG.error("execution.not_ended id=%s code=%s", execution_id, error.code)
+            return False
 
-    async def _end_queued(self, execution_id: ExecutionId, reason: Reason) -> None:
-        """Ends an execution that has not begun: cancelled, with the reason."""
+    async def _end_queued(self, execution_id: ExecutionId, reason: Reason) -> bool:
+        """Ends an execution that has not begun: cancelled, with the reason.
+
+        Returns whether it did: meanwhile it may have begun, or never have come to be.
+        """
         entry = self._queued.pop(execution_id, None)
         if entry is None:
-            return
+            return False
         self._release(entry)
         if not await entry.stored:
-            return
+            return False
         ended = replace(
             entry.execution,
             state=ExecutionState.CANCELLED,
@@ -297,6 +312,7 @@ class Engine:
             self.admit_waiting()
             raise
         self._services.observer.execution_ended(ended)
+        return True
 
     def _own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Runs work as a task that `drain` waits for."""

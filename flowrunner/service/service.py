@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from flowrunner import __version__
 from flowrunner.definitions.compiler import Compiler
@@ -22,12 +21,20 @@ from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
-from flowrunner.model.states import ExecutionState
+from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.log_feed import Place
+from flowrunner.service.ports import (
+    KnowsSlots,
+    PausesFlows,
+    Reconciles,
+    StartsAgain,
+    StartsByHand,
+    TakesDeliveries,
+)
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -44,48 +51,6 @@ from flowrunner.storage.protocols import ExecutionQuery, Restored, Storage
 from flowrunner.system.clock import Clock
 
 
-class Reconciles(Protocol):
-    """The part of the reconciler that a command reaches."""
-
-    async def request(self, trigger: str) -> PassResult:
-        """Runs a pass that begins after this call and returns how it ended."""
-
-
-class StartsByHand(Protocol):
-    """The part of the dispatcher that a command reaches."""
-
-    async def start_by_hand(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool, force: bool = False
-    ) -> ExecutionId:
-        """Starts a flow; see `flowrunner.triggers.dispatcher`."""
-
-
-class PausesFlows(Protocol):
-    """The part of the pauses that a command reaches; see `flowrunner.triggers.pauses`."""
-
-    async def pause(
-        self, key: FlowKey, *, reason: str, until: datetime | None, uid: int | None
-    ) -> None:
-        """Pauses a flow."""
-
-    async def resume(self, key: FlowKey) -> None:
-        """Ends the pause of a flow."""
-
-
-class TakesDeliveries(Protocol):
-    """The part of the webhooks that HTTP reaches."""
-
-    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
-        """Answers a delivery; see `flowrunner.triggers.webhooks`."""
-
-
-class KnowsSlots(Protocol):
-    """Tells when a schedule is due next."""
-
-    def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
-        """Returns the next slot of an armed schedule, or None."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceParts:
     """What the service stands on, given by the composition root."""
@@ -98,6 +63,7 @@ class ServiceParts:
     dispatcher: StartsByHand
     webhooks: TakesDeliveries
     pauses: PausesFlows
+    retries: StartsAgain
     schedules: KnowsSlots
     executions: ExecutionReader
     health: Health
@@ -241,13 +207,44 @@ class FlowService:
         await self._parts.pauses.resume(key)
         return self.flow(key)
 
-    async def cancel(self, execution_id: str) -> None:
-        """Asks an execution to end.
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        """Starts an ended execution once more and returns the accepted one.
 
         Raises:
             NotFoundError: There is no such execution.
-            RefusedError: ``ended``: it is final already.
+            RefusedError: It has not ended, its definition or flow is gone, or the flow may not
+                start.
+            StorageError: Nothing was accepted.
         """
+        return await self.execution(
+            await self._parts.retries.retry(ExecutionId(execution_id), force=force)
+        )
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        """Ends what waits of a flow and returns which executions that were, oldest first.
+
+        Raises:
+            NotFoundError: There is no such flow.
+        """
+        self._entry(key)
+        return await self._parts.engine.cancel_queued(key, Reason.CANCELLED)
+
+    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
+        """Asks an execution to end.
+
+        Args:
+            execution_id: Which one.
+            only_queued: Ends it only as long as it waits.
+
+        Raises:
+            NotFoundError: There is no such execution.
+            RefusedError: ``ended``: it is final already; ``not_queued``: it waits no more.
+            StorageError: The end of a queued one cannot be journaled: it stays in line.
+        """
+        if only_queued and not self._parts.engine.is_queued(ExecutionId(execution_id)):
+            view = await self.execution(execution_id)
+            text = f"execution {execution_id} does not wait: it is {view.execution.state}"
+            raise RefusedError(text, code="not_queued")
         if await self._parts.engine.cancel(ExecutionId(execution_id)):
             return
         view = await self.execution(execution_id)

@@ -118,6 +118,7 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "revision": execution.revision,
         "digest": execution.digest,
         "files": view.files,
+        "retry_of": execution.retry_of,
         "group": execution.group,
         "inputs": execution.inputs,
         "outputs": execution.outputs,

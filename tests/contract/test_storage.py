@@ -208,6 +208,7 @@ class TestExecutions:
             reason="signal:SIGKILL",
             group="web-1",
             is_forced=True,
+            retry_of=sequential_id(7),
             started_at=minutes(2),
             outputs={"rows": 42, "text": "☃ \ud800", "none": None},
         )

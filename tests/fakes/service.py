@@ -228,9 +228,17 @@ class FakeService:
         self._called("resume", key=key)
         return self._known(key)
 
-    async def cancel(self, execution_id: str) -> None:
-        self._called("cancel", execution_id=execution_id)
+    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
+        self._called("cancel", execution_id=execution_id, only_queued=only_queued)
         self._find(execution_id)
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        self._called("cancel_queued", key=key)
+        return tuple(view.execution.id for view in self.seen)
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        self._called("retry", execution_id=execution_id, force=force)
+        return self._find(execution_id)
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         self.deliveries.append(delivery)

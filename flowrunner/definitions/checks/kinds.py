@@ -37,7 +37,7 @@ _CONTEXTS: Mapping[str, _Shape] = {
     "trigger": {"id": TEXT, "type": TEXT, "headers": _TEXTS, "query": _TEXTS},
     "execution": {
         **dict.fromkeys(("id", "revision", "created_at", "work_dir", "flow_dir"), TEXT),
-        **dict.fromkeys(("slot_at", "slot_date"), TEXT | NULL),
+        **dict.fromkeys(("retry_of", "slot_at", "slot_date"), TEXT | NULL),
     },
     "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
     "host": {"name": TEXT},

@@ -39,7 +39,7 @@ payload and pins there, or NULL."""
 LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
 """As `EXECUTION_COLUMNS`, without what may be large."""
 
-PIN_COLUMNS = "concurrency_group, is_forced"
+PIN_COLUMNS = "concurrency_group, is_forced, retry_of"
 """In the order of `pins_row`; all NULL where the execution has no row."""
 
 LISTED_PINS = ", ".join(
@@ -143,7 +143,7 @@ def execution_row(execution: Execution) -> Row:
 
 def pins_row(execution: Execution) -> Row:
     """Returns what else is pinned with an execution; all of it empty for most."""
-    return (execution.group, execution.is_forced)
+    return (execution.group, execution.is_forced, execution.retry_of)
 
 
 def execution_change(execution: Execution) -> Row:
@@ -176,6 +176,7 @@ def execution_of(row: Row) -> Execution:
         start_key=row[9],
         group=row[19],
         is_forced=bool(row[20]),
+        retry_of=None if row[21] is None else ExecutionId(row[21]),
         revision=Revision(row[10]),
         digest=Digest(row[11]),
         inputs=json.loads(row[12]),

@@ -52,7 +52,8 @@ _PINS = """
 CREATE TABLE pins (
   execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
   concurrency_group TEXT,
-  is_forced INTEGER NOT NULL
+  is_forced INTEGER NOT NULL,
+  retry_of TEXT
 ) WITHOUT ROWID
 """
 

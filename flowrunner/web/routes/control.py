@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.formats import parse_moment
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.service.views import ExecutionView, FlowView, StatusView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import unix_peer_of
@@ -45,8 +45,14 @@ class TakesCommands(Protocol):
     async def resume(self, key: FlowKey) -> FlowView:
         """Ends the pause of a flow."""
 
-    async def cancel(self, execution_id: str) -> None:
+    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
         """Asks an execution to end."""
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        """Ends what waits of a flow."""
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        """Starts an ended execution once more."""
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
@@ -70,12 +76,7 @@ class ControlRoutes:
     async def start(self, request: Request) -> Response:
         """Starts a flow with `{inputs, as_text, force}`; answers 202 with the id once durable."""
         inputs, flags = _start_of(await read_object(request))
-        execution_id = (await self._service.start(_flow(request), inputs, **flags)).execution.id
-        return json_response(
-            {"execution_id": execution_id},
-            status=HTTPStatus.ACCEPTED,
-            headers={"location": f"/api/v1/executions/{execution_id}"},
-        )
+        return _started(await self._service.start(_flow(request), inputs, **flags))
 
     async def pause(self, request: Request) -> Response:
         """Pauses a flow with `{reason, until}`; answers with the flow once that is durable."""
@@ -90,10 +91,22 @@ class ControlRoutes:
         return json_response(flow_json(await self._service.resume(_flow(request))))
 
     async def cancel(self, request: Request) -> Response:
-        """Asks an execution to end; answers 202 at once."""
+        """Asks an execution to end, with `{queued}` only if it waits; answers 202 at once."""
         execution_id = request.path_params["id"]
-        await self._service.cancel(execution_id)
+        only_queued = _flag_of(await read_object(request), "queued")
+        await self._service.cancel(execution_id, only_queued=only_queued)
         return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
+
+    async def cancel_queued(self, request: Request) -> Response:
+        """Ends what waits of a flow; answers with the ids."""
+        ended = await self._service.cancel_queued(_flow(request))
+        return json_response({"execution_ids": list(ended)})
+
+    async def retry(self, request: Request) -> Response:
+        """Starts an ended execution once more with `{force}`; answers 202 with the new id."""
+        force = _flag_of(await read_object(request), "force")
+        view = await self._service.retry(request.path_params["id"], force=force)
+        return _started(view)
 
     async def reconcile(self, _request: Request) -> Response:
         """Runs a pass and answers with how it ended."""
@@ -122,6 +135,25 @@ def _target_of(content: dict[str, Json]) -> str | None:
         message = "'file', an absolute path or null, is all that may be said"
         raise ValidationError(message, code="request.body", findings=[{"message": message}])
     return target
+
+
+def _started(view: ExecutionView) -> Response:
+    execution_id = view.execution.id
+    return json_response(
+        {"execution_id": execution_id},
+        status=HTTPStatus.ACCEPTED,
+        headers={"location": f"/api/v1/executions/{execution_id}"},
+    )
+
+
+def _flag_of(content: dict[str, Json], name: str) -> bool:
+    """Returns the only flag there may be; raises `ValidationError` (``request.body``)."""
+    messages = _unknown(content, frozenset({name}))
+    flag = content.get(name, False)
+    if not isinstance(flag, bool):
+        messages.append(f"{name!r} must be true or false")
+    _complain(messages)
+    return bool(flag)
 
 
 def _flow(request: Request) -> FlowKey:

@@ -30,6 +30,36 @@ def test_cancel_asks_and_returns(server: ControlServer, capsys: Captured) -> Non
     assert EXECUTION_ID in capsys.readouterr().out
 
 
+def test_cancel_of_what_waits(server: ControlServer, capsys: Captured) -> None:
+    """By the name of a flow all of it, told by their ids; by an id that one, if it still waits."""
+    queued = "POST /control/v1/flows/ops/backup/cancel-queued"
+    server.put(queued, {"execution_ids": ["one", "two"]}, {"execution_ids": []})
+    assert main(["cancel", "--queued", "backup", "--account", "ops"]) == 0
+    assert capsys.readouterr().out == "one\ntwo\n"
+    assert main(["cancel", "--queued", "backup", "--account", "ops"]) == 0
+    assert capsys.readouterr().err == "nothing of flow backup waits\n"
+    one = f"POST /control/v1/executions/{EXECUTION_ID}/cancel"
+    server.put(one, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["cancel", "--queued", EXECUTION_ID]) == 0
+    assert server.asked == [queued, queued, one]
+    assert server.bodies[-1] == {"queued": True}
+
+
+def test_cancel_of_an_execution_has_no_account(server: ControlServer) -> None:
+    """An id is the same in every account, so an account beside it is a mistake."""
+    assert main(["cancel", EXECUTION_ID, "--account", "ops"]) == 2
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_retry_prints_the_new_id(server: ControlServer, capsys: Captured, *, force: bool) -> None:
+    """The answer is the execution that was accepted, for whoever wants to follow it."""
+    server.put(f"POST /control/v1/executions/{EXECUTION_ID}/retry", {"execution_id": "new"})
+    assert main(["retry", EXECUTION_ID, *(["--force"] if force else [])]) == 0
+    assert server.bodies == [{"force": force}]
+    assert capsys.readouterr().out == "new\n"
+
+
 def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: Captured) -> None:
     """What the daemon refuses exits with 5 and its words."""
     server.put_problem(f"POST /control/v1/executions/{EXECUTION_ID}/cancel", 409, "ended")

@@ -246,6 +246,7 @@ state     failed (exit_code)
 error     exit_code: exit 2
 trigger   nightly (schedule)
 slot      2027-03-01T12:00:00Z
+retry of  -
 group     -
 revision  4b825dc642cb6eb9a060e54bf8d69288fbee4904
 digest    {documents.execution()["digest"]}

@@ -26,6 +26,7 @@ from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
+from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import Wake
 from flowrunner.triggers.webhooks import Webhooks
@@ -145,6 +146,15 @@ class World:
             clock=self.clock,
             renew=lambda key: self._applier.renew_conditions(key),  # noqa: PLW0108 - made below
             lifted=self.engine.admit_waiting,
+        )
+        self.retries = Retries(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            engine=self.engine,
+            executions=services.executions,
+            definitions=services.definitions,
+            compiler=services.compiler,
+            ids=self.ids,
         )
         base.observer.listeners.append(self.pauses.note_ended)
         self.observer = base.observer

@@ -56,6 +56,7 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
         *(
             "files",
             "group",
+            "retry_of",
             "inputs",
             "outputs",
             "error",
