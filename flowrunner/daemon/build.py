@@ -43,6 +43,7 @@ from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.service.backups import BackupDuty
+from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
@@ -77,6 +78,7 @@ class Parts:
     compiler: Compiler
     registry: FlowRegistry
     engine: Engine
+    drain: Drain
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
@@ -126,15 +128,14 @@ def build(
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
     engine = _engine(ground, services)
+    drain = Drain(lambda: engine.running_count, ground.clock)
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
     gate = ground.store_watch.refuse_without_room
     dispatcher = Dispatcher(ground.registry, engine, ids, gate)
     timers = ApschedulerTimers()
     schedules = _schedules(ground, dispatcher, timers)
-    duplicates = Duplicates(ground.storage.executions, ground.clock)
-    webhooks = Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
-    # The applier is made below, and tells the pauses of new versions.
-    pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108
+    webhooks = _webhooks(ground, dispatcher)
+    pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     subscribers = (pauses, schedules, webhooks, FlowLeaver(engine, ground.metrics))
     applier = _applier(ground, subscribers, schedules)
     reconciler = _reconciler(ground, compiler, applier, schedules)
@@ -151,7 +152,7 @@ def build(
             retries=_retries(ground, services, dispatcher, engine, ids),
             schedules=schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
-            health=_health(ground),
+            health=_health(ground, drain),
             clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
         )
@@ -163,6 +164,7 @@ def build(
         compiler=compiler,
         registry=ground.registry,
         engine=engine,
+        drain=drain,
         engine_services=services,
         timers=timers,
         schedules=schedules,
@@ -288,11 +290,12 @@ def _retention(ground: _Ground, services: EngineServices) -> Retention:
     )
 
 
-def _health(ground: _Ground) -> Health:
+def _health(ground: _Ground, drain: Drain) -> Health:
     return Health(
         ground.registry,
         ground.storage,
         ground.store_watch,
+        drain,
         ground.clock,
         resync_s=ground.settings.source.resync,
         families=ground.families.kind,
@@ -315,6 +318,11 @@ def _retries(
         compiler=services.compiler,
         ids=ids,
     )
+
+
+def _webhooks(ground: _Ground, dispatcher: Dispatcher) -> Webhooks:
+    duplicates = Duplicates(ground.storage.executions, ground.clock)
+    return Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
 
 
 def _pauses(ground: _Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:

@@ -112,17 +112,16 @@ class Daemon:
         _LOG.info("daemon.ready addresses=%s", addresses)
 
     async def _drain(self) -> None:
-        parts = self._parts
-        _LOG.info(
-            "daemon.draining running=%d timeout_s=%g",
-            parts.engine.running_count,
-            parts.settings.engine.drain_timeout,
-        )
+        parts, timeout_s = self._parts, self._parts.settings.engine.drain_timeout
+        running = parts.engine.running_count
+        parts.drain.begin(timeout_s)
+        self._notifier.status(self._status_line())
+        _LOG.info("daemon.draining running=%d timeout_s=%g", running, timeout_s)
         if self._watchdog is not None:
             self._watchdog.forget_scheduler()
         parts.timers.stop()
         await parts.schedules.settle()
-        await parts.engine.drain(parts.settings.engine.drain_timeout)
+        await parts.engine.drain(timeout_s)
         await parts.pauses.settle()
 
     async def _close(self) -> None:
@@ -159,6 +158,9 @@ class Daemon:
             await asyncio.sleep(_STATUS_PERIOD_S)
 
     def _status_line(self) -> str:
+        progress = self._parts.drain.progress()
+        if progress is not None:
+            return f"draining: {progress}"
         entries = self._parts.registry.entries.values()
         not_ready = sum(1 for entry in entries if not entry.is_ready)
         note = f" ({not_ready} not ready)" if not_ready else ""
