@@ -148,7 +148,8 @@ class Admission:
         ahead = sum(count for crowd, count in group.crowds.items() if self._may_go(crowd))
         needs_room = rules.on_conflict is not OnConflict.ALLOW
         taken = len(group.running) if needs_room else 0
-        if self._host_has_room() and taken < rules.limit and not (ahead and needs_room):
+        is_next = not (needs_room and ahead and self._first(group).rank < ticket.rank)
+        if self._host_has_room() and taken < rules.limit and is_next:
             self._start(ticket, rules)
             return Decision(verdict=Verdict.START)
         is_conflict = needs_room and taken + ahead >= rules.limit
@@ -233,6 +234,10 @@ class Admission:
 
     def _may_go(self, crowd: tuple[FlowKey, bool]) -> bool:
         return self._rules_of(crowd) is not None
+
+    def _first(self, group: _Members) -> Ticket:
+        """Returns the first in line that is not held; there must be one."""
+        return next(each for each in group.waiting if self._may_go(each.crowd))
 
     def _others(self, group: _Members) -> tuple[ExecutionId, ...]:
         """Returns who makes way for one that replaces; those who wait first, lest they start."""

@@ -190,6 +190,18 @@ def test_replacing_start_takes_the_place_of_those_who_wait() -> None:
     simulate(story, {"a": Act(lasts_s=None, on_term_s=5)})
 
 
+def test_delivery_that_is_replaced_does_not_fill_the_queue() -> None:
+    """Who makes way is not counted: under `replace` the newest delivery always finds a place."""
+
+    async def story(world: World) -> None:
+        spec = world.define(grouped("on_conflict: replace, queue_limit: 1"))
+        ids = [(await world.submit(spec, trigger="webhook")).id for _ in range(4)]
+        await world.end_of(ids[-1])
+        assert await states_of(world, ids) == ["cancelled replaced"] * 3 + ["succeeded"]
+
+    simulate(story, MINUTE)
+
+
 def test_replacing_start_that_is_not_durable_replaces_nobody() -> None:
     """Nothing is cancelled for an execution that never came to be."""
 
