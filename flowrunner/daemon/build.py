@@ -115,6 +115,22 @@ class _Ground:
     registry: FlowRegistry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Starts:
+    """What asks for executions."""
+
+    dispatcher: Dispatcher
+    timers: Timers
+    schedules: Schedules
+    webhooks: Webhooks
+    retries: Retries
+
+    @property
+    def subscribers(self) -> tuple[FlowsSubscriber, ...]:
+        """Who arms what a new set of flows says."""
+        return (self.schedules, self.webhooks)
+
+
 def build(
     settings: Settings,
     secret_environment: Mapping[str, str],
@@ -129,16 +145,11 @@ def build(
     services = _engine_services(ground, nodes, compiler)
     engine = _engine(ground, services)
     drain = Drain(lambda: engine.running_count, ground.clock)
-    ids = Uuid7Ids(ground.clock, random.SystemRandom())
-    gate = ground.store_watch.refuse_without_room
-    dispatcher = Dispatcher(ground.registry, engine, ids, gate)
-    timers = ApschedulerTimers()
-    schedules = _schedules(ground, dispatcher, timers)
-    webhooks = _webhooks(ground, dispatcher)
+    starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
-    subscribers = (pauses, schedules, webhooks, FlowLeaver(engine, ground.metrics))
-    applier = _applier(ground, subscribers, schedules)
-    reconciler = _reconciler(ground, compiler, applier, schedules)
+    leaver = FlowLeaver(engine, ground.metrics)
+    applier = _applier(ground, (pauses, *starts.subscribers, leaver), starts.schedules)
+    reconciler = _reconciler(ground, compiler, applier, starts.schedules)
     service = FlowService(
         ServiceParts(
             registry=ground.registry,
@@ -146,11 +157,11 @@ def build(
             engine=engine,
             validator=compiler,
             reconciler=reconciler,
-            dispatcher=dispatcher,
-            webhooks=webhooks,
+            dispatcher=starts.dispatcher,
+            webhooks=starts.webhooks,
             pauses=pauses,
-            retries=_retries(ground, services, dispatcher, engine, ids),
-            schedules=schedules,
+            retries=starts.retries,
+            schedules=starts.schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
             health=_health(ground, drain),
             clock=ground.clock,
@@ -166,8 +177,8 @@ def build(
         engine=engine,
         drain=drain,
         engine_services=services,
-        timers=timers,
-        schedules=schedules,
+        timers=starts.timers,
+        schedules=starts.schedules,
         pauses=pauses,
         applier=applier,
         reconciler=reconciler,
@@ -253,6 +264,19 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
 def _engine(ground: _Ground, services: EngineServices) -> Engine:
     most = ground.settings.engine.max_running_executions
     return Engine(services, ground.registry.rules_of, most_executions=most)
+
+
+def _starts(ground: _Ground, services: EngineServices, engine: Engine) -> _Starts:
+    ids = Uuid7Ids(ground.clock, random.SystemRandom())
+    gate = ground.store_watch.refuse_without_room
+    dispatcher, timers = Dispatcher(ground.registry, engine, ids, gate), ApschedulerTimers()
+    return _Starts(
+        dispatcher=dispatcher,
+        timers=timers,
+        schedules=_schedules(ground, dispatcher, timers),
+        webhooks=_webhooks(ground, dispatcher),
+        retries=_retries(ground, services, dispatcher, engine, ids),
+    )
 
 
 def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Schedules:
