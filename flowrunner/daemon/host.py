@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import ClosableSink, LogFactory
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import Reason
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.entry import FlowEntry
@@ -68,7 +68,7 @@ class FlowLeaver:
         self._engine = engine
         self._metrics = metrics
         self._hooks: frozenset[str] = frozenset()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[tuple[ExecutionId, ...]]] = set()
 
     def flows_changed(
         self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
@@ -120,6 +120,7 @@ def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
             key=entry.key,
             state=FlowState.INVALID if is_invalid else unready,
             is_ready=entry.is_ready,
+            is_held=registry.hold_of(entry.key) is not None,
             next_slot_at=min(slots, default=None),
         )
 

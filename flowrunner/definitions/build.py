@@ -63,6 +63,8 @@ def build_flow(
         secrets=tuple(definition.get("secrets", ())),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
+        is_suspended=definition.get("suspend", False),
+        pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
         nodes=_nodes(definition["nodes"], catalog),
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
@@ -160,11 +162,17 @@ def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
 
 
 def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
+    group = raw.get("group")
     return ConcurrencySpec(
+        group=None if group is None else condition_of(group),
         limit=int(raw.get("limit", 1)),  # JSON Schema takes 1.0 for an integer too
         on_conflict=OnConflict(raw.get("on_conflict", "queue")),
         queue_limit=int(raw.get("queue_limit", 100)),
     )
+
+
+def _maybe_int(value: Json) -> int | None:
+    return None if value is None else int(value)
 
 
 def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:

@@ -16,7 +16,7 @@ from flowrunner.definitions.process_schema import process_keys
 from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
-from flowrunner.model.flow import ValueType
+from flowrunner.model.flow import OnConflict, ValueType
 from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
@@ -87,6 +87,7 @@ def _top_level() -> dict[str, Any]:
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
+        **_holds(),
         "defaults": node_defaults(),
         "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
@@ -102,6 +103,27 @@ def _top_level() -> dict[str, Any]:
             type="object",
             propertyNames={"pattern": INNER_NAME},
             additionalProperties={"type": _VALUES, "x-expression": True},
+        ),
+    }
+
+
+def _holds() -> dict[str, Any]:
+    """Returns what keeps a flow from starting."""
+    return {
+        "suspend": described(
+            "While true nothing starts: slots are skipped, deliveries refused, queued executions "
+            "stay queued. What runs goes on, and nothing is caught up later.",
+            True,
+            type="boolean",
+            default=False,
+        ),
+        "pause_after_failures": described(
+            "Executions that fail or time out in a row, after which the flow is paused until its "
+            "definition changes or somebody resumes it.",
+            3,
+            type="integer",
+            minimum=1,
+            maximum=1_000,
         ),
     }
 
@@ -149,22 +171,37 @@ def _value() -> dict[str, Any]:
 
 def _concurrency() -> dict[str, Any]:
     return {
-        **described("How many executions run at once.", {"limit": 1, "on_conflict": "skip"}),
+        **described(
+            "How many executions of a group run at once, and what becomes of the others.",
+            {"group": "inputs.host", "limit": 1, "on_conflict": "skip"},
+        ),
         "x-kind": "concurrency",
         "type": "object",
         "additionalProperties": False,
         "properties": {
+            "group": described(
+                "Names the group of an execution, over all flows of the account; omitted: the "
+                "flow's own. Sees inputs, vars, env, trigger and flow.",
+                "inputs.host",
+                **{"type": "string", "minLength": 1, "x-expression": True},
+            ),
             "limit": described(
-                "Executions at once.", 1, type="integer", minimum=1, maximum=1000, default=1
+                "Executions of the group at once.",
+                1,
+                type="integer",
+                minimum=1,
+                maximum=1000,
+                default=1,
             ),
             "on_conflict": described(
-                "What happens to a start beyond the limit.",
+                "What happens to a start beyond the limit: it waits, is refused, ends those who "
+                "run and takes their place, or starts all the same.",
                 "skip",
-                enum=["queue", "skip"],
+                enum=[str(member) for member in OnConflict],
                 default="queue",
             ),
             "queue_limit": described(
-                "Deliveries that may wait.",
+                "Deliveries of the flow that may wait.",
                 100,
                 type="integer",
                 minimum=0,

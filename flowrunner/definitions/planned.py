@@ -12,12 +12,10 @@ PLANNED: dict[str, frozenset[str]] = {
             "finally",
             "finally_timeout",
             "notify",
-            "pause_after_failures",
             "protect",
             "retention",
             "runs_on",
             "sla",
-            "suspend",
             "timeout",
         }
     ),
@@ -35,7 +33,6 @@ PLANNED: dict[str, frozenset[str]] = {
     "defaults": frozenset({"user"}),
     "folder": frozenset({"notify", "retention"}),
     "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
-    "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
@@ -50,11 +47,9 @@ PLANNED_TRIGGER_TYPES = frozenset({"file", "flow", "start"})
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )
-PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})
 PLANNED_WORDS: dict[str, frozenset[str]] = {
     "node-type": PLANNED_NODE_TYPES,
     "trigger-type": PLANNED_TRIGGER_TYPES,
     "auth-type": PLANNED_AUTH_TYPES,
-    "on-conflict": PLANNED_ON_CONFLICT,
 }
 """Kind of word that a value may be → planned words."""

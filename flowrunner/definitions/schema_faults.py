@@ -277,8 +277,6 @@ def _kind_of_word(path: Path) -> str:
             return "trigger-type"
         case ("triggers", _, "auth", "type"):
             return "auth-type"
-        case ("concurrency", "on_conflict"):
-            return "on-conflict"
     return ""
 
 

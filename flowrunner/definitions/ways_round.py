@@ -63,7 +63,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "gitea": "write type: hmac and header: X-Gitea-Signature",
         "none": "write type: bearer, and give the caller the secret",
     },
-    "on-conflict": {"allow": "raise the limit"},
 }
 """Kind of mapping, or of the list of words that a value may be → planned word → what to do."""
 

@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowrunner.engine.admission import RulesOf
 from flowrunner.engine.ending import end_by_nodes, fail_on_paper
-from flowrunner.engine.engine import Engine, RulesOf
+from flowrunner.engine.engine import Engine
 from flowrunner.engine.result import journaled_contexts, with_outputs
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError

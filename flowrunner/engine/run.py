@@ -163,7 +163,8 @@ class ExecutionRun:
     async def _attempt(self, spec: NodeSpec, number: int, scope: ContextScope) -> AttemptOutcome:
         """Carries out one attempt; a process waits for its place among those of the host."""
         if self._services.nodes.require(spec.type).is_shell_like:
-            async with self._services.node_slots:
+            by_hand = self.runtime.execution.cause.is_by_hand
+            async with self._services.node_slots.place(by_hand=by_hand):
                 self.walk.states[spec.id] = NodeState.RUNNING
                 outcome = await self._attempts.run(spec, number, scope)
         else:

@@ -94,19 +94,39 @@ class NodeSpec:
 
 
 class OnConflict(StrEnum):
-    """What happens to a start when the flow's limit of running executions is reached."""
+    """What happens to a start when as many of its group run as its flow allows."""
 
     QUEUE = "queue"
     SKIP = "skip"
+    REPLACE = "replace"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencySpec:
-    """How many executions of the flow may run at once, and what becomes of the others."""
+    """How many executions of a group may run at once, and what becomes of the others.
 
+    Attributes:
+        group: Names the group of an execution when it is accepted; None: the flow's own.
+        queue_limit: How many deliveries of the flow may wait.
+    """
+
+    group: Template | None = None
     limit: int = 1
     on_conflict: OnConflict = OnConflict.QUEUE
     queue_limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRules:
+    """What the version in force of a flow says about its starts.
+
+    Attributes:
+        is_held: Whether its queued executions stay queued.
+    """
+
+    concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +202,8 @@ class FlowSpec:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
         outputs: The result of a successful execution, by name.
+        is_suspended: Whether its file keeps it from starting.
+        pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
     """
 
@@ -195,6 +217,8 @@ class FlowSpec:
     secrets: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_suspended: bool = False
+    pause_after_failures: int | None = None
     nodes: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES

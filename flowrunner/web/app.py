@@ -129,7 +129,11 @@ def control_table(parts: WebParts) -> RouteTable:
             _post("/control/v1/backup", control.backup),
             _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
             _post(f"{flow}/executions", control.start),
+            _post(f"{flow}/pause", control.pause),
+            _post(f"{flow}/resume", control.resume),
+            _post(f"{flow}/cancel-queued", control.cancel_queued),
             _post(f"{execution}/cancel", control.cancel),
+            _post(f"{execution}/retry", control.retry),
         ]
     )
 

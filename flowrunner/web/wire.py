@@ -121,6 +121,8 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "revision": execution.revision,
         "digest": execution.digest,
         "files": view.files,
+        "retry_of": execution.retry_of,
+        "group": execution.group,
         "inputs": execution.inputs,
         "outputs": execution.outputs,
         "error": _failure(execution.error),
@@ -226,6 +228,7 @@ def _without_data(execution: Json, view: ExecutionView) -> Json:
     ]
     return {
         **execution,
+        "group": None,
         "inputs": None,
         "outputs": None,
         "error": _reticent(view.execution.error),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from flowrunner.errors import FlowError, NotFoundError
@@ -161,6 +162,9 @@ class FakeService:
 
     def flow(self, key: FlowKey) -> FlowView:
         self._called("flow", key=key)
+        return self._known(key)
+
+    def _known(self, key: FlowKey) -> FlowView:
         found = [view for view in self.known if view.key == key]
         if not found:
             raise NotFoundError(f"there is no flow {key}")
@@ -211,14 +215,37 @@ class FakeService:
         return self.log_pages.pop(0) if self.log_pages else make_log_page()
 
     async def start(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+        self,
+        key: FlowKey,
+        inputs: Mapping[str, Json],
+        *,
+        as_text: bool = False,
+        force: bool = False,
     ) -> ExecutionView:
-        self._called("start", key=key, inputs=inputs, as_text=as_text)
+        self._called("start", key=key, inputs=inputs, as_text=as_text, force=force)
         return self.seen[0]
 
-    async def cancel(self, execution_id: str) -> None:
-        self._called("cancel", execution_id=execution_id)
+    async def pause(
+        self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
+    ) -> FlowView:
+        self._called("pause", key=key, reason=reason, until=until, uid=uid)
+        return self._known(key)
+
+    async def resume(self, key: FlowKey) -> FlowView:
+        self._called("resume", key=key)
+        return self._known(key)
+
+    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
+        self._called("cancel", execution_id=execution_id, only_queued=only_queued)
         self._find(execution_id)
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        self._called("cancel_queued", key=key)
+        return tuple(view.execution.id for view in self.seen)
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        self._called("retry", execution_id=execution_id, force=force)
+        return self._find(execution_id)
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         self.deliveries.append(delivery)

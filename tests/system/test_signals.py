@@ -93,6 +93,26 @@ def test_a_stop_lets_a_running_node_finish(
         assert running.logs(execution_id) == "begun\nthe end\n"
 
 
+def test_a_draining_daemon_says_how_far_it_is(flows: Path, state: Path, tmp_path: Path) -> None:
+    """Systemd and whoever asks `/readyz` hear what runs and how long is waited for it."""
+    write_flow(flows, "slow", runs(f"echo begun; {HELD}"))
+    (flows / "hold").touch()
+
+    with notify_socket(tmp_path / "notify") as manager:
+        environment = {**OPEN, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with daemon(flows, state, env=environment) as running:
+            wait_printed(running, running.start("slow"), "begun")
+            running.process.send_signal(signal.SIGTERM)
+            wait_draining(running)
+            ready = running.request("/readyz")
+            assert ready.status == 503
+            assert "draining: 1 running, " in ready.text
+            assert " s of 5m" in ready.text
+            (flows / "hold").unlink()
+            assert running.stop() == 0
+        assert any(it.startswith("STATUS=draining: 1 running, 0 s of 5m") for it in manager.heard())
+
+
 def test_a_draining_daemon_starts_nothing_and_keeps_what_is_queued(
     flows: Path, state: Path
 ) -> None:

@@ -17,7 +17,7 @@ from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
-_COLUMNS = ("NAME", "READY", "REASON", "REVISION", "NEXT", "LAST")
+_COLUMNS = ("NAME", "READY", "REASON", "HELD", "REVISION", "NEXT", "LAST")
 _MORE_COLUMNS = ("IN-FORCE/NEWEST", "DIGEST", "PATH")
 _MOST_DATA = 60
 """Characters of a default, which may be a whole document."""
@@ -26,6 +26,8 @@ _LACKING_HINT = (
     "    hint: give the daemon a file NAME in its credentials directory, or start it with "
     "FLOWRUNNER_SECRET_NAME"
 )
+_HOLDS = ("Suspended", "Paused")
+"""Conditions that keep a flow from starting while they are True."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,6 +107,8 @@ def _row(flow: Json, *, wide: bool) -> Sequence[object]:
         full_name(flow),
         ready.get("status"),
         ready.get("reason"),
+        " ".join(kind.lower() for kind in _HOLDS if _condition(flow, kind).get("status") == "True")
+        or None,
         short(flow["revision"]),
         moment(min((slot for slot in slots if slot), default=None)),
         _last(flow["last_execution"]),

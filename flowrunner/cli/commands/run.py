@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the logs and exit by the final state, as is always done for a file",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="start a flow even while it is suspended or paused"
+    )
     add_account(parser)
     add_control(parser)
 
@@ -115,6 +118,8 @@ def _refuse_daemon_options(args: argparse.Namespace) -> None:
             raise UsageError(
                 f"--{option} has no meaning for a file, which needs no daemon", hint=hint
             )
+    if args.force:
+        raise UsageError("--force has no meaning for a file: nothing holds it", hint="leave it out")
 
 
 def _run_file(
@@ -156,7 +161,8 @@ def _run_flow(args: argparse.Namespace, inputs: Mapping[str, str], host: Host) -
     client = connect(args, host)
     account = args.account or DEFAULT_ACCOUNT
     path = address("control", "v1", "flows", account, args.flow, "executions")
-    execution_id = client.post(path, {"inputs": dict(inputs), "as_text": True})["execution_id"]
+    body = {"inputs": dict(inputs), "as_text": True, "force": args.force}
+    execution_id = client.post(path, body)["execution_id"]
     if not args.follow:
         host.say(execution_id)
         return Exit.DONE

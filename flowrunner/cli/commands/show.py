@@ -69,6 +69,8 @@ def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
     yield "error", error_text(execution["error"])
     yield "trigger", f"{trigger['id']} ({trigger['type']})"
     yield "slot", moment(execution["slot_at"])
+    yield "retry of", execution["retry_of"]
+    yield "group", clip(execution["group"], most)
     yield "revision", execution["revision"]
     yield "digest", execution["digest"]
     yield "files", execution["files"]

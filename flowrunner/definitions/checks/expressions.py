@@ -43,6 +43,7 @@ _BASE: Mapping[Kind, frozenset[str]] = {
     ),
     Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow", "host"}),
     Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
+    Kind.GROUP: frozenset({"inputs", "vars", "env", "trigger", "flow", "secrets"}),
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
@@ -57,14 +58,22 @@ _PLANNED_CONTEXTS = frozenset({"item", "index", "attempt"})
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
     "execution": frozenset(
-        {"id", "revision", "slot_at", "slot_date", "created_at", "work_dir", "flow_dir"}
+        {
+            "id",
+            "revision",
+            "retry_of",
+            "slot_at",
+            "slot_date",
+            "created_at",
+            "work_dir",
+            "flow_dir",
+        }
     ),
     "host": frozenset({"name"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
     "trigger": frozenset({"flow", "path"}),
-    "execution": frozenset({"retry_of"}),
     "host": frozenset({"labels", "facts"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})

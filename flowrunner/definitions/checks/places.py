@@ -30,13 +30,14 @@ class Kind(Enum):
     OUTPUT = "outputs of the flow"
     TRIGGER_CONDITION = "if or dedupe.key of a trigger"
     TRIGGER_INPUT = "inputs of a trigger"
+    GROUP = "group of concurrency"
     INTERPRETED = "text that an interpreter parses"
     LITERAL = "literal text"
 
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (Kind.CONDITION, Kind.TRIGGER_CONDITION)
+        return self in (Kind.CONDITION, Kind.TRIGGER_CONDITION, Kind.GROUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,9 @@ def _special(subject: Subject) -> Iterator[Place]:
         yield Place(path=path, text=text, kind=Kind.FLOW_ENV)
     for path, text in _texts(subject.data.get("outputs", {}), ("outputs",)):
         yield Place(path=path, text=text, kind=Kind.OUTPUT)
+    group = subject.data.get("concurrency", {}).get("group")
+    if isinstance(group, str):
+        yield Place(path=("concurrency", "group"), text=group, kind=Kind.GROUP)
     for index, node in enumerate(subject.nodes):
         yield from _of_node(subject, index, node)
     for index, trigger in enumerate(subject.triggers):

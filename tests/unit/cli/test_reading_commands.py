@@ -24,6 +24,22 @@ EXECUTIONS = "GET /api/v1/executions"
 EXECUTION = f"{EXECUTIONS}/{EXECUTION_ID}"
 LOGS = f"{EXECUTION}/logs"
 
+HOLDS = ("Suspended", "Paused")
+
+
+def test_flows_tell_what_holds_them(server: ControlServer, capsys: Captured) -> None:
+    """A flow that is suspended or paused, or both, is shown so."""
+    holds = [{"type": kind, "status": "True", "reason": kind, "message": ""} for kind in HOLDS]
+    server.put(
+        FLOWS,
+        documents.page(
+            {**documents.flow(), "conditions": [*documents.flow()["conditions"], *holds]}
+        ),
+    )
+    server.put(RECONCILE, documents.source())
+    assert main(["flows"]) == 0
+    assert "  suspended paused  " in capsys.readouterr().out
+
 
 def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Captured) -> None:
     """Below the table stand findings, missing secrets, rejected files and the source's state."""
@@ -36,11 +52,11 @@ def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Ca
     assert (
         capsys.readouterr().out
         == """\
-NAME        READY  REASON             REVISION            NEXT                  LAST
-backup      True   Ready              4b825dc642cb        2027-03-01T12:00:00Z  \
+NAME        READY  REASON             HELD  REVISION            NEXT                  LAST
+backup      True   Ready              -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
-ops/deploy  False  InvalidNewVersion  4b825dc642cb-dirty  -                     -
-backup      False  SecretMissing      4b825dc642cb        2027-03-01T12:00:00Z  \
+ops/deploy  False  InvalidNewVersion  -     4b825dc642cb-dirty  -                     -
+backup      False  SecretMissing      -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
 
 deploy.yaml:7:3: FR101 error: unknown key 'rnu'
@@ -250,6 +266,8 @@ state     failed (exit_code)
 error     exit_code: exit 2
 trigger   nightly (schedule)
 slot      2027-03-01T12:00:00Z
+retry of  -
+group     -
 revision  4b825dc642cb6eb9a060e54bf8d69288fbee4904
 digest    {documents.execution()["digest"]}
 files     live

@@ -6,7 +6,7 @@ import pytest
 
 from flowrunner.errors import NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
-from flowrunner.model.flow import ConcurrencySpec
+from flowrunner.model.flow import ConcurrencySpec, StartRules
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry, SourceStatus
 from flowrunner.registry.registry import FlowRegistry
@@ -55,7 +55,7 @@ def test_rules_are_those_of_the_version_in_force() -> None:
     """The concurrency of a flow is known while it has a version; else there is none."""
     registry = FlowRegistry()
     registry.replace({A: entry("a", concurrency={"limit": 3}), B: FlowEntry(key=B, path="b.yaml")})
-    assert registry.rules_of(A) == ConcurrencySpec(limit=3)
+    assert registry.rules_of(A) == StartRules(concurrency=ConcurrencySpec(limit=3))
     assert registry.rules_of(B) is None
     assert registry.rules_of(key_of("c")) is None
 

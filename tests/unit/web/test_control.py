@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,9 +39,101 @@ def test_start_returns_the_accepted_execution() -> None:
                 "key": FlowKey("default", "backup"),
                 "inputs": {"day": "2027-03-01"},
                 "as_text": True,
+                "force": False,
             },
         )
     ]
+
+
+def test_start_can_be_forced() -> None:
+    """A flow that is suspended or paused starts when that is said."""
+    service = FakeService()
+
+    assert post(service, START, {"force": True}).status == 202
+    assert service.calls[0][1]["force"] is True
+
+
+def test_retry_returns_the_new_execution() -> None:
+    """A retry is answered as a start is, with what was accepted."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/executions/{EXECUTION}/retry", {"force": True})
+
+    assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
+    assert service.calls == [("retry", {"execution_id": EXECUTION, "force": True})]
+
+
+def test_cancel_of_what_waits_tells_the_ids() -> None:
+    """By flow every queued execution is ended; by id only one that still waits."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/cancel-queued")
+    post(service, f"/control/v1/executions/{EXECUTION}/cancel", {"queued": True})
+
+    assert (got.status, got.json) == (200, {"execution_ids": [EXECUTION]})
+    assert service.calls == [
+        ("cancel_queued", {"key": FlowKey("default", "backup")}),
+        ("cancel", {"execution_id": EXECUTION, "only_queued": True}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [("cancel", {"queued": 1}), ("cancel", {"force": True}), ("retry", {"from": 5})],
+)
+def test_flag_of_another_shape_is_refused(command: str, content: Any) -> None:
+    """A key that means nothing, or no flag, ends and starts nothing."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/executions/{EXECUTION}/{command}", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
+
+
+def test_pause_names_who_asked() -> None:
+    """A pause has its reason, its end, and the user at the other end of the socket."""
+    service = FakeService()
+    body = {"reason": "migration", "until": "2027-03-01T13:00:00+01:00"}
+
+    got = post(service, f"/control/v1/flows/{FLOW}/pause", body)
+
+    assert (got.status, got.json["name"]) == (200, "backup")
+    assert service.calls == [
+        (
+            "pause",
+            {
+                "key": FlowKey("default", "backup"),
+                "reason": "migration",
+                "until": datetime(2027, 3, 1, 12, tzinfo=UTC),
+                "uid": 1000,
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"until": "tomorrow"}, {"until": 5}, {"reason": 5}, {"reason": "x" * 501}, {"for": "1h"}],
+)
+def test_pause_with_a_bad_body_is_refused(content: Any) -> None:
+    """What is no time, no text or no key pauses nothing."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/pause", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
+
+
+def test_resume_answers_with_the_flow() -> None:
+    """The answer tells what still holds the flow."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/resume")
+
+    assert (got.status, got.json["name"]) == (200, "backup")
+    assert service.calls == [("resume", {"key": FlowKey("default", "backup")})]
 
 
 @pytest.mark.parametrize("content", [None, {}], ids=["no-body", "empty-object"])
@@ -112,7 +205,7 @@ def test_cancel_is_accepted() -> None:
     got = post(service, f"/control/v1/executions/{EXECUTION}/cancel")
 
     assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
-    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION})
+    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "only_queued": False})
 
 
 def test_cancel_of_an_ended_execution_is_a_conflict() -> None:

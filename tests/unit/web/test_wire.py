@@ -68,7 +68,18 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
 
     assert set(shape) == {
         *("id", "account", "flow", "state", "reason", "trigger", "slot_at", "revision", "digest"),
-        *("files", "inputs", "outputs", "error", "created_at", "started_at", "ended_at", "nodes"),
+        *(
+            "files",
+            "group",
+            "retry_of",
+            "inputs",
+            "outputs",
+            "error",
+            "created_at",
+            "started_at",
+            "ended_at",
+            "nodes",
+        ),
         "redacted",
     }
     assert set(shape["trigger"]) == {"id", "type"}
@@ -85,15 +96,17 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
 
 def test_redacted_execution_keeps_only_the_story() -> None:
     """Inputs and all outputs are null, error details are empty, and the rest is as it was."""
-    full = execution_json(make_execution_view(), redacted=False)
-    shape = execution_json(make_execution_view(), redacted=True)
+    view = make_execution_view()
+    view = replace(view, execution=replace(view.execution, group="web-1"))
+    full, shape = (execution_json(view, redacted=redacted) for redacted in (False, True))
 
+    assert (full["group"], shape["group"]) == ("web-1", None)
     assert full["outputs"] == full["inputs"] != {}
     assert (shape["inputs"], shape["outputs"], shape["nodes"][0]["outputs"]) == (None, None, None)
     assert shape["error"] == {"code": "exit_code", "message": "exit 2", "details": {}}
     assert shape["nodes"][0]["error"]["details"] == {}
     assert shape["redacted"] is True
-    hidden = {"inputs", "outputs", "error", "nodes", "redacted"}
+    hidden = {"group", "inputs", "outputs", "error", "nodes", "redacted"}
     assert {key: shape[key] for key in full if key not in hidden} == {
         key: full[key] for key in full if key not in hidden
     }
