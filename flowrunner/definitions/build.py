@@ -192,6 +192,8 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
             name: ValueType(declared.get("type", "string"))
             for name, declared in raw.get("outputs", {}).items()
         },
+        continue_on_error=raw.get("continue_on_error", False),
+        success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
     )
 
 

@@ -238,4 +238,19 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
                 },
             },
         ),
+        "continue_on_error": described(
+            "Whether a failure of the node stops nobody and does not fail the execution.",
+            True,
+            type="boolean",
+            default=False,
+        ),
+        "success_exit_codes": described(
+            "Exit codes of a shell-like node that are no failure.",
+            [0, 1],
+            type="array",
+            minItems=1,
+            uniqueItems=True,
+            items={"type": "integer", "minimum": 0, "maximum": 255},
+            default=[0],
+        ),
     }

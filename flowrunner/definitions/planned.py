@@ -23,7 +23,6 @@ PLANNED: dict[str, frozenset[str]] = {
     ),
     "node": frozenset(
         {
-            "continue_on_error",
             "fail_fast",
             "foreach",
             "limits",
@@ -32,7 +31,6 @@ PLANNED: dict[str, frozenset[str]] = {
             "on_interrupt",
             "shell",
             "stdin",
-            "success_exit_codes",
             "umask",
             "user",
             "working_dir",

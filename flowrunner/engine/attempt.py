@@ -165,6 +165,7 @@ class AttemptRunner:
             secrets=runtime.secrets,
             hidden=given.hidden,
             declared_outputs=spec.outputs,
+            success_exit_codes=spec.success_exit_codes,
             slot_at=runtime.execution.cause.slot_at,
             deadline=None if limit is None else attempt.started_at + limit,
             kill_after_s=spec.kill_after_s,

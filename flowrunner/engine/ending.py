@@ -13,10 +13,13 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
 
 
-def end_by_nodes(execution: Execution, nodes: Iterable[NodeStatus], at: datetime) -> Execution:
+def end_by_nodes(
+    execution: Execution, spec: FlowSpec, nodes: Iterable[NodeStatus], at: datetime
+) -> Execution:
     """Returns an execution in the final state that its nodes decide; all of them are final.
 
-    They come in the order in which they ended: the first failure is the execution's error.
+    They come in the order in which they ended: the first failure without
+    `continue_on_error` is the execution's error.
     """
     final = tuple(nodes)
     ended = replace(execution, ended_at=at)
@@ -26,7 +29,9 @@ def end_by_nodes(execution: Execution, nodes: Iterable[NodeStatus], at: datetime
         return replace(ended, state=ExecutionState.FAILED, reason=cut.reason, error=failure)
     if cut is not None:
         return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
-    first = next((status for status in final if status.state.is_failure), None)
+    tolerated = {node.id for node in spec.nodes if node.continue_on_error}
+    failures = (status for status in final if status.state.is_failure)
+    first = next((status for status in failures if status.node not in tolerated), None)
     if first is None:
         return replace(ended, state=ExecutionState.SUCCEEDED)
     cause = first.error or Failure(code=first.reason, message=first.reason)

@@ -41,7 +41,7 @@ class GraphWalk:
         node = status.node
         self.states[node] = status.state
         self.final[node] = status
-        if status.state.is_failure or node in self._below_failure:
+        if self.has_failed(status) or node in self._below_failure:
             self._below_failure.update(self._dependants[node])
         ready = []
         for name in self._dependants[node]:
@@ -59,15 +59,21 @@ class GraphWalk:
         return all(self._counts_as_success(need) for need in node.needs)
 
     def failure(self, node: NodeSpec) -> bool:
-        """`failure()`: a node upstream, at any distance, failed or timed out."""
+        """`failure()`: a node upstream, at any distance, failed or timed out untolerated."""
         return node.id in self._below_failure
 
     def skipped(self, node: NodeSpec) -> bool:
         """`skipped()`: a direct need was skipped."""
         return any(self.states[need] is NodeState.SKIPPED for need in node.needs)
 
+    def has_failed(self, status: NodeStatus) -> bool:
+        """Whether a node failed or timed out without `continue_on_error`."""
+        return status.state.is_failure and not self._specs[status.node].continue_on_error
+
     def _counts_as_success(self, name: str) -> bool:
         status = self.final[name]
         if status.state is NodeState.SKIPPED:
             return status.reason == Reason.IF_FALSE
+        if status.state.is_failure:
+            return self._specs[name].continue_on_error
         return status.state is NodeState.SUCCEEDED

@@ -142,7 +142,7 @@ class _Recovery:
     ) -> None:
         """Ends what had begun; if only its own end was missing, as its nodes say."""
         if spec is not None and len(nodes) == len(spec.nodes):
-            ended = end_by_nodes(execution, nodes, self._services.clock.now())
+            ended = end_by_nodes(execution, spec, nodes, self._services.clock.now())
             directories = self._services.folders.of_execution(execution)
             host = self._services.host
             contexts = journaled_contexts(execution, spec, directories, host, nodes, attempts)

@@ -74,7 +74,9 @@ class ExecutionRun:
         if self.runtime.is_left:
             return None
         now = self._services.clock.now()
-        ended = end_by_nodes(self.runtime.execution, self.walk.final.values(), now)
+        ended = end_by_nodes(
+            self.runtime.execution, self.runtime.spec, self.walk.final.values(), now
+        )
         return with_outputs(ended, self.runtime.spec, self._contexts)
 
     def cancel(self, reason: Reason) -> None:

@@ -76,6 +76,8 @@ class NodeSpec:
         env: Environment of shell-like nodes; None removes a variable of the flow.
         timeout_s: Bound of each attempt; None means no bound.
         outputs: Declared outputs by name, for shell-like nodes.
+        continue_on_error: Whether a failure of it stops nobody and fails nothing.
+        success_exit_codes: The exit codes that are no failure, for shell-like nodes.
     """
 
     id: str
@@ -88,6 +90,8 @@ class NodeSpec:
     kill_after_s: float = 10.0
     retry: RetrySpec = RetrySpec()
     outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    continue_on_error: bool = False
+    success_exit_codes: frozenset[int] = frozenset({0})
 
 
 class OnConflict(StrEnum):

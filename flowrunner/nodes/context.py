@@ -52,6 +52,7 @@ class ExecutionContext:
             `env` and params. The log hides them; who writes elsewhere masks them
             (`flowrunner.nodes.messages`).
         declared_outputs: Types of the outputs the node declares.
+        success_exit_codes: The exit codes of its process that are no failure.
         deadline: When the attempt's `timeout` strikes; None without one.
         kill_after_s: Seconds between the polite and the final signal.
         payload: Raw body of the delivery that started the execution, if one did.
@@ -66,6 +67,7 @@ class ExecutionContext:
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    success_exit_codes: frozenset[int] = frozenset({0})
     slot_at: datetime | None = None
     deadline: datetime | None = None
     kill_after_s: float = 10.0

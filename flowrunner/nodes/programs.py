@@ -38,7 +38,7 @@ class ProgramRunner:
         """Runs one program to its end.
 
         Raises:
-            NodeFailedError: It exited with another code than 0, or a signal ended it.
+            NodeFailedError: Its exit code is not among those of a success, or a signal ended it.
             ExecutionError: It could not be started, or its outputs are malformed (``output``).
         """
         process = await self._start(ctx, program)
@@ -50,7 +50,7 @@ class ProgramRunner:
             raise
         finally:
             await process.close()
-        _check(status)
+        _check(status, ctx.success_exit_codes)
         outputs = await asyncio.to_thread(self._read_outputs, ctx)
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
 
@@ -114,9 +114,9 @@ def _beside(ctx: ExecutionContext, name: str) -> Path:
     return Path(f"{ctx.directories.private}.{name}")
 
 
-def _check(status: ExitStatus) -> None:
-    """Raises `NodeFailedError` for every end but exit code 0."""
-    if status.exit_code == 0:
+def _check(status: ExitStatus, good: frozenset[int]) -> None:
+    """Raises `NodeFailedError` for every end but one of the good exit codes."""
+    if status.exit_code in good:
         return
     if status.signal is not None:
         text, reason = f"ended by {status.signal}", f"signal:{status.signal}"

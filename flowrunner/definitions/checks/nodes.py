@@ -12,7 +12,7 @@ from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
-_SHELL_LIKE_KEYS = ("env", "outputs", "kill_after")
+_SHELL_LIKE_KEYS = ("env", "outputs", "kill_after", "success_exit_codes")
 
 
 def check_nodes(subject: Subject) -> Iterator[Finding]:
