@@ -18,7 +18,9 @@ from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
 from flowrunner.model.expressions import Template
 from flowrunner.model.flow import (
+    MAX_DELAY_S,
     AuthType,
+    Backoff,
     ConcurrencySpec,
     FlowSpec,
     InputSpec,
@@ -174,7 +176,6 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
     facts = catalog.get(node_type(raw))
     if facts is None:
         raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
-    retry = raw.get("retry", {})
     return NodeSpec(
         id=raw["id"],
         type=node_type(raw),
@@ -184,16 +185,28 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
         env=_env(raw.get("env", {})),
         timeout_s=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         kill_after_s=parse_duration(raw.get("kill_after", "10s")),
-        retry=RetrySpec(
-            max_attempts=int(retry.get("max_attempts", 1)),
-            delay_s=parse_duration(retry.get("delay", "1s")),
-        ),
+        retry=_retry(raw.get("retry", {})),
         outputs={
             name: ValueType(declared.get("type", "string"))
             for name, declared in raw.get("outputs", {}).items()
         },
         continue_on_error=raw.get("continue_on_error", False),
         success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
+    )
+
+
+def _retry(raw: Mapping[str, Json]) -> RetrySpec:
+    """Returns what `retry` says; a delay that is longer than the default bound raises it."""
+    delay_s = parse_duration(raw.get("delay", "1s"))
+    longest = raw.get("max_delay")
+    default_s = max(delay_s, MAX_DELAY_S)
+    return RetrySpec(
+        max_attempts=int(raw.get("max_attempts", 1)),
+        delay_s=delay_s,
+        backoff=Backoff(raw.get("backoff", "constant")),
+        max_delay_s=default_s if longest is None else parse_duration(longest),
+        jitter=float(raw.get("jitter", 0)),
+        condition=_condition(raw),
     )
 
 

@@ -38,7 +38,6 @@ PLANNED: dict[str, frozenset[str]] = {
     ),
     "defaults": frozenset({"shell", "user", "working_dir"}),
     "folder": frozenset({"notify", "retention"}),
-    "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
     "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),

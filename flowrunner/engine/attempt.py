@@ -37,7 +37,11 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutcome:
-    """How an attempt ended, and whether another may follow."""
+    """How an attempt ended, and whether another may follow.
+
+    Attributes:
+        outputs: What it gave back, or had written until it failed.
+    """
 
     attempt: Attempt
     outputs: Mapping[str, Json] | None = None
@@ -200,12 +204,13 @@ class AttemptRunner:
             quotes_data=error.quotes_data,
         )
         state, reason, exit_code = AttemptState.FAILED, error.code, None
+        outputs: Mapping[str, Json] = {}
         if isinstance(error, _TimeoutStruckError):
             state, reason = AttemptState.TIMED_OUT, str(Reason.TIMEOUT)
         elif isinstance(error, NodeFailedError):
-            reason, exit_code = error.reason, error.exit_code
+            reason, exit_code, outputs = error.reason, error.exit_code, error.outputs
         ended = self._ended(attempt, state, reason, failure, exit_code)
-        return AttemptOutcome(attempt=ended, may_retry=not error.final)
+        return AttemptOutcome(attempt=ended, outputs=outputs, may_retry=not error.final)
 
     def _ended(
         self,

@@ -11,12 +11,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner
 from flowrunner.engine.ending import end_by_nodes
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.result import with_outputs
+from flowrunner.engine.retries import judged
 from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import (
     ContextScope,
@@ -153,10 +155,11 @@ class ExecutionRun:
         `now()` is journaled as the start of the node: the instant at which its `if` held.
         """
         outcome = await self._attempt(spec, 1, scope)
-        while self._may_follow(spec, outcome):
+        while outcome.may_retry:
+            number = outcome.attempt.key.number
             self._write(self._services.journal.finish(outcome.attempt))
-            await asyncio.sleep(spec.retry.delay_s)
-            outcome = await self._attempt(spec, outcome.attempt.key.number + 1, scope)
+            await asyncio.sleep(spec.retry.delay_after(number, self._services.chance()))
+            outcome = await self._attempt(spec, number + 1, scope)
         status = _node_status(outcome, started_at=scope.now())
         self._node_contexts[spec.id] = node_context(status, outcome.attempt.exit_code)
         self._write(self._services.journal.finish(outcome.attempt, status))
@@ -174,12 +177,9 @@ class ExecutionRun:
         if self.runtime.is_left:  # whatever it came to: the next start begins anew
             raise asyncio.CancelledError
         self._services.observer.attempt_ended(spec.type, outcome.attempt)
-        return outcome
-
-    def _may_follow(self, spec: NodeSpec, outcome: AttemptOutcome) -> bool:
-        is_cancelled = self.runtime.cancel_reason is not None
-        has_tries = outcome.attempt.key.number < spec.retry.max_attempts
-        return outcome.may_retry and has_tries and not is_cancelled
+        if self.runtime.cancel_reason is not None:
+            return replace(outcome, may_retry=False)
+        return judged(spec.retry, outcome, scope)
 
     def _settle_cancelled(self, names: Iterable[str]) -> None:
         """Settles nodes that a cancel keeps from their end; none that is left as it was."""
@@ -262,12 +262,13 @@ class ExecutionRun:
 
 def _node_status(outcome: AttemptOutcome, *, started_at: datetime) -> NodeStatus:
     attempt = outcome.attempt
+    has_outputs = attempt.state is AttemptState.SUCCEEDED and outcome.outputs is not None
     return NodeStatus(
         execution=attempt.key.execution,
         node=attempt.key.node,
         state=_NODE_STATES[attempt.state],
         reason=attempt.reason,
-        outputs=None if outcome.outputs is None else dict(outcome.outputs),
+        outputs=dict(outcome.outputs or {}) if has_outputs else None,
         error=attempt.error,
         started_at=started_at,
         ended_at=attempt.ended_at,

@@ -67,7 +67,9 @@ class EngineFolders:
 class EngineServices:
     """Everything the engine uses, given once by the composition root.
 
-    `node_slots` bounds how many processes run at once on this host.
+    Attributes:
+        node_slots: Bounds how many processes run at once on this host.
+        chance: Returns a random number from 0 to 1, for the jitter of retries.
     """
 
     nodes: NodeRegistry
@@ -84,6 +86,7 @@ class EngineServices:
     folders: EngineFolders
     node_slots: asyncio.Semaphore
     leftovers: Leftovers
+    chance: Callable[[], float]
 
 
 @dataclass(slots=True, kw_only=True)

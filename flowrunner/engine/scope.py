@@ -35,6 +35,10 @@ class ContextScope:
         self._status = status
         self._moment = moment
 
+    def with_context(self, name: str, value: Json) -> ContextScope:
+        """Returns the same scope with one context more."""
+        return ContextScope({**self._contexts, name: value}, self._status, self._moment)
+
     def lookup(self, name: str) -> Json:
         """Returns a context by its root name; null for one that is not offered here."""
         value = self._contexts.get(name)

@@ -6,6 +6,7 @@ Everything here is checked already; building one from a file is the work of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -57,12 +58,46 @@ class InputSpec(ValueSpec):
     description: str = ""
 
 
+MAX_DELAY_S = 300.0
+"""Bound of a growing delay where a flow names none. Source: FLOW_FORMAT 4, `retry`."""
+
+
+class Backoff(StrEnum):
+    """How the delays between attempts grow."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySpec:
-    """How often an attempt is tried: `max_attempts` counts the first one."""
+    """How often an attempt is tried, and when.
+
+    Attributes:
+        max_attempts: Counts the first one.
+        delay_s: From the end of the first attempt to the start of the second.
+        jitter: The part of a delay, 0 to 1, of which chance takes something off.
+        condition: The `if`, over `attempt`; None means always.
+    """
 
     max_attempts: int = 1
     delay_s: float = 1.0
+    backoff: Backoff = Backoff.CONSTANT
+    max_delay_s: float = MAX_DELAY_S
+    jitter: float = 0.0
+    condition: Template | None = None
+
+    def delay_after(self, number: int, chance: float) -> float:
+        """Returns the seconds between an attempt and the next.
+
+        Args:
+            number: Of the attempt that has ended, from 1.
+            chance: From 0, which gives the whole delay, to 1.
+        """
+        factors = {Backoff.LINEAR: float(number), Backoff.EXPONENTIAL: math.ldexp(1, number - 1)}
+        whole = min(self.delay_s * factors.get(self.backoff, 1), self.max_delay_s)
+        return whole * (1 - self.jitter * chance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

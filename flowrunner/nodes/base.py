@@ -39,14 +39,23 @@ class NodeFailedError(ExecutionError):
     Attributes:
         exit_code: None when a signal ended it.
         reason: `exit_code`, or `signal:SIGKILL` and the like.
+        outputs: What it had written until then.
     """
 
     default_code = "node_failed"
 
-    def __init__(self, message: str, *, exit_code: int | None, reason: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int | None,
+        reason: str,
+        outputs: Mapping[str, Json] | None = None,
+    ) -> None:
         super().__init__(message, details={"exit_code": exit_code, "reason": reason})
         self.exit_code = exit_code
         self.reason = reason
+        self.outputs = outputs or {}
 
 
 class Node(Protocol):

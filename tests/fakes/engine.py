@@ -180,6 +180,7 @@ class World:
         self.files = files or FakeFiles()
         self.storage = storage or MemoryStorage()
         self.disk = Disk()
+        self.chance = 0.0
         self.spawner = FakeSpawner(self._act)
         self.log_writer = MemoryLogWriter()
         self.observer = RecordingObserver()
@@ -215,6 +216,7 @@ class World:
             ),
             node_slots=asyncio.Semaphore(node_slots),
             leftovers=self.leftovers,
+            chance=lambda: self.chance,
         )
         self.engine = Engine(self.services, self.rules_of)
 

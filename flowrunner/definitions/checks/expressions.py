@@ -46,19 +46,27 @@ _BASE: Mapping[Kind, frozenset[str]] = {
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
+    Kind.RETRY: _BASE[Kind.CONDITION] | {"attempt"},
+    Kind.DEFAULT_RETRY: frozenset({"attempt", "trigger", "execution", "flow", "host"}),
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
-_PLANNED_CONTEXTS = frozenset({"item", "index", "attempt"})
+_ELSEWHERE = {
+    "item": "planned",
+    "index": "planned",
+    "attempt": "it is known in the 'if' of a retry: retry: {if: attempt.exit_code == 75}",
+}
+"""What is said about contexts that are known at no place or at few."""
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
     "execution": frozenset(
         {"id", "revision", "slot_at", "slot_date", "created_at", "work_dir", "flow_dir"}
     ),
     "host": frozenset({"name"}),
+    "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
@@ -145,7 +153,7 @@ class _Checker:
         root, offset = reference.root, reference.offset
         if root not in _CONTEXTS[place.kind]:
             known = _CONTEXTS[place.kind]
-            hint = "planned" if root in _PLANNED_CONTEXTS else meant_or_known(root, known)
+            hint = _ELSEWHERE.get(root) or meant_or_known(root, known)
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
         elif not self._knows_names and root not in _MEMBERS:

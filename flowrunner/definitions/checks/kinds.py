@@ -41,6 +41,13 @@ _CONTEXTS: Mapping[str, _Shape] = {
     },
     "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
     "host": {"name": TEXT},
+    "attempt": {
+        "number": NUMBER,
+        "exit_code": NUMBER | NULL,
+        "reason": TEXT,
+        "error": {"code": TEXT, "message": TEXT},
+        "outputs": {"*": ANY},
+    },
 }
 _NODE: Mapping[str, _Shape] = {
     "state": TEXT,

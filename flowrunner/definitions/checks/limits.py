@@ -1,7 +1,7 @@
 """Limits that are never reached, or always: durations that contradict each other.
 
 Each rule compares keys that stand in the file; what the settings add is the host's. Rules about
-`timeout` of the flow, `backoff` and `jitter` wait for those keys to enter the schema.
+`timeout` of the flow and `jitter` of a schedule wait for those keys to enter the schema.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.folder_defaults import merged_defaults
 from flowrunner.model.finding import Finding, Severity
+from flowrunner.model.flow import MAX_DELAY_S
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration, render_duration
 from flowrunner.model.schedule import ScheduleError, parse_cron
@@ -27,7 +28,7 @@ _DOUBLINGS = 40
 _MOST_DELAYS = 10**15
 """So many of the shortest delays take longer than any timeout: more need not be counted."""
 
-_DEFAULT_DELAY, _DEFAULT_MAX_DELAY = "1s", "5m"
+_DEFAULT_DELAY = "1s"
 _OF_REPEATS = ("delay", "backoff", "max_delay", "jitter", "if")
 _SAMPLE = 5
 """Slots looked at for the shortest distance: a day of the usual expressions."""
@@ -106,6 +107,7 @@ def _retry(
                     hint="max_attempts counts the first try: write 2 or more",
                 )
         return
+    yield from _beyond_max_delay(subject, path, retry, written)
     delays = _shortest_delays(retry)
     if whole is not None and delays > whole:
         message = (
@@ -115,13 +117,23 @@ def _retry(
         yield _warning(subject, path, message)
 
 
+def _beyond_max_delay(
+    subject: Subject, path: Path, retry: Mapping[str, Json], written: Mapping[str, Json]
+) -> Iterator[Finding]:
+    delay, longest = _seconds(retry.get("delay")), _seconds(retry.get("max_delay"))
+    if delay is not None and longest is not None and delay > longest:
+        key = "delay" if "delay" in written else "max_delay"
+        message = f"a delay of {retry['delay']} is never reached: max_delay is {retry['max_delay']}"
+        yield _warning(subject, (*path, key) if key in written else path, message)
+
+
 def _shortest_delays(retry: Mapping[str, Json]) -> float:
     """Returns the least that all delays together may take, in seconds.
 
     Source: FLOW_FORMAT 4, `retry`; jitter is a part of the delay, from 0 to 1.
     """
     delay = _seconds(retry.get("delay", _DEFAULT_DELAY)) or 0.0
-    longest = _seconds(retry.get("max_delay", _DEFAULT_MAX_DELAY)) or 0.0
+    longest = _seconds(retry.get("max_delay")) or max(MAX_DELAY_S, delay)
     jitter = retry.get("jitter", 0)
     least = 1 - jitter if isinstance(jitter, int | float) else 0
     count = min(int(retry["max_attempts"]) - 1, _MOST_DELAYS)

@@ -22,6 +22,8 @@ class Kind(Enum):
     """What a place takes."""
 
     CONDITION = "if of a node"
+    RETRY = "if of a retry"
+    DEFAULT_RETRY = "if of a retry in defaults"
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
     NODE_ENV = "env of a node"
@@ -35,7 +37,7 @@ class Kind(Enum):
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (Kind.CONDITION, Kind.TRIGGER_CONDITION)
+        return self in (Kind.CONDITION, Kind.RETRY, Kind.DEFAULT_RETRY, Kind.TRIGGER_CONDITION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,9 @@ def _special(subject: Subject) -> Iterator[Place]:
         yield Place(path=path, text=text, kind=Kind.FLOW_ENV)
     for path, text in _texts(subject.data.get("outputs", {}), ("outputs",)):
         yield Place(path=path, text=text, kind=Kind.OUTPUT)
+    general = subject.data.get("defaults", {}).get("retry", {}).get("if")
+    if isinstance(general, str):
+        yield Place(path=("defaults", "retry", "if"), text=general, kind=Kind.DEFAULT_RETRY)
     for index, node in enumerate(subject.nodes):
         yield from _of_node(subject, index, node)
     for index, trigger in enumerate(subject.triggers):
@@ -80,6 +85,9 @@ def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator
     at: Path = ("nodes", index)
     if isinstance(node.get("if"), str):
         yield Place(path=(*at, "if"), text=node["if"], kind=Kind.CONDITION, node=index)
+    again = node.get("retry", {}).get("if")
+    if isinstance(again, str):
+        yield Place(path=(*at, "retry", "if"), text=again, kind=Kind.RETRY, node=index)
     for path, text in _texts(node.get("env", {}), (*at, "env")):
         yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=index)
     if "run" in node:

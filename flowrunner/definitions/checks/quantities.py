@@ -50,3 +50,4 @@ def _of_attempts(
     yield path, "timeout", holder
     yield path, "kill_after", holder
     yield (*path, "retry"), "delay", holder.get("retry", {})
+    yield (*path, "retry"), "max_delay", holder.get("retry", {})
