@@ -16,7 +16,7 @@ from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
-from flowrunner.model.expressions import Template
+from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import (
     MAX_DELAY_S,
     AuthType,
@@ -86,6 +86,8 @@ def text_or_template(value: Json) -> Json:
 
 def templated(value: Json, schema: Mapping[str, Any]) -> Json:
     """Returns a value of `params` with templates where its schema allows expressions."""
+    if schema.get("x-condition"):
+        return Condition(template=_condition_of(value))
     if schema.get("x-expression"):
         return _templated_deep(value)
     if isinstance(value, dict):
@@ -168,11 +170,19 @@ def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
 
 
 def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
-    needs = resolved_needs(raw)
-    return tuple(_node(node, needs[index], catalog) for index, node in enumerate(raw))
+    needs, switches = resolved_needs(raw), naming_switches(raw)
+    return tuple(
+        _node(node, needs[index], switches.get(index, ()), catalog)
+        for index, node in enumerate(raw)
+    )
 
 
-def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog) -> NodeSpec:
+def _node(
+    raw: Mapping[str, Json],
+    needs: tuple[str, ...],
+    chosen_by: tuple[str, ...],
+    catalog: NodeCatalog,
+) -> NodeSpec:
     facts = catalog.get(node_type(raw))
     if facts is None:
         raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
@@ -180,6 +190,7 @@ def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog)
         id=raw["id"],
         type=node_type(raw),
         needs=needs,
+        chosen_by=chosen_by,
         condition=_condition(raw),
         params=templated(node_params(raw), facts.schema),
         env=_env(raw.get("env", {})),
@@ -211,9 +222,11 @@ def _retry(raw: Mapping[str, Json]) -> RetrySpec:
 
 
 def _condition(raw: Mapping[str, Json]) -> Template | None:
-    if "if" not in raw:
-        return None
-    value = raw["if"]
+    return _condition_of(raw["if"]) if "if" in raw else None
+
+
+def _condition_of(value: Json) -> Template:
+    """Returns the template of a condition, which may be written as `true` or `false`."""
     return condition_of(value if isinstance(value, str) else str(value).lower())
 
 

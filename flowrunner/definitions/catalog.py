@@ -29,7 +29,7 @@ class NodeFacts(Protocol):
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """JSON Schema of `params`, with `x-expression`, `x-secret` and `x-interpreted` marks."""
+        """JSON Schema of `params`, with the marks that the schema of flows explains."""
 
     @property
     def is_shell_like(self) -> bool:

@@ -1,9 +1,9 @@
 """The JSON Schema of a flow file, version 1: the one source of what a flow may contain.
 
 `schemas/flow.v1.schema.json` is generated from here and from the node types, which bring the
-schema of their own `params`. `x-expression` marks strings that may hold `${{ }}`, `x-secret` beside
-it those that may be secret, `x-interpreted` text that an interpreter parses, `x-kind` names a
-mapping for the hint "planned".
+schema of their own `params`. `x-expression` marks strings that may hold `${{ }}`, `x-condition`
+beside it those that are a condition, `x-secret` those that may be secret, `x-interpreted` text that
+an interpreter parses, `x-kind` names a mapping for the hint "planned".
 Source: JSON Schema 2020-12.
 """
 

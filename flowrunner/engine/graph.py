@@ -12,6 +12,8 @@ from flowrunner.model.execution import NodeStatus
 from flowrunner.model.flow import FlowSpec, NodeSpec
 from flowrunner.model.states import NodeState, Reason
 
+_RAN = frozenset({NodeState.SUCCEEDED, NodeState.FAILED, NodeState.TIMED_OUT})
+
 
 class GraphWalk:
     """States of the nodes of one execution, moving forward only.
@@ -56,7 +58,33 @@ class GraphWalk:
 
     def success(self, node: NodeSpec) -> bool:
         """`success()`: no need failed, timed out, was cancelled, or passed a skip on."""
-        return all(self._counts_as_success(need) for need in node.needs)
+        return self.obstacle(node) is None
+
+    def obstacle(self, node: NodeSpec) -> Reason | None:
+        """Returns what its needs pass on to a node that does not ask for their states, or None.
+
+        `NOT_CHOSEN` travels as far as it meets nodes without a need that ran.
+        """
+        if self.is_left_out(node):
+            return Reason.NOT_CHOSEN
+        lacking = [self.final[need] for need in node.needs if not self._counts_as_success(need)]
+        if not lacking:
+            return None
+        if any(status.reason != Reason.NOT_CHOSEN for status in lacking):
+            return Reason.NEEDS
+        has_run = any(self.states[need] in _RAN for need in node.needs)
+        return None if has_run else Reason.NOT_CHOSEN
+
+    def is_left_out(self, node: NodeSpec) -> bool:
+        """Whether every switch that names a node has chosen, and none of them this one.
+
+        A switch that was skipped by its own `if`, or failed with `continue_on_error`, has chosen
+        nobody. One that failed or was left out itself has made no choice.
+        """
+        if not node.chosen_by or not all(map(self._counts_as_success, node.chosen_by)):
+            return False
+        outputs = [self.final[switch].outputs or {} for switch in node.chosen_by]
+        return all(each.get("chosen") != node.id for each in outputs)
 
     def failure(self, node: NodeSpec) -> bool:
         """`failure()`: a node upstream, at any distance, failed or timed out untolerated."""

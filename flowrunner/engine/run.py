@@ -118,8 +118,10 @@ class ExecutionRun:
         asks = condition is not None and any(
             uses_status_function(expression) for expression in condition.expressions
         )
-        if not asks and not self.walk.success(spec):
-            return self._status(spec.id, NodeState.SKIPPED, Reason.NEEDS)
+        if self.walk.is_left_out(spec):
+            return self._status(spec.id, NodeState.SKIPPED, Reason.NOT_CHOSEN)
+        if not asks and (obstacle := self.walk.obstacle(spec)) is not None:
+            return self._status(spec.id, NodeState.SKIPPED, obstacle)
         if condition is None:
             return None
         try:

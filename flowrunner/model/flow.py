@@ -106,8 +106,10 @@ class NodeSpec:
 
     Attributes:
         needs: The nodes that must be final before this one starts, already resolved.
+        chosen_by: The switches that name it: it runs only if one of them chooses it.
         condition: The `if`; None means `success()`.
-        params: The params of the type; a string with an expression is a `Template`, at any depth.
+        params: The params of the type; a string with an expression is a `Template`, at any depth,
+            and one that its type asks for as a condition is a `Condition`.
         env: Environment of shell-like nodes; None removes a variable of the flow.
         timeout_s: Bound of each attempt; None means no bound.
         outputs: Declared outputs by name, for shell-like nodes.
@@ -118,6 +120,7 @@ class NodeSpec:
     id: str
     type: str
     needs: tuple[str, ...] = ()
+    chosen_by: tuple[str, ...] = ()
     condition: Template | None = None
     params: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, Template | str | None] = field(default_factory=dict)

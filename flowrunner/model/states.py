@@ -77,6 +77,7 @@ class Reason(StrEnum):
     DRAINED = "drained"
     IF_FALSE = "if"
     NEEDS = "needs"
+    NOT_CHOSEN = "not_chosen"
     CONCURRENCY = "concurrency"
     SUPERSEDED = "superseded"
     DELETED = "deleted"

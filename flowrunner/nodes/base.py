@@ -65,7 +65,8 @@ class Node(Protocol):
         type: The word in `type:`.
         schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
             expressions, `x-secret: true` beside it those whose expressions may use secrets,
-            `x-interpreted: true` text that an interpreter parses.
+            `x-condition: true` those that are a condition, in the place of which the node gets a
+            call that tells its truth, `x-interpreted: true` text that an interpreter parses.
         is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
             and `outputs`, and `kill_after` reaches them through `defaults`.
         acts_outside: Whether it does anything beyond this process, so that it may take long or

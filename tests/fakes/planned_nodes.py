@@ -14,21 +14,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_nodes
 
 _TEXT = {"type": "string"}
-_CASE = {
-    "type": "object",
-    "required": ["when", "goto"],
-    "additionalProperties": False,
-    "properties": {
-        "when": {"type": ["string", "boolean"], "x-expression": True},
-        "goto": _TEXT,
-    },
-}
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "switch": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"cases": {"type": "array", "items": _CASE}, "default": _TEXT},
-    },
     "flow": {
         "type": "object",
         "required": ["flow"],
@@ -62,7 +48,7 @@ class PlannedNode:
 
 
 def planned_compiler() -> Compiler:
-    """Returns a compiler that knows `switch` and `flow` besides the built-in types."""
+    """Returns a compiler that knows `flow` besides the built-in types."""
     nodes = builtin_nodes()
     for node_type in SCHEMAS:
         nodes.register(node_type, partial(PlannedNode, node_type))

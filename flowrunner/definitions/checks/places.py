@@ -23,6 +23,7 @@ class Kind(Enum):
 
     CONDITION = "if of a node"
     RETRY = "if of a retry"
+    WHEN = "when of a switch"
     DEFAULT_RETRY = "if of a retry in defaults"
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
@@ -37,7 +38,11 @@ class Kind(Enum):
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (Kind.CONDITION, Kind.RETRY, Kind.DEFAULT_RETRY, Kind.TRIGGER_CONDITION)
+        return self in (*CONDITIONS, Kind.TRIGGER_CONDITION)
+
+
+CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
+"""Where an expression decides about nodes and their attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +113,9 @@ def param_texts(
     value: Json, schema: Mapping[str, Any], path: Path, kind: Kind
 ) -> Iterator[tuple[Path, str, Kind]]:
     """Yields every text of `params`, with the kind that the schema gives its place."""
-    if schema.get("x-expression"):
+    if schema.get("x-condition"):
+        kind = Kind.WHEN
+    elif schema.get("x-expression"):
         kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
     elif schema.get("x-interpreted"):
         kind = Kind.INTERPRETED
