@@ -26,6 +26,7 @@ from flowrunner.model.flow import (
     InputSpec,
     NodeSpec,
     OnConflict,
+    OnInterrupt,
     RetrySpec,
     ScheduleTrigger,
     Trigger,
@@ -201,6 +202,7 @@ def _node(
             name: ValueType(declared.get("type", "string"))
             for name, declared in raw.get("outputs", {}).items()
         },
+        on_interrupt=OnInterrupt(raw.get("on_interrupt", facts.on_interrupt)),
         continue_on_error=raw.get("continue_on_error", False),
         success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 
 
@@ -38,6 +39,10 @@ class NodeFacts(Protocol):
     @property
     def acts_outside(self) -> bool:
         """Whether `timeout` and `retry` of `defaults` reach it."""
+
+    @property
+    def on_interrupt(self) -> OnInterrupt:
+        """What becomes of an attempt that the daemon's end cut short, if the node says nothing."""
 
     @property
     def output_names(self) -> frozenset[str] | None:

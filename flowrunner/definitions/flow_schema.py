@@ -15,7 +15,7 @@ from typing import Any
 from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
-from flowrunner.model.flow import ValueType
+from flowrunner.model.flow import OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
@@ -243,6 +243,12 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
             True,
             type="boolean",
             default=False,
+        ),
+        "on_interrupt": described(
+            "What becomes of an attempt that the daemon's end cut short: it has failed, or another "
+            "one follows. The default depends on the type.",
+            "rerun",
+            enum=[str(member) for member in OnInterrupt],
         ),
         "success_exit_codes": described(
             "Exit codes of a shell-like node that are no failure.",

@@ -28,7 +28,6 @@ PLANNED: dict[str, frozenset[str]] = {
             "limits",
             "max_parallel",
             "nice",
-            "on_interrupt",
             "shell",
             "stdin",
             "umask",

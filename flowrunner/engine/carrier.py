@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from flowrunner.engine.ending import fail_on_paper
+from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.run import ExecutionRun
 from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.errors import ExecutionError, FlowError, StorageError
@@ -32,22 +33,37 @@ class Entry:
     Attributes:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
+        history: What an earlier life of the daemon journaled of it.
+        is_held: Whether nothing more of it may start.
         is_stopping: Whether the daemon stops: what cannot be ended now is left.
     """
 
     execution: Execution
     spec: FlowSpec
     stored: asyncio.Future[bool]
+    history: History = NOTHING
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
+    is_held: bool = False
     is_stopping: bool = False
 
     def cancel(self, reason: Reason) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays."""
-        self.is_stopping = self.is_stopping or reason is Reason.INTERRUPTED
         self.cancel_reason = self.cancel_reason or reason
         if self.run is not None:
             self.run.cancel(self.cancel_reason)
+
+    def hold(self) -> None:
+        """Starts nothing any more; what is at work may go on."""
+        self.is_held = True
+        if self.run is not None:
+            self.run.hold()
+
+    def stop(self) -> None:
+        """Ends what is at work, and leaves the rest for the next start."""
+        self.is_stopping = True
+        if self.run is not None:
+            self.run.stop()
 
 
 class Carrier:
@@ -61,6 +77,8 @@ class Carrier:
         try:
             await self._mark_running(entry)
             entry.run = await self._make_run(entry)
+            if entry.is_held:
+                entry.run.hold()
             if entry.cancel_reason is not None:
                 entry.run.cancel(entry.cancel_reason)
             ended = await entry.run.run()
@@ -102,7 +120,8 @@ class Carrier:
                 spec=entry.spec,
                 directories=services.folders.of_execution(execution),
                 secrets=await self._secrets(entry),
-            )
+            ),
+            entry.history,
         )
 
     async def _secrets(self, entry: Entry) -> dict[str, SecretValue]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 
 
 def end_by_nodes(
@@ -23,17 +23,14 @@ def end_by_nodes(
     """
     final = tuple(nodes)
     ended = replace(execution, ended_at=at)
-    cut = next((status for status in final if _is_cut_short(status)), None)
-    if cut is not None and cut.reason == Reason.INTERRUPTED:
-        failure = Failure(code=cut.reason, message="the daemon stopped before its end")
-        return replace(ended, state=ExecutionState.FAILED, reason=cut.reason, error=failure)
+    cut = next((status for status in final if status.state is NodeState.CANCELLED), None)
     if cut is not None:
         return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
     tolerated = {node.id for node in spec.nodes if node.continue_on_error}
     failures = (status for status in final if status.state.is_failure)
     first = next((status for status in failures if status.node not in tolerated), None)
     if first is None:
-        return replace(ended, state=ExecutionState.SUCCEEDED)
+        return replace(ended, state=ExecutionState.SUCCEEDED, reason="")
     cause = first.error or Failure(code=first.reason, message=first.reason)
     failure = replace(
         cause,
@@ -41,10 +38,6 @@ def end_by_nodes(
         details={**cause.details, "node": first.node},
     )
     return replace(ended, state=ExecutionState.FAILED, reason=first.reason, error=failure)
-
-
-def _is_cut_short(status: NodeStatus) -> bool:
-    return status.state is NodeState.CANCELLED or status.reason == Reason.INTERRUPTED
 
 
 async def fail_on_paper(

@@ -6,37 +6,48 @@ nodes, and reports their ends back. Everything costs time linear in the edges of
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from flowrunner.model.execution import NodeStatus
-from flowrunner.model.flow import FlowSpec, NodeSpec
+from flowrunner.model.flow import NodeSpec
 from flowrunner.model.states import NodeState, Reason
 
 _RAN = frozenset({NodeState.SUCCEEDED, NodeState.FAILED, NodeState.TIMED_OUT})
 
 
 class GraphWalk:
-    """States of the nodes of one execution, moving forward only.
+    """States of some nodes of one execution, moving forward only.
 
     Attributes:
         states: Where each node stands, in the order of the flow.
         final: The nodes that have ended, in the order in which they did.
     """
 
-    def __init__(self, spec: FlowSpec) -> None:
-        self._specs = {node.id: node for node in spec.nodes}
-        self._dependants: dict[str, list[str]] = {node.id: [] for node in spec.nodes}
-        self._open_needs = {node.id: len(node.needs) for node in spec.nodes}
-        for node in spec.nodes:
+    def __init__(self, nodes: Sequence[NodeSpec]) -> None:
+        self._specs = {node.id: node for node in nodes}
+        self._dependants: dict[str, list[str]] = {node.id: [] for node in nodes}
+        self._open_needs = {node.id: len(node.needs) for node in nodes}
+        for node in nodes:
             for need in node.needs:
                 self._dependants[need].append(node.id)
         self._below_failure: set[str] = set()
         self.states: dict[str, NodeState] = dict.fromkeys(self._specs, NodeState.PENDING)
         self.final: dict[str, NodeStatus] = {}
 
-    def first(self) -> list[NodeSpec]:
-        """Returns the nodes that need nothing."""
-        return [self._specs[name] for name, count in self._open_needs.items() if not count]
+    @property
+    def is_complete(self) -> bool:
+        """Whether every node is final."""
+        return len(self.final) == len(self._specs)
+
+    def take_over(self, statuses: Iterable[NodeStatus]) -> None:
+        """Records nodes that were final before the walk began; those of others are left out."""
+        for status in statuses:
+            if status.node in self._specs:
+                self.settle(status)
+
+    def ready(self) -> list[NodeSpec]:
+        """Returns the nodes that are not final though all their needs are."""
+        return [self._specs[name] for name in self.open_nodes() if not self._open_needs[name]]
 
     def settle(self, status: NodeStatus) -> list[NodeSpec]:
         """Records a final node and returns those whose needs are now all final."""

@@ -1,7 +1,7 @@
 """Whether and when an attempt is followed by another: the rules of `retry`.
 
 Source: FLOW_FORMAT 4, `retry`. The waiting itself, and what a cancel does to it, is left to
-`flowrunner.engine.run`.
+`flowrunner.engine.part`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from flowrunner.model.ids import Json
 _CODE_OF_IF = "retry_if"
 
 
-def judged(retry: RetrySpec, outcome: AttemptOutcome, scope: ContextScope) -> AttemptOutcome:
+def judged(
+    retry: RetrySpec, outcome: AttemptOutcome, scope: ContextScope, *, tries: int
+) -> AttemptOutcome:
     """Returns the outcome of an attempt with the last word on whether another follows.
 
     An `if` that cannot be evaluated wants no other; the node keeps the error of its attempt, which
-    tells so in its details (`retry_if`).
+    tells so in its details (`retry_if`). `tries` is how many attempts count, this one included.
     """
-    if not outcome.may_retry or outcome.attempt.key.number >= retry.max_attempts:
+    if not outcome.may_retry or tries >= retry.max_attempts:
         return replace(outcome, may_retry=False)
     if retry.condition is None:
         return outcome

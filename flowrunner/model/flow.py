@@ -100,6 +100,13 @@ class RetrySpec:
         return whole * (1 - self.jitter * chance)
 
 
+class OnInterrupt(StrEnum):
+    """What becomes of an attempt that the end of the daemon cut short."""
+
+    FAIL = "fail"
+    RERUN = "rerun"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSpec:
     """One node of the graph.
@@ -114,6 +121,7 @@ class NodeSpec:
         timeout_s: Bound of each attempt; None means no bound.
         outputs: Declared outputs by name, for shell-like nodes.
         continue_on_error: Whether a failure of it stops nobody and fails nothing.
+        on_interrupt: What its type does when it says nothing, resolved.
         success_exit_codes: The exit codes that are no failure, for shell-like nodes.
     """
 
@@ -129,6 +137,7 @@ class NodeSpec:
     retry: RetrySpec = RetrySpec()
     outputs: Mapping[str, ValueType] = field(default_factory=dict)
     continue_on_error: bool = False
+    on_interrupt: OnInterrupt = OnInterrupt.FAIL
     success_exit_codes: frozenset[int] = frozenset({0})
 
 

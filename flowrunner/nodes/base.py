@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flowrunner.errors import ExecutionError
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.context import ExecutionContext
 
@@ -71,6 +72,10 @@ class Node(Protocol):
             and `outputs`, and `kill_after` reaches them through `defaults`.
         acts_outside: Whether it does anything beyond this process, so that it may take long or
             fail for a while: `timeout` and `retry` reach it through `defaults`.
+        on_interrupt: What becomes of an attempt that the daemon's end cut short, unless the node
+            says it: `rerun` for types that may act twice.
+        survives_restart: Whether such an attempt simply goes on in the next life of the daemon,
+            where another may follow at all: `ExecutionContext.started_at` is the first one's.
         output_names: Names of its outputs where they do not depend on params; None when params
             or declarations decide.
     """
@@ -90,6 +95,14 @@ class Node(Protocol):
     @property
     def acts_outside(self) -> bool:
         """Whether it does anything beyond this process."""
+
+    @property
+    def on_interrupt(self) -> OnInterrupt:
+        """What becomes of an attempt that the daemon's end cut short."""
+
+    @property
+    def survives_restart(self) -> bool:
+        """Whether an attempt goes on after a restart."""
 
     @property
     def output_names(self) -> frozenset[str] | None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -34,6 +35,8 @@ class PlannedNode:
 
     is_shell_like = False
     acts_outside = True
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = frozenset[str]()
 
     def __init__(self, node_type: str) -> None:
