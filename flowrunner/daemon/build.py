@@ -235,6 +235,7 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
         ),
         node_slots=asyncio.Semaphore(limit),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
+        timeout_s=ground.settings.engine.timeout,
         chance=random.SystemRandom().random,
     )
 

@@ -69,6 +69,7 @@ def build_flow(
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
         references=references_of(definition),
+        timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
     )
 
 

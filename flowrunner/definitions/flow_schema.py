@@ -12,7 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
+from flowrunner.definitions.schema_parts import (
+    FLOW_NAME,
+    INNER_NAME,
+    SECRET_NAME,
+    described,
+    duration,
+)
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import OnInterrupt, ValueType
@@ -86,7 +92,25 @@ def _top_level() -> dict[str, Any]:
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
+        "timeout": duration(
+            "Bound of an execution from its start, waits and restarts included; then its nodes are "
+            "cancelled. The default is the setting engine.timeout.",
+            "2h",
+        ),
         "defaults": node_defaults(),
+        **_graph(),
+        "outputs": described(
+            "The result of a successful execution: values or expressions over its nodes.",
+            {"rows": "${{ nodes.count.outputs.rows }}"},
+            type="object",
+            propertyNames={"pattern": INNER_NAME},
+            additionalProperties={"type": _VALUES, "x-expression": True},
+        ),
+    }
+
+
+def _graph() -> dict[str, Any]:
+    return {
         "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
             [{"id": "hello", "run": "echo hello"}],
@@ -94,13 +118,6 @@ def _top_level() -> dict[str, Any]:
             minItems=1,
             maxItems=10_000,
             items={"$ref": "#/$defs/node"},
-        ),
-        "outputs": described(
-            "The result of a successful execution: values or expressions over its nodes.",
-            {"rows": "${{ nodes.count.outputs.rows }}"},
-            type="object",
-            propertyNames={"pattern": INNER_NAME},
-            additionalProperties={"type": _VALUES, "x-expression": True},
         ),
     }
 

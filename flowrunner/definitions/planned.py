@@ -18,7 +18,6 @@ PLANNED: dict[str, frozenset[str]] = {
             "runs_on",
             "sla",
             "suspend",
-            "timeout",
         }
     ),
     "node": frozenset(

@@ -7,26 +7,29 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from flowrunner.engine.runtime import EngineServices
+from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.states import AttemptState, ExecutionState, NodeState
+from flowrunner.model.quantities import render_duration
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
 
 
-def end_by_nodes(
-    execution: Execution, spec: FlowSpec, nodes: Iterable[NodeStatus], at: datetime
-) -> Execution:
+def end_by_nodes(runtime: ExecutionRuntime, nodes: Iterable[NodeStatus], at: datetime) -> Execution:
     """Returns an execution in the final state that its nodes decide; all of them are final.
 
     They come in the order in which they ended: the first failure without
     `continue_on_error` is the execution's error.
     """
     final = tuple(nodes)
-    ended = replace(execution, ended_at=at)
+    ended = replace(runtime.execution, ended_at=at)
     cut = next((status for status in final if status.state is NodeState.CANCELLED), None)
+    if cut is not None and cut.reason == Reason.TIMEOUT:
+        text = f"took longer than its timeout of {render_duration(runtime.timeout_s)}"
+        failure = Failure(code=cut.reason, message=text)
+        return replace(ended, state=ExecutionState.TIMED_OUT, reason=cut.reason, error=failure)
     if cut is not None:
         return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
-    tolerated = {node.id for node in spec.nodes if node.continue_on_error}
+    tolerated = {node.id for node in runtime.spec.nodes if node.continue_on_error}
     failures = (status for status in final if status.state.is_failure)
     first = next((status for status in failures if status.node not in tolerated), None)
     if first is None:

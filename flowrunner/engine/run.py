@@ -7,7 +7,9 @@ was written before.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
+from flowrunner.engine.deadline import Deadline
 from flowrunner.engine.ending import end_by_nodes
 from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.part import PartRun, Shared
@@ -44,6 +46,12 @@ class ExecutionRun:
             give_up=self._give_up,
         )
         self._nodes = PartRun(runtime, runtime.spec.nodes, shared, history)
+        started_at = runtime.execution.started_at or runtime.execution.created_at
+        self._deadline = Deadline(
+            self._services.clock,
+            started_at + timedelta(seconds=runtime.timeout_s),
+            lambda: self.cancel(Reason.TIMEOUT),
+        )
 
     @property
     def states(self) -> dict[str, NodeState]:
@@ -62,22 +70,22 @@ class ExecutionRun:
         asked_before = self._runtime.cancel_reason
         if asked_before is not None:
             self._nodes.cut(asked_before)
-        await self._nodes.run()
+        self._deadline.arm()
+        try:
+            await self._nodes.run()
+        finally:
+            self._deadline.disarm()
         await self._writes.settled()
         if self._error is not None:
             raise self._error
         if not self._nodes.walk.is_complete:
             return None
-        ended = end_by_nodes(
-            self._runtime.execution,
-            self._runtime.spec,
-            self._nodes.walk.final.values(),
-            self._services.clock.now(),
-        )
+        now = self._services.clock.now()
+        ended = end_by_nodes(self._runtime, self._nodes.walk.final.values(), now)
         return with_outputs(ended, self._runtime.spec, self._contexts)
 
     def cancel(self, reason: Reason) -> None:
-        """Asks every node to end; `run` returns when they have. A second call changes nothing.
+        """Asks every node to end; `run` returns when they have. The first reason stays.
 
         The reason is journaled, so that a restart meanwhile does not forget it.
         """

@@ -70,6 +70,7 @@ class EngineServices:
 
     Attributes:
         node_slots: Bounds how many processes run at once on this host.
+        timeout_s: Bound of an execution whose flow names none.
         chance: Returns a random number from 0 to 1, for the jitter of retries.
     """
 
@@ -87,6 +88,7 @@ class EngineServices:
     folders: EngineFolders
     node_slots: asyncio.Semaphore
     leftovers: Leftovers
+    timeout_s: float
     chance: Callable[[], float]
 
 
@@ -126,6 +128,11 @@ class ExecutionRuntime:
         self.cancel_reason = Reason(reason) if reason else None
         self._logs = log_folder(self.services.folders.logs, self.execution)
         self._hidden = tuple(secret_texts(self.secrets))
+
+    @property
+    def timeout_s(self) -> float:
+        """The bound of the execution in seconds."""
+        return self.spec.timeout_s or self.services.timeout_s
 
     @property
     def asked_to_end(self) -> Execution:

@@ -231,6 +231,7 @@ class FlowSpec:
         secrets: Names of secrets its expressions may use.
         outputs: The result of a successful execution, by name.
         references: The other flows of its account that it names.
+        timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
     """
 
     key: FlowKey
@@ -246,6 +247,7 @@ class FlowSpec:
     nodes: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES
+    timeout_s: float | None = None
 
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:

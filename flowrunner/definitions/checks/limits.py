@@ -1,7 +1,7 @@
 """Limits that are never reached, or always: durations that contradict each other.
 
-Each rule compares keys that stand in the file; what the settings add is the host's. Rules about
-`timeout` of the flow and `jitter` of a schedule wait for those keys to enter the schema.
+Each rule compares keys that stand in the file; what the settings add is the host's. The rule
+about `jitter` of a schedule waits for that key to enter the schema.
 """
 
 from __future__ import annotations

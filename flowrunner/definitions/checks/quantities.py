@@ -34,6 +34,7 @@ def check_quantities(subject: Subject) -> Iterator[Finding]:
 
 
 def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+    yield (), "timeout", subject.data
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
     for index, node in enumerate(subject.nodes):
         yield from _of_attempts(("nodes", index), node)
