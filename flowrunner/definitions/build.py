@@ -41,6 +41,9 @@ from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
 
+NODE_LISTS = ("nodes", "finally")
+"""The keys of a flow that hold nodes, in the order in which they run."""
+
 GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
 """GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
 
@@ -65,11 +68,13 @@ def build_flow(
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         nodes=_nodes(definition["nodes"], catalog),
+        finals=_nodes(definition.get("finally", []), catalog),
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
         references=references_of(definition),
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
+        finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
     )
 
 

@@ -119,6 +119,18 @@ def _graph() -> dict[str, Any]:
             maxItems=10_000,
             items={"$ref": "#/$defs/node"},
         ),
+        "finally": described(
+            "Nodes that run when all others have ended, however they did; `if` is `always()` by "
+            "default, `needs` only orders.",
+            [{"id": "unlock", "run": "rm -f /srv/lock"}],
+            type="array",
+            minItems=1,
+            maxItems=10_000,
+            items={"$ref": "#/$defs/node"},
+        ),
+        "finally_timeout": duration(
+            "Bound of `finally`; then its nodes are cancelled.", "2m", "5m"
+        ),
     }
 
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
-            "finally",
-            "finally_timeout",
             "notify",
             "pause_after_failures",
             "protect",

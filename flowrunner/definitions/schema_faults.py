@@ -264,12 +264,12 @@ def _word_hint(path: Path, word: str, choices: list[str]) -> str:
 
 def is_node_type(path: Path) -> bool:
     """Whether a path leads to the `type` of a node."""
-    return path[:1] == ("nodes",) and path[2:] == ("type",)
+    return path[:1] in (("nodes",), ("finally",)) and path[2:] == ("type",)
 
 
 def _planned_words(path: Path) -> frozenset[str]:
     match path:
-        case ("nodes", _, "type"):
+        case ("nodes" | "finally", _, "type"):
             return PLANNED_NODE_TYPES
         case ("triggers", _, "type"):
             return PLANNED_TRIGGER_TYPES

@@ -34,6 +34,7 @@ class Entry:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
         history: What an earlier life of the daemon journaled of it.
+        is_forced: Whether its `finally` shall not run.
         is_held: Whether nothing more of it may start.
         is_stopping: Whether the daemon stops: what cannot be ended now is left.
     """
@@ -44,14 +45,19 @@ class Entry:
     history: History = NOTHING
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
+    is_forced: bool = False
     is_held: bool = False
     is_stopping: bool = False
 
-    def cancel(self, reason: Reason) -> None:
-        """Asks the execution to end, now or as soon as its run is made; the first reason stays."""
+    def cancel(self, reason: Reason, *, force: bool) -> None:
+        """Asks the execution to end, now or as soon as its run is made; the first reason stays.
+
+        With `force` its `finally` does not run.
+        """
         self.cancel_reason = self.cancel_reason or reason
+        self.is_forced = self.is_forced or force
         if self.run is not None:
-            self.run.cancel(self.cancel_reason)
+            self.run.cancel(self.cancel_reason, force=self.is_forced)
 
     def hold(self) -> None:
         """Starts nothing any more; what is at work may go on."""
@@ -80,7 +86,7 @@ class Carrier:
             if entry.is_held:
                 entry.run.hold()
             if entry.cancel_reason is not None:
-                entry.run.cancel(entry.cancel_reason)
+                entry.run.cancel(entry.cancel_reason, force=entry.is_forced)
             ended = await entry.run.run()
         except FlowError as error:
             return await self._fail(entry, error)
@@ -91,7 +97,7 @@ class Carrier:
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
-        types = {node.type for node in entry.spec.nodes}
+        types = {node.type for node in entry.spec.all_nodes}
         nodes = self._services.nodes
         if not any((node := nodes.get(each)) and node.is_shell_like for each in types):
             return

@@ -96,10 +96,17 @@ class Engine:
         accepting = self._accept(request, entry, decision)
         return await asyncio.shield(self._own(accepting, f"accept:{request.id}"))
 
-    async def cancel(self, execution_id: ExecutionId, reason: Reason = Reason.CANCELLED) -> bool:
+    async def cancel(
+        self,
+        execution_id: ExecutionId,
+        reason: Reason = Reason.CANCELLED,
+        *,
+        force: bool = False,
+    ) -> bool:
         """Asks an execution to end; False when it is not queued or running here.
 
-        A queued one has ended when this returns; a running one ends its nodes in its own time.
+        A queued one has ended when this returns; a running one ends its nodes in its own time, and
+        runs its `finally` unless `force` is set.
 
         Raises:
             StorageError: The end of a queued one cannot be journaled: it stays in line.
@@ -111,7 +118,7 @@ class Engine:
         entry = self._running.get(execution_id)
         if entry is None:
             return False
-        entry.cancel(reason)
+        entry.cancel(reason, force=force)
         return True
 
     async def cancel_queued(self, flow: FlowKey, reason: Reason) -> None:

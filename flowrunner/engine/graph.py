@@ -105,6 +105,19 @@ class GraphWalk:
         """`skipped()`: a direct need was skipped."""
         return any(self.states[need] is NodeState.SKIPPED for need in node.needs)
 
+    def all_succeeded(self) -> bool:
+        """`success()` in `finally`: no node failed untolerated, timed out or was cancelled."""
+        ends = self.final.values()
+        return not self.any_failed() and all(s.state is not NodeState.CANCELLED for s in ends)
+
+    def any_failed(self) -> bool:
+        """`failure()` in `finally`: a node failed or timed out untolerated."""
+        return any(self.has_failed(status) for status in self.final.values())
+
+    def any_skipped(self) -> bool:
+        """`skipped()` in `finally`: a node was skipped."""
+        return NodeState.SKIPPED in self.states.values()
+
     def has_failed(self, status: NodeStatus) -> bool:
         """Whether a node failed or timed out without `continue_on_error`."""
         return status.state.is_failure and not self._specs[status.node].continue_on_error

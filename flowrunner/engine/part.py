@@ -55,7 +55,11 @@ class Shared:
 
 
 class PartRun:
-    """Carries nodes until all are final, or are left; made for one execution."""
+    """Carries nodes until all are final, or are left; made for one execution.
+
+    With `about`, they are those of `finally`: their needs only order them, and the status functions
+    speak about that walk.
+    """
 
     def __init__(
         self,
@@ -63,8 +67,11 @@ class PartRun:
         nodes: Sequence[NodeSpec],
         shared: Shared,
         history: History,
+        *,
+        about: GraphWalk | None = None,
     ) -> None:
         self.walk = GraphWalk(nodes)
+        self._about = about
         self._runtime = runtime
         self._services = runtime.services
         self._shared = shared
@@ -155,9 +162,10 @@ class PartRun:
         asks = condition is not None and any(
             uses_status_function(expression) for expression in condition.expressions
         )
-        if self.walk.is_left_out(spec):
-            return self._status(spec.id, NodeState.SKIPPED, Reason.NOT_CHOSEN)
-        if not asks and (obstacle := self.walk.obstacle(spec)) is not None:
+        obstacle = None
+        if self._about is None and (not asks or self.walk.is_left_out(spec)):
+            obstacle = self.walk.obstacle(spec)
+        if obstacle is not None:
             return self._status(spec.id, NodeState.SKIPPED, obstacle)
         if condition is None:
             return None
@@ -282,17 +290,20 @@ class PartRun:
 
     def _scope(self, spec: NodeSpec, moment: datetime) -> ContextScope:
         """Returns what a node sees that starts now: the same instant in `if` and every attempt."""
+        about, reason = self._about, self._runtime.cancel_reason
 
         def status(name: str) -> bool:
             match name:
                 case "success":
-                    return self.walk.success(spec)
+                    return about.all_succeeded() if about else self.walk.success(spec)
+                case "failure" if about:
+                    return about.any_failed() or reason is Reason.TIMEOUT
                 case "failure":
                     return self.walk.failure(spec)
                 case "skipped":
-                    return self.walk.skipped(spec)
+                    return about.any_skipped() if about else self.walk.skipped(spec)
                 case "cancelled":
-                    return self._cut.reason is not None
+                    return reason not in (None, Reason.TIMEOUT)
                 case _:
                     return True
 

@@ -46,6 +46,9 @@ class ExecutionRun:
             give_up=self._give_up,
         )
         self._nodes = PartRun(runtime, runtime.spec.nodes, shared, history)
+        self._finals = PartRun(
+            runtime, runtime.spec.finals, shared, history, about=self._nodes.walk
+        )
         started_at = runtime.execution.started_at or runtime.execution.created_at
         self._deadline = Deadline(
             self._services.clock,
@@ -56,7 +59,7 @@ class ExecutionRun:
     @property
     def states(self) -> dict[str, NodeState]:
         """Where each node stands, in the order of the flow."""
-        return dict(self._nodes.walk.states)
+        return {**self._nodes.walk.states, **self._finals.walk.states}
 
     async def run(self) -> Execution | None:
         """Carries the execution to its end and returns it as it ended; journals the nodes.
@@ -70,38 +73,51 @@ class ExecutionRun:
         asked_before = self._runtime.cancel_reason
         if asked_before is not None:
             self._nodes.cut(asked_before)
-        self._deadline.arm()
-        try:
-            await self._nodes.run()
-        finally:
-            self._deadline.disarm()
+        await _within(self._deadline, self._nodes)
+        if self._nodes.walk.is_complete and self._runtime.spec.finals:
+            bound = timedelta(seconds=self._runtime.spec.finally_timeout_s)
+            deadline = Deadline(
+                self._services.clock,
+                self._services.clock.now() + bound,
+                lambda: self._finals.cut(Reason.FINALLY_TIMEOUT),
+            )
+            await _within(deadline, self._finals)
         await self._writes.settled()
         if self._error is not None:
             raise self._error
-        if not self._nodes.walk.is_complete:
-            return None
-        now = self._services.clock.now()
-        ended = end_by_nodes(self._runtime, self._nodes.walk.final.values(), now)
-        return with_outputs(ended, self._runtime.spec, self._contexts)
+        return self._ended()
 
-    def cancel(self, reason: Reason) -> None:
-        """Asks every node to end; `run` returns when they have. The first reason stays.
+    def cancel(self, reason: Reason, *, force: bool = False) -> None:
+        """Asks every node to end; `run` returns when they have, and `finally` after them.
 
-        The reason is journaled, so that a restart meanwhile does not forget it.
+        The first reason stays, and a second call changes nothing, but that `force` leaves out
+        `finally` or ends it. The reason is journaled, so that a restart meanwhile does not forget
+        it.
         """
-        if self._runtime.cancel_reason is not None or self._nodes.walk.is_complete:
-            return
-        self._runtime.cancel_reason = reason
-        self._writes.add(self._services.executions.update(self._runtime.asked_to_end))
-        self._nodes.cut(reason)
+        if self._runtime.cancel_reason is None and not self._nodes.walk.is_complete:
+            self._runtime.cancel_reason = reason
+            self._writes.add(self._services.executions.update(self._runtime.asked_to_end))
+            self._nodes.cut(reason)
+        if force:
+            self._finals.cut(reason)
 
     def hold(self) -> None:
         """Starts nothing any more; attempts that are at work may go on."""
         self._nodes.hold()
+        self._finals.hold()
 
     def stop(self) -> None:
         """Ends what is at work as interrupted; `run` returns when it has."""
         self._nodes.stop()
+        self._finals.stop()
+
+    def _ended(self) -> Execution | None:
+        nodes, finals = self._nodes.walk, self._finals.walk
+        if not (nodes.is_complete and finals.is_complete):
+            return None
+        now = self._services.clock.now()
+        ended = end_by_nodes(self._runtime, nodes.final.values(), finals.final.values(), now)
+        return with_outputs(ended, self._runtime.spec, self._contexts)
 
     def _give_up(self, error: BaseException) -> None:
         """Ends what runs: nothing more may happen that cannot be journaled."""
@@ -122,3 +138,12 @@ class ExecutionRun:
         )
         secrets = SecretValue({name: each.reveal() for name, each in runtime.secrets.items()})
         return {**contexts, "secrets": secrets}
+
+
+async def _within(deadline: Deadline, part: PartRun) -> None:
+    """Carries a part as long as its time lasts."""
+    deadline.arm()
+    try:
+        await part.run()
+    finally:
+        deadline.disarm()

@@ -229,9 +229,11 @@ class FlowSpec:
     Attributes:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
+        finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
         references: The other flows of its account that it names.
         timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
+        finally_timeout_s: Bound of `finally`, from the moment at which its first nodes may start.
     """
 
     key: FlowKey
@@ -245,9 +247,16 @@ class FlowSpec:
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     nodes: tuple[NodeSpec, ...] = ()
+    finals: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES
     timeout_s: float | None = None
+    finally_timeout_s: float = 300.0
+
+    @property
+    def all_nodes(self) -> tuple[NodeSpec, ...]:
+        """The nodes of both lists, those of `finally` last."""
+        return (*self.nodes, *self.finals)
 
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:

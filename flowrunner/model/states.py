@@ -73,6 +73,7 @@ class Reason(StrEnum):
     EXIT_CODE = "exit_code"
     SIGNAL = "signal"
     TIMEOUT = "timeout"
+    FINALLY_TIMEOUT = "finally_timeout"
     CANCELLED = "cancelled"
     DRAINED = "drained"
     IF_FALSE = "if"

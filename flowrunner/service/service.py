@@ -191,14 +191,14 @@ class FlowService:
         execution_id = await self._parts.dispatcher.start_by_hand(key, inputs, as_text=as_text)
         return await self.execution(execution_id)
 
-    async def cancel(self, execution_id: str) -> None:
-        """Asks an execution to end.
+    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
+        """Asks an execution to end; with `force` without its `finally`.
 
         Raises:
             NotFoundError: There is no such execution.
             RefusedError: ``ended``: it is final already.
         """
-        if await self._parts.engine.cancel(ExecutionId(execution_id)):
+        if await self._parts.engine.cancel(ExecutionId(execution_id), force=force):
             return
         view = await self.execution(execution_id)
         state = view.execution.state

@@ -207,8 +207,8 @@ class FakeService:
         self._called("start", key=key, inputs=inputs, as_text=as_text)
         return self.seen[0]
 
-    async def cancel(self, execution_id: str) -> None:
-        self._called("cancel", execution_id=execution_id)
+    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
+        self._called("cancel", execution_id=execution_id, force=force)
         self._find(execution_id)
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:

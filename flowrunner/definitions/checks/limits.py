@@ -42,14 +42,15 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
     own = subject.data.get("defaults", {})
     defaults = merged_defaults(subject.inherited or {}, own)
     yield from _beyond_flow(subject, ("defaults", "timeout"), own.get("timeout"), whole)
-    for index, raw in enumerate(subject.nodes):
-        path: Path = ("nodes", index)
-        yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), whole)
+    last = _seconds(subject.data.get("finally_timeout"))
+    for path, raw in subject.all_nodes:
+        bound = last if path[0] == "finally" else whole
+        yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), bound)
         if node_type(raw) == "wait":
-            yield from _wait(subject, path, raw, whole)
+            yield from _wait(subject, path, raw, bound)
         if "retry" in raw:
             given = defaults.get("retry", {}) if _acts_outside(subject, raw) else {}
-            yield from _retry(subject, (*path, "retry"), given, raw["retry"], whole)
+            yield from _retry(subject, (*path, "retry"), given, raw["retry"], bound)
     for index, raw in enumerate(subject.triggers):
         yield from _jitter(subject, ("triggers", index), raw)
 
@@ -65,8 +66,14 @@ def _beyond_flow(
 ) -> Iterator[Finding]:
     seconds = _seconds(written)
     if seconds is not None and whole is not None and seconds > whole:
-        message = f"a timeout of {written} is never reached: the flow ends after "
-        yield _warning(subject, path, message + render_duration(whole))
+        message = f"a timeout of {written} is never reached: {_ends(path, whole)}"
+        yield _warning(subject, path, message)
+
+
+def _ends(path: Path, bound: float) -> str:
+    """Returns what a bound puts an end to."""
+    what = "'finally'" if path[0] == "finally" else "the flow"
+    return f"{what} ends after {render_duration(bound)}"
 
 
 def _wait(
@@ -82,7 +89,7 @@ def _wait(
         message = f"a wait of {written} always times out: the node's timeout is {raw['timeout']}"
         yield _warning(subject, at, message)
     elif whole is not None and seconds > whole:
-        message = f"a wait of {written} never ends: the flow ends after {render_duration(whole)}"
+        message = f"a wait of {written} never ends: {_ends(path, whole)}"
         yield _warning(subject, at, message)
 
 
@@ -112,7 +119,7 @@ def _retry(
     if whole is not None and delays > whole:
         message = (
             f"the last of {retry['max_attempts']} attempts is never reached: the delays take "
-            f"{render_duration(delays)}, and the flow ends after {render_duration(whole)}"
+            f"{render_duration(delays)}, and {_ends(path, whole)}"
         )
         yield _warning(subject, path, message)
 

@@ -17,7 +17,7 @@ _SHELL_LIKE_KEYS = ("env", "outputs", "kill_after", "success_exit_codes")
 
 def check_nodes(subject: Subject) -> Iterator[Finding]:
     """Yields findings of node types about their params, and about keys without effect."""
-    for index, node in enumerate(subject.nodes):
+    for path, node in subject.all_nodes:
         facts = subject.catalog.get(node_type(node))
         if facts is None:
             continue
@@ -29,11 +29,11 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
             yield subject.document.finding(
                 codes.VALUE_NOT_ALLOWED,
                 issue.message,
-                path=("nodes", index, *(("run",) if "run" in node else below)),
+                path=(*path, *(("run",) if "run" in node else below)),
                 hint=issue.hint,
             )
         if not facts.is_shell_like:
-            yield from _without_effect(subject, index, node)
+            yield from _without_effect(subject, path, node)
 
 
 def _is_expression(params: Json, path: Path) -> bool:
@@ -43,13 +43,13 @@ def _is_expression(params: Json, path: Path) -> bool:
     return isinstance(params, str) and holds_expression(params)
 
 
-def _without_effect(subject: Subject, index: int, node: dict[str, Json]) -> Iterator[Finding]:
+def _without_effect(subject: Subject, path: Path, node: dict[str, Json]) -> Iterator[Finding]:
     for key in _SHELL_LIKE_KEYS:
         if key in node:
             yield subject.document.finding(
                 codes.EXCLUSIVE_KEYS,
                 f"{key!r} has no effect on a node of type {node_type(node)!r}",
-                path=("nodes", index, key),
+                path=(*path, key),
                 key=True,
                 hint="it belongs to nodes that start a process: shell, exec",
             )

@@ -35,9 +35,10 @@ def check_quantities(subject: Subject) -> Iterator[Finding]:
 
 def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
     yield (), "timeout", subject.data
+    yield (), "finally_timeout", subject.data
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
-    for index, node in enumerate(subject.nodes):
-        yield from _of_attempts(("nodes", index), node)
+    for path, node in subject.all_nodes:
+        yield from _of_attempts(path, node)
     for index, trigger in enumerate(subject.triggers):
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger

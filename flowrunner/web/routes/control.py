@@ -17,6 +17,7 @@ from flowrunner.web.responses import json_response
 from flowrunner.web.wire import EndedPass, pass_json, status_json
 
 _START_KEYS = frozenset({"inputs", "as_text"})
+_CANCEL_KEYS = frozenset({"force"})
 
 
 class TakesCommands(Protocol):
@@ -27,8 +28,8 @@ class TakesCommands(Protocol):
     ) -> ExecutionView:
         """Starts a flow by hand."""
 
-    async def cancel(self, execution_id: str) -> None:
-        """Asks an execution to end."""
+    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
+        """Asks an execution to end; with `force` without its `finally`."""
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
@@ -61,9 +62,10 @@ class ControlRoutes:
         )
 
     async def cancel(self, request: Request) -> Response:
-        """Asks an execution to end; answers 202 at once."""
+        """Asks an execution to end, with `{force}` without its `finally`; answers 202 at once."""
         execution_id = request.path_params["id"]
-        await self._service.cancel(execution_id)
+        force = _force_of(await read_object(request))
+        await self._service.cancel(execution_id, force=force)
         return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
 
     async def reconcile(self, _request: Request) -> Response:
@@ -97,13 +99,31 @@ def _target_of(content: dict[str, Json]) -> str | None:
 
 def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], bool]:
     """Returns inputs and `as_text`; raises `ValidationError` (``request.body``)."""
-    messages = [f"unknown key {key[:60]!r}" for key in content if key not in _START_KEYS]
+    messages = _unknown(content, _START_KEYS)
     inputs, as_text = content.get("inputs", {}), content.get("as_text", False)
     if not isinstance(inputs, dict):
         messages.append("'inputs' must be an object")
     if not isinstance(as_text, bool):
         messages.append("'as_text' must be true or false")
+    _refuse(messages)
+    return inputs, as_text
+
+
+def _force_of(content: dict[str, Json]) -> bool:
+    """Returns `force`; raises `ValidationError` (``request.body``)."""
+    messages = _unknown(content, _CANCEL_KEYS)
+    force = content.get("force", False)
+    if not isinstance(force, bool):
+        messages.append("'force' must be true or false")
+    _refuse(messages)
+    return bool(force)
+
+
+def _unknown(content: dict[str, Json], known: frozenset[str]) -> list[str]:
+    return [f"unknown key {key[:60]!r}" for key in content if key not in known]
+
+
+def _refuse(messages: list[str]) -> None:
     if messages:
         findings = [{"message": message} for message in messages]
         raise ValidationError("; ".join(messages), code="request.body", findings=findings)
-    return inputs, as_text

@@ -30,6 +30,14 @@ def test_cancel_asks_and_returns(server: ControlServer, capsys: Captured) -> Non
     assert EXECUTION_ID in capsys.readouterr().out
 
 
+def test_cancel_by_force_says_so(server: ControlServer) -> None:
+    """`--force` is sent along: the `finally` of the execution does not run."""
+    request = f"POST /control/v1/executions/{EXECUTION_ID}/cancel"
+    server.put(request, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["cancel", EXECUTION_ID, "--force"]) == 0
+    assert server.bodies == [{"force": True}]
+
+
 def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: Captured) -> None:
     """What the daemon refuses exits with 5 and its words."""
     server.put_problem(f"POST /control/v1/executions/{EXECUTION_ID}/cancel", 409, "ended")

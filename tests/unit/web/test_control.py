@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flowrunner.errors import RefusedError, ValidationError
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.ids import FlowKey, Json
 from tests.fakes.asgi import Answer, ask
 from tests.fakes.ids import sequential_id
 from tests.fakes.service import FakeService, failing_service
@@ -112,7 +112,26 @@ def test_cancel_is_accepted() -> None:
     got = post(service, f"/control/v1/executions/{EXECUTION}/cancel")
 
     assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
-    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION})
+    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "force": False})
+
+
+def test_cancel_by_force_is_passed_on() -> None:
+    """`force` in the body leaves out the execution's `finally`."""
+    service = FakeService()
+
+    post(service, f"/control/v1/executions/{EXECUTION}/cancel", {"force": True})
+
+    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "force": True})
+
+
+@pytest.mark.parametrize("body", [{"force": "yes"}, {"forced": True}])
+def test_cancel_with_a_wrong_body_is_refused(body: dict[str, Json]) -> None:
+    """A word that is not known, or no truth value, does nothing at all."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/executions/{EXECUTION}/cancel", body)
+
+    assert (got.status, got.json["code"], service.calls) == (422, "request.body", [])
 
 
 def test_cancel_of_an_ended_execution_is_a_conflict() -> None:
