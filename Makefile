@@ -18,10 +18,7 @@ setup: $(STAMP) ## make .venv with .venv/bin/flowrunner
 
 $(STAMP): pyproject.toml requirements.lock
 	@printf '\n== setup: %s\n' 'the locked libraries and FlowRunner itself into .venv'
-	test -x $(BIN)/python || { python=$$(.make/python) && "$$python" -m venv .venv; }
-	$(BIN)/python -m pip install --quiet --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --quiet --no-deps --no-build-isolation --editable .
-	@touch $@
+	flock --close Makefile .make/venv
 
 run: $(STAMP) ## start the daemon on the example flows (LISTEN=127.0.0.1:8080)
 	$(call say,the daemon on flows/ until Ctrl-C)

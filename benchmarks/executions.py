@@ -62,8 +62,10 @@ async def _run(root: Path) -> float:
 
 async def _execute(parts: Parts) -> float:
     ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
-    parts.observer.on_ended = lambda execution: ended.set_result(
-        ((execution.ended_at or execution.created_at) - execution.created_at).total_seconds()
+    parts.observer.on_ended = (
+        lambda execution: ended.set_result(
+            ((execution.ended_at or execution.created_at) - execution.created_at).total_seconds()
+        ),
     )
     await parts.service.start(FlowKey("default", "bench"), {})
     return await ended

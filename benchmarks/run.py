@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import throughput
+from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
@@ -114,6 +115,32 @@ def row_13b(rounds: int) -> Row:
         floor=interpreter_s,
         floor_name="python -c pass",
         rounds=rounds,
+    )
+
+
+def row_15(rounds: int) -> Row:
+    """The output of a chatty node."""
+    return measure(
+        number="15",
+        work=f"a node printing {SIZE // 10**6} MB, masked and stamped, to disk",
+        budget_s=SIZE / 60e6,
+        subject=attempt_s,
+        floor=file_s,
+        floor_name="straight into a file",
+        rounds=min(rounds, _FEW),
+    )
+
+
+def row_15_lag(rounds: int) -> Row:
+    """How late the event loop wakes meanwhile."""
+    return measure(
+        number="15-lag",
+        work="p99 lag of the event loop meanwhile",
+        budget_s=0.05,
+        subject=lag_s,
+        floor=file_s,
+        floor_name="straight into a file",
+        rounds=min(rounds, _FEW),
     )
 
 
@@ -233,6 +260,8 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "validate-cached": validate_cached,
     "13a": row_13a,
     "13b": row_13b,
+    "15": row_15,
+    "15-lag": row_15_lag,
     "16a": row_16a,
     "16b": row_16b,
     "spawn": row_spawn,

@@ -94,7 +94,7 @@ async def _many(parts: Parts) -> None:
 async def _ends(parts: Parts, count: int) -> None:
     """Starts executions by hand, all at once, and returns when the last has ended."""
     ended: asyncio.Queue[None] = asyncio.Queue()
-    parts.observer.on_ended = lambda _: ended.put_nowait(None)
+    parts.observer.on_ended = (lambda _: ended.put_nowait(None),)
     await asyncio.gather(*(parts.service.start(KEY, {}) for _ in range(count)))
     for _ in range(count):
         await ended.get()

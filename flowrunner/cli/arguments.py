@@ -54,6 +54,13 @@ def add_account(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_execution(parser: argparse.ArgumentParser) -> None:
+    """Adds `ID`; see `flowrunner.cli.execution_ids`."""
+    parser.add_argument(
+        "id", metavar="ID", help="id of the execution, or its first characters, at least 8"
+    )
+
+
 def positive(text: str) -> int:
     """Reads a number from 1 to 100,000, for `argparse`."""
     most = 100_000

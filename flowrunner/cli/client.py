@@ -38,6 +38,7 @@ LARGEST_ANSWER = 64 * 1024**2
 """Bytes that are read of an answer."""
 
 _TIMEOUT_S = 60.0
+_PROBE_TIMEOUT_S = 1.0
 _LONGEST_SHOWN = 80
 _START_HINT = "start one with `flowrunner serve`, or name its socket with --socket or --state"
 
@@ -125,6 +126,9 @@ def find_socket(
 ) -> str:
     """Returns the control socket: named, of a named state, of the environment, or where usual.
 
+    Of several usual places it is the first where somebody listens: a killed daemon leaves its
+    socket.
+
     Raises:
         NoDaemonError: It is named nowhere, and there is none in the usual places.
     """
@@ -135,11 +139,25 @@ def find_socket(
     named = environment.get("FLOWRUNNER_SOCKET")
     if named:
         return named
-    for place in places:
-        if os.path.exists(place):  # noqa: PTH110 - Path.exists raises for a folder we may not enter
-            return str(place)
+    # Not Path.exists, which raises for a folder that we may not enter.
+    found = [str(place) for place in places if os.path.exists(place)]  # noqa: PTH110
+    if found:
+        return next((path for path in found[:-1] if not _is_left_over(path)), found[-1])
     looked_at = " or ".join(map(str, places))
     raise NoDaemonError(f"there is no daemon: no socket at {looked_at}", hint=_START_HINT)
+
+
+def _is_left_over(path: str) -> bool:
+    """Whether nobody listens on a socket; whatever else is wrong with it is told by its use."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_TIMEOUT_S)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False
 
 
 def address(*segments: str) -> str:

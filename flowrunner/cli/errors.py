@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flowrunner.errors import FlowError
 
 
@@ -10,11 +12,13 @@ class CommandError(FlowError):
 
     Attributes:
         hint: What to do about it; empty for nothing.
+        choices: What the hint speaks of, a line each.
     """
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", choices: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.hint = hint
+        self.choices = tuple(choices)
 
 
 class UsageError(CommandError):

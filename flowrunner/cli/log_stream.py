@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, Protocol
 
-from flowrunner.cli.client import ControlClient, address
+from flowrunner.cli.client import address
 from flowrunner.cli.text import safe_line
 from flowrunner.model.ids import Json
 
-POLL_S = 0.25
+_WAIT_S = 2
+"""Seconds for which the daemon may hold an answer back while there is nothing new."""
+
 _BUSY_LINES, _BUSY_CHARACTERS = 500, 500_000
 """A page with so much was probably cut: the next one is asked for at once."""
 _ZONE = re.compile("Z$")
+
+
+class Client(Protocol):
+    """Gets documents of the API, as `ControlClient` and `PatientClient` do."""
+
+    def get(self, path: str, query: Mapping[str, str | int | None] | None = None) -> Json:
+        """Returns what is at an address."""
 
 
 class Line(NamedTuple):
@@ -28,11 +37,11 @@ class Line(NamedTuple):
 
 
 def read_lines(
-    client: ControlClient,
+    client: Client,
     execution_id: str,
     *,
     node: str | None = None,
-    pause: Callable[[float], None] | None = None,
+    follow: bool = False,
 ) -> Iterator[Line]:
     """Yields the lines in the order of their times, as far as each page reaches.
 
@@ -40,23 +49,22 @@ def read_lines(
         client: The daemon.
         execution_id: The execution.
         node: Only lines of this node.
-        pause: Given to follow: waits between two pages, until the execution has ended. Without it
-            the lines end with what is there now.
+        follow: Go on until the execution has ended; else the lines end with what is there now.
 
     Raises:
         FlowError: As `ControlClient.get`.
     """
     path = address("api", "v1", "executions", execution_id, "logs")
     cursor: str | None = None
+    wait: int | None = None
     while True:
-        page = client.get(path, {"node": node, "cursor": cursor})
+        page = client.get(path, {"node": node, "cursor": cursor, "wait": wait})
         lines = _lines_of(page)
         yield from lines
         cursor = page["next_cursor"]
-        if page["complete"] or (pause is None and not lines):
+        if page["complete"] or not (follow or lines):
             return
-        if pause is not None and not _is_busy(lines):
-            pause(POLL_S)
+        wait = _WAIT_S if follow and not _is_busy(lines) else None
 
 
 def plain(line: Line, *, with_node: bool, terminal: bool) -> str:

@@ -22,6 +22,7 @@ def lines_of(error: FlowError) -> Iterator[str]:
     yield _line(error.message, "" if isinstance(error, UsageError) else error.code)
     if isinstance(error, CommandError):
         yield from _hint(error.hint)
+        yield from (f"  {safe(choice)}" for choice in error.choices)
     elif isinstance(error, NotFoundError):
         yield from _hint(_WHAT_THERE_IS)
 

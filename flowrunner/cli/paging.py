@@ -17,14 +17,22 @@ def read_list(
     query: Mapping[str, str | int | None],
     *,
     limit: int | None = None,
+    start: str | None = None,
 ) -> tuple[list[Json], str | None]:
     """Returns the items of a list, at most `limit`, and the cursor of what was left out.
+
+    Args:
+        client: The daemon.
+        path: The address of the list.
+        query: Parameters besides the two of the pages.
+        limit: The most items; None for all.
+        start: The cursor to begin at.
 
     Raises:
         FlowError: As `ControlClient.get`.
     """
     items: list[Json] = []
-    cursor: str | None = None
+    cursor = start
     while True:
         size = _PAGE if limit is None else min(limit - len(items), _PAGE)
         page = client.get(path, {**query, "limit": size, "cursor": cursor})

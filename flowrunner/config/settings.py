@@ -190,8 +190,16 @@ class EngineSettings:
     """How executions are carried."""
 
     max_running_nodes: int = field(default=0, metadata=_about(count(0, 10_000), example=16))
-    """Most nodes running at once on this host, a number; the others wait their turn. Default 0,
+    """Most nodes running at once on this host, a number; the others wait their turn, those of
+    executions started by hand first in line. Default 0,
     which means four times the number of cores: most nodes wait for something else."""
+
+    max_running_executions: int = field(
+        default=1_000, metadata=_about(count(1, 100_000), example=50)
+    )
+    """Most executions running at once on this host, whatever the flows say; the others stay queued,
+    those started by hand first in line. Default 1000, from 1 to 100000: an execution costs some
+    kilobytes, its nodes are bounded apart, and a flood of deliveries must not fill the memory."""
 
     timeout: float = field(default=86_400.0, metadata=_about(duration(1, 31_536_000), example="6h"))
     """How long an execution may take that is not told by its flow's own `timeout`, a duration.
@@ -226,7 +234,8 @@ class LoggingSettings:
         default="info", metadata=_about(choice(get_args(LogLevel)), example="debug")
     )
     """Least severity that is written: `debug`, `info`, `warning` or `error`. Default `info`: one
-    line for each change of state and each request."""
+    line for each change of state, each command, each delivery and each request that is refused;
+    `debug` adds requests that only read."""
 
     format: LogFormat = field(
         default="text", metadata=_about(choice(get_args(LogFormat)), example="json")

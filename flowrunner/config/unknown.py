@@ -17,14 +17,14 @@ def explain_unknown(given: Given) -> BadValueError:
     """Returns the error for a value whose path is not in `SETTINGS`.
 
     Codes: ``settings.unknown_key``, ``settings.planned_key``; ``settings.type`` for a section, or
-    a whole file, that is no mapping.
+    a whole file, that is no map.
     """
     path = given.path
     key = ".".join(path)
     if not path or key in SECTIONS:
         what = f"the section {key}" if path else "the settings file"
         hint = "write one `name: value` for each line" if path else _known_names("")
-        return BadValueError(f"{what} is not a mapping", code="settings.type", hint=hint)
+        return BadValueError(f"{what} is not a map", code="settings.type", hint=hint)
     if any(".".join(path[:depth]) in PLANNED for depth in range(1, len(path) + 1)):
         message = f"unknown key {quote(key)}"
         hint = "planned: a later version will know it"

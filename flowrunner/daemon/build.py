@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -28,8 +28,10 @@ from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
@@ -41,6 +43,7 @@ from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.service.backups import BackupDuty
+from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
@@ -50,7 +53,7 @@ from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
 from flowrunner.system.files import Files, LocalFiles
-from flowrunner.system.ids import Uuid7Ids
+from flowrunner.system.ids import IdSource, Uuid7Ids
 from flowrunner.system.leftovers import MarkedLeftovers
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
@@ -59,6 +62,8 @@ from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.pauses import Pauses
+from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import ApschedulerTimers, Timers
 from flowrunner.triggers.webhooks import Webhooks
@@ -73,9 +78,11 @@ class Parts:
     compiler: Compiler
     registry: FlowRegistry
     engine: Engine
+    drain: Drain
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
+    pauses: Pauses
     applier: Applier
     reconciler: Reconciler
     service: FlowService
@@ -108,6 +115,22 @@ class _Ground:
     registry: FlowRegistry
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Starts:
+    """What asks for executions."""
+
+    dispatcher: Dispatcher
+    timers: Timers
+    schedules: Schedules
+    webhooks: Webhooks
+    retries: Retries
+
+    @property
+    def subscribers(self) -> tuple[FlowsSubscriber, ...]:
+        """Who arms what a new set of flows says."""
+        return (self.schedules, self.webhooks)
+
+
 def build(
     settings: Settings,
     secret_environment: Mapping[str, str],
@@ -120,17 +143,13 @@ def build(
     nodes = _nodes(ground)
     compiler = Compiler(nodes, ground.clock)
     services = _engine_services(ground, nodes, compiler)
-    engine = Engine(services, ground.registry.rules_of)
-    ids = Uuid7Ids(ground.clock, random.SystemRandom())
-    gate = ground.store_watch.refuse_without_room
-    dispatcher = Dispatcher(ground.registry, engine, ids, gate)
-    timers = ApschedulerTimers()
-    schedules = _schedules(ground, dispatcher, timers)
-    duplicates = Duplicates(ground.storage.executions, ground.clock)
-    webhooks = Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
-    subscribers = (schedules, webhooks, FlowLeaver(engine, ground.metrics))
-    applier = _applier(ground, subscribers, schedules)
-    reconciler = _reconciler(ground, compiler, applier, schedules)
+    engine = _engine(ground, services)
+    drain = Drain(lambda: engine.running_count, ground.clock)
+    starts = _starts(ground, services, engine)
+    pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
+    leaver = FlowLeaver(engine, ground.metrics)
+    applier = _applier(ground, (pauses, *starts.subscribers, leaver), starts.schedules)
+    reconciler = _reconciler(ground, compiler, applier, starts.schedules)
     service = FlowService(
         ServiceParts(
             registry=ground.registry,
@@ -138,25 +157,29 @@ def build(
             engine=engine,
             validator=compiler,
             reconciler=reconciler,
-            dispatcher=dispatcher,
-            webhooks=webhooks,
-            schedules=schedules,
+            dispatcher=starts.dispatcher,
+            webhooks=starts.webhooks,
+            pauses=pauses,
+            retries=starts.retries,
+            schedules=starts.schedules,
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
-            health=_health(ground),
+            health=_health(ground, drain),
             clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
         )
     )
-    ground.observer.on_ended = service.note_ended
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
     return Parts(
         settings=settings,
         storage=ground.storage,
         compiler=compiler,
         registry=ground.registry,
         engine=engine,
+        drain=drain,
         engine_services=services,
-        timers=timers,
-        schedules=schedules,
+        timers=starts.timers,
+        schedules=starts.schedules,
+        pauses=pauses,
         applier=applier,
         reconciler=reconciler,
         service=service,
@@ -233,10 +256,28 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
             logs=state / "logs",
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
-        node_slots=asyncio.Semaphore(limit),
+        node_slots=NodeSlots(limit),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
         timeout_s=ground.settings.engine.timeout,
         chance=random.SystemRandom().random,
+    )
+
+
+def _engine(ground: _Ground, services: EngineServices) -> Engine:
+    most = ground.settings.engine.max_running_executions
+    return Engine(services, ground.registry.rules_of, most_executions=most)
+
+
+def _starts(ground: _Ground, services: EngineServices, engine: Engine) -> _Starts:
+    ids = Uuid7Ids(ground.clock, random.SystemRandom())
+    gate = ground.store_watch.refuse_without_room
+    dispatcher, timers = Dispatcher(ground.registry, engine, ids, gate), ApschedulerTimers()
+    return _Starts(
+        dispatcher=dispatcher,
+        timers=timers,
+        schedules=_schedules(ground, dispatcher, timers),
+        webhooks=_webhooks(ground, dispatcher),
+        retries=_retries(ground, services, dispatcher, engine, ids),
     )
 
 
@@ -275,14 +316,49 @@ def _retention(ground: _Ground, services: EngineServices) -> Retention:
     )
 
 
-def _health(ground: _Ground) -> Health:
+def _health(ground: _Ground, drain: Drain) -> Health:
     return Health(
         ground.registry,
         ground.storage,
         ground.store_watch,
+        drain,
         ground.clock,
         resync_s=ground.settings.source.resync,
         families=ground.families.kind,
+    )
+
+
+def _retries(
+    ground: _Ground,
+    services: EngineServices,
+    dispatcher: Dispatcher,
+    engine: Engine,
+    ids: IdSource,
+) -> Retries:
+    return Retries(
+        registry=ground.registry,
+        dispatcher=dispatcher,
+        engine=engine,
+        executions=services.executions,
+        definitions=services.definitions,
+        compiler=services.compiler,
+        ids=ids,
+    )
+
+
+def _webhooks(ground: _Ground, dispatcher: Dispatcher) -> Webhooks:
+    duplicates = Duplicates(ground.storage.executions, ground.clock)
+    return Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
+
+
+def _pauses(ground: _Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:
+    return Pauses(
+        registry=ground.registry,
+        store=ground.storage.pauses,
+        executions=ground.storage.executions,
+        clock=ground.clock,
+        renew=renew,
+        lifted=engine.admit_waiting,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.restore import restore_metrics
+from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import FlowError
 from flowrunner.reconcile.last_good import load_last_good
@@ -36,12 +37,14 @@ class Daemon:
         notifier: Notifier,
         clock: Clock,
         announce: Callable[[str], None],
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._parts = parts
         self._servers = servers
         self._notifier = notifier
         self._clock = clock
         self._announce = announce
+        self._watchdog = watchdog
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -58,18 +61,19 @@ class Daemon:
             for server in self._servers:
                 await server.start()
             async with asyncio.TaskGroup() as background:
-                running = [
-                    background.create_task(work(), name=work.__name__)
-                    for work in (
-                        parts.reconciler.run,
-                        parts.store_watch.run,
-                        parts.backup_duty.run,
-                        parts.retention.run,
-                        self._tell_status,
-                        self._measure_lag,
-                        self._tidy,
-                    )
+                works = [
+                    parts.reconciler.run,
+                    parts.store_watch.run,
+                    parts.backup_duty.run,
+                    parts.retention.run,
+                    parts.pauses.run,
+                    self._tell_status,
+                    self._measure_lag,
+                    self._tidy,
                 ]
+                if self._watchdog is not None:
+                    works.append(self._watchdog.run)
+                running = [background.create_task(work(), name=work.__qualname__) for work in works]
                 self._say_ready()
                 await self._stopping.wait()
                 self._notifier.stopping()
@@ -86,6 +90,7 @@ class Daemon:
     async def _put_in_force(self) -> None:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
+        await parts.pauses.load()
         count = await load_last_good(
             parts.storage.flows, parts.compiler, parts.registry, self._clock
         )
@@ -94,6 +99,7 @@ class Daemon:
         await parts.service.load()
         await restore_metrics(parts)
         await parts.store_watch.look()
+        await parts.pauses.count_failures()
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         parts.timers.start()
@@ -106,15 +112,17 @@ class Daemon:
         _LOG.info("daemon.ready addresses=%s", addresses)
 
     async def _drain(self) -> None:
-        parts = self._parts
-        _LOG.info(
-            "daemon.draining running=%d timeout_s=%g",
-            parts.engine.running_count,
-            parts.settings.engine.drain_timeout,
-        )
+        parts, timeout_s = self._parts, self._parts.settings.engine.drain_timeout
+        running = parts.engine.running_count
+        parts.drain.begin(timeout_s)
+        self._notifier.status(self._status_line())
+        _LOG.info("daemon.draining running=%d timeout_s=%g", running, timeout_s)
+        if self._watchdog is not None:
+            self._watchdog.forget_scheduler()
         parts.timers.stop()
         await parts.schedules.settle()
-        await parts.engine.drain(parts.settings.engine.drain_timeout)
+        await parts.engine.drain(timeout_s)
+        await parts.pauses.settle()
 
     async def _close(self) -> None:
         """Closes in the reverse order of opening; one failure does not keep the rest open."""
@@ -150,6 +158,9 @@ class Daemon:
             await asyncio.sleep(_STATUS_PERIOD_S)
 
     def _status_line(self) -> str:
+        progress = self._parts.drain.progress()
+        if progress is not None:
+            return f"draining: {progress}"
         entries = self._parts.registry.entries.values()
         not_ready = sum(1 for entry in entries if not entry.is_ready)
         note = f" ({not_ready} not ready)" if not_ready else ""

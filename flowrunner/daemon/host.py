@@ -11,12 +11,12 @@ from pathlib import Path
 
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import ClosableSink, LogFactory
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import Reason
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import MaskerCache
 from flowrunner.system.clock import Clock
 from flowrunner.system.watcher import Watcher
 from flowrunner.telemetry.attempt_log import AttemptLog
@@ -52,10 +52,11 @@ def flow_folder(registry: FlowRegistry, root: Path, key: FlowKey) -> Path:
 
 def log_factory(clock: Clock, writer: LogWriter) -> LogFactory:
     """Returns how the engine opens the log of an attempt."""
+    maskers = MaskerCache()
 
     def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
         values = tuple(masked)
-        return AttemptLog(path, clock=clock, masker=lambda: Masker(values), writer=writer)
+        return AttemptLog(path, clock=clock, masker=lambda: maskers.masker(values), writer=writer)
 
     return make_log
 
@@ -67,7 +68,7 @@ class FlowLeaver:
         self._engine = engine
         self._metrics = metrics
         self._hooks: frozenset[str] = frozenset()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[tuple[ExecutionId, ...]]] = set()
 
     def flows_changed(
         self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
@@ -119,6 +120,7 @@ def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
             key=entry.key,
             state=FlowState.INVALID if is_invalid else unready,
             is_ready=entry.is_ready,
+            is_held=registry.hold_of(entry.key) is not None,
             next_slot_at=min(slots, default=None),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import FlowKey
@@ -21,7 +21,7 @@ class DaemonObserver:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
         self._clock = clock
-        self.on_ended: Callable[[Execution], None] = lambda _: None
+        self.on_ended: Sequence[Callable[[Execution], None]] = ()
 
     def execution_queued(self, execution: Execution) -> None:
         """Counts an execution that waits."""
@@ -31,7 +31,7 @@ class DaemonObserver:
         """Counts a start; for a schedule also its slot, with how late it is."""
         self._metrics.execution_started(execution)
         slot_at, started_at = execution.cause.slot_at, execution.started_at
-        if slot_at is not None and started_at is not None:
+        if execution.cause.is_slot and slot_at is not None and started_at is not None:
             self._metrics.slot_decided(
                 execution.flow,
                 SlotOutcome.STARTED,
@@ -44,9 +44,10 @@ class DaemonObserver:
     def execution_ended(self, execution: Execution) -> None:
         """Counts an end; a slot whose execution never started was skipped."""
         self._metrics.execution_ended(execution)
-        if execution.cause.slot_at is not None and execution.started_at is None:
+        if execution.cause.is_slot and execution.started_at is None:
             self.slot_decided(execution.flow, SlotOutcome.SKIPPED, execution.reason, 1)
-        self.on_ended(execution)
+        for listener in self.on_ended:
+            listener(execution)
         _LOG.info(
             "execution.ended",
             extra={

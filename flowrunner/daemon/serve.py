@@ -10,16 +10,17 @@ from collections.abc import Mapping
 
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import Settings
-from flowrunner.daemon.build import build
+from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_servers
+from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.secrets.lookup import take_environment
-from flowrunner.system.clock import SystemClock
+from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
 from flowrunner.system.family_choice import make_families
 from flowrunner.system.hardening import harden_process, prepare_state_folder
 from flowrunner.system.lock import StateLock
-from flowrunner.system.systemd import make_notifier
+from flowrunner.system.systemd import Notifier, make_notifier, watchdog_patience_s
 from flowrunner.telemetry.logs import configure_logging
 
 _LOG = logging.getLogger(__name__)
@@ -59,8 +60,23 @@ async def _run(
     parts = build(settings, secrets, families, accept_state_loss=accept_state_loss)
     clock = SystemClock()
     servers = make_servers(parts, clock)
-    daemon = Daemon(parts, servers, make_notifier(os.environ), clock, _announce)
+    notifier = make_notifier(os.environ)
+    watchdog = _watchdog(parts, notifier, clock)
+    daemon = Daemon(parts, servers, notifier, clock, _announce, watchdog)
     await daemon.run()
+
+
+def _watchdog(parts: Parts, notifier: Notifier, clock: Clock) -> Watchdog | None:
+    patience_s = watchdog_patience_s(os.environ, os.getpid())
+    if patience_s is None:
+        return None
+    return Watchdog(
+        pinged=notifier,
+        probed=parts.storage,
+        timers=parts.timers,
+        clock=clock,
+        patience_s=patience_s,
+    )
 
 
 def _announce(text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from flowrunner.definitions.catalog import NodeCatalog
@@ -38,6 +39,7 @@ from flowrunner.model.flow import (
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import parse_pattern
+from flowrunner.model.process import SHELLS, Limits, ProcessSpec
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
 
@@ -67,6 +69,8 @@ def build_flow(
         secrets=tuple(definition.get("secrets", ())),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
+        is_suspended=definition.get("suspend", False),
+        pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
         nodes=_nodes(definition["nodes"], catalog),
         finals=_nodes(definition.get("finally", []), catalog),
         outputs={
@@ -169,11 +173,17 @@ def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
 
 
 def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
+    group = raw.get("group")
     return ConcurrencySpec(
+        group=None if group is None else condition_of(group),
         limit=int(raw.get("limit", 1)),  # JSON Schema takes 1.0 for an integer too
         on_conflict=OnConflict(raw.get("on_conflict", "queue")),
         queue_limit=int(raw.get("queue_limit", 100)),
     )
+
+
+def _maybe_int(value: Json) -> int | None:
+    return None if value is None else int(value)
 
 
 def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
@@ -211,6 +221,7 @@ def _node(
         on_interrupt=OnInterrupt(raw.get("on_interrupt", facts.on_interrupt)),
         continue_on_error=raw.get("continue_on_error", False),
         success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
+        process=_process(raw),
     )
 
 
@@ -226,6 +237,27 @@ def _retry(raw: Mapping[str, Json]) -> RetrySpec:
         max_delay_s=default_s if longest is None else parse_duration(longest),
         jitter=float(raw.get("jitter", 0)),
         condition=_condition(raw),
+    )
+
+
+def _process(raw: Mapping[str, Json]) -> ProcessSpec:
+    shell = raw.get("shell", "sh")
+    return ProcessSpec(
+        shell=SHELLS[shell] if isinstance(shell, str) else tuple(shell),
+        working_dir=raw.get("working_dir"),
+        umask=raw.get("umask"),
+        nice=int(raw.get("nice", 0)),
+        stdin=text_or_template(raw.get("stdin")),
+        limits=_limits(raw.get("limits", {})),
+    )
+
+
+def _limits(raw: Mapping[str, Json]) -> Limits:
+    return Limits(
+        memory=parse_size(raw["memory"]) if "memory" in raw else None,
+        cpu_time_s=ceil(parse_duration(raw["cpu_time"])) if "cpu_time" in raw else None,
+        files=int(raw["files"]) if "files" in raw else None,
+        processes=int(raw["processes"]) if "processes" in raw else None,
     )
 
 

@@ -42,7 +42,7 @@ SYNTAX = Code(
 DUPLICATE_KEY = Code(
     "FR102",
     "duplicate key",
-    "The same key stands twice in one mapping. Only one of the two values could count, so neither "
+    "The same key stands twice in one map. Only one of the two values could count, so neither "
     "does: remove or rename one.",
 )
 TAG = Code(
@@ -60,7 +60,7 @@ SEVERAL_DOCUMENTS = Code(
 TOO_DEEP = Code(
     "FR105",
     "nested too deeply",
-    "Lists and mappings may be nested 50 deep, aliases expanded.",
+    "Lists and maps may be nested 50 deep, aliases expanded.",
 )
 TOO_LARGE = Code(
     "FR106",
@@ -105,9 +105,9 @@ MERGE_KEY = Code(
 )
 KEY_NOT_STRING = Code(
     "FR113",
-    "key is not a string",
+    "key is not a text",
     "A key must be a word or text of at most 1,024 characters. This is often an expression without "
-    "quotes: `{{ x }}` is a mapping inside a mapping for YAML.",
+    "quotes: `{{ x }}` is a map inside a map for YAML.",
 )
 NUMBER_TOO_LARGE = Code(
     "FR114",
@@ -138,7 +138,8 @@ UNKNOWN_KEY = Code(
 PLANNED_KEY = Code(
     "FR202",
     "planned key",
-    "The key belongs to the flow format but this version does not carry it out yet.",
+    "The key belongs to the flow format but this version does not carry it out yet. The hint says "
+    "what to do until then, where there is something to do.",
 )
 WRONG_TYPE = Code(
     "FR203",
@@ -148,7 +149,7 @@ WRONG_TYPE = Code(
 MISSING_KEY = Code(
     "FR204",
     "missing key",
-    "A required key is missing. The position is the mapping that lacks it.",
+    "A required key is missing. The position is the map that lacks it.",
 )
 VALUE_NOT_ALLOWED = Code(
     "FR205",
@@ -254,14 +255,16 @@ FLOW_CYCLE = Code(
     "flows start each other",
     "By nodes or triggers of type `flow` some flows start each other in a circle, which would "
     "never come to an end. The version that closes the circle does not come into force; where "
-    "none was there first, none of them does.",
+    "none was there first, none of them does. Nodes and triggers of type `flow` are planned: no "
+    "file of this version raises it.",
 )
 GROUP_DEADLOCK = Code(
     "FR316",
     "flows wait for their own group",
     "A flow starts another one, directly or through others, and waits for it, while both are in "
     "the same concurrency group: the other could never start. Give one of them another group, or "
-    "start it with `wait: false`.",
+    "start it with `wait: false`. Nodes of type `flow` are planned: no file of this version raises "
+    "it.",
 )
 
 EXPRESSION_SYNTAX = Code(
@@ -349,7 +352,8 @@ UNKNOWN_FLOW = Code(
     "FR505",
     "unknown flow",
     "No file of the account defines the flow that is named. The rest of the flow works: a node "
-    "that starts it fails with `flow_missing`, a trigger that follows it never fires.",
+    "that starts it fails with `flow_missing`, a trigger that follows it never fires. Nodes and "
+    "triggers of type `flow` are planned: no file of this version raises it.",
 )
 
 VARIABLE_NOT_EXPANDED = Code(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowrunner.definitions.process_schema import process_keys
 from flowrunner.definitions.schema_parts import (
     FLOW_NAME,
     INNER_NAME,
@@ -21,7 +22,7 @@ from flowrunner.definitions.schema_parts import (
 )
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
-from flowrunner.model.flow import OnInterrupt, ValueType
+from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
@@ -97,6 +98,7 @@ def _top_level() -> dict[str, Any]:
             "cancelled. The default is the setting engine.timeout.",
             "2h",
         ),
+        **_holds(),
         "defaults": node_defaults(),
         **_graph(),
         "outputs": described(
@@ -130,6 +132,27 @@ def _graph() -> dict[str, Any]:
         ),
         "finally_timeout": duration(
             "Bound of `finally`; then its nodes are cancelled.", "2m", "5m"
+        ),
+    }
+
+
+def _holds() -> dict[str, Any]:
+    """Returns what keeps a flow from starting."""
+    return {
+        "suspend": described(
+            "While true nothing starts: slots are skipped, deliveries refused, queued executions "
+            "stay queued. What runs goes on, and nothing is caught up later.",
+            True,
+            type="boolean",
+            default=False,
+        ),
+        "pause_after_failures": described(
+            "Executions that fail or time out in a row, after which the flow is paused until its "
+            "definition changes or somebody resumes it.",
+            3,
+            type="integer",
+            minimum=1,
+            maximum=1_000,
         ),
     }
 
@@ -177,22 +200,37 @@ def _value() -> dict[str, Any]:
 
 def _concurrency() -> dict[str, Any]:
     return {
-        **described("How many executions run at once.", {"limit": 1, "on_conflict": "skip"}),
+        **described(
+            "How many executions of a group run at once, and what becomes of the others.",
+            {"group": "inputs.host", "limit": 1, "on_conflict": "skip"},
+        ),
         "x-kind": "concurrency",
         "type": "object",
         "additionalProperties": False,
         "properties": {
+            "group": described(
+                "Names the group of an execution, over all flows of the account; omitted: the "
+                "flow's own. Sees inputs, vars, env, trigger and flow.",
+                "inputs.host",
+                **{"type": "string", "minLength": 1, "x-expression": True},
+            ),
             "limit": described(
-                "Executions at once.", 1, type="integer", minimum=1, maximum=1000, default=1
+                "Executions of the group at once.",
+                1,
+                type="integer",
+                minimum=1,
+                maximum=1000,
+                default=1,
             ),
             "on_conflict": described(
-                "What happens to a start beyond the limit.",
+                "What happens to a start beyond the limit: it waits, is refused, ends those who "
+                "run and takes their place, or starts all the same.",
                 "skip",
-                enum=["queue", "skip"],
+                enum=[str(member) for member in OnConflict],
                 default="queue",
             ),
             "queue_limit": described(
-                "Deliveries that may wait.",
+                "Deliveries of the flow that may wait.",
                 100,
                 type="integer",
                 minimum=0,
@@ -254,6 +292,7 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
         ),
         "env": environment("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
         **attempt_keys(),
+        **process_keys(),
         "outputs": described(
             "Outputs a shell-like node writes to $FLOW_OUTPUT, with their types.",
             {"rows": {"type": "integer"}},

@@ -10,31 +10,22 @@ PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
             "notify",
-            "pause_after_failures",
             "protect",
             "retention",
             "runs_on",
             "sla",
-            "suspend",
         }
     ),
     "node": frozenset(
         {
             "fail_fast",
             "foreach",
-            "limits",
             "max_parallel",
-            "nice",
-            "shell",
-            "stdin",
-            "umask",
             "user",
-            "working_dir",
         }
     ),
-    "defaults": frozenset({"shell", "user", "working_dir"}),
+    "defaults": frozenset({"user"}),
     "folder": frozenset({"notify", "retention"}),
-    "concurrency": frozenset({"group"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
@@ -47,4 +38,9 @@ PLANNED_TRIGGER_TYPES = frozenset({"file", "flow", "start"})
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )
-PLANNED_ON_CONFLICT = frozenset({"allow", "replace"})
+PLANNED_WORDS: dict[str, frozenset[str]] = {
+    "node-type": PLANNED_NODE_TYPES,
+    "trigger-type": PLANNED_TRIGGER_TYPES,
+    "auth-type": PLANNED_AUTH_TYPES,
+}
+"""Kind of word that a value may be → planned words."""

@@ -15,13 +15,8 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean, nearest_word
-from flowrunner.definitions.planned import (
-    PLANNED,
-    PLANNED_AUTH_TYPES,
-    PLANNED_NODE_TYPES,
-    PLANNED_ON_CONFLICT,
-    PLANNED_TRIGGER_TYPES,
-)
+from flowrunner.definitions.kind_words import found_words, wanted_words
+from flowrunner.definitions.planned import PLANNED, PLANNED_WORDS
 from flowrunner.definitions.schema_parts import (
     ENV_NAME,
     FLOW_NAME,
@@ -30,6 +25,7 @@ from flowrunner.definitions.schema_parts import (
     INNER_NAME,
     LABEL_NAME,
     SECRET_NAME,
+    UMASK,
 )
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.definitions.value_hints import (
@@ -39,14 +35,13 @@ from flowrunner.definitions.value_hints import (
     type_word_hint,
     unknown_key_hint,
 )
+from flowrunner.definitions.ways_round import planned_hint
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
 
 LibraryError = Any
 """A `jsonschema.ValidationError`: its attributes are typed as possibly unset, which they never
 are in an error that validation yields."""
-
-PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
 _LONGEST_QUOTE = 80
 _QUANTITY_HINTS: Mapping[str, tuple[str, str]] = {
@@ -89,6 +84,11 @@ _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
         codes.MALFORMED_NAME,
         "is not a name of a header",
         "letters, digits and signs such as -, no spaces, at most 100 characters",
+    ),
+    UMASK: (
+        codes.VALUE_NOT_ALLOWED,
+        "is not a file mode mask",
+        'three octal digits in quotes, as "022" or "0077"',
     ),
     HOOK_PATH: (
         codes.MALFORMED_NAME,
@@ -166,7 +166,7 @@ def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
             code=codes.PLANNED_KEY if is_planned else codes.UNKNOWN_KEY,
             path=(*path, key),
             message=f"unknown key {quoted(key)}",
-            hint=PLANNED_HINT if is_planned else unknown_key_hint(kind, key, known),
+            hint=planned_hint(kind, key) if is_planned else unknown_key_hint(kind, key, known),
             at_key=True,
             place=(*path, key),
             meant=meant if meant not in error.instance else "",
@@ -200,7 +200,7 @@ def _wrong_type(error: LibraryError, path: Path) -> SchemaProblem:
     return SchemaProblem(
         code=codes.WRONG_TYPE,
         path=path,
-        message=f"expected {' or '.join(words)}, found {_kind(value)}",
+        message=f"expected {wanted_words(words)}, found {found_words(value, words)}",
         hint=hint,
         place=path,
         instead=_as_meant(value, words),
@@ -257,8 +257,9 @@ def _not_allowed(error: LibraryError, path: Path) -> SchemaProblem:
 def _word_hint(path: Path, word: str, choices: list[str]) -> str:
     if word in choices:  # the value in quotes where a number belongs
         return f"write it without quotes: {word}"
-    if word in _planned_words(path):
-        return PLANNED_HINT
+    kind = _kind_of_word(path)
+    if word in PLANNED_WORDS.get(kind, frozenset()):
+        return planned_hint(kind, word)
     return type_word_hint(path, word) or did_you_mean(word, choices)
 
 
@@ -267,17 +268,16 @@ def is_node_type(path: Path) -> bool:
     return path[:1] in (("nodes",), ("finally",)) and path[2:] == ("type",)
 
 
-def _planned_words(path: Path) -> frozenset[str]:
+def _kind_of_word(path: Path) -> str:
+    """Returns which list of words a value is of, in `PLANNED_WORDS`; empty for none."""
     match path:
         case ("nodes" | "finally", _, "type"):
-            return PLANNED_NODE_TYPES
+            return "node-type"
         case ("triggers", _, "type"):
-            return PLANNED_TRIGGER_TYPES
+            return "trigger-type"
         case ("triggers", _, "auth", "type"):
-            return PLANNED_AUTH_TYPES
-        case ("concurrency", "on_conflict"):
-            return PLANNED_ON_CONFLICT
-    return frozenset()
+            return "auth-type"
+    return ""
 
 
 def _beside_run(path: Path) -> SchemaProblem:
@@ -309,17 +309,10 @@ def _is_number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _kind(value: Json) -> str:
-    if value is None:
-        return "null"
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object")
-
-
 def quoted(value: Json) -> str:
     """Returns a value from a file for a message, cut, on one line."""
     if isinstance(value, list | dict):
-        return f"an {_kind(value)}"
+        return found_words(value)
     if not isinstance(value, str):
         return json.dumps(value)
     cut = value if len(value) <= _LONGEST_QUOTE else value[: _LONGEST_QUOTE - 1] + "…"

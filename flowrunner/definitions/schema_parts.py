@@ -14,6 +14,7 @@ INNER_NAME = "^[a-z][a-z0-9_]{0,62}$"
 SECRET_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"  # noqa: S105 - a pattern, not a secret
 LABEL_NAME = "^[a-z][a-z0-9_./-]{0,62}$"
 ENV_NAME = "^[A-Za-z_][A-Za-z0-9_]*$"
+UMASK = "^0?[0-7]{3}$"
 HEADER_NAME = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 _HOOK_SEGMENT = r"(\.{0,2}[A-Za-z0-9_~-][A-Za-z0-9._~-]*|\.{3}[A-Za-z0-9._~-]*)"
 HOOK_PATH = f"^{_HOOK_SEGMENT}(/{_HOOK_SEGMENT})*$"

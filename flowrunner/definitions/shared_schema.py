@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrunner.definitions.process_schema import default_process_keys
 from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration
 from flowrunner.model.flow import Backoff
 
@@ -84,11 +85,12 @@ def node_defaults() -> dict[str, Any]:
     return {
         **described(
             "What nodes have that do not say it themselves; `timeout` and `retry` reach types that "
-            "act outside, `kill_after` those that start a process.",
+            "act outside, `kill_after` and `working_dir` those that start a process, `shell` those "
+            "with a script.",
             {"timeout": "15m", "retry": {"max_attempts": 3}},
         ),
         "x-kind": "defaults",
         "type": "object",
         "additionalProperties": False,
-        "properties": attempt_keys(),
+        "properties": {**attempt_keys(), **default_process_keys()},
     }

@@ -227,7 +227,7 @@ class Composer:
         index = event.start_mark.index
         near = self._source.text[max(0, index - 1) : index + _NEAR].partition("\n")[0]
         hint = braces_hint(near) if near.startswith(("{{", "[{{")) else ""
-        self._refuse(codes.KEY_NOT_STRING, "a list or mapping cannot be a key", event, hint)
+        self._refuse(codes.KEY_NOT_STRING, "a list or map cannot be a key", event, hint)
 
     def _refuse_tag(self, tag: str, event: Marked) -> NoReturn:
         name = "!!" + tag.removeprefix(_TAG_PREFIX) if tag.startswith(_TAG_PREFIX) else tag

@@ -22,7 +22,7 @@ _TEMPLATE = re.compile(r"\{\{-|\{\{\s*\.|\{%")
 TAG_HINT = 'Quote a text that begins with "!".'
 """For a text that YAML takes for a tag."""
 
-TOO_DEEP_MESSAGE = "lists and mappings are nested more than 50 deep"
+TOO_DEEP_MESSAGE = "lists and maps are nested more than 50 deep"
 """Said by us, and where the parser gives up first: it reads ahead."""
 
 
@@ -118,12 +118,12 @@ _FAULTS: Mapping[str, Fault] = {
     "did not find expected ',' or '}'": Fault(
         message='a "," or "}" is missing before this',
         hint="Quote a value that contains a comma, a brace or a quotation mark.",
-        within="mapping",
+        within="map",
     ),
     "did not find expected key": Fault(
         message="this does not belong here",
         hint="Check the indentation; nothing may follow a closing quotation mark.",
-        within="mapping",
+        within="map",
     ),
     "did not find expected '-' indicator": Fault(
         message="this is no list item",

@@ -1,17 +1,26 @@
-"""Concurrency of a flow: who may start now, who waits, who is refused. Pure bookkeeping.
+"""Concurrency of executions: who may start now, who waits, who is refused. Pure bookkeeping.
 
 It decides in memory and at once; the engine makes the decision durable. After a crash the
 engine fills it again from the journal, so no limit can stick to an execution that is gone.
+
+An execution belongs to one group for its whole life. How many of the group may run beside it is
+judged by its own flow's rules, as they are at that moment. In a group those who wait start in
+their order: by hand first, then by age; so nobody is passed for ever by younger ones of the same
+kind. Who is held (its flow is suspended or paused) is passed, since nobody knows for how long.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import chain
+from typing import NamedTuple, TypeAlias
 
-from flowrunner.model.flow import ConcurrencySpec, OnConflict
+from flowrunner.model.execution import BY_HAND
+from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import Reason
 
@@ -24,13 +33,43 @@ class Verdict(StrEnum):
     REFUSE = "refuse"
 
 
+class Group(NamedTuple):
+    """Those who share a limit; a flow's own group is nobody else's, whatever others are named."""
+
+    account: str
+    is_shared: bool
+    name: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """One execution as admission sees it."""
+    """One execution as admission sees it.
+
+    Attributes:
+        is_forced: Whether it goes even while its flow is held.
+    """
 
     id: ExecutionId
+    flow: FlowKey
+    group: Group
     trigger_id: str
     trigger_type: str
+    is_forced: bool = False
+
+    @property
+    def crowd(self) -> tuple[FlowKey, bool]:
+        """Those who go or are held together."""
+        return (self.flow, self.is_forced)
+
+    @property
+    def line(self) -> tuple[FlowKey, str]:
+        """Those who are counted together."""
+        return (self.flow, self.trigger_type)
+
+    @property
+    def rank(self) -> tuple[bool, ExecutionId]:
+        """Its place in every line: by hand first, then by age, which the id tells."""
+        return (self.trigger_type not in BY_HAND, self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,88 +78,207 @@ class Decision:
 
     Attributes:
         reason: Why not, when it is refused.
-        superseded: Who waits in the place that this one takes; to be released by the caller as
+        superseded: Who waits in the place that this one takes; to be ended by the caller as
             soon as this one is durable.
+        replaced: Who runs or waits and must go for this one, likewise.
     """
 
     verdict: Verdict
     reason: Reason | None = None
     superseded: tuple[ExecutionId, ...] = ()
+    replaced: tuple[ExecutionId, ...] = ()
+
+
+RulesOf: TypeAlias = Callable[[FlowKey], StartRules | None]
+"""The rules of a flow; None when it is gone."""
 
 
 @dataclass(slots=True)
-class _Group:
+class _Members:
+    """A group: who has a place in it, and who waits, in the order of their ranks.
+
+    Attributes:
+        crowds: How many wait of each flow, those who are forced apart: a line is long, but few
+            flows stand in it.
+    """
+
     running: set[ExecutionId] = field(default_factory=set)
-    waiting: deque[Ticket] = field(default_factory=deque)
+    waiting: list[Ticket] = field(default_factory=list)
+    crowds: Counter[tuple[FlowKey, bool]] = field(default_factory=Counter)
+
+    def add(self, ticket: Ticket) -> None:
+        """Puts a ticket in line."""
+        insort(self.waiting, ticket, key=_rank)
+        self.crowds[ticket.crowd] += 1
+
+    def remove(self, ticket: Ticket) -> None:
+        """Takes a ticket out of the line."""
+        del self.waiting[bisect_left(self.waiting, ticket.rank, key=_rank)]
+        self.crowds[ticket.crowd] -= 1
+        if not self.crowds[ticket.crowd]:
+            del self.crowds[ticket.crowd]
 
 
 class Admission:
-    """Running and waiting executions per flow."""
+    """Running and waiting executions by group.
 
-    def __init__(self) -> None:
-        self._groups: dict[FlowKey, _Group] = {}
+    Args:
+        rules: The rules of flows, asked whenever something is decided.
+        most: How many executions may run on this host.
+    """
 
-    def request(self, flow: FlowKey, ticket: Ticket, rules: ConcurrencySpec) -> Decision:
+    def __init__(self, rules: RulesOf, most: int) -> None:
+        self._rules = rules
+        self._most = most
+        self._groups: dict[Group, _Members] = {}
+        self._lines: dict[tuple[FlowKey, str], dict[ExecutionId, Ticket]] = {}
+        self._running: set[ExecutionId] = set()
+
+    def request(self, ticket: Ticket, rules: ConcurrencySpec) -> Decision:
         """Takes a place for the ticket, running or waiting, or refuses.
 
         At most one slot of a trigger waits: a newer one takes its place. `queue_limit` counts
-        deliveries; starts by hand always find a place.
+        deliveries of the flow; starts by hand always find a place.
+
+        Args:
+            ticket: Who asks.
+            rules: Of the version it will run.
         """
-        group = self._groups.setdefault(flow, _Group())
-        if len(group.running) < rules.limit and not group.waiting:
-            group.running.add(ticket.id)
+        group = self._groups.get(ticket.group, _Members())
+        ahead = sum(count for crowd, count in group.crowds.items() if self._may_go(crowd))
+        needs_room = rules.on_conflict is not OnConflict.ALLOW
+        taken = len(group.running) if needs_room else 0
+        is_next = not (needs_room and ahead and self._first(group).rank < ticket.rank)
+        if self._host_has_room() and taken < rules.limit and is_next:
+            self._start(ticket, rules)
             return Decision(verdict=Verdict.START)
-        if rules.on_conflict is OnConflict.SKIP:
+        is_conflict = needs_room and taken + ahead >= rules.limit
+        if is_conflict and rules.on_conflict is OnConflict.SKIP:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.CONCURRENCY)
-        if ticket.trigger_type == "webhook" and _deliveries(group) >= rules.queue_limit:
+        replaces = is_conflict and rules.on_conflict is OnConflict.REPLACE
+        replaced = self._others(group) if replaces else ()
+        alike = [each for each in self._alike(ticket) if each.id not in replaced]
+        if ticket.trigger_type == "webhook" and len(alike) >= rules.queue_limit:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.QUEUE_FULL)
-        older = _waiting_slots(group, ticket) if ticket.trigger_type == "schedule" else ()
-        group.waiting.append(ticket)
-        return Decision(verdict=Verdict.WAIT, superseded=older)
+        is_slot = ticket.trigger_type == "schedule"
+        older = [each.id for each in alike if is_slot and each.trigger_id == ticket.trigger_id]
+        self.put_back(ticket)
+        return Decision(verdict=Verdict.WAIT, superseded=tuple(older), replaced=replaced)
 
-    def put_back(self, flow: FlowKey, ticket: Ticket) -> None:
-        """Puts an accepted execution back in line by its age, whatever the limits say."""
-        group = self._groups.setdefault(flow, _Group())
-        position = sum(1 for other in group.waiting if other.id < ticket.id)
-        group.waiting.insert(position, ticket)
+    def put_back(self, ticket: Ticket) -> None:
+        """Puts an accepted execution in line by its rank, whatever the limits say."""
+        self._groups.setdefault(ticket.group, _Members()).add(ticket)
+        self._lines.setdefault(ticket.line, {})[ticket.id] = ticket
 
-    def take(self, flow: FlowKey, execution_id: ExecutionId) -> None:
+    def take(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
         """Gives an execution that runs already its place, whatever the limits say."""
-        self._groups.setdefault(flow, _Group()).running.add(execution_id)
+        self._start(ticket, rules)
 
-    def release(self, flow: FlowKey, execution_id: ExecutionId) -> None:
+    def release(self, ticket: Ticket) -> None:
         """Forgets an execution that ended, or that never came to be."""
-        group = self._groups.get(flow)
-        if group is None:
-            return
-        group.running.discard(execution_id)
-        group.waiting = deque(t for t in group.waiting if t.id != execution_id)
-        if not group.running and not group.waiting:
-            del self._groups[flow]
+        self._running.discard(ticket.id)
+        group = self._groups.get(ticket.group)
+        if group is not None:
+            group.running.discard(ticket.id)
+        self._leave_line(ticket)
 
-    def next_ready(self, flow: FlowKey, rules: ConcurrencySpec) -> ExecutionId | None:
-        """Moves the oldest waiting execution to running, if the limit leaves room."""
-        group = self._groups.get(flow)
-        if group is None or not group.waiting or len(group.running) >= rules.limit:
+    def next_ready(self, group: Group | None = None) -> ExecutionId | None:
+        """Moves the next waiting execution to running, if there is one that may start.
+
+        Args:
+            group: Looks at this one alone; None: at the first in line of every group.
+        """
+        if not self._host_has_room():
             return None
-        ticket = group.waiting.popleft()
-        group.running.add(ticket.id)
+        groups = self._groups.values() if group is None else [self._groups.get(group, _Members())]
+        heads = [found for each in groups if each.waiting and (found := self._head(each))]
+        if not heads:
+            return None
+        ticket, rules = min(heads, key=lambda pair: pair[0].rank)
+        self._start(ticket, rules)
+        self._leave_line(ticket)
         return ticket.id
 
     def waiting(self, flow: FlowKey) -> tuple[ExecutionId, ...]:
-        """Returns who waits, oldest first."""
-        group = self._groups.get(flow)
-        return tuple(ticket.id for ticket in group.waiting) if group else ()
+        """Returns who waits of a flow, oldest first."""
+        found = (ids for (owner, _), ids in self._lines.items() if owner == flow)
+        return tuple(sorted(chain.from_iterable(found)))
 
-    def flows_waiting(self) -> Iterator[FlowKey]:
-        """Yields every flow with someone in line."""
-        return (flow for flow, group in tuple(self._groups.items()) if group.waiting)
+    @property
+    def is_full(self) -> bool:
+        """Whether as many run as the host allows."""
+        return not self._host_has_room()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nobody runs and nobody waits."""
+        return not (self._groups or self._running or self._lines)
+
+    def _head(self, group: _Members) -> tuple[Ticket, ConcurrencySpec] | None:
+        """Returns who of a group may start now: the first in line, or one that needs no room."""
+        known = {crowd: self._rules_of(crowd) for crowd in group.crowds}
+        free = {crowd for crowd, rules in known.items() if rules is not None}
+        for ticket in group.waiting:
+            rules = known[ticket.crowd]
+            if rules is None or ticket.crowd not in free:
+                continue
+            if rules.on_conflict is OnConflict.ALLOW or len(group.running) < rules.limit:
+                return ticket, rules
+            # Nobody passes the first in line, but those who do not ask for its room.
+            free = {each for each in free if _needs_no_room(known[each])}
+            if not free:
+                return None
+        return None
+
+    def _rules_of(self, crowd: tuple[FlowKey, bool]) -> ConcurrencySpec | None:
+        """Returns the rules of those in line, or None when they are held."""
+        flow, is_forced = crowd
+        rules = self._rules(flow)
+        return None if rules is None or (rules.is_held and not is_forced) else rules.concurrency
+
+    def _may_go(self, crowd: tuple[FlowKey, bool]) -> bool:
+        return self._rules_of(crowd) is not None
+
+    def _first(self, group: _Members) -> Ticket:
+        """Returns the first in line that is not held; there must be one."""
+        return next(each for each in group.waiting if self._may_go(each.crowd))
+
+    def _others(self, group: _Members) -> tuple[ExecutionId, ...]:
+        """Returns who makes way for one that replaces; those who wait first, lest they start."""
+        ahead = (each.id for each in group.waiting if self._may_go(each.crowd))
+        return (*ahead, *sorted(group.running))
+
+    def _host_has_room(self) -> bool:
+        return len(self._running) < self._most
+
+    def _start(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
+        """Takes a place; under `allow` one on the host alone, for it holds nobody up."""
+        self._running.add(ticket.id)
+        if rules.on_conflict is not OnConflict.ALLOW:
+            self._groups.setdefault(ticket.group, _Members()).running.add(ticket.id)
+
+    def _leave_line(self, ticket: Ticket) -> None:
+        line = self._lines.get(ticket.line, {})
+        waited = line.pop(ticket.id, None) is not None
+        if not line:
+            self._lines.pop(ticket.line, None)
+        group = self._groups.get(ticket.group)
+        if group is None:
+            return
+        if waited:
+            group.remove(ticket)
+        if not group.running and not group.waiting:
+            del self._groups[ticket.group]
+
+    def _alike(self, ticket: Ticket) -> Collection[Ticket]:
+        """Returns who waits of the same flow and kind of trigger, where their number counts."""
+        is_counted = ticket.trigger_type in ("webhook", "schedule")
+        return self._lines.get(ticket.line, {}).values() if is_counted else ()
 
 
-def _deliveries(group: _Group) -> int:
-    return sum(1 for ticket in group.waiting if ticket.trigger_type == "webhook")
+def _rank(ticket: Ticket) -> tuple[bool, ExecutionId]:
+    return ticket.rank
 
 
-def _waiting_slots(group: _Group, ticket: Ticket) -> tuple[ExecutionId, ...]:
-    same = (t for t in group.waiting if t.trigger_type == "schedule")
-    return tuple(t.id for t in same if t.trigger_id == ticket.trigger_id)
+def _needs_no_room(rules: ConcurrencySpec | None) -> bool:
+    return rules is not None and rules.on_conflict is OnConflict.ALLOW

@@ -61,6 +61,7 @@ class _Given:
 
     params: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
+    stdin: str | SecretValue | None = None
     hidden: tuple[str, ...] = ()
 
 
@@ -172,8 +173,12 @@ class AttemptRunner:
                 env[name] = _variable(computed[-1])
             else:
                 env[name] = value
+        stdin = spec.process.stdin
+        if isinstance(stdin, Template):
+            computed.append(stdin.evaluate(scope))
+            stdin = _variable(computed[-1])
         hidden = self._runtime.hidden_texts(params, computed)
-        return _Given(params=params, env=env, hidden=hidden)
+        return _Given(params=params, env=env, stdin=stdin, hidden=hidden)
 
     def _context(
         self,
@@ -195,6 +200,8 @@ class AttemptRunner:
             env=given.env,
             secrets=runtime.secrets,
             hidden=given.hidden,
+            process=spec.process,
+            stdin=given.stdin,
             declared_outputs=spec.outputs,
             success_exit_codes=spec.success_exit_codes,
             slot_at=runtime.execution.cause.slot_at,

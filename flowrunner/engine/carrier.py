@@ -49,7 +49,7 @@ class Entry:
     is_held: bool = False
     is_stopping: bool = False
 
-    def cancel(self, reason: Reason, *, force: bool) -> None:
+    def cancel(self, reason: Reason, *, force: bool = False) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays.
 
         With `force` its `finally` does not run.

@@ -12,15 +12,17 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
-from flowrunner.engine.admission import Admission, Decision, Ticket, Verdict
+from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict
 from flowrunner.engine.carrier import Carrier, Entry
+from flowrunner.engine.groups import group_named, ticket_of
 from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Cause, Execution, ScheduleKey
-from flowrunner.model.flow import ConcurrencySpec, FlowSpec
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, NodeState, Reason
 from flowrunner.storage.protocols import Submitted
@@ -28,9 +30,6 @@ from flowrunner.storage.protocols import Submitted
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-
-RulesOf = Callable[[FlowKey], ConcurrencySpec | None]
-"""The concurrency of a flow's current version; None when the flow is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +40,8 @@ class StartRequest:
         definition: The effective definition the spec was compiled from, kept by its digest.
         start_key: At most one execution ever has it; None for starts by hand.
         cursor: The schedule whose cursor moves with this start, in one transaction.
+        is_forced: Whether it goes although its flow is suspended or paused.
+        retry_of: The ended execution that it repeats.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -53,6 +54,8 @@ class StartRequest:
     start_key: str | None = None
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
+    is_forced: bool = False
+    retry_of: ExecutionId | None = None
 
 
 class Engine:
@@ -62,11 +65,11 @@ class Engine:
     of the journal cannot be taken back.
     """
 
-    def __init__(self, services: EngineServices, rules: RulesOf) -> None:
+    def __init__(self, services: EngineServices, rules: RulesOf, *, most_executions: int) -> None:
         self._services = services
         self._rules = rules
         self._carrier = Carrier(services)
-        self._admission = Admission()
+        self._admission = Admission(rules, most_executions)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -79,7 +82,7 @@ class Engine:
 
     @property
     def queued_count(self) -> int:
-        """Executions that wait for their flow's limit."""
+        """Executions that wait for a limit, or for their flow to be lifted."""
         return len(self._queued)
 
     async def submit(self, request: StartRequest) -> Submitted:
@@ -87,12 +90,14 @@ class Engine:
 
         Raises:
             RefusedError: ``draining``, ``concurrency`` (under `skip`) or ``queue_full``.
+            ValidationError: ``input.group``: no group can be named for these inputs.
             StorageError: Nothing was accepted.
         """
         if self._is_draining:
             raise RefusedError("the daemon is stopping", code="draining")
-        decision = self._decide(request)
-        entry = self._entry(request, decision)
+        execution = self._execution(request)
+        decision = self._decide(execution, request.spec)
+        entry = self._entry(execution, request.spec, decision)
         accepting = self._accept(request, entry, decision)
         return await asyncio.shield(self._own(accepting, f"accept:{request.id}"))
 
@@ -121,14 +126,22 @@ class Engine:
         entry.cancel(reason, force=force)
         return True
 
-    async def cancel_queued(self, flow: FlowKey, reason: Reason) -> None:
+    async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
         """Ends every waiting execution of a flow, as when its file is deleted.
 
-        One whose end cannot be journaled is logged and stays in line.
+        Returns those that have ended, oldest first. One whose end cannot be journaled is logged
+        and stays in line.
         """
+        ended = []
         for execution_id in self._admission.waiting(flow):
             ending = self._try_to_end(execution_id, reason)
-            await asyncio.shield(self._own(ending, f"cancel:{execution_id}"))
+            if await asyncio.shield(self._own(ending, f"cancel:{execution_id}")):
+                ended.append(execution_id)
+        return tuple(ended)
+
+    def is_queued(self, execution_id: ExecutionId) -> bool:
+        """Whether an execution waits here."""
+        return execution_id in self._queued
 
     def live_states(self, execution_id: ExecutionId) -> Mapping[str, NodeState] | None:
         """Returns the states of the nodes of a running execution, or None."""
@@ -137,8 +150,7 @@ class Engine:
 
     def admit_waiting(self) -> None:
         """Starts what may start now: after a recovery, or when a limit has grown."""
-        for flow in tuple(self._admission.flows_waiting()):
-            self._admit_next(flow)
+        self._admit(self._admission.next_ready)
 
     def restore(self, execution: Execution, spec: FlowSpec) -> None:
         """Puts an accepted execution that has not begun back in line, after a restart."""
@@ -151,7 +163,7 @@ class Engine:
         """Goes on with an execution that had begun before a restart; it keeps its place."""
         entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
         entry.stored.set_result(True)
-        self._admission.take(execution.flow, execution.id)
+        self._admission.take(ticket_of(execution), spec.concurrency)
         self._launch(entry)
 
     async def drain(self, timeout_s: float) -> None:
@@ -170,32 +182,39 @@ class Engine:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def _decide(self, request: StartRequest) -> Decision:
-        flow = request.spec.key
-        rules = self._rules(flow) or request.spec.concurrency
-        decision = self._admission.request(flow, _ticket(request.id, request.cause), rules)
+    def _decide(self, execution: Execution, spec: FlowSpec) -> Decision:
+        rules = self._rules(execution.flow)
+        concurrency = rules.concurrency if rules else spec.concurrency
+        decision = self._admission.request(ticket_of(execution), concurrency)
         if decision.verdict is Verdict.REFUSE:
             reason = decision.reason or Reason.CONCURRENCY
-            raise RefusedError(f"flow {flow} takes no more: {reason}", code=str(reason))
+            raise RefusedError(f"flow {execution.flow} takes no more: {reason}", code=str(reason))
         return decision
 
-    def _entry(self, request: StartRequest, decision: Decision) -> Entry:
-        now = self._services.clock.now()
-        starts = decision.verdict is Verdict.START
-        execution = Execution(
+    def _execution(self, request: StartRequest) -> Execution:
+        """Returns the execution that is asked for, queued as long as nothing is decided."""
+        created_at = request.judged_at or self._services.clock.now()
+        return Execution(
             id=request.id,
             flow=request.spec.key,
-            state=ExecutionState.RUNNING if starts else ExecutionState.QUEUED,
+            state=ExecutionState.QUEUED,
             cause=request.cause,
             start_key=request.start_key,
+            group=group_named(request.spec, request.cause, request.inputs, created_at),
+            is_forced=request.is_forced,
+            retry_of=request.retry_of,
             revision=request.revision,
             digest=request.spec.digest,
             inputs=dict(request.inputs),
-            created_at=request.judged_at or now,
-            started_at=now if starts else None,
+            created_at=created_at,
         )
-        entry = Entry(execution=execution, spec=request.spec, stored=_new_future())
-        if not starts:
+
+    def _entry(self, execution: Execution, spec: FlowSpec, decision: Decision) -> Entry:
+        if decision.verdict is Verdict.START:
+            now = self._services.clock.now()
+            execution = replace(execution, state=ExecutionState.RUNNING, started_at=now)
+        entry = Entry(execution=execution, spec=spec, stored=_new_future())
+        if decision.verdict is not Verdict.START:
             self._queued[execution.id] = entry
         return entry
 
@@ -217,7 +236,17 @@ class Engine:
             self._services.observer.execution_queued(entry.execution)
         for older in decision.superseded:
             await self._try_to_end(older, Reason.SUPERSEDED)
+        for other in decision.replaced:
+            await self._replace(other)
         return answer
+
+    async def _replace(self, execution_id: ExecutionId) -> None:
+        """Makes an execution go for a newer one; what runs ends in its own time."""
+        running = self._running.get(execution_id)
+        if running is not None:
+            running.cancel(Reason.REPLACED)
+        else:
+            await self._try_to_end(execution_id, Reason.REPLACED)
 
     async def _store(self, request: StartRequest, entry: Entry) -> Submitted:
         slot_at = request.cause.slot_at
@@ -230,58 +259,64 @@ class Engine:
         """Forgets an execution that never came to be."""
         entry.stored.set_result(False)
         self._queued.pop(entry.execution.id, None)
-        self._admission.release(entry.execution.flow, entry.execution.id)
-        self._admit_next(entry.execution.flow)
+        self._release(entry)
 
     def _queue(self, entry: Entry) -> None:
-        execution = entry.execution
-        self._queued[execution.id] = entry
-        self._admission.put_back(execution.flow, _ticket(execution.id, execution.cause))
+        self._queued[entry.execution.id] = entry
+        self._admission.put_back(ticket_of(entry.execution))
 
-    def _admit_next(self, flow: FlowKey) -> None:
-        rules = self._rules(flow)
-        while rules is not None and not self._is_draining:
-            execution_id = self._admission.next_ready(flow, rules)
-            if execution_id is None:
-                return
+    def _release(self, entry: Entry) -> None:
+        """Frees the place of an execution and lets those start who waited for it.
+
+        Others than those of its group can only have waited while the host was full.
+        """
+        was_full, ticket = self._admission.is_full, ticket_of(entry.execution)
+        self._admission.release(ticket)
+        self._admit(partial(self._admission.next_ready, None if was_full else ticket.group))
+
+    def _admit(self, next_ready: Callable[[], ExecutionId | None]) -> None:
+        while not self._is_draining and (execution_id := next_ready()) is not None:
             self._launch(self._queued.pop(execution_id))
 
     def _launch(self, entry: Entry) -> None:
         if self._is_draining:  # it is on disk, and for the next start to carry
-            self._admission.release(entry.execution.flow, entry.execution.id)
+            self._admission.release(ticket_of(entry.execution))
             return
         self._running[entry.execution.id] = entry
         self._own(self._carry(entry), f"execution:{entry.execution.id}")
 
     async def _carry(self, entry: Entry) -> None:
-        """Carries one execution to its end and lets the next one of its flow start."""
-        execution_id, flow, ended = entry.execution.id, entry.execution.flow, None
+        """Carries one execution to its end and lets those start who waited for its place."""
+        execution_id, ended = entry.execution.id, None
         try:
             if await entry.stored:
                 ended = await self._carrier.carry(entry)
         finally:
             self._running.pop(execution_id, None)
-            self._admission.release(flow, execution_id)
             if ended is not None:
                 self._services.observer.execution_ended(ended)
-            self._admit_next(flow)
+            self._release(entry)
         if ended is not None:
             await self._carrier.leave(entry)
 
-    async def _try_to_end(self, execution_id: ExecutionId, reason: Reason) -> None:
+    async def _try_to_end(self, execution_id: ExecutionId, reason: Reason) -> bool:
         try:
-            await self._end_queued(execution_id, reason)
+            return await self._end_queued(execution_id, reason)
         except StorageError as error:
             _LOG.error("execution.not_ended id=%s code=%s", execution_id, error.code)
+            return False
 
-    async def _end_queued(self, execution_id: ExecutionId, reason: Reason) -> None:
-        """Ends an execution that has not begun: cancelled, with the reason."""
+    async def _end_queued(self, execution_id: ExecutionId, reason: Reason) -> bool:
+        """Ends an execution that has not begun: cancelled, with the reason.
+
+        Returns whether it did: meanwhile it may have begun, or never have come to be.
+        """
         entry = self._queued.pop(execution_id, None)
         if entry is None:
-            return
-        self._admission.release(entry.execution.flow, execution_id)
+            return False
+        self._release(entry)
         if not await entry.stored:
-            return
+            return False
         ended = replace(
             entry.execution,
             state=ExecutionState.CANCELLED,
@@ -292,9 +327,10 @@ class Engine:
             await self._services.executions.update(ended)
         except StorageError:
             self._queue(entry)
-            self._admit_next(entry.execution.flow)
+            self.admit_waiting()
             raise
         self._services.observer.execution_ended(ended)
+        return True
 
     def _own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Runs work as a task that `drain` waits for."""
@@ -306,7 +342,3 @@ class Engine:
 
 def _new_future() -> asyncio.Future[bool]:
     return asyncio.get_running_loop().create_future()
-
-
-def _ticket(execution_id: ExecutionId, cause: Cause) -> Ticket:
-    return Ticket(id=execution_id, trigger_id=cause.trigger_id, trigger_type=cause.trigger_type)

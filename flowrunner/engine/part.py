@@ -226,7 +226,8 @@ class PartRun:
     ) -> AttemptOutcome:
         """Carries out one attempt; a process waits for its place among those of the host."""
         if self._services.nodes.require(spec.type).is_shell_like:
-            async with self._services.node_slots:
+            by_hand = self._runtime.execution.cause.is_by_hand
+            async with self._services.node_slots.place(by_hand=by_hand):
                 outcome = await self._work(spec, scope, standing)
         else:
             outcome = await self._work(spec, scope, standing)

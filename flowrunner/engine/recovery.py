@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flowrunner.engine.admission import RulesOf
 from flowrunner.engine.ending import fail_on_paper
-from flowrunner.engine.engine import Engine, RulesOf
+from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
@@ -86,7 +86,7 @@ class EngineServices:
     make_log: LogFactory
     observer: EngineObserver
     folders: EngineFolders
-    node_slots: asyncio.Semaphore
+    node_slots: NodeSlots
     leftovers: Leftovers
     timeout_s: float
     chance: Callable[[], float]

@@ -103,6 +103,7 @@ def execution_context(
     return {
         "id": execution.id,
         "revision": execution.revision,
+        "retry_of": execution.retry_of,
         "slot_at": None if slot_at is None else slot_at.isoformat(),
         "slot_date": None if slot_at is None else _slot_date(slot_at, execution, spec),
         "created_at": execution.created_at.isoformat(),
@@ -113,7 +114,7 @@ def execution_context(
 
 def _slot_date(slot_at: datetime, execution: Execution, spec: FlowSpec) -> str:
     """Returns the date of a slot in the zone of its schedule; one without a zone is in UTC."""
-    found = (each for each in spec.schedules if each.id == execution.cause.trigger_id)
+    found = (each for each in spec.schedules if each.id == execution.cause.declared_trigger)
     schedule = next((each.schedule for each in found), None)
     zone = ZoneInfo(schedule.timezone) if isinstance(schedule, CronSchedule) else UTC
     return slot_at.astimezone(zone).date().isoformat()

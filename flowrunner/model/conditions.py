@@ -13,11 +13,13 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The types in use; the first three belong to flows, then the source, the state."""
+    """The types in use; the first five belong to flows, then the source, the state."""
 
     READY = "Ready"
     VALID = "Valid"
     SCHEDULED = "Scheduled"
+    SUSPENDED = "Suspended"
+    PAUSED = "Paused"
     SOURCE_READY = "SourceReady"
     STATE_RESTORED = "StateRestored"
 
@@ -47,6 +49,11 @@ class ConditionReason(StrEnum):
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"
     NOT_READY = "NotReady"
+    SUSPENDED = "Suspended"
+    NOT_SUSPENDED = "NotSuspended"
+    PAUSED = "Paused"
+    CONSECUTIVE_FAILURES = "ConsecutiveFailures"
+    NOT_PAUSED = "NotPaused"
     SOURCE_READ = "SourceRead"
     SOURCE_MISSING = "SourceMissing"
     SOURCE_EMPTY = "SourceEmpty"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
 
 from flowrunner.model.ids import Json
 
@@ -30,6 +32,17 @@ class Delivery:
     source: str = ""
 
 
+class Unproven(StrEnum):
+    """Why a delivery is not authenticated: for the daemon's log, never for the sender."""
+
+    NO_HOOK = "no_hook"
+    METHOD = "method"
+    SECRET_MISSING = "secret_missing"  # noqa: S105 - the name of a cause
+    """This host has none of the secrets that the hook names."""
+    SIGNATURE = "signature"
+    """There is no proof, or a wrong one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAnswer:
     """The answer to a delivery.
@@ -42,6 +55,7 @@ class DeliveryAnswer:
         body: JSON of a success (`execution_id`, `status`), else empty.
         problem: Sentence for a problem document; empty for a success.
         code: Error code of the problem.
+        cause: What is behind the one 401 for everybody; empty for other answers.
         retry_after_s: For 429 and 503.
         hook: Label for metrics: `account/path`, or `_unknown`.
     """
@@ -52,4 +66,5 @@ class DeliveryAnswer:
     body: Mapping[str, Json] = field(default_factory=dict)
     problem: str = ""
     code: str = ""
+    cause: Unproven | Literal[""] = ""
     retry_after_s: int | None = None

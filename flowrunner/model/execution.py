@@ -27,14 +27,22 @@ class Failure:
     quotes_data: bool = False
 
 
+BY_HAND = frozenset({"manual", "retry"})
+"""Types of triggers behind which a person waits: their executions come before others."""
+
+
+RETRIED_TRIGGER = "retried_trigger"
+"""Key of the context of a retry: the id of the trigger of the first execution."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """What asked for an execution.
 
     Attributes:
-        trigger_id: The trigger's id in the flow, or `manual`.
-        trigger_type: `schedule`, `webhook` or `manual`.
-        slot_at: The slot this execution stands for; None for anything but schedules.
+        trigger_id: The trigger's id in the flow, or `manual` or `retry`.
+        trigger_type: `schedule`, `webhook`, `manual` or `retry`.
+        slot_at: The slot this execution stands for, or repeats; None without one.
         context: What expressions see as `trigger.headers` and `trigger.query` of a delivery.
         payload: The raw body of a delivery; None when there is none.
     """
@@ -45,6 +53,21 @@ class Cause:
     context: dict[str, Json] = field(default_factory=dict)
     payload: bytes | None = None
 
+    @property
+    def declared_trigger(self) -> str:
+        """The id of the trigger that brought what it brings: for a retry that of the first."""
+        return str(self.context.get(RETRIED_TRIGGER, self.trigger_id))
+
+    @property
+    def is_slot(self) -> bool:
+        """Whether it is how its slot is accounted for."""
+        return self.trigger_type == "schedule"
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person waits for it."""
+        return self.trigger_type in BY_HAND
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Execution:
@@ -53,7 +76,9 @@ class Execution:
     `digest`, `revision` and `inputs` are pinned when it is created. `start_key` is unique for as
     long as the execution is kept, and some time longer: a second submission with the same key is
     the same execution (a slot, a delivery).
-    `outputs` is its result: None unless it succeeded and its flow declares any.
+    `outputs` is its result: None unless it succeeded and its flow declares any. `group` is the
+    concurrency group it was accepted for, pinned too: None means the flow's own. `is_forced` says
+    that it goes although its flow is held; `retry_of` is the ended execution that it repeats.
     """
 
     id: ExecutionId
@@ -62,6 +87,9 @@ class Execution:
     reason: str = ""
     cause: Cause
     start_key: str | None = None
+    group: str | None = None
+    is_forced: bool = False
+    retry_of: ExecutionId | None = None
     revision: Revision
     digest: Digest
     inputs: dict[str, Json] = field(default_factory=dict)

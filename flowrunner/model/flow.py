@@ -15,6 +15,7 @@ from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import Pattern
+from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.references import NO_REFERENCES, FlowReferences
 from flowrunner.model.schedule import Schedule
 
@@ -123,6 +124,7 @@ class NodeSpec:
         continue_on_error: Whether a failure of it stops nobody and fails nothing.
         on_interrupt: What its type does when it says nothing, resolved.
         success_exit_codes: The exit codes that are no failure, for shell-like nodes.
+        process: How its process is started, for shell-like nodes.
     """
 
     id: str
@@ -139,22 +141,43 @@ class NodeSpec:
     continue_on_error: bool = False
     on_interrupt: OnInterrupt = OnInterrupt.FAIL
     success_exit_codes: frozenset[int] = frozenset({0})
+    process: ProcessSpec = PLAIN_PROCESS
 
 
 class OnConflict(StrEnum):
-    """What happens to a start when the flow's limit of running executions is reached."""
+    """What happens to a start when as many of its group run as its flow allows."""
 
     QUEUE = "queue"
     SKIP = "skip"
+    REPLACE = "replace"
+    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConcurrencySpec:
-    """How many executions of the flow may run at once, and what becomes of the others."""
+    """How many executions of a group may run at once, and what becomes of the others.
 
+    Attributes:
+        group: Names the group of an execution when it is accepted; None: the flow's own.
+        queue_limit: How many deliveries of the flow may wait.
+    """
+
+    group: Template | None = None
     limit: int = 1
     on_conflict: OnConflict = OnConflict.QUEUE
     queue_limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRules:
+    """What the version in force of a flow says about its starts.
+
+    Attributes:
+        is_held: Whether its queued executions stay queued.
+    """
+
+    concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +254,8 @@ class FlowSpec:
         secrets: Names of secrets its expressions may use.
         finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
+        is_suspended: Whether its file keeps it from starting.
+        pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
         timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
         finally_timeout_s: Bound of `finally`, from the moment at which its first nodes may start.
@@ -246,6 +271,8 @@ class FlowSpec:
     secrets: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
+    is_suspended: bool = False
+    pause_after_failures: int | None = None
     nodes: tuple[NodeSpec, ...] = ()
     finals: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)

@@ -67,8 +67,16 @@ def _is_date(text: str) -> bool:
     return bool(_DATE.fullmatch(text) and date.fromisoformat(text))
 
 
+def parse_moment(text: str) -> datetime | None:
+    """Returns the time that an RFC 3339 text with a zone names, or None when it names none."""
+    try:
+        return datetime.fromisoformat(text.upper()) if _DATE_TIME.fullmatch(text) else None
+    except ValueError:
+        return None
+
+
 def _is_date_time(text: str) -> bool:
-    return bool(_DATE_TIME.fullmatch(text) and datetime.fromisoformat(text.upper()))
+    return parse_moment(text) is not None
 
 
 def _is_duration(text: str) -> bool:

@@ -133,16 +133,19 @@ class CronSchedule(Slots):
     Attributes:
         expression: Five fields in capitals, one space between them.
         timezone: IANA name.
+        written: The expression as a person wrote it, for people; by default the fields.
     """
 
     expression: str
     timezone: str = "UTC"
+    written: str = field(default="", compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuses what could never be asked for a slot; raises `ScheduleError`."""
         _calendar(self.expression)
         object.__setattr__(self, "_zone", _load_zone(self.timezone))
+        object.__setattr__(self, "written", self.written or self.expression)
 
     @property
     def fingerprint(self) -> str:
@@ -285,9 +288,12 @@ def parse_cron(expression: str, timezone: str = "UTC") -> CronSchedule:
     Raises `ScheduleError` for anything but five good fields or a known `@` word, for an
     unknown zone, and for an expression that is never due.
     """
-    schedule = CronSchedule(expression=_normalise(expression), timezone=timezone)
+    fields = _expand(expression)
+    _calendar(fields)  # complains of what was written, not of what it is in capitals
+    written = " ".join(expression.split())
+    schedule = CronSchedule(expression=fields.upper(), timezone=timezone, written=written)
     if next(_walls_after(schedule.expression, _LEAP_START), None) is None:
-        raise _never_due(expression)
+        raise _never_due(written)
     return schedule
 
 
@@ -297,11 +303,11 @@ def has_fixed_hour(expression: str) -> bool:
     Such a schedule keeps to the wall clock and should name its zone; the others follow
     elapsed time.
     """
-    return not _normalise(expression).split()[1].startswith("*")
+    return not _expand(expression).split()[1].startswith("*")
 
 
-def _normalise(expression: str) -> str:
-    """Expands an `@` word and writes the fields in capitals, one space between them."""
+def _expand(expression: str) -> str:
+    """Expands an `@` word and puts one space between the fields."""
     if len(expression) > EXPRESSION_LIMIT:
         raise _cron_error(
             f"a cron expression of {len(expression)} characters is too long",
@@ -309,7 +315,7 @@ def _normalise(expression: str) -> str:
         )
     words = expression.split()
     if not words or not words[0].startswith("@"):
-        return " ".join(words).upper()
+        return " ".join(words)
     word = words[0].lower()
     if len(words) == 1 and word in WORDS:
         return WORDS[word]
@@ -321,7 +327,7 @@ def _normalise(expression: str) -> str:
 
 @lru_cache(maxsize=1_024)  # parsing is half of a search, and many flows share an expression
 def _calendar(expression: str) -> CronSim:
-    """Parses five fields; the result is a pattern to copy, its own time means nothing."""
+    """Parses five fields in any case; the result is a pattern to copy, its time means nothing."""
     texts = expression.split()
     if len(texts) != len(_FIELDS):
         raise _cron_error(
@@ -329,10 +335,10 @@ def _calendar(expression: str) -> CronSim:
             hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
         )
     for text, (name, term, _) in zip(texts, _FIELDS, strict=True):
-        if not all(re.fullmatch(term, part) for part in text.split(",")):
+        if not all(re.fullmatch(term, part.upper()) for part in text.split(",")):
             raise _field_error(name, text)
     try:
-        return CronSim(expression, _LEAP_START)
+        return CronSim(expression.upper(), _LEAP_START)
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
         names = [known for known, _, _ in _FIELDS]

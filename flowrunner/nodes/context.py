@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.secret import SecretValue
 from flowrunner.system.clock import Clock
 from flowrunner.system.output import OutputSink
@@ -51,6 +52,8 @@ class ExecutionContext:
         hidden: What must not be seen: the texts of those secrets and of every secret value in
             `env` and params. The log hides them; who writes elsewhere masks them
             (`flowrunner.nodes.messages`).
+        process: How its process is started; `stdin` there is not resolved.
+        stdin: What it reads, resolved; None: nothing.
         declared_outputs: Types of the outputs the node declares.
         success_exit_codes: The exit codes of its process that are no failure.
         started_at: When the attempt began, on the wall clock; in an earlier life of the daemon for
@@ -68,6 +71,8 @@ class ExecutionContext:
     env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    process: ProcessSpec = PLAIN_PROCESS
+    stdin: str | SecretValue | None = None
     declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
     success_exit_codes: frozenset[int] = frozenset({0})
     slot_at: datetime | None = None

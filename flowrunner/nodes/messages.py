@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from flowrunner.model.ids import Json
 from flowrunner.model.values import text_of
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import HiddenTexts
 
 
 def printable(value: Json) -> str:
@@ -20,8 +20,7 @@ def printable(value: Json) -> str:
 
 def masked(text: str, hidden: Iterable[str]) -> str:
     """Returns printable text without the given texts: stars stand for each."""
-    masker = Masker(hidden)
-    data = masker.feed(printable(text).encode()) + masker.flush()
+    data = HiddenTexts(hidden).mask(printable(text).encode())
     return data.decode(errors="replace")
 
 

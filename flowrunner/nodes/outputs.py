@@ -13,7 +13,7 @@ from flowrunner.errors import ExecutionError, ValidationError
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import Json
 from flowrunner.model.values import convert_text, text_of
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import HiddenTexts
 
 OUTPUT_LIMIT = 256 * 1024
 """Bytes of `$FLOW_OUTPUT` of one node."""
@@ -46,16 +46,19 @@ def parse_outputs(
 def refuse_secrets(outputs: Mapping[str, Json], hidden: Iterable[str]) -> None:
     """Returns when no output holds a secret: in its name, a text, a number or a key.
 
-    Looked for is what a log would mask, so texts shorter than `SHORTEST_VALUE` of
-    `flowrunner.secrets.masking` are not.
+    Looked for is what a log would mask: every form of `flowrunner.secrets.forms`, since an
+    encoded secret among outputs is as readable as a plain one, and no text shorter than its
+    `SHORTEST_VALUE`.
 
     Raises:
         ExecutionError: ``output_contains_secret``; trying again would not help.
     """
-    masker = Masker(hidden)
+    if not outputs:
+        return
+    texts = HiddenTexts(hidden)
     for name, value in outputs.items():
         shown = (text.encode(errors="surrogatepass") for text in (name, *_texts(value)))
-        if any(map(masker.occurs_in, shown)):
+        if any(map(texts.occur_in, shown)):
             message = f"output {name} contains a secret"
             raise ExecutionError(message, code="output_contains_secret", final=True)
 

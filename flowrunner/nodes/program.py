@@ -15,7 +15,7 @@ from flowrunner.nodes.context import ExecutionContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run: an argument list, and a script appended to it as the path of a file."""
+    """What to run: an argument list; in it `SCRIPT` stands for the path of the script, if any."""
 
     argv: tuple[str, ...]
     script: str | None = None

@@ -16,12 +16,15 @@ from typing import Any
 
 from flowrunner.errors import ExecutionError, FlowError
 from flowrunner.model.ids import Json
+from flowrunner.model.process import SCRIPT
+from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import Reason
 from flowrunner.nodes.base import NodeFailedError, NodeResult
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.environment import HostFacts, build_environment
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, parse_outputs
 from flowrunner.nodes.program import Program
+from flowrunner.nodes.prologue import prologue
 from flowrunner.system.files import Files, FileTooLargeError
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
 
@@ -92,10 +95,16 @@ class ProgramRunner:
         if program.script is not None:
             script = _beside(ctx, "script")
             self._files.replace(script, program.script.encode())
-            argv = (*argv, str(script))
+            argv = tuple(str(script) if word == SCRIPT else word for word in argv)
         if ctx.payload is not None:
             self._files.replace(_beside(ctx, "payload"), ctx.payload)
-        return SpawnRequest(argv=argv, env=env, cwd=ctx.directories.work)
+        return SpawnRequest(
+            argv=argv,
+            env=env,
+            cwd=ctx.directories.work / (ctx.process.working_dir or ""),
+            prologue=prologue(ctx.process),
+            stdin=None if ctx.stdin is None else _bytes(ctx.stdin),
+        )
 
     def _read_outputs(self, ctx: ExecutionContext) -> Mapping[str, Json]:
         try:
@@ -115,6 +124,11 @@ class ProgramRunner:
             return self._read_outputs(ctx)
         except ExecutionError:
             return {}
+
+
+def _bytes(stdin: str | SecretValue) -> bytes:
+    """Here, and nowhere else, what a program reads becomes readable."""
+    return str(revealed(stdin)).encode(errors="surrogateescape")
 
 
 def _beside(ctx: ExecutionContext, name: str) -> Path:

@@ -82,11 +82,12 @@ class Applier:
         specs = {key: entry.spec for key, entry in plan.entries.items() if entry.spec}
         missing = await asyncio.to_thread(missing_secrets, specs, self._secrets)
         now = self._clock.now()
+        current = self._registry.entries  # a pause may have come or gone meanwhile
         entries = {
-            key: _settled(entry, before.get(key), missing.get(key, ()), now)
+            key: self._settled(entry, before.get(key), missing.get(key, ()), now)
             for key, entry in plan.entries.items()
         }
-        changed = dict(before) != entries
+        changed = dict(current) != entries
         if changed:
             self._registry.replace(entries)
             self._unannounced = (self._unannounced or frozenset()) | plan.removed
@@ -94,11 +95,33 @@ class Applier:
             self.announce(self._unannounced)
         return changed
 
+    def renew_conditions(self, key: FlowKey) -> None:
+        """Makes the conditions of a flow say what is known of its pause."""
+        entry = self._registry.get(key)
+        if entry is not None:
+            pause, now = self._registry.pause_of(key), self._clock.now()
+            renewed = replace(entry, conditions=flow_conditions(entry, pause, now))
+            self._registry.replace({**self._registry.entries, key: renewed})
+
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
         """Tells every subscriber what is in force; all in one turn of the loop."""
         for subscriber in self._subscribers:
             subscriber.flows_changed(self._registry.entries, removed)
         self._unannounced = None
+
+    def _settled(
+        self, entry: FlowEntry, before: FlowEntry | None, missing: tuple[str, ...], now: datetime
+    ) -> FlowEntry:
+        """Returns an entry with what this host has to say; the one in force if that is equal."""
+        current = self._registry.get(entry.key)
+        if entry is before and current is not None:
+            entry = current
+            if entry.conditions and entry.missing_secrets == missing:
+                return entry
+        known = replace(entry, missing_secrets=missing)
+        pause = self._registry.pause_of(entry.key)
+        settled = replace(known, conditions=flow_conditions(known, pause, now))
+        return current if current == settled else settled
 
     async def _keep(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> None:
         """Writes the last good definitions that changed, then makes all of them durable."""
@@ -130,17 +153,6 @@ class Applier:
             if error.code != "storage.conflict":
                 raise
             await other(record)
-
-
-def _settled(
-    entry: FlowEntry, before: FlowEntry | None, missing: tuple[str, ...], now: datetime
-) -> FlowEntry:
-    """Returns an entry with what this host has to say; the object in force if that is equal."""
-    if entry is before and entry.conditions and entry.missing_secrets == missing:
-        return entry
-    known = replace(entry, missing_secrets=missing)
-    settled = replace(known, conditions=flow_conditions(known, now))
-    return before if before is not None and before == settled else settled
 
 
 def _record_differs(entry: FlowEntry, before: FlowEntry | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
@@ -14,6 +14,7 @@ from flowrunner.model.conditions import (
     merge_conditions,
 )
 from flowrunner.model.finding import Finding
+from flowrunner.model.pause import Pause
 from flowrunner.registry.entry import FlowEntry
 
 _REASONS = {
@@ -26,9 +27,15 @@ _REASONS = {
 """What is wrong between files, and not within one."""
 
 
-def flow_conditions(entry: FlowEntry, now: datetime) -> tuple[Condition, ...]:
-    """Returns `Ready`, `Valid` and `Scheduled` of a flow, with their transition times."""
-    new = (_ready(entry, now), _valid(entry, now), _scheduled(entry, now))
+def flow_conditions(entry: FlowEntry, pause: Pause | None, now: datetime) -> tuple[Condition, ...]:
+    """Returns all conditions of a flow, with their transition times."""
+    new = (
+        _ready(entry, now),
+        _valid(entry, now),
+        _scheduled(entry, now),
+        _suspended(entry, now),
+        _paused(pause, now),
+    )
     return merge_conditions(entry.conditions, new)
 
 
@@ -82,6 +89,28 @@ def _scheduled(entry: FlowEntry, now: datetime) -> Condition:
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NO_SCHEDULE, "", now
         )
     return _condition(ConditionType.SCHEDULED, Status.TRUE, ConditionReason.SCHEDULED, "", now)
+
+
+def _suspended(entry: FlowEntry, now: datetime) -> Condition:
+    if entry.spec is None or not entry.spec.is_suspended:
+        return _condition(
+            ConditionType.SUSPENDED, Status.FALSE, ConditionReason.NOT_SUSPENDED, "", now
+        )
+    text = "its file says suspend: true"
+    return _condition(ConditionType.SUSPENDED, Status.TRUE, ConditionReason.SUSPENDED, text, now)
+
+
+def _paused(pause: Pause | None, now: datetime) -> Condition:
+    if pause is None:
+        return _condition(ConditionType.PAUSED, Status.FALSE, ConditionReason.NOT_PAUSED, "", now)
+    reason = ConditionReason.PAUSED
+    parts = [] if pause.uid is None else [f"by uid {pause.uid}"]
+    if pause.is_automatic:
+        reason = ConditionReason.CONSECUTIVE_FAILURES
+    if pause.until is not None:
+        parts.append(f"until {pause.until.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+    text = ": ".join(part for part in (" ".join(parts), pause.reason) if part)
+    return _condition(ConditionType.PAUSED, Status.TRUE, reason, text, pause.at)
 
 
 def _condition(

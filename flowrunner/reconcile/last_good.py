@@ -52,6 +52,7 @@ async def load_last_good(
             generation=record.generation,
             observed_generation=record.generation,
         )
-        entries[record.key] = replace(entry, conditions=flow_conditions(entry, clock.now()))
+        conditions = flow_conditions(entry, registry.pause_of(record.key), clock.now())
+        entries[record.key] = replace(entry, conditions=conditions)
     registry.replace(entries)
     return len(entries)

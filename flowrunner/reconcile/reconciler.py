@@ -85,6 +85,7 @@ class Reconciler:
         self._observer = observer
         self._lock = asyncio.Lock()
         self._hinted = asyncio.Event()
+        self._asked = ""
 
     async def start(self) -> PassResult:
         """Puts in force what the registry holds already, then runs the first pass."""
@@ -97,12 +98,20 @@ class Reconciler:
         async with self._lock:
             return await self._pass(trigger)
 
+    def ask(self, trigger: str) -> None:
+        """Asks for a pass that begins after this call, and does not wait for it.
+
+        It is carried out by `run`, without debouncing; until it begins, further calls join it.
+        """
+        self._asked = trigger
+        self._hinted.set()
+
     def hint(self) -> None:
         """Learns that something may have changed; called in the loop by the watcher."""
         self._hinted.set()
 
     async def run(self) -> None:
-        """Reconciles until cancelled: on hints, debounced, and at every resync."""
+        """Reconciles until cancelled: when asked, on hints, debounced, and at every resync."""
         await asyncio.to_thread(self._watcher.start, self._root, self.hint)
         self.hint()  # for what changed between the first pass and the watch
         try:
@@ -119,14 +128,17 @@ class Reconciler:
         except TimeoutError:
             return "resync"
         await self._settle()
-        return "watch"
+        asked, self._asked = self._asked, ""
+        return asked or "watch"
 
     async def _settle(self) -> None:
-        """Waits until no hint came for a while, but not for ever."""
+        """Waits until no hint came for a while, but not for ever, nor when a pass is asked for."""
         loop = asyncio.get_running_loop()
         limit = loop.time() + self._times.debounce_limit_s
         while True:
             self._hinted.clear()
+            if self._asked:
+                return
             try:
                 async with asyncio.timeout_at(min(loop.time() + self._times.debounce_s, limit)):
                     await self._hinted.wait()

@@ -1,16 +1,21 @@
 """The in-memory registry: replaced whole, in one turn of the loop, and read by everyone.
 
 Readers always see the set of one pass: entries are immutable and the mapping is swapped, never
-changed in place. Only reconcile's apply writes.
+changed in place. Only reconcile's apply writes it. Pauses stand beside the entries, because they
+come from persons and not from the source.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from flowrunner.model.flow import ConcurrencySpec
+from flowrunner.errors import NotFoundError
+from flowrunner.model.flow import StartRules
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.pause import Pause
+from flowrunner.model.states import Reason
 from flowrunner.registry.entry import FlowEntry, SourceStatus
 
 
@@ -19,6 +24,7 @@ class FlowRegistry:
 
     def __init__(self) -> None:
         self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
+        self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
 
     @property
@@ -30,11 +36,47 @@ class FlowRegistry:
         """Returns one flow, or None."""
         return self._entries.get(key)
 
+    def require(self, key: FlowKey) -> FlowEntry:
+        """Returns one flow; raises `NotFoundError`, with the name that was probably meant."""
+        entry = self._entries.get(key)
+        if entry is None:
+            names = [known.name for known in self._entries if known.account == key.account]
+            close = difflib.get_close_matches(key.name, names, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise NotFoundError(f"there is no flow {key}{hint}")
+        return entry
+
     def replace(self, entries: Mapping[FlowKey, FlowEntry]) -> None:
         """Puts a new set in force."""
         self._entries = MappingProxyType(dict(sorted(entries.items())))
 
-    def rules_of(self, key: FlowKey) -> ConcurrencySpec | None:
-        """Returns the concurrency of the version in force; None when the flow is gone."""
+    def rules_of(self, key: FlowKey) -> StartRules | None:
+        """Returns what the version in force says about starts; None when the flow is gone."""
         entry = self._entries.get(key)
-        return entry.spec.concurrency if entry and entry.spec else None
+        if entry is None or entry.spec is None:
+            return None
+        is_held = self.hold_of(key) is not None
+        return StartRules(concurrency=entry.spec.concurrency, is_held=is_held)
+
+    def pause_of(self, key: FlowKey) -> Pause | None:
+        """Returns the pause of a flow, or None."""
+        return self._pauses.get(key)
+
+    def set_pause(self, key: FlowKey, pause: Pause | None) -> None:
+        """Pauses a flow, or ends its pause; its conditions are for reconcile to renew."""
+        if pause is None:
+            self._pauses.pop(key, None)
+        else:
+            self._pauses[key] = pause
+
+    @property
+    def pauses(self) -> Mapping[FlowKey, Pause]:
+        """The flows that are paused; also those that are not in force."""
+        return self._pauses
+
+    def hold_of(self, key: FlowKey) -> Reason | None:
+        """Returns why a flow is kept from starting: `suspended`, `paused`, or None: it is not."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.spec is not None and entry.spec.is_suspended:
+            return Reason.SUSPENDED
+        return Reason.PAUSED if key in self._pauses else None

@@ -14,8 +14,9 @@ from flowrunner.errors import NotFoundError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import NodeState
+from flowrunner.service.log_feed import LogFeed, Place
 from flowrunner.service.log_pages import LoggedAttempt, read_page
-from flowrunner.service.views import ExecutionView, LogCursor, LogPage, NodeView, Page
+from flowrunner.service.views import ExecutionView, LogPage, NodeView, Page
 from flowrunner.storage.protocols import ExecutionQuery, Storage
 
 PAGE_DATA = 4 * 1024**2
@@ -29,6 +30,7 @@ class ExecutionReader:
         self._storage = storage
         self._engine = engine
         self._logs = logs
+        self._feed = LogFeed(self._read_logs)
 
     async def page(self, query: ExecutionQuery, *, with_inputs: bool) -> Page:
         """Returns a page of executions, newest first.
@@ -63,16 +65,19 @@ class ExecutionReader:
         nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
         return ExecutionView(execution=execution, nodes=nodes)
 
-    async def logs(self, execution_id: ExecutionId, node: str | None, cursor: LogCursor) -> LogPage:
-        """Returns what was logged since the cursor, attempt by attempt.
+    async def logs(self, place: Place, wait_s: float) -> LogPage:
+        """Returns what was logged behind a place, attempt by attempt; see `LogFeed.page`.
 
         Raises:
             NotFoundError: There is no such execution.
         """
-        execution = await self._get(execution_id)
+        return await self._feed.page(place, wait_s)
+
+    async def _read_logs(self, place: Place) -> LogPage:
+        execution, node = await self._get(ExecutionId(place.execution_id)), place.node
         attempts = [each for each in await self._logged(execution) if node in (None, each.node)]
         return await asyncio.to_thread(
-            read_page, attempts, cursor, execution_ended=execution.state.is_final
+            read_page, attempts, place.cursor, execution_ended=execution.state.is_final
         )
 
     async def _logged(self, execution: Execution) -> list[LoggedAttempt]:

@@ -1,7 +1,7 @@
 """Whether the daemon can do its work: the checks behind `/readyz` and `/healthz`.
 
 A bad flow file is no reason to be unready; a source that cannot be read, a pass that is stale,
-a state that cannot be written and a disk without room are.
+a state that cannot be written and a disk without room are, and so is the stop of the daemon.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import ConditionType
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.drain import Drain
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.views import HealthCheck
 from flowrunner.storage.protocols import Storage
@@ -32,12 +33,14 @@ class Health:
         registry: FlowRegistry,
         storage: Storage,
         watch: StoreWatch,
+        drain: Drain,
         clock: Clock,
         *,
         resync_s: float,
         families: str,
     ) -> None:
         self._watch = watch
+        self._drain = drain
         self._registry = registry
         self._storage = storage
         self._clock = clock
@@ -45,14 +48,21 @@ class Health:
         self._processes = HealthCheck(name="processes", status="ok", message=_HELD_BY[families])
 
     async def checks(self) -> tuple[HealthCheck, ...]:
-        """Returns every check with its status and, where it failed, the reason."""
-        return (
+        """Returns every check with its status and, where it failed, the reason.
+
+        While the daemon stops there is one more, `draining`, which fails.
+        """
+        checks = (
             self._source(),
             self._fresh(),
             await self._store(),
             self._watch.room(),
             self._processes,
         )
+        progress = self._drain.progress()
+        if progress is None:
+            return checks
+        return (HealthCheck(name="draining", status="failed", message=progress), *checks)
 
     def _source(self) -> HealthCheck:
         source = self._registry.source

@@ -11,66 +11,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from flowrunner import __version__
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
-from flowrunner.errors import NotFoundError, RefusedError
+from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
-from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
-from flowrunner.model.states import ExecutionState
+from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
+from flowrunner.service.flow_views import flow_view
 from flowrunner.service.health import Health
+from flowrunner.service.log_feed import Place
+from flowrunner.service.ports import (
+    KnowsSlots,
+    PausesFlows,
+    Reconciles,
+    StartsAgain,
+    StartsByHand,
+    TakesDeliveries,
+)
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
     HealthCheck,
-    LastExecution,
     LogCursor,
     LogPage,
     Page,
     SourceView,
     StatusView,
-    TriggerView,
 )
 from flowrunner.storage.protocols import ExecutionQuery, Restored, Storage
 from flowrunner.system.clock import Clock
-
-
-class Reconciles(Protocol):
-    """The part of the reconciler that a command reaches."""
-
-    async def request(self, trigger: str) -> PassResult:
-        """Runs a pass that begins after this call and returns how it ended."""
-
-
-class StartsByHand(Protocol):
-    """The part of the dispatcher that a command reaches."""
-
-    async def start_by_hand(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool
-    ) -> ExecutionId:
-        """Starts a flow; see `flowrunner.triggers.dispatcher`."""
-
-
-class TakesDeliveries(Protocol):
-    """The part of the webhooks that HTTP reaches."""
-
-    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
-        """Answers a delivery; see `flowrunner.triggers.webhooks`."""
-
-
-class KnowsSlots(Protocol):
-    """Tells when a schedule is due next."""
-
-    def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
-        """Returns the next slot of an armed schedule, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +60,8 @@ class ServiceParts:
     reconciler: Reconciles
     dispatcher: StartsByHand
     webhooks: TakesDeliveries
+    pauses: PausesFlows
+    retries: StartsAgain
     schedules: KnowsSlots
     executions: ExecutionReader
     health: Health
@@ -127,11 +105,11 @@ class FlowService:
 
     def flow(self, key: FlowKey) -> FlowView:
         """Returns one flow; raises `NotFoundError`."""
-        return self._view(self._entry(key))
+        return self._view(self._parts.registry.require(key))
 
     def definition(self, key: FlowKey) -> Mapping[str, Json]:
         """Returns the effective definition in force; raises `NotFoundError`."""
-        entry = self._entry(key)
+        entry = self._parts.registry.require(key)
         if entry.spec is None:
             raise NotFoundError(f"flow {key} has no valid definition yet")
         return entry.definition
@@ -166,14 +144,22 @@ class FlowService:
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        """Returns what was logged since the cursor; raises `NotFoundError`."""
-        return await self._parts.executions.logs(
-            ExecutionId(execution_id), node, cursor or LogCursor()
-        )
+        """Returns what was logged since the cursor; raises `NotFoundError`.
+
+        While there is nothing it waits, for `wait_s` seconds at most.
+        """
+        place = Place(execution_id, node, cursor or LogCursor())
+        return await self._parts.executions.logs(place, wait_s)
 
     async def start(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+        self,
+        key: FlowKey,
+        inputs: Mapping[str, Json],
+        *,
+        as_text: bool = False,
+        force: bool = False,
     ) -> ExecutionView:
         """Starts a flow by hand and returns the accepted execution.
 
@@ -181,23 +167,85 @@ class FlowService:
             key: The flow.
             inputs: Values of inputs; the others take their defaults.
             as_text: The values are text from a command line, converted by the inputs' types.
+            force: Starts it even while it is suspended or paused.
 
         Raises:
             NotFoundError: There is no such flow.
             ValidationError: ``input.*``: an input is unknown, missing or does not fit.
-            RefusedError: The flow is not ready, its limit is reached, or the daemon stops.
+            RefusedError: The flow is not ready or held, its limit is reached, or the daemon stops.
             StorageError: Nothing was accepted.
         """
-        execution_id = await self._parts.dispatcher.start_by_hand(key, inputs, as_text=as_text)
+        execution_id = await self._parts.dispatcher.start_by_hand(
+            key, inputs, as_text=as_text, force=force
+        )
         return await self.execution(execution_id)
 
-    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
-        """Asks an execution to end; with `force` without its `finally`.
+    async def pause(
+        self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
+    ) -> FlowView:
+        """Keeps a flow from starting, until it is resumed or a time has come.
+
+        Raises:
+            NotFoundError: There is no such flow.
+            ValidationError: ``request.until``: that time is over.
+            StorageError: It is not paused.
+        """
+        if until is not None and until <= self._parts.clock.now():
+            raise ValidationError("the time of 'until' is over", code="request.until")
+        await self._parts.pauses.pause(key, reason=reason, until=until, uid=uid)
+        return self.flow(key)
+
+    async def resume(self, key: FlowKey) -> FlowView:
+        """Ends the pause of a flow and the count of its failures; nothing happens without either.
+
+        Raises:
+            NotFoundError: There is no such flow.
+            StorageError: It stays paused.
+        """
+        await self._parts.pauses.resume(key)
+        return self.flow(key)
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        """Starts an ended execution once more and returns the accepted one.
 
         Raises:
             NotFoundError: There is no such execution.
-            RefusedError: ``ended``: it is final already.
+            RefusedError: It has not ended, its definition or flow is gone, or the flow may not
+                start.
+            StorageError: Nothing was accepted.
         """
+        return await self.execution(
+            await self._parts.retries.retry(ExecutionId(execution_id), force=force)
+        )
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        """Ends what waits of a flow and returns which executions that were, oldest first.
+
+        Raises:
+            NotFoundError: There is no such flow.
+        """
+        self._parts.registry.require(key)
+        return await self._parts.engine.cancel_queued(key, Reason.CANCELLED)
+
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
+        """Asks an execution to end.
+
+        Args:
+            execution_id: Which one.
+            only_queued: Ends it only as long as it waits.
+            force: Leaves out its `finally`, or ends it.
+
+        Raises:
+            NotFoundError: There is no such execution.
+            RefusedError: ``ended``: it is final already; ``not_queued``: it waits no more.
+            StorageError: The end of a queued one cannot be journaled: it stays in line.
+        """
+        if only_queued and not self._parts.engine.is_queued(ExecutionId(execution_id)):
+            view = await self.execution(execution_id)
+            text = f"execution {execution_id} does not wait: it is {view.execution.state}"
+            raise RefusedError(text, code="not_queued")
         if await self._parts.engine.cancel(ExecutionId(execution_id), force=force):
             return
         view = await self.execution(execution_id)
@@ -211,6 +259,10 @@ class FlowService:
     async def reconcile(self) -> PassResult:
         """Runs a pass now and returns how it ended."""
         return await self._parts.reconciler.request("command")
+
+    def reconcile_soon(self) -> None:
+        """Asks for a pass that begins after this call, and does not wait for it."""
+        self._parts.reconciler.ask("command")
 
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state and returns its path.
@@ -264,41 +316,9 @@ class FlowService:
         """Returns the flow schema with the node types of this host."""
         return self._parts.validator.schema.document
 
-    def _entry(self, key: FlowKey) -> FlowEntry:
-        entry = self._parts.registry.get(key)
-        if entry is None:
-            raise NotFoundError(f"there is no flow {key}")
-        return entry
-
     def _view(self, entry: FlowEntry) -> FlowView:
-        spec, last = entry.spec, self._last.get(entry.key)
-        return FlowView(
-            key=entry.key,
-            description=spec.description if spec else "",
-            labels=spec.labels if spec else {},
-            path=entry.path,
-            revision=entry.revision,
-            digest=entry.digest,
-            generation=entry.generation,
-            observed_generation=entry.observed_generation,
-            conditions=entry.conditions,
-            triggers=tuple(self._trigger(entry.key, t) for t in (spec.triggers if spec else ())),
-            last_execution=None
-            if last is None
-            else LastExecution(id=last.id, state=last.state, ended_at=last.ended_at),
-            findings=entry.findings,
-        )
-
-    def _trigger(self, key: FlowKey, trigger: Trigger) -> TriggerView:
-        next_slot = None
-        if isinstance(trigger, ScheduleTrigger):
-            next_slot = self._parts.schedules.next_slot(key, trigger.id)
-        return TriggerView(
-            id=trigger.id,
-            type=trigger_type(trigger),
-            next_slot_at=next_slot,
-            path=trigger.path if isinstance(trigger, WebhookTrigger) else None,
-        )
+        key, slots = entry.key, self._parts.schedules
+        return flow_view(entry, self._last.get(key), lambda name: slots.next_slot(key, name))
 
 
 def _state_restored(restored: Restored) -> Condition:

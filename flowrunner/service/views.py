@@ -20,12 +20,34 @@ from flowrunner.registry.entry import PassResult, RejectedFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerView:
-    """One trigger of a flow; `next_slot_at` is None for anything but an armed schedule."""
+    """One trigger of a flow.
+
+    Attributes:
+        next_slot_at: None for anything but an armed schedule.
+        cron: The expression of a schedule, as it was written.
+        every: The period of a schedule, as a duration.
+        timezone: The zone that `cron` speaks of.
+        path: Of a webhook, below `/hooks/<account>/`.
+    """
 
     id: str
     type: str
     next_slot_at: datetime | None = None
+    cron: str | None = None
+    every: str | None = None
+    timezone: str | None = None
     path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputView:
+    """One input that a flow declares; without a default it is required."""
+
+    name: str
+    type: str
+    required: bool
+    default: Json = None
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +72,7 @@ class FlowView:
     generation: int
     observed_generation: int
     conditions: tuple[Condition, ...]
+    inputs: tuple[InputView, ...]
     triggers: tuple[TriggerView, ...]
     last_execution: LastExecution | None
     findings: tuple[Finding, ...]

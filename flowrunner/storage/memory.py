@@ -19,6 +19,7 @@ from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
+from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.protocols import (
     ExecutionQuery,
     Expiry,
@@ -320,6 +321,7 @@ class MemoryStorage:
         self._executions = MemoryExecutions(tables)
         self._journal = MemoryJournal(tables)
         self._slots = MemorySlots(tables)
+        self._pauses = MemoryPauses()
 
     @property
     def health(self) -> StoreHealth:
@@ -350,6 +352,11 @@ class MemoryStorage:
     def slots(self) -> MemorySlots:
         """The slot ledger."""
         return self._slots
+
+    @property
+    def pauses(self) -> MemoryPauses:
+        """The flows that are paused."""
+        return self._pauses
 
     async def open(self) -> None:
         """Has nothing to open."""

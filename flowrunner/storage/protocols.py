@@ -24,6 +24,7 @@ from typing import NamedTuple, Protocol
 
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.health import StoreHealth
 
@@ -271,6 +272,19 @@ class Restored:
     quarantined: str
 
 
+class PauseStore(Protocol):
+    """Flows that are or were paused, by key; every write is durable when it returns."""
+
+    async def put(self, flow: FlowKey, record: PauseRecord) -> None:
+        """Keeps the record of a flow in the place of an earlier one."""
+
+    async def delete(self, flow: FlowKey) -> None:
+        """Removes the record of a flow; nothing happens if there is none."""
+
+    async def list(self) -> dict[FlowKey, PauseRecord]:
+        """Returns every record."""
+
+
 class Storage(Protocol):
     """A backend: the stores, and their common life."""
 
@@ -297,6 +311,10 @@ class Storage(Protocol):
     @property
     def slots(self) -> SlotStore:
         """The slot ledger."""
+
+    @property
+    def pauses(self) -> PauseStore:
+        """The flows that are paused."""
 
     async def open(self) -> None:
         """Opens or creates the state; refuses one written by newer code (``storage.newer``)."""

@@ -53,11 +53,15 @@ class SpawnRequest:
         argv: The program, looked for in the `PATH` of `env` when it has no slash, and arguments.
         env: The whole environment; nothing is inherited.
         cwd: An existing folder.
+        prologue: A command that becomes the one behind it, `argv`; none if empty.
+        stdin: What it can read; None: nothing. It lies in memory, never on disk.
     """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: Path
+    prologue: tuple[str, ...] = ()
+    stdin: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +285,7 @@ def _enclosed(request: SpawnRequest, families: Families) -> _Child:
     enclosure = families.enclose(request.env)
     with ExitStack() as on_failure:
         on_failure.callback(enclosure.abandon)
-        if enclosure.prologue:
+        if enclosure.prologue or request.prologue:
             check_program(request.argv[0], request.env, request.cwd)
         child = _popen(request, enclosure)
         on_failure.pop_all()
@@ -297,10 +301,10 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
         on_failure.callback(os.close, stderr)
         always.callback(os.close, stderr_end)
         popen = subprocess.Popen(
-            (*enclosure.prologue, *request.argv),
+            (*enclosure.prologue, *request.prologue, *request.argv),
             env=request.env,
             cwd=request.cwd,
-            stdin=subprocess.DEVNULL,
+            stdin=_stdin(request.stdin, always),
             stdout=stdout_end,
             stderr=stderr_end,
             close_fds=True,
@@ -312,6 +316,17 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
         os.set_blocking(stderr, False)
         on_failure.pop_all()
     return _Child(popen=popen, enclosure=enclosure, pidfd=pidfd, stdout=stdout, stderr=stderr)
+
+
+def _stdin(data: bytes | None, always: ExitStack) -> int:
+    if data is None:
+        return subprocess.DEVNULL
+    fd = os.memfd_create("stdin")
+    always.callback(os.close, fd)
+    with os.fdopen(fd, "wb", closefd=False) as file:
+        file.write(data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
 
 
 def _discard(started: Future[_Child]) -> None:

@@ -1,4 +1,4 @@
-"""What the service manager is told: ready, status, stopping, reloading.
+"""What the service manager is told: ready, status, stopping, reloading, and that we are alive.
 
 Source: sd_notify(3). Datagrams are written by hand: the protocol is one address and lines of
 ``KEY=VALUE``. Without ``NOTIFY_SOCKET`` in the environment nothing is sent.
@@ -7,6 +7,7 @@ Source: sd_notify(3). Datagrams are written by hand: the protocol is one address
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Mapping
 from typing import Protocol
@@ -15,6 +16,7 @@ _log = logging.getLogger(__name__)
 
 _SEND_TIMEOUT_S = 1.0
 _STATUS_LIMIT = 1_000
+_MICROSECONDS = re.compile("[0-9]{1,18}")
 
 
 class Notifier(Protocol):
@@ -32,6 +34,9 @@ class Notifier(Protocol):
     def reloading(self, monotonic_us: int) -> None:
         """Says that a reload has begun, at this CLOCK_MONOTONIC in µs; `ready` ends it."""
 
+    def watchdog(self) -> None:
+        """Says that the daemon works."""
+
 
 class NoNotifier:
     """Tells nobody: the daemon was not started by a service manager."""
@@ -46,6 +51,9 @@ class NoNotifier:
         """Does nothing."""
 
     def reloading(self, monotonic_us: int) -> None:
+        """Does nothing."""
+
+    def watchdog(self) -> None:
         """Does nothing."""
 
 
@@ -79,6 +87,10 @@ class SystemdNotifier:
         """Sends ``RELOADING=1`` with ``MONOTONIC_USEC=``, which newer systemd asks for."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={monotonic_us}")
 
+    def watchdog(self) -> None:
+        """Sends ``WATCHDOG=1``."""
+        self._send("WATCHDOG=1")
+
     def _send(self, message: str) -> None:
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
@@ -94,3 +106,14 @@ def make_notifier(environ: Mapping[str, str]) -> Notifier:
     """Makes the notifier that the environment asks for through ``NOTIFY_SOCKET``."""
     address = environ.get("NOTIFY_SOCKET", "")
     return SystemdNotifier(address) if address.startswith(("/", "@")) else NoNotifier()
+
+
+def watchdog_patience_s(environ: Mapping[str, str], pid: int) -> float | None:
+    """Returns after how many seconds without a ping the service manager acts, or None for never.
+
+    Source: sd_watchdog_enabled(3), ``WATCHDOG_USEC`` and ``WATCHDOG_PID``, which must be ours.
+    """
+    text = environ.get("WATCHDOG_USEC", "")
+    is_ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+    microseconds = int(text) if _MICROSECONDS.fullmatch(text) else 0
+    return microseconds / 1_000_000 if microseconds and is_ours else None

@@ -40,12 +40,14 @@ class FlowFacts:
             its state and has no series of its own.
         state: `invalid` also while an earlier version is in force.
         is_ready: Whether the condition `Ready` is true.
+        is_held: Whether it is suspended or paused.
         next_slot_at: The nearest slot of its schedules; None without one.
     """
 
     key: FlowKey | None
     state: FlowState
     is_ready: bool
+    is_held: bool = False
     next_slot_at: datetime | None = None
 
 

@@ -56,6 +56,13 @@ def fact_families(facts: Collection[FlowFacts]) -> Iterator[Family]:
         labels=_FLOW,
         samples=((key, int(fact.is_ready)) for key, fact in listed.items()),
     )
+    yield Family(
+        kind="gauge",
+        name="flowrunner_flow_suspended",
+        meaning="Whether the flow is kept from starting, by its file or by a pause.",
+        labels=_FLOW,
+        samples=((key, int(fact.is_held)) for key, fact in listed.items()),
+    )
     yield _moments(
         "flowrunner_flow_next_slot_timestamp_seconds",
         "The nearest slot of the flow's schedules.",

@@ -1,4 +1,4 @@
-"""From a trigger to the engine: is the flow ready, do `if` and `inputs` hold, then submit.
+"""From a trigger to the engine: may the flow start, do `if` and `inputs` hold, then submit.
 
 Every kind of start passes through here, so that all are judged by the same rules. What became
 of a slot or a delivery is for its own module to record.
@@ -6,14 +6,13 @@ of a slot or a delivery is for its own module to record.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from flowrunner.engine.engine import Engine, StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
-from flowrunner.errors import NotFoundError, RefusedError, ValidationError
+from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.execution import Cause, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
@@ -23,6 +22,9 @@ from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.ids import IdSource
+
+_MOST_NAMES = 20
+"""Inputs that a message lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Start:
     start_key: str | None = None
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
+    is_forced: bool = False
 
 
 class Dispatcher:
@@ -54,24 +57,30 @@ class Dispatcher:
         self._ids = ids
         self._gate = gate
 
-    def startable(self, entry: FlowEntry) -> FlowSpec:
+    def startable(self, entry: FlowEntry, *, is_forced: bool = False) -> FlowSpec:
         """Returns the version in force of a flow that may start now.
 
         Raises:
-            RefusedError: ``not_ready``, or what the host's gate says (``disk``).
+            RefusedError: ``not_ready``; ``suspended`` or ``paused`` unless it is forced; or what
+                the host's gate says (``disk``).
         """
+        spec = ready_spec(entry)
+        hold = self._registry.hold_of(entry.key)
+        if hold is not None and not is_forced:
+            raise RefusedError(f"flow {entry.key} is {hold}", code=str(hold))
         self._gate()
-        return ready_spec(entry)
+        return spec
 
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
 
         Raises:
-            RefusedError: ``not_ready``, ``disk``, ``draining``, ``concurrency`` or
-                ``queue_full``.
+            RefusedError: ``not_ready``, ``suspended``, ``paused`` (unless it is forced),
+                ``disk``, ``draining``, ``concurrency`` or ``queue_full``.
+            ValidationError: ``input.group``.
             StorageError: Nothing was accepted.
         """
-        spec = self.startable(entry)
+        spec = self.startable(entry, is_forced=start.is_forced)
         return await self._engine.submit(
             StartRequest(
                 id=self._ids.execution_id(),
@@ -83,13 +92,20 @@ class Dispatcher:
                 start_key=start.start_key,
                 cursor=start.cursor,
                 judged_at=start.judged_at,
+                is_forced=start.is_forced,
             )
         )
 
     async def start_by_hand(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool, force: bool = False
     ) -> ExecutionId:
-        """Starts a flow by hand; `as_text` converts the inputs by their types first.
+        """Starts a flow by hand.
+
+        Args:
+            key: The flow.
+            inputs: Those that are given.
+            as_text: Converts them by their types first.
+            force: Starts it even while it is suspended or paused.
 
         Raises:
             NotFoundError: There is no such flow.
@@ -97,18 +113,14 @@ class Dispatcher:
             RefusedError: As `submit`.
             StorageError: Nothing was accepted.
         """
-        entry = self._registry.get(key)
-        if entry is None:
-            close = difflib.get_close_matches(key.name, [k.name for k in self._registry.entries])
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise NotFoundError(f"there is no flow {key}{hint}")
-        spec = ready_spec(entry)
+        entry = self._registry.require(key)
+        spec = self.startable(entry, is_forced=force)
         values = {
             name: _as_typed(spec, name, value) if as_text else value
             for name, value in inputs.items()
         }
         cause = Cause(trigger_id="manual", trigger_type="manual")
-        start = Start(cause=cause, inputs=complete_inputs(spec, values))
+        start = Start(cause=cause, inputs=complete_inputs(spec, values), is_forced=force)
         return (await self.submit(entry, start)).id
 
 
@@ -159,7 +171,7 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
         ValidationError: ``input.invalid`` with a finding per input that is unknown, missing or
             does not fit.
     """
-    problems = {name: "is not an input of this flow" for name in given if name not in spec.inputs}
+    problems = {name: _unknown(spec) for name in given if name not in spec.inputs}
     values: dict[str, Json] = {}
     for name, declared in spec.inputs.items():
         if name in given:
@@ -175,6 +187,13 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
         findings = [{"input": name, "message": text} for name, text in problems.items()]
         raise ValidationError(text, code="input.invalid", findings=findings)
     return values
+
+
+def _unknown(spec: FlowSpec) -> str:
+    """Returns what is wrong with an input that the flow does not have, and what it has."""
+    names = list(spec.inputs)
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    return f"is not an input of this flow ({f'inputs: {shown}' if names else 'it has none'})"
 
 
 def _as_typed(spec: FlowSpec, name: str, value: Json) -> Json:

@@ -254,6 +254,7 @@ class Schedules:
         entry, trigger = self._registry.get(armed.key.flow), armed.trigger
         if entry is None or entry.spec is None:
             return str(Reason.DELETED)
+        self._dispatcher.startable(entry)
         cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)
         moment = self._clock.now()
         scope = trigger_scope(entry.spec, cause, moment)

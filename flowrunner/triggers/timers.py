@@ -109,8 +109,6 @@ class ApschedulerTimers:
     """Timers over an `AsyncIOScheduler` in memory, in the loop that runs when it is started."""
 
     def __init__(self) -> None:
-        # It reports every timer at INFO; from WARNING on it has something to say.
-        logging.getLogger("apscheduler").setLevel(logging.WARNING)
         self._scheduler: Any = None
         self._schedules: dict[str, Schedule] = {}
         self._timers: dict[Schedule, _Timer] = {}

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flowrunner.errors import ExecutionError, FlowError, RefusedError, StorageError, ValidationError
-from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer
+from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer, Unproven
 from flowrunner.model.depth import is_deeper
 from flowrunner.model.execution import Cause
 from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
@@ -92,11 +92,14 @@ class Webhooks:
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
-        hook = self._hooks.get(delivery.path)
+        hook, cause = self._hooks.get(delivery.path), Unproven.NO_HOOK
         if hook is not None and delivery.method not in hook.trigger.methods:
-            hook = None
-        if not await self._is_authentic(hook, delivery) or hook is None:
-            return _unauthorized(hook.label if hook else _UNKNOWN_HOOK)
+            hook, cause = None, Unproven.METHOD
+        lack = await self._lack_of_proof(hook, delivery)
+        if hook is None:
+            return _unauthorized(_UNKNOWN_HOOK, cause)
+        if lack is not None:
+            return _unauthorized(hook.label, lack)
         try:
             return await self._accept(hook, delivery)
         except (RefusedError, StorageError) as error:
@@ -104,8 +107,8 @@ class Webhooks:
         except (ValidationError, ExecutionError) as error:
             return _problem(hook, 422, "unprocessable", error)
 
-    async def _is_authentic(self, hook: _Hook | None, delivery: Delivery) -> bool:
-        """Whether the proof is right; takes the same steps for a hook that does not exist."""
+    async def _lack_of_proof(self, hook: _Hook | None, delivery: Delivery) -> Unproven | None:
+        """Returns what the proof lacks, None for a right one; a missing hook costs the same."""
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
         found = await asyncio.to_thread(
@@ -114,7 +117,9 @@ class Webhooks:
         secrets = [value for value in found if value is not None]
         if not secrets:
             pretend(delivery.headers, delivery.body)
-        return is_authentic(auth, secrets, delivery.headers, delivery.body)
+        if is_authentic(auth, secrets, delivery.headers, delivery.body):
+            return None
+        return Unproven.SIGNATURE if secrets else Unproven.SECRET_MISSING
 
     async def _accept(self, hook: _Hook, delivery: Delivery) -> DeliveryAnswer:
         """Takes an authentic delivery through every later check to its execution."""
@@ -237,14 +242,15 @@ def _problem(hook: _Hook, status: int, result: str, error: FlowError) -> Deliver
     )
 
 
-def _unauthorized(hook: str) -> DeliveryAnswer:
-    """One answer for an unknown path, a wrong method and a bad signature."""
+def _unauthorized(hook: str, cause: Unproven) -> DeliveryAnswer:
+    """One answer for an unknown path, a wrong method and a bad signature; only the log differs."""
     return DeliveryAnswer(
         status=401,
         result="unauthorized",
         hook=hook,
         problem="the delivery is not authenticated",
         code="auth.invalid",
+        cause=cause,
     )
 
 

@@ -25,11 +25,12 @@ from flowrunner.web.middleware.head_limit import HeadLimit
 from flowrunner.web.middleware.peer import PeerCheck
 from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
+from flowrunner.web.names import HOOKS
 from flowrunner.web.routes.control import ControlRoutes, TakesCommands
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
 from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
-from flowrunner.web.routes.hooks import PREFIX, CountsDeliveries, HookRoutes, TakesDeliveries
+from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
 from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
@@ -107,7 +108,7 @@ def public_table(parts: WebParts) -> RouteTable:
             *_reading(parts),
             # Every method; public, because the handler authenticates over the raw body.
             Route(
-                path=f"{PREFIX}*",
+                path=f"{HOOKS}*",
                 methods=frozenset(),
                 right=Right.PUBLIC,
                 endpoint=hooks.deliver,
@@ -128,7 +129,11 @@ def control_table(parts: WebParts) -> RouteTable:
             _post("/control/v1/backup", control.backup),
             _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
             _post(f"{flow}/executions", control.start),
+            _post(f"{flow}/pause", control.pause),
+            _post(f"{flow}/resume", control.resume),
+            _post(f"{flow}/cancel-queued", control.cancel_queued),
             _post(f"{execution}/cancel", control.cancel),
+            _post(f"{execution}/retry", control.retry),
         ]
     )
 
@@ -161,7 +166,7 @@ def _reading(parts: WebParts) -> list[Route]:
         _get(f"{flow}/definition", Right.FULL, flows.definition),
         _get("/api/v1/executions", Right.READ, executions.page, query=(*pages, "flow", "state")),
         _get(execution, Right.READ, executions.one),
-        _get(f"{execution}/logs", Right.FULL, executions.logs, query=("node", "cursor")),
+        _get(f"{execution}/logs", Right.FULL, executions.logs, query=("node", "cursor", "wait")),
         _get("/api/v1/reconcile", Right.READ, reconcile.state),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -14,6 +15,7 @@ UNIX_UID_PREFIX = "uid:"
 _REQUEST_ID = "flowrunner.request_id"
 _MATCH = "flowrunner.match"
 _RIGHT = "flowrunner.right"
+_REFUSAL = "flowrunner.refusal"
 
 
 class UnixPeer(NamedTuple):
@@ -21,6 +23,22 @@ class UnixPeer(NamedTuple):
 
     uid: int
     pid: int
+
+
+@dataclass(slots=True)
+class Refusal:
+    """Why a request is refused, as far as the log may know it.
+
+    The one value here that changes: the links further in, which see a copy of the scope, write
+    it; the access log, which made it, reads it.
+
+    Attributes:
+        code: The code of the problem; empty for none.
+        cause: What the answer must not tell; empty for nothing.
+    """
+
+    code: str = ""
+    cause: str = ""
 
 
 def set_request_id(scope: Scope, request_id: str) -> None:
@@ -32,6 +50,19 @@ def request_id_of(scope: Scope) -> str:
     """Returns the id of the request; empty outside of the link that sets it."""
     request_id: str = scope.get(_REQUEST_ID, "")
     return request_id
+
+
+def begin_refusal(scope: Scope) -> Refusal:
+    """Keeps a place for why the request is refused, and returns it."""
+    refusal = Refusal()
+    scope[_REFUSAL] = refusal
+    return refusal
+
+
+def note_refusal(scope: Scope, *, code: str, cause: str = "") -> None:
+    """Tells the access log why the request is refused; only behind the access log."""
+    refusal: Refusal = scope[_REFUSAL]
+    refusal.code, refusal.cause = code, cause
 
 
 def set_match(scope: Scope, match: Match, right: Right) -> None:
@@ -50,6 +81,11 @@ def right_of(scope: Scope) -> Right:
     """Returns what the caller may see; only behind the authentication."""
     right: Right = scope[_RIGHT]
     return right
+
+
+def is_restricted(scope: Scope) -> bool:
+    """Whether the caller sees the redacted shapes alone; only behind the authentication."""
+    return right_of(scope) < Right.FULL
 
 
 def unix_peer_of(scope: Scope) -> UnixPeer | None:

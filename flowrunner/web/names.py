@@ -1,8 +1,11 @@
-"""The shapes of names that come in by HTTP; what does not fit them cannot exist."""
+"""The names that come in by HTTP: their shapes, and what the path of a hook begins with."""
 
 from __future__ import annotations
 
 import re
+
+HOOKS = "/hooks/"
+"""What the path of every hook begins with."""
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 """Flows and accounts. Source: FLOW_FORMAT, section 1."""

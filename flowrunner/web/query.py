@@ -34,6 +34,14 @@ def limit_of(request: Request) -> int:
     raise invalid("limit", f"must be a number from 1 to {MAX_LIMIT}")
 
 
+def wait_of(request: Request) -> float:
+    """Returns for how many seconds an answer may be held back, 0 to 2."""
+    text = request.query_params.get("wait", "0")
+    if text in ("0", "1", "2"):
+        return float(text)
+    raise invalid("wait", "must be 0, 1 or 2: seconds")
+
+
 def name_of(request: Request, parameter: str) -> str | None:
     """Returns the name of a flow or an account, or None when it is not asked for."""
     text = request.query_params.get(parameter)

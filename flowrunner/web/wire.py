@@ -19,6 +19,7 @@ from flowrunner.service.views import (
     ExecutionView,
     FlowView,
     HealthCheck,
+    InputView,
     LogEntry,
     LogPage,
     NodeView,
@@ -81,8 +82,8 @@ def page_json(items: Iterable[Json], next_cursor: str | None) -> Json:
     return {"items": list(items), "next_cursor": next_cursor}
 
 
-def flow_json(view: FlowView) -> Json:
-    """Returns the shape of a flow."""
+def flow_json(view: FlowView, *, redacted: bool) -> Json:
+    """Returns the shape of a flow, for restricted callers without the values in its file."""
     last = view.last_execution
     return {
         "account": view.key.account,
@@ -95,11 +96,13 @@ def flow_json(view: FlowView) -> Json:
         "generation": view.generation,
         "observed_generation": view.observed_generation,
         "conditions": [_condition(condition) for condition in view.conditions],
+        "inputs": [_input(declared, redacted=redacted) for declared in view.inputs],
         "triggers": [_trigger(trigger) for trigger in view.triggers],
         "last_execution": None
         if last is None
         else {"id": last.id, "state": str(last.state), "ended_at": time_text(last.ended_at)},
         "findings": _findings(view.findings),
+        "redacted": redacted,
     }
 
 
@@ -118,6 +121,8 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "revision": execution.revision,
         "digest": execution.digest,
         "files": view.files,
+        "retry_of": execution.retry_of,
+        "group": execution.group,
         "inputs": execution.inputs,
         "outputs": execution.outputs,
         "error": _failure(execution.error),
@@ -223,6 +228,7 @@ def _without_data(execution: Json, view: ExecutionView) -> Json:
     ]
     return {
         **execution,
+        "group": None,
         "inputs": None,
         "outputs": None,
         "error": _reticent(view.execution.error),
@@ -249,11 +255,24 @@ def _condition(condition: Condition) -> Json:
     }
 
 
+def _input(declared: InputView, *, redacted: bool) -> Json:
+    return {
+        "name": declared.name,
+        "type": declared.type,
+        "required": declared.required,
+        "default": None if redacted else declared.default,
+        "description": declared.description,
+    }
+
+
 def _trigger(trigger: TriggerView) -> Json:
     return {
         "id": trigger.id,
         "type": trigger.type,
         "next_slot_at": time_text(trigger.next_slot_at),
+        "cron": trigger.cron,
+        "every": trigger.every,
+        "timezone": trigger.timezone,
         "path": trigger.path,
     }
 

@@ -43,3 +43,12 @@ def _exists(path: str) -> bool:
     """Resolve a path; a star stands for names."""
     pattern = path.rstrip("/")
     return any(True for base in (ROOT, ROOT / "flowrunner") for _ in base.glob(pattern))
+
+
+def test_decisions_are_in_the_order_of_their_dates() -> None:
+    """Whoever reads the decisions meets the newest ones last."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("## Decisions")[2]
+    dates = re.findall(r"^- ([0-9-]{10}):", text, flags=re.MULTILINE)
+
+    assert len(dates) >= 20
+    assert dates == sorted(dates)

@@ -17,6 +17,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.digest import digest_of
 from flowrunner.model.execution import Cause, Failure, ScheduleKey
 from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.factory import BACKENDS, make_storage
 from flowrunner.storage.protocols import ExecutionQuery, Storage
@@ -205,6 +206,9 @@ class TestExecutions:
                 code="exit", message="☃ \ud800", details={"n": [1, None]}, quotes_data=True
             ),
             reason="signal:SIGKILL",
+            group="web-1",
+            is_forced=True,
+            retry_of=sequential_id(7),
             started_at=minutes(2),
             outputs={"rows": 42, "text": "☃ \ud800", "none": None},
         )
@@ -807,3 +811,33 @@ class TestSlots:
             assert await storage.slots.list(BACKUP) == [make_slots(1, 4)]
 
         crash_and_use(before, after)
+
+
+class TestPauses:
+    def test_record_comes_back_as_it_was_kept(self, use: Use) -> None:
+        """Each flow has its latest record, with or without a pause."""
+        pause = Pause(at=minutes(1), reason="☃", uid=1000, until=minutes(9), digest=Digest("d"))
+
+        async def body(storage: Storage) -> None:
+            assert await storage.pauses.list() == {}
+            await storage.pauses.put(BACKUP, PauseRecord(pause=Pause(at=minutes(0))))
+            await storage.pauses.put(OTHER, PauseRecord(cleared_at=minutes(2)))
+            await storage.pauses.put(BACKUP, PauseRecord(pause=pause, cleared_at=minutes(3)))
+            assert await storage.pauses.list() == {
+                BACKUP: PauseRecord(pause=pause, cleared_at=minutes(3)),
+                OTHER: PauseRecord(cleared_at=minutes(2)),
+            }
+
+        use(body)
+
+    def test_deleted_record_is_gone(self, use: Use) -> None:
+        """A delete removes the record of one flow; there need not be one."""
+
+        async def body(storage: Storage) -> None:
+            await storage.pauses.put(BACKUP, PauseRecord(cleared_at=minutes(2)))
+            await storage.pauses.delete(OTHER)
+            await storage.pauses.delete(BACKUP)
+            await storage.pauses.delete(BACKUP)
+            assert await storage.pauses.list() == {}
+
+        use(body)

@@ -17,17 +17,18 @@ from typing import TypeVar
 
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import RecoveryReport, recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
 from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus, ScheduleKey
-from flowrunner.model.flow import ConcurrencySpec, FlowSpec
+from flowrunner.model.flow import FlowSpec, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.secret import SecretValue
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import HiddenTexts
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.files import Files
@@ -162,6 +163,7 @@ class World:
         acts: What the processes do.
         secrets: The secrets of the host.
         node_slots: How many processes may run at once.
+        most_executions: How many executions may run at once.
         storage: What an earlier life left; a new one by default.
         files: Likewise.
         host: Real processes, files and logs; the fakes stay unused then.
@@ -173,6 +175,7 @@ class World:
         *,
         secrets: Mapping[str, str] | None = None,
         node_slots: int = 1_000,
+        most_executions: int = 1_000,
         storage: MemoryStorage | None = None,
         files: FakeFiles | None = None,
         host: RealHost | None = None,
@@ -187,6 +190,7 @@ class World:
         self.log_writer = MemoryLogWriter()
         self.observer = RecordingObserver()
         self.leftovers = RecordingLeftovers(self.files)
+        self._most_executions = most_executions
         self._host = host or RealHost(
             spawner=self.spawner, files=self.files, log_writer=self.log_writer, folder=STATE
         )
@@ -197,6 +201,7 @@ class World:
         )
         self.compiler = Compiler(self.nodes, self.clock)
         self.flows: dict[FlowKey, FlowSpec] = {}
+        self.held: set[FlowKey] = set()
         self._definitions: dict[FlowKey, Mapping[str, Json]] = {}
         self._ids = SequentialIds()
         self.services = EngineServices(
@@ -216,22 +221,24 @@ class World:
                 logs=self._host.folder / "logs",
                 flow=lambda key: FLOWS / key.account,
             ),
-            node_slots=asyncio.Semaphore(node_slots),
+            node_slots=NodeSlots(node_slots),
             leftovers=self.leftovers,
             timeout_s=TIMEOUT_S,
             chance=lambda: self.chance,
         )
-        self.engine = Engine(self.services, self.rules_of)
+        self.engine = Engine(self.services, self.rules_of, most_executions=most_executions)
 
     @property
     def record(self) -> list[str]:
         """Writes of the journal, spawns and signals, in order."""
         return self.disk.record
 
-    def rules_of(self, flow: FlowKey) -> ConcurrencySpec | None:
-        """The concurrency of the flow's version in force."""
+    def rules_of(self, flow: FlowKey) -> StartRules | None:
+        """The rules of the flow's version in force."""
         spec = self.flows.get(flow)
-        return spec.concurrency if spec else None
+        if spec is None:
+            return None
+        return StartRules(concurrency=spec.concurrency, is_held=flow in self.held)
 
     def define(self, text: str) -> FlowSpec:
         """Puts a flow in force, in the place of its earlier version."""
@@ -352,9 +359,13 @@ class World:
         files = copy.deepcopy(self.files)
         files.crash()
         world = World(
-            {**self.acts, **(acts or {})}, storage=copy.deepcopy(self.storage), files=files
+            {**self.acts, **(acts or {})},
+            storage=copy.deepcopy(self.storage),
+            files=files,
+            most_executions=self._most_executions,
         )
         world._ids, world.flows, world._definitions = self._ids, self.flows, self._definitions
+        world.held = self.held
         return world
 
     async def recover(self) -> RecoveryReport:
@@ -367,8 +378,7 @@ class World:
         assert not left, f"tasks are left: {left}"
         assert self.spawner.unclosed == 0, "a process was not closed"
         assert self.engine.running_count == 0, "an execution is still carried"
-        places = [group.running for group in self.engine._admission._groups.values()]
-        assert not any(places), "a place is still taken"
+        assert not self.engine._admission._running, "a place is still taken"
 
     def _act(self, request: SpawnRequest) -> Performance:
         node, number = request.env["NODE_ID"], int(request.env["ATTEMPT"])
@@ -382,9 +392,9 @@ class World:
         return act.performance
 
     def _make_log(self, path: Path, masked: Iterable[str]) -> ClosableSink:
-        values = tuple(masked)
+        hidden = HiddenTexts(masked)
         return AttemptLog(
-            path, clock=self.clock, masker=lambda: Masker(values), writer=self._host.log_writer
+            path, clock=self.clock, masker=hidden.masker, writer=self._host.log_writer
         )
 
 
@@ -394,11 +404,12 @@ def simulate(
     *,
     secrets: Mapping[str, str] | None = None,
     node_slots: int = 1_000,
+    most_executions: int = 1_000,
 ) -> T:
     """Runs a story in a new world on virtual time, and checks that nothing is left behind."""
 
     async def main() -> T:
-        world = World(acts, secrets=secrets, node_slots=node_slots)
+        world = World(acts, secrets=secrets, node_slots=node_slots, most_executions=most_executions)
         result = await story(world)
         await world.idle()
         world.assert_clean()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import ExecutionId
@@ -12,6 +13,7 @@ class RecordingObserver:
     """Meets `EngineObserver`.
 
     Attributes:
+        listeners: Told of each end, too.
         ended: The executions told as ended, in order.
         fails_on: Name of a node at whose end the observer breaks its promise and raises.
     """
@@ -21,6 +23,7 @@ class RecordingObserver:
         self.queued: list[ExecutionId] = []
         self.started: list[ExecutionId] = []
         self.ended: list[Execution] = []
+        self.listeners: list[Callable[[Execution], None]] = []
         self.attempts: list[tuple[str, Attempt]] = []
         self._waiters: dict[ExecutionId, asyncio.Event] = {}
 
@@ -32,6 +35,8 @@ class RecordingObserver:
 
     def execution_ended(self, execution: Execution) -> None:
         self.ended.append(execution)
+        for listener in self.listeners:
+            listener(execution)
         self._event(execution.id).set()
 
     def attempt_ended(self, node_type: str, attempt: Attempt) -> None:

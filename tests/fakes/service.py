@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from flowrunner.errors import FlowError, NotFoundError
@@ -18,6 +19,7 @@ from flowrunner.service.views import (
     ExecutionView,
     FlowView,
     HealthCheck,
+    InputView,
     LastExecution,
     LogChunk,
     LogCursor,
@@ -83,8 +85,14 @@ def make_flow_view(key: FlowKey = BACKUP) -> FlowView:
         generation=2,
         observed_generation=1,
         conditions=(READY,),
+        inputs=(
+            InputView(name="target", type="string", required=True, description="The host."),
+            InputView(name="level", type="integer", required=False, default=3),
+        ),
         triggers=(
-            TriggerView(id="nightly", type="schedule", next_slot_at=NOON),
+            TriggerView(
+                id="nightly", type="schedule", next_slot_at=NOON, cron="0 12 * * *", timezone="UTC"
+            ),
             TriggerView(id="push", type="webhook", path="backup/push"),
         ),
         last_execution=LastExecution(
@@ -154,6 +162,9 @@ class FakeService:
 
     def flow(self, key: FlowKey) -> FlowView:
         self._called("flow", key=key)
+        return self._known(key)
+
+    def _known(self, key: FlowKey) -> FlowView:
         found = [view for view in self.known if view.key == key]
         if not found:
             raise NotFoundError(f"there is no flow {key}")
@@ -196,20 +207,47 @@ class FakeService:
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        self._called("logs", node=node, cursor=cursor)
+        more = {"wait_s": wait_s} if wait_s else {}
+        self._called("logs", node=node, cursor=cursor, **more)
         self._find(execution_id)
         return self.log_pages.pop(0) if self.log_pages else make_log_page()
 
     async def start(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+        self,
+        key: FlowKey,
+        inputs: Mapping[str, Json],
+        *,
+        as_text: bool = False,
+        force: bool = False,
     ) -> ExecutionView:
-        self._called("start", key=key, inputs=inputs, as_text=as_text)
+        self._called("start", key=key, inputs=inputs, as_text=as_text, force=force)
         return self.seen[0]
 
-    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
-        self._called("cancel", execution_id=execution_id, force=force)
+    async def pause(
+        self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
+    ) -> FlowView:
+        self._called("pause", key=key, reason=reason, until=until, uid=uid)
+        return self._known(key)
+
+    async def resume(self, key: FlowKey) -> FlowView:
+        self._called("resume", key=key)
+        return self._known(key)
+
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
+        self._called("cancel", execution_id=execution_id, only_queued=only_queued, force=force)
         self._find(execution_id)
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        self._called("cancel_queued", key=key)
+        return tuple(view.execution.id for view in self.seen)
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        self._called("retry", execution_id=execution_id, force=force)
+        return self._find(execution_id)
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         self.deliveries.append(delivery)
@@ -218,6 +256,9 @@ class FakeService:
     async def reconcile(self) -> PassResult:
         self._called("reconcile")
         return PASS
+
+    def reconcile_soon(self) -> None:
+        self._called("reconcile_soon")
 
     async def backup(self, target: str | None) -> str:
         self._called("backup", target=target)

@@ -225,7 +225,7 @@ async def watch(world: World, execution_id: ExecutionId) -> None:
 
 def assert_nothing_is_held(world: World) -> None:
     """Every place that was taken is free again."""
-    assert world.engine._admission._groups == {}
+    assert world.engine._admission.is_empty
     assert (world.engine.running_count, world.engine.queued_count) == (0, 0)
 
 

@@ -22,6 +22,7 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.local import codec
 from flowrunner.storage.protocols import FlowRecord
@@ -74,6 +75,9 @@ executions = st.builds(
     reason=texts,
     cause=causes,
     start_key=st.none() | texts,
+    group=st.none() | texts,
+    is_forced=st.booleans(),
+    retry_of=st.none() | ids,
     revision=texts.map(Revision),
     digest=texts.map(Digest),
     inputs=json_objects(any_texts),
@@ -82,6 +86,19 @@ executions = st.builds(
     created_at=times,
     started_at=st.none() | times,
     ended_at=st.none() | times,
+)
+pauses = st.builds(
+    PauseRecord,
+    pause=st.none()
+    | st.builds(
+        Pause,
+        at=times,
+        reason=any_texts,
+        uid=st.none() | numbers,
+        until=st.none() | times,
+        digest=st.none() | texts.map(Digest),
+    ),
+    cleared_at=st.none() | times,
 )
 attempts = st.builds(
     Attempt,
@@ -155,8 +172,16 @@ def test_time_comes_back_to_the_microsecond(moment: datetime) -> None:
 @given(executions)
 def test_execution_comes_back_equal(execution: Execution) -> None:
     """Every execution survives its row, with its payload beside it."""
-    row = (*codec.execution_row(execution), execution.cause.payload)
+    pins = codec.pins_row(execution)
+    row = (*codec.execution_row(execution), execution.cause.payload, *pins)
     assert codec.execution_of(through_sqlite(row)) == execution
+
+
+@given(flows, pauses)
+def test_pause_comes_back_equal(flow: FlowKey, record: PauseRecord) -> None:
+    """Every pause survives its row, whatever a person wrote about it."""
+    row = through_sqlite(codec.pause_row(flow, record))
+    assert codec.pause_of(row) == (flow, record)
 
 
 @given(attempts)

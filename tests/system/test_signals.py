@@ -93,6 +93,26 @@ def test_a_stop_lets_a_running_node_finish(
         assert running.logs(execution_id) == "begun\nthe end\n"
 
 
+def test_a_draining_daemon_says_how_far_it_is(flows: Path, state: Path, tmp_path: Path) -> None:
+    """Systemd and whoever asks `/readyz` hear what runs and how long is waited for it."""
+    write_flow(flows, "slow", runs(f"echo begun; {HELD}"))
+    (flows / "hold").touch()
+
+    with notify_socket(tmp_path / "notify") as manager:
+        environment = {**OPEN, "NOTIFY_SOCKET": str(tmp_path / "notify")}
+        with daemon(flows, state, env=environment) as running:
+            wait_printed(running, running.start("slow"), "begun")
+            running.process.send_signal(signal.SIGTERM)
+            wait_draining(running)
+            ready = running.request("/readyz")
+            assert ready.status == 503
+            assert "draining: 1 running, " in ready.text
+            assert " s of 5m" in ready.text
+            (flows / "hold").unlink()
+            assert running.stop() == 0
+        assert any(it.startswith("STATUS=draining: 1 running, 0 s of 5m") for it in manager.heard())
+
+
 def test_a_draining_daemon_starts_nothing_and_keeps_what_is_queued(
     flows: Path, state: Path
 ) -> None:
@@ -162,13 +182,16 @@ def test_sighup_reads_the_flows_now(flows: Path, state: Path) -> None:
 
 
 def test_the_reconcile_command_reads_the_flows_now(flows: Path, state: Path) -> None:
-    """A person need not wait either, and is told what the pass did."""
+    """A person need not wait either: the pass is asked for, or awaited with what it did."""
     write_flow(flows, "hello", says("one"))
 
     with daemon(flows, state, env=SLEEPY) as running:
+        write_flow(flows, "hello", says("zero"))
+        assert "requested" in running.command("reconcile").stdout
+        eventually(lambda: running.flow("hello")["generation"] == 2, lambda: running.events)
         write_flow(flows, "hello", says("two"))
         assert "1 updated" in running.command("reconcile", "--wait").stdout
-        assert running.flow("hello")["generation"] == 2
+        assert running.flow("hello")["generation"] == 3
         (flows / "bad.yaml").write_text("a: b\n", encoding="utf-8")
         assert running.command("reconcile", "--wait", check=False).returncode == 3
 
@@ -190,6 +213,28 @@ def test_systemd_hears_ready_status_reloading_and_stopping_in_order(
         heard = [message.partition("\n")[0] for message in manager.heard()]
         notices = [message for message in heard if not message.startswith("STATUS=")]
         assert notices == ["READY=1", "RELOADING=1", "READY=1", "STOPPING=1"]
+
+
+def test_systemd_hears_that_the_daemon_works(flows: Path, state: Path, tmp_path: Path) -> None:
+    """WATCHDOG=1 comes again and again, also while an attempt holds up the stop."""
+    write_flow(flows, "slow", runs(f"echo begun; {HELD}"))
+    (flows / "hold").touch()
+
+    with notify_socket(tmp_path / "notify") as manager:
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
+        with daemon(flows, state, env={**OPEN, **environment}) as running:
+
+            def pings() -> int:
+                return manager.heard().count("WATCHDOG=1")
+
+            eventually(lambda: pings() >= 3, manager.heard)
+            wait_printed(running, running.start("slow"), "begun")
+            running.process.send_signal(signal.SIGTERM)
+            wait_draining(running)
+            before = pings()
+            eventually(lambda: pings() >= before + 3, manager.heard)
+            (flows / "hold").unlink()
+            assert running.stop() == 0
 
 
 def test_nodes_do_not_inherit_what_systemd_gave_the_daemon(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flowrunner.cli.arguments import add_account, add_control, add_output
@@ -10,18 +11,23 @@ from flowrunner.cli.client import address, connect
 from flowrunner.cli.diagnostics import render
 from flowrunner.cli.host import Host
 from flowrunner.cli.paging import read_list
-from flowrunner.cli.render import blocks, facts, full_name, moment, short, show, table
+from flowrunner.cli.render import blocks, clip, facts, full_name, moment, short, show, table
 from flowrunner.cli.text import safe
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
-_COLUMNS = ("NAME", "READY", "REASON", "REVISION", "NEXT", "LAST")
-_MORE_COLUMNS = ("GENERATION", "DIGEST", "PATH")
+_COLUMNS = ("NAME", "READY", "REASON", "HELD", "REVISION", "NEXT", "LAST")
+_MORE_COLUMNS = ("IN-FORCE/NEWEST", "DIGEST", "PATH")
+_MOST_DATA = 60
+"""Characters of a default, which may be a whole document."""
+
 _LACKING_HINT = (
     "    hint: give the daemon a file NAME in its credentials directory, or start it with "
     "FLOWRUNNER_SECRET_NAME"
 )
+_HOLDS = ("Suspended", "Paused")
+"""Conditions that keep a flow from starting while they are True."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +88,12 @@ def flow_text(flow: Json) -> str:
             ("CONDITION", "STATUS", "REASON", "SINCE", "MESSAGE"),
             map(_condition_row, flow["conditions"]),
         ),
-        table(("TRIGGER", "TYPE", "NEXT", "PATH"), map(_trigger_row, flow["triggers"]))
+        table(
+            ("INPUT", "TYPE", "REQUIRED", "DEFAULT", "DESCRIPTION"), map(_input_row, flow["inputs"])
+        )
+        if flow["inputs"]
+        else "",
+        table(("TRIGGER", "TYPE", "WHEN", "NEXT", "HOOK"), map(_trigger_row, flow["triggers"]))
         if flow["triggers"]
         else "",
         _findings_text(flow),
@@ -96,6 +107,8 @@ def _row(flow: Json, *, wide: bool) -> Sequence[object]:
         full_name(flow),
         ready.get("status"),
         ready.get("reason"),
+        " ".join(kind.lower() for kind in _HOLDS if _condition(flow, kind).get("status") == "True")
+        or None,
         short(flow["revision"]),
         moment(min((slot for slot in slots if slot), default=None)),
         _last(flow["last_execution"]),
@@ -117,8 +130,23 @@ def _condition_row(condition: Json) -> Sequence[object]:
     return (*(condition[key] for key in ("type", "status", "reason")), since, condition["message"])
 
 
+def _input_row(declared: Json) -> Sequence[object]:
+    default = None if declared["required"] else json.dumps(declared["default"], ensure_ascii=False)
+    required = "yes" if declared["required"] else "no"
+    about = declared["description"]
+    return (declared["name"], declared["type"], required, clip(default, _MOST_DATA), about)
+
+
 def _trigger_row(trigger: Json) -> Sequence[object]:
-    return (trigger["id"], trigger["type"], moment(trigger["next_slot_at"]), trigger["path"])
+    at = moment(trigger["next_slot_at"])
+    return (trigger["id"], trigger["type"], _when(trigger), at, trigger["path"])
+
+
+def _when(trigger: Json) -> str | None:
+    """Returns what a schedule says: `30 2 * * 1-5 Europe/Berlin`, `every 15m`; None for a hook."""
+    if trigger["every"] is not None:
+        return f"every {trigger['every']}"
+    return None if trigger["cron"] is None else f"{trigger['cron']} {trigger['timezone']}"
 
 
 def _all_troubles(flows: Iterable[Json], rejected: Iterable[Json]) -> Iterator[str]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.arguments import add_control, add_execution, add_output
 from flowrunner.cli.client import connect
+from flowrunner.cli.execution_ids import find_execution
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import Line, plain, read_lines, stamped
+from flowrunner.cli.patience import PatientClient
 from flowrunner.cli.render import to_json
 from flowrunner.cli.yaml_writer import to_yaml
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution, what of it, and how long."""
-    parser.add_argument("id", metavar="ID", help="id of the execution")
+    add_execution(parser)
     parser.add_argument("-f", "--follow", action="store_true", help="go on until it has ended")
     parser.add_argument("--node", metavar="N", help="only this node")
     add_output(parser)
@@ -25,8 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the lines; for programs one JSON object a line, or one YAML list."""
     write = _writer(args, terminal=host.out.isatty())
-    pause = host.pause if args.follow else None
-    for line in read_lines(connect(args, host), args.id, node=args.node, pause=pause):
+    client = connect(args, host)
+    execution_id = find_execution(client, args.id)
+    patient = PatientClient(client, pause=host.pause, tell=host.remark)
+    reader = patient if args.follow else client
+    for line in read_lines(reader, execution_id, node=args.node, follow=args.follow):
         host.say(write(line))
         if args.follow:
             host.out.flush()

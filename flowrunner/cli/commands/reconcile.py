@@ -12,21 +12,28 @@ from flowrunner.cli.render import moment, short, show
 from flowrunner.cli.text import safe
 from flowrunner.model.ids import Json
 
+_REQUESTED = "a pass was requested; `flowrunner status` shows how the last one ended"
 _NOTHING_APPLIED = ("held", "failed")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds how to show the result."""
     parser.add_argument(
-        "--wait", action="store_true", help="wait until the pass has ended, as is always done"
+        "--wait",
+        action="store_true",
+        help="wait until the flow files were read and applied, and exit by the result: "
+        "3 for findings, 1 when nothing was applied",
     )
     add_output(parser)
     add_control(parser)
 
 
 def execute(args: argparse.Namespace, host: Host) -> int:
-    """Waits for a pass and prints how it ended; its result decides the exit code."""
-    result = connect(args, host).post("/control/v1/reconcile")
+    """Asks for a pass; with `--wait` prints how it ended, which decides the exit code."""
+    result = connect(args, host).post("/control/v1/reconcile", {"wait": args.wait})
+    if not args.wait:
+        show(host, args.output, result, lambda _wide: _REQUESTED)
+        return Exit.DONE
     show(host, args.output, result, lambda _wide: pass_text(result))
     if result["result"] in _NOTHING_APPLIED:
         return Exit.FAILED

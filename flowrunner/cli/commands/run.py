@@ -15,6 +15,7 @@ from flowrunner.cli.errors import UsageError
 from flowrunner.cli.exits import Exit
 from flowrunner.cli.host import Host
 from flowrunner.cli.log_stream import plain, read_lines
+from flowrunner.cli.patience import PatientClient
 from flowrunner.cli.render import error_text, with_reason
 from flowrunner.cli.text import safe, safe_line
 from flowrunner.errors import ValidationError
@@ -67,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the logs and exit by the final state, as is always done for a file",
     )
+    parser.add_argument(
+        "--force", action="store_true", help="start a flow even while it is suspended or paused"
+    )
     add_account(parser)
     add_control(parser)
 
@@ -114,6 +118,8 @@ def _refuse_daemon_options(args: argparse.Namespace) -> None:
             raise UsageError(
                 f"--{option} has no meaning for a file, which needs no daemon", hint=hint
             )
+    if args.force:
+        raise UsageError("--force has no meaning for a file: nothing holds it", hint="leave it out")
 
 
 def _run_file(
@@ -155,7 +161,8 @@ def _run_flow(args: argparse.Namespace, inputs: Mapping[str, str], host: Host) -
     client = connect(args, host)
     account = args.account or DEFAULT_ACCOUNT
     path = address("control", "v1", "flows", account, args.flow, "executions")
-    execution_id = client.post(path, {"inputs": dict(inputs), "as_text": True})["execution_id"]
+    body = {"inputs": dict(inputs), "as_text": True, "force": args.force}
+    execution_id = client.post(path, body)["execution_id"]
     if not args.follow:
         host.say(execution_id)
         return Exit.DONE
@@ -165,10 +172,11 @@ def _run_flow(args: argparse.Namespace, inputs: Mapping[str, str], host: Host) -
 
 def _follow(client: ControlClient, execution_id: str, host: Host) -> int:
     terminal = host.out.isatty()
-    for line in read_lines(client, execution_id, pause=host.pause):
+    patient = PatientClient(client, pause=host.pause, tell=host.remark, has_answered=True)
+    for line in read_lines(patient, execution_id, follow=True):
         host.say(plain(line, with_node=True, terminal=terminal))
         host.out.flush()
-    execution = client.get(address("api", "v1", "executions", execution_id))
+    execution = patient.get(address("api", "v1", "executions", execution_id))
     return _ended(host, execution, f"execution {execution_id}")
 
 

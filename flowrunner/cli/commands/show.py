@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 
-from flowrunner.cli.arguments import add_control, add_output
+from flowrunner.cli.arguments import add_control, add_execution, add_output
 from flowrunner.cli.client import address, connect
+from flowrunner.cli.execution_ids import find_execution
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import (
     blocks,
@@ -29,14 +30,16 @@ _MOST_DATA = 100
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution and how to show it."""
-    parser.add_argument("id", metavar="ID", help="id of the execution")
+    add_execution(parser)
     add_output(parser)
     add_control(parser)
 
 
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the execution."""
-    execution = connect(args, host).get(address("api", "v1", "executions", args.id))
+    client = connect(args, host)
+    execution_id = find_execution(client, args.id)
+    execution = client.get(address("api", "v1", "executions", execution_id))
     show(host, args.output, execution, lambda wide: execution_text(execution, wide=wide))
     return 0
 
@@ -66,6 +69,8 @@ def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
     yield "error", error_text(execution["error"])
     yield "trigger", f"{trigger['id']} ({trigger['type']})"
     yield "slot", moment(execution["slot_at"])
+    yield "retry of", execution["retry_of"]
+    yield "group", clip(execution["group"], most)
     yield "revision", execution["revision"]
     yield "digest", execution["digest"]
     yield "files", execution["files"]

@@ -14,6 +14,7 @@ from flowrunner.definitions.checks.inputs import check_inputs
 from flowrunner.definitions.checks.limits import check_limits
 from flowrunner.definitions.checks.lookalikes import check_lookalikes
 from flowrunner.definitions.checks.nodes import check_nodes
+from flowrunner.definitions.checks.processes import check_processes
 from flowrunner.definitions.checks.quantities import check_quantities
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.checks.switches import check_switches
@@ -30,6 +31,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
     yield from check_graph(subject)
     yield from check_switches(subject)
     yield from check_nodes(subject)
+    yield from check_processes(subject)
     yield from check_quantities(subject)
     yield from check_inputs(subject)
     yield from check_limits(subject)
@@ -43,6 +45,7 @@ def check_definition(subject: Subject) -> Iterator[Finding]:
 
 def check_defaults(subject: Subject) -> Iterator[Finding]:
     """Yields findings about a `_defaults.yaml` that hold for every flow below it."""
+    yield from check_processes(subject)
     yield from check_quantities(subject)
     yield from check_values(subject)
     yield from check_expressions(subject, names=False)

@@ -42,6 +42,7 @@ _BASE: Mapping[Kind, frozenset[str]] = {
     ),
     Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow", "host"}),
     Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
+    Kind.GROUP: frozenset({"inputs", "vars", "env", "trigger", "flow", "secrets"}),
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
@@ -51,6 +52,7 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
+    Kind.STDIN: _BASE[Kind.CONDITION],
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
@@ -63,7 +65,16 @@ _ELSEWHERE = {
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
     "execution": frozenset(
-        {"id", "revision", "slot_at", "slot_date", "created_at", "work_dir", "flow_dir"}
+        {
+            "id",
+            "revision",
+            "retry_of",
+            "slot_at",
+            "slot_date",
+            "created_at",
+            "work_dir",
+            "flow_dir",
+        }
     ),
     "host": frozenset({"name"}),
     "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
@@ -71,7 +82,6 @@ _MEMBERS = {
 }
 _PLANNED_MEMBERS = {
     "trigger": frozenset({"flow", "path"}),
-    "execution": frozenset({"retry_of"}),
     "host": frozenset({"labels", "facts"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})

@@ -37,7 +37,7 @@ _CONTEXTS: Mapping[str, _Shape] = {
     "trigger": {"id": TEXT, "type": TEXT, "headers": _TEXTS, "query": _TEXTS},
     "execution": {
         **dict.fromkeys(("id", "revision", "created_at", "work_dir", "flow_dir"), TEXT),
-        **dict.fromkeys(("slot_at", "slot_date"), TEXT | NULL),
+        **dict.fromkeys(("retry_of", "slot_at", "slot_date"), TEXT | NULL),
     },
     "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
     "host": {"name": TEXT},
@@ -121,6 +121,9 @@ def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misf
     for expression in template.expressions:
         found, problems = infer(expression.tree, kinds)
         yield from problems
+        if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
+            message = f"a group is named by a text or a whole number, never by {shown(found)}"
+            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
         if place.kind is PlaceKind.TRIGGER_INPUT and place.path[3:-1] == ():
             given = found if template.sole_expression else TEXT
             wanted = kinds.input_kinds(place.path[-1])

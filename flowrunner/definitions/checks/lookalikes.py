@@ -50,6 +50,7 @@ def _lookalikes(subject: Subject) -> Iterator[Finding]:
     yield from _env(subject, ("env",), _own_env(subject))
     for at, node in subject.all_nodes:
         yield from _env(subject, (*at, "env"), node.get("env", {}))
+        yield from _process(subject, at, node)
         facts = None if "run" in node else subject.catalog.get(node_type(node))
         if facts is None:
             continue
@@ -61,6 +62,15 @@ def _lookalikes(subject: Subject) -> Iterator[Finding]:
                     yield from _text(subject, path, text)
         if node_type(node) == "exec":
             yield from _argv(subject, (*at, "params", "argv"), params.get("argv", []))
+
+
+def _process(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Finding]:
+    if isinstance(node.get("stdin"), str):
+        yield from _braces(subject, (*at, "stdin"), node["stdin"])
+    match = _BARE.search(str(node.get("working_dir", "")))
+    if match is not None:
+        hint = f'change there in the script: cd "{match[0]}"'
+        yield _variable(subject, (*at, "working_dir"), match, hint)
 
 
 def _own_env(subject: Subject) -> dict[str, Json]:

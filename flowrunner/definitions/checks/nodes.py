@@ -12,7 +12,17 @@ from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
-_SHELL_LIKE_KEYS = ("env", "outputs", "kill_after", "success_exit_codes")
+_SHELL_LIKE_KEYS = (
+    "env",
+    "outputs",
+    "kill_after",
+    "working_dir",
+    "umask",
+    "nice",
+    "stdin",
+    "limits",
+    "success_exit_codes",
+)
 
 
 def check_nodes(subject: Subject) -> Iterator[Finding]:
@@ -33,7 +43,11 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
                 hint=issue.hint,
             )
         if not facts.is_shell_like:
-            yield from _without_effect(subject, path, node)
+            hint = "it belongs to nodes that start a process: shell, exec"
+            yield from _without_effect(subject, path, node, _SHELL_LIKE_KEYS, hint)
+        if node_type(node) != "shell":
+            hint = "it belongs to nodes with a script: run, or type: shell"
+            yield from _without_effect(subject, path, node, ("shell",), hint)
 
 
 def _is_expression(params: Json, path: Path) -> bool:
@@ -43,13 +57,15 @@ def _is_expression(params: Json, path: Path) -> bool:
     return isinstance(params, str) and holds_expression(params)
 
 
-def _without_effect(subject: Subject, path: Path, node: dict[str, Json]) -> Iterator[Finding]:
-    for key in _SHELL_LIKE_KEYS:
+def _without_effect(
+    subject: Subject, path: Path, node: dict[str, Json], keys: tuple[str, ...], hint: str
+) -> Iterator[Finding]:
+    for key in keys:
         if key in node:
             yield subject.document.finding(
                 codes.EXCLUSIVE_KEYS,
                 f"{key!r} has no effect on a node of type {node_type(node)!r}",
                 path=(*path, key),
                 key=True,
-                hint="it belongs to nodes that start a process: shell, exec",
+                hint=hint,
             )

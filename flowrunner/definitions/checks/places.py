@@ -28,17 +28,19 @@ class Kind(Enum):
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
     NODE_ENV = "env of a node"
+    STDIN = "stdin of a node"
     FLOW_ENV = "env of the flow"
     OUTPUT = "outputs of the flow"
     TRIGGER_CONDITION = "if or dedupe.key of a trigger"
     TRIGGER_INPUT = "inputs of a trigger"
+    GROUP = "group of concurrency"
     INTERPRETED = "text that an interpreter parses"
     LITERAL = "literal text"
 
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (*CONDITIONS, Kind.TRIGGER_CONDITION)
+        return self in (*CONDITIONS, Kind.TRIGGER_CONDITION, Kind.GROUP)
 
 
 CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
@@ -70,6 +72,9 @@ def _special(subject: Subject) -> Iterator[Place]:
         yield Place(path=path, text=text, kind=Kind.FLOW_ENV)
     for path, text in _texts(subject.data.get("outputs", {}), ("outputs",)):
         yield Place(path=path, text=text, kind=Kind.OUTPUT)
+    group = subject.data.get("concurrency", {}).get("group")
+    if isinstance(group, str):
+        yield Place(path=("concurrency", "group"), text=group, kind=Kind.GROUP)
     general = subject.data.get("defaults", {}).get("retry", {}).get("if")
     if isinstance(general, str):
         yield Place(path=("defaults", "retry", "if"), text=general, kind=Kind.DEFAULT_RETRY)
@@ -94,6 +99,8 @@ def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[P
         yield Place(path=(*at, "retry", "if"), text=again, kind=Kind.RETRY, node=at)
     for path, text in _texts(node.get("env", {}), (*at, "env")):
         yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=at)
+    if isinstance(node.get("stdin"), str):
+        yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=at)
     if "run" in node:
         yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=at)
         return

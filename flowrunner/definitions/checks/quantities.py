@@ -13,13 +13,15 @@ from flowrunner.model.quantities import QuantityError, parse_duration, parse_siz
 
 _MAY_BE_ZERO = frozenset({"delay", "kill_after", "every"})  # of `every`, triggers know more
 
+_SIZES = frozenset({"max_body", "memory"})
+
 
 def check_quantities(subject: Subject) -> Iterator[Finding]:
     """Yields findings about durations and sizes that are zero or beyond reason."""
     for path, key, holder in _places(subject):
         if key not in holder:
             continue
-        read = parse_size if key == "max_body" else parse_duration
+        read = parse_size if key in _SIZES else parse_duration
         try:
             value = read(holder[key])
         except QuantityError as error:
@@ -39,6 +41,8 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _of_attempts(path, node)
+        for key in ("memory", "cpu_time"):
+            yield (*path, "limits"), key, node.get("limits", {})
     for index, trigger in enumerate(subject.triggers):
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger

@@ -15,7 +15,7 @@ from flowrunner.definitions.codes import Code
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.model.expressions import UNDECIDED_HINT, Expression, Reference, disclosures
 
-_KEEPS_SECRETS = frozenset({Kind.NODE_ENV, Kind.FLOW_ENV, Kind.SECRET_PARAM})
+_KEEPS_SECRETS = frozenset({Kind.NODE_ENV, Kind.FLOW_ENV, Kind.STDIN, Kind.SECRET_PARAM})
 
 
 class Complaint(NamedTuple):

@@ -31,6 +31,9 @@ _OURS = frozenset(
     }
 )
 
+_WITHOUT_EFFECT = {"skip": ("queue_limit",), "allow": ("group", "limit")}
+"""Policy of `concurrency` → keys beside it that change nothing."""
+
 
 def check_values(subject: Subject) -> Iterator[Finding]:
     """Yields findings about concurrency, environment variables and the bound of `finally`."""
@@ -48,13 +51,15 @@ def check_values(subject: Subject) -> Iterator[Finding]:
 
 
 def _concurrency(subject: Subject, raw: Mapping[str, Json]) -> Iterator[Finding]:
-    if raw.get("on_conflict") == "skip" and "queue_limit" in raw:
-        yield subject.document.finding(
-            codes.EXCLUSIVE_KEYS,
-            "'queue_limit' has no effect with on_conflict: skip",
-            path=("concurrency", "queue_limit"),
-            key=True,
-        )
+    policy = raw.get("on_conflict")
+    for key in _WITHOUT_EFFECT.get(str(policy), ()):
+        if key in raw:
+            yield subject.document.finding(
+                codes.EXCLUSIVE_KEYS,
+                f"{key!r} has no effect with on_conflict: {policy}",
+                path=("concurrency", key),
+                key=True,
+            )
 
 
 def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`shell`: a script run by `/bin/sh -e`, the work horse; `run:` is short for it."""
+"""`shell`: a script, run by `/bin/sh -e` unless the node has `shell`; `run:` is short for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class ShellNode:
         "additionalProperties": False,
         "properties": {
             "script": {
-                "description": "Text of a POSIX shell script; takes no expressions, use `env`.",
+                "description": "Text of a script, for a POSIX shell unless the node has `shell`; "
+                "takes no expressions, use `env`.",
                 "type": "string",
                 "minLength": 1,
                 "x-interpreted": True,
@@ -47,5 +48,5 @@ class ShellNode:
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Runs the script in `$WORK_DIR` and reads its outputs."""
-        program = Program(argv=("/bin/sh", "-e"), script=str(params["script"]))
+        program = Program(argv=ctx.process.shell, script=str(params["script"]))
         return await self._runner.run(ctx, program)

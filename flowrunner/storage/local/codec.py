@@ -23,6 +23,7 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.protocols import FlowRecord
 
@@ -32,11 +33,23 @@ EXECUTION_COLUMNS = (
     "id, account, flow, state, reason, trigger_id, trigger_type, slot_at, context, start_key,"
     " revision, digest, inputs, error, created_at, started_at, ended_at"
 )
-"""In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs
-and payload there, or NULL."""
+"""In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs,
+payload and pins there, or NULL."""
 
 LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
 """As `EXECUTION_COLUMNS`, without what may be large."""
+
+PIN_COLUMNS = "concurrency_group, is_forced, retry_of"
+"""In the order of `pins_row`; all NULL where the execution has no row."""
+
+LISTED_PINS = ", ".join(
+    f"(SELECT {column} FROM pins WHERE execution = executions.id)"  # noqa: S608 - constants
+    for column in PIN_COLUMNS.split(", ")
+)
+"""The pins of an execution where its table alone is read."""
+
+LISTED_ROW = f"{LISTED_COLUMNS}, NULL, NULL, {LISTED_PINS}"
+"""What `execution_of` takes of an execution in a list."""
 
 ATTEMPT_COLUMNS = (
     "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
@@ -50,6 +63,9 @@ SLOT_RUN_COLUMNS = (
     "account, flow, trigger_id, fingerprint, outcome, reason, first, last, count, decided_at"
 )
 """In the order of `slot_run_row` and `slot_run_of`."""
+
+PAUSE_COLUMNS = "account, flow, pause, cleared_at"
+"""In the order of `pause_row` and `pause_of`."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -125,6 +141,11 @@ def execution_row(execution: Execution) -> Row:
     )
 
 
+def pins_row(execution: Execution) -> Row:
+    """Returns what else is pinned with an execution; all of it empty for most."""
+    return (execution.group, execution.is_forced, execution.retry_of)
+
+
 def execution_change(execution: Execution) -> Row:
     """Returns what may change: state, reason, error, times, outputs; and the id behind."""
     return (
@@ -139,7 +160,7 @@ def execution_change(execution: Execution) -> Row:
 
 
 def execution_of(row: Row) -> Execution:
-    """Returns the execution of `EXECUTION_COLUMNS`, outputs and a payload."""
+    """Returns the execution of `EXECUTION_COLUMNS`, outputs, a payload and `PIN_COLUMNS`."""
     return Execution(
         id=ExecutionId(row[0]),
         flow=FlowKey(row[1], row[2]),
@@ -153,6 +174,9 @@ def execution_of(row: Row) -> Execution:
             payload=row[18],
         ),
         start_key=row[9],
+        group=row[19],
+        is_forced=bool(row[20]),
+        retry_of=None if row[21] is None else ExecutionId(row[21]),
         revision=Revision(row[10]),
         digest=Digest(row[11]),
         inputs=json.loads(row[12]),
@@ -247,6 +271,31 @@ def slot_run_of(row: Row) -> SlotRun:
         count=row[8],
         decided_at=moment_of(row[9]),
     )
+
+
+def pause_row(flow: FlowKey, record: PauseRecord) -> Row:
+    """Returns the row of a flow that is or was paused."""
+    pause = record.pause
+    text = None
+    if pause is not None:
+        times = (micros_of(pause.at), _maybe_micros(pause.until))
+        text = text_of([*times, pause.reason, pause.uid, pause.digest])
+    return (*flow, text, _maybe_micros(record.cleared_at))
+
+
+def pause_of(row: Row) -> tuple[FlowKey, PauseRecord]:
+    """Returns the flow and the record of `PAUSE_COLUMNS`."""
+    pause = None
+    if row[2] is not None:
+        at, until, reason, uid, digest = json.loads(row[2])
+        pause = Pause(
+            at=moment_of(at),
+            until=_maybe_moment(until),
+            reason=reason,
+            uid=uid,
+            digest=None if digest is None else Digest(digest),
+        )
+    return FlowKey(row[0], row[1]), PauseRecord(pause=pause, cleared_at=_maybe_moment(row[3]))
 
 
 def record_text(record: FlowRecord) -> bytes:

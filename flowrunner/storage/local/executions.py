@@ -15,11 +15,14 @@ from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     EXECUTION_COLUMNS,
-    LISTED_COLUMNS,
+    LISTED_PINS,
+    LISTED_ROW,
+    PIN_COLUMNS,
     execution_change,
     execution_of,
     execution_row,
     micros_of,
+    pins_row,
 )
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.slots import move_cursor
@@ -28,6 +31,7 @@ from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 _COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
 _MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
+_PIN_MARKS = ", ".join("?" * (1 + len(PIN_COLUMNS.split(","))))
 
 _BY_KEY = """SELECT id, created_at FROM executions WHERE start_key = ?
 UNION ALL SELECT execution, created_at FROM spent_keys WHERE start_key = ?"""
@@ -39,11 +43,14 @@ _UPDATE = (
 )
 _DELETE = "DELETE FROM executions WHERE id = ?"
 
+_INSERT_PINS = f"INSERT INTO pins (execution, {PIN_COLUMNS}) VALUES ({_PIN_MARKS})"  # noqa: S608 - constants
+
 _WITH_DATA = (
-    f"SELECT {_COLUMNS}, body FROM executions"  # noqa: S608 - constants
+    f"SELECT {_COLUMNS}, body, {PIN_COLUMNS} FROM executions"  # noqa: S608 - constants
     " LEFT JOIN payloads ON payloads.execution = executions.id"
+    " LEFT JOIN pins ON pins.execution = executions.id"
 )
-_LISTED = f"SELECT {LISTED_COLUMNS}, NULL, NULL FROM executions"  # noqa: S608 - constants
+_LISTED = f"SELECT {LISTED_ROW} FROM executions"  # noqa: S608 - constants
 _INPUTS = "SELECT inputs FROM executions WHERE id = ?"
 _GET = f"{_WITH_DATA} WHERE id = ?"
 _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
@@ -51,7 +58,7 @@ _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
 # In each flow from the newest back to the first that ended.
 _LAST_OF_EACH = f"""
 {pruning.FLOWS}
-SELECT {EXECUTION_COLUMNS}, NULL, NULL FROM executions WHERE id IN (
+SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS} FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
     WHERE account = flows.account AND flow = flows.flow AND NOT {pruning.IS_UNFINISHED}
@@ -146,6 +153,9 @@ def _create(
     connection.execute(_INSERT, execution_row(execution))
     if execution.cause.payload is not None:
         connection.execute(_INSERT_PAYLOAD, (execution.id, execution.cause.payload))
+    pins = pins_row(execution)
+    if any(pins):
+        connection.execute(_INSERT_PINS, (execution.id, *pins))
     return Submitted(execution.id, created=True)
 
 

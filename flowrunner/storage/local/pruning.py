@@ -12,7 +12,7 @@ from datetime import datetime
 
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey
-from flowrunner.storage.local.codec import LISTED_COLUMNS, execution_of, micros_of
+from flowrunner.storage.local.codec import LISTED_ROW, execution_of, micros_of
 from flowrunner.storage.protocols import Expiry
 
 IS_UNFINISHED = "state IN ('queued', 'running')"
@@ -36,7 +36,7 @@ WITH RECURSIVE flows (account, flow) AS (
 _ALL_FLOWS = f"{FLOWS} SELECT * FROM flows"  # noqa: S608 - constants
 _OF_FLOW = "FROM executions WHERE account = :account AND flow = :flow"
 _SURPLUS = f"SELECT id {_OF_FLOW} ORDER BY id DESC LIMIT 1 OFFSET :keep"
-_OLDEST = f"""SELECT {LISTED_COLUMNS}, NULL, NULL {_OF_FLOW} AND NOT {IS_UNFINISHED}
+_OLDEST = f"""SELECT {LISTED_ROW} {_OF_FLOW} AND NOT {IS_UNFINISHED}
 AND id < (SELECT id {_OF_FLOW} AND NOT {IS_UNFINISHED} ORDER BY id DESC LIMIT 1) ORDER BY id"""
 _SPEND_KEY = f"""INSERT OR REPLACE INTO spent_keys (start_key, execution, created_at)
 SELECT start_key, id, created_at FROM executions

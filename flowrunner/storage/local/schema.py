@@ -46,6 +46,17 @@ CREATE TABLE payloads (
 )
 """
 
+# What else is pinned with an execution; most have none of it, so most have no row. Apart, because
+# columns behind the outputs would make reading a page read those.
+_PINS = """
+CREATE TABLE pins (
+  execution TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+  concurrency_group TEXT,
+  is_forced INTEGER NOT NULL,
+  retry_of TEXT
+) WITHOUT ROWID
+"""
+
 _ATTEMPTS = """
 CREATE TABLE attempts (
   execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
@@ -106,6 +117,17 @@ CREATE TABLE slot_runs (
 )
 """
 
+# `pause` is JSON, NULL while the flow is not paused; `cleared_at` ends the count of failures.
+_PAUSES = """
+CREATE TABLE pauses (
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  pause TEXT,
+  cleared_at INTEGER,
+  PRIMARY KEY (account, flow)
+) WITHOUT ROWID
+"""
+
 # One row: when the state was last seen to be writable.
 _PROBE = "CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL)"
 
@@ -152,5 +174,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX spent_keys_by_age ON spent_keys (created_at)",
         "CREATE INDEX executions_by_digest ON executions (digest)",
     ),
+    (_PINS, _PAUSES),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -28,6 +28,7 @@ from flowrunner.storage.local.disk import in_thread
 from flowrunner.storage.local.executions import LocalExecutions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.journal import LocalJournal
+from flowrunner.storage.local.pauses import LocalPauses
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.restore import (
     DROP_NOTE,
@@ -102,6 +103,7 @@ class LocalStorage:
         self._executions = LocalExecutions(self._writer, self._readers)
         self._journal = LocalJournal(self._writer, self._readers)
         self._slots = LocalSlots(self._writer, self._readers)
+        self._pauses = LocalPauses(self._writer, self._readers)
 
     @property
     def health(self) -> StoreHealth:
@@ -132,6 +134,11 @@ class LocalStorage:
     def slots(self) -> LocalSlots:
         """The slot ledger."""
         return self._slots
+
+    @property
+    def pauses(self) -> LocalPauses:
+        """The flows that are paused."""
+        return self._pauses
 
     async def open(self) -> None:
         """Opens or creates the database; called once, from the loop that will use the store.

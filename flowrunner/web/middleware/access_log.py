@@ -1,25 +1,29 @@
 """The access log: one line per request, without what may hold a secret.
 
 Neither the query string nor a header is written. The peer of a unix socket is written with its
-user and process, so the log also says who gave which command.
+user and process, so the log also says who gave which command. A read that succeeds is written
+at DEBUG: probes, scrapers and `flowrunner flows` ask all the time, and would hide the executions.
 """
 
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import peer_text, request_id_of
+from flowrunner.web.context import Refusal, begin_refusal, peer_text, request_id_of
+from flowrunner.web.names import HOOKS
 from flowrunner.web.problem import problem_of
 
 _LOG = logging.getLogger(__name__)
 
 _LONGEST_PATH = 200
 _LONGEST_METHOD = 20
+_READS = frozenset({"GET", "HEAD"})
 _CLIENT_LEFT = 499
 """What the log shows when nobody waited for the answer; never sent. Source: nginx."""
 
@@ -37,6 +41,7 @@ class AccessLog:
             await self._app(scope, receive, send)
             return
         began, status = self._clock.monotonic(), 0
+        refusal = begin_refusal(scope)
 
         async def watch(message: Message) -> None:
             nonlocal status
@@ -50,18 +55,30 @@ class AccessLog:
             status = status or _CLIENT_LEFT
             raise
         except Exception as error:
-            status = status or problem_of(error).status
+            problem = problem_of(error)
+            status = status or problem.status
+            refusal.code = problem.code
             raise
         finally:
-            self._write(scope, status or _CLIENT_LEFT, self._clock.monotonic() - began)
+            duration_s = self._clock.monotonic() - began
+            _write(scope, status or _CLIENT_LEFT, duration_s, refusal)
 
-    def _write(self, scope: Scope, status: int, duration_s: float) -> None:
-        _LOG.info(
-            "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s",
-            scope["method"][:_LONGEST_METHOD],
-            quote(scope["path"])[:_LONGEST_PATH],  # quoted: a line break stays within its line
-            status,
-            duration_s * 1000,
-            peer_text(scope),
-            request_id_of(scope),
-        )
+
+def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> None:
+    _LOG.log(
+        _level(scope, status),
+        "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s%s%s",
+        scope["method"][:_LONGEST_METHOD],
+        quote(scope["path"])[:_LONGEST_PATH],  # quoted: a line break stays within its line
+        status,
+        duration_s * 1000,
+        peer_text(scope),
+        request_id_of(scope),
+        refusal.code and f" code={refusal.code}",
+        refusal.cause and f" cause={refusal.cause}",
+    )
+
+
+def _level(scope: Scope, status: int) -> int:
+    is_read = scope["method"] in _READS and not scope["path"].startswith(HOOKS)
+    return logging.DEBUG if is_read and status < HTTPStatus.BAD_REQUEST else logging.INFO

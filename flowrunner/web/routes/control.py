@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from typing import Protocol
 
@@ -10,29 +11,57 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.ids import FlowKey, Json
-from flowrunner.service.views import ExecutionView, StatusView
+from flowrunner.model.formats import parse_moment
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.service.views import ExecutionView, FlowView, StatusView
 from flowrunner.web.body import read_object
+from flowrunner.web.context import unix_peer_of
 from flowrunner.web.responses import json_response
-from flowrunner.web.wire import EndedPass, pass_json, status_json
+from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
 
-_START_KEYS = frozenset({"inputs", "as_text"})
-_CANCEL_KEYS = frozenset({"force"})
+_START_KEYS = frozenset({"inputs", "as_text", "force"})
+_PAUSE_KEYS = frozenset({"reason", "until"})
+_LONGEST_REASON = 500
+_CANCEL_FLAGS = ("queued", "force")
 
 
 class TakesCommands(Protocol):
     """The part of the service behind these addresses."""
 
     async def start(
-        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool = False
+        self,
+        key: FlowKey,
+        inputs: Mapping[str, Json],
+        *,
+        as_text: bool = False,
+        force: bool = False,
     ) -> ExecutionView:
         """Starts a flow by hand."""
 
-    async def cancel(self, execution_id: str, *, force: bool = False) -> None:
-        """Asks an execution to end; with `force` without its `finally`."""
+    async def pause(
+        self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
+    ) -> FlowView:
+        """Keeps a flow from starting."""
+
+    async def resume(self, key: FlowKey) -> FlowView:
+        """Ends the pause of a flow."""
+
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
+        """Asks an execution to end."""
+
+    async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
+        """Ends what waits of a flow."""
+
+    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+        """Starts an ended execution once more."""
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
+
+    def reconcile_soon(self) -> None:
+        """Asks for a pass that begins after this call."""
 
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state."""
@@ -51,26 +80,50 @@ class ControlRoutes:
         self._service = service
 
     async def start(self, request: Request) -> Response:
-        """Starts a flow with `{inputs, as_text}`; answers 202 with the id once it is durable."""
-        inputs, as_text = _start_of(await read_object(request))
-        key = FlowKey(request.path_params["account"], request.path_params["name"])
-        execution_id = (await self._service.start(key, inputs, as_text=as_text)).execution.id
-        return json_response(
-            {"execution_id": execution_id},
-            status=HTTPStatus.ACCEPTED,
-            headers={"location": f"/api/v1/executions/{execution_id}"},
-        )
+        """Starts a flow with `{inputs, as_text, force}`; answers 202 with the id once durable."""
+        inputs, flags = _start_of(await read_object(request))
+        return _started(await self._service.start(_flow(request), inputs, **flags))
+
+    async def pause(self, request: Request) -> Response:
+        """Pauses a flow with `{reason, until}`; answers with the flow once that is durable."""
+        reason, until = _pause_of(await read_object(request))
+        peer = unix_peer_of(request.scope)
+        uid = None if peer is None else peer.uid
+        view = await self._service.pause(_flow(request), reason=reason, until=until, uid=uid)
+        return json_response(flow_json(view, redacted=False))
+
+    async def resume(self, request: Request) -> Response:
+        """Ends the pause of a flow; answers with the flow once that is durable."""
+        return json_response(flow_json(await self._service.resume(_flow(request)), redacted=False))
 
     async def cancel(self, request: Request) -> Response:
-        """Asks an execution to end, with `{force}` without its `finally`; answers 202 at once."""
+        """Asks an execution to end; answers 202 at once.
+
+        With `{queued}` only if it waits, with `{force}` without its `finally`.
+        """
         execution_id = request.path_params["id"]
-        force = _force_of(await read_object(request))
-        await self._service.cancel(execution_id, force=force)
+        flags = _flags_of(await read_object(request), _CANCEL_FLAGS)
+        only_queued, force = flags["queued"], flags["force"]
+        await self._service.cancel(execution_id, only_queued=only_queued, force=force)
         return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
 
-    async def reconcile(self, _request: Request) -> Response:
-        """Runs a pass and answers with how it ended."""
-        return json_response(pass_json(await self._service.reconcile()))
+    async def cancel_queued(self, request: Request) -> Response:
+        """Ends what waits of a flow; answers with the ids."""
+        ended = await self._service.cancel_queued(_flow(request))
+        return json_response({"execution_ids": list(ended)})
+
+    async def retry(self, request: Request) -> Response:
+        """Starts an ended execution once more with `{force}`; answers 202 with the new id."""
+        force = _flag_of(await read_object(request), "force")
+        view = await self._service.retry(request.path_params["id"], force=force)
+        return _started(view)
+
+    async def reconcile(self, request: Request) -> Response:
+        """Asks for a pass and answers 202; with `{"wait": true}` with how it ended."""
+        if _flag_of(await read_object(request), "wait"):
+            return json_response(pass_json(await self._service.reconcile()))
+        self._service.reconcile_soon()
+        return json_response({"status": "requested"}, status=HTTPStatus.ACCEPTED)
 
     async def backup(self, request: Request) -> Response:
         """Makes a copy at `{file}`, or in the state for null, and answers with its path."""
@@ -97,33 +150,66 @@ def _target_of(content: dict[str, Json]) -> str | None:
     return target
 
 
-def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], bool]:
-    """Returns inputs and `as_text`; raises `ValidationError` (``request.body``)."""
+def _started(view: ExecutionView) -> Response:
+    execution_id = view.execution.id
+    return json_response(
+        {"execution_id": execution_id},
+        status=HTTPStatus.ACCEPTED,
+        headers={"location": f"/api/v1/executions/{execution_id}"},
+    )
+
+
+def _flags_of(content: dict[str, Json], names: Sequence[str]) -> dict[str, bool]:
+    """Returns flags, the only ones there may be; raises `ValidationError` (``request.body``)."""
+    flags = {name: content.get(name, False) for name in names}
+    _complain([*_unknown(content, frozenset(names)), *_no_flags(flags)])
+    return flags
+
+
+def _flag_of(content: dict[str, Json], name: str) -> bool:
+    """Returns the only flag there may be; raises as `_flags_of`."""
+    return _flags_of(content, (name,))[name]
+
+
+def _no_flags(flags: dict[str, Json]) -> list[str]:
+    wrong = (name for name, flag in flags.items() if not isinstance(flag, bool))
+    return [f"{name!r} must be true or false" for name in wrong]
+
+
+def _flow(request: Request) -> FlowKey:
+    return FlowKey(request.path_params["account"], request.path_params["name"])
+
+
+def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], dict[str, bool]]:
+    """Returns inputs and the flags; raises `ValidationError` (``request.body``)."""
     messages = _unknown(content, _START_KEYS)
-    inputs, as_text = content.get("inputs", {}), content.get("as_text", False)
+    inputs = content.get("inputs", {})
+    flags = {name: content.get(name, False) for name in ("as_text", "force")}
     if not isinstance(inputs, dict):
         messages.append("'inputs' must be an object")
-    if not isinstance(as_text, bool):
-        messages.append("'as_text' must be true or false")
-    _refuse(messages)
-    return inputs, as_text
+    messages.extend(_no_flags(flags))
+    _complain(messages)
+    return inputs, flags
 
 
-def _force_of(content: dict[str, Json]) -> bool:
-    """Returns `force`; raises `ValidationError` (``request.body``)."""
-    messages = _unknown(content, _CANCEL_KEYS)
-    force = content.get("force", False)
-    if not isinstance(force, bool):
-        messages.append("'force' must be true or false")
-    _refuse(messages)
-    return bool(force)
+def _pause_of(content: dict[str, Json]) -> tuple[str, datetime | None]:
+    """Returns reason and end; raises `ValidationError` (``request.body``)."""
+    messages = _unknown(content, _PAUSE_KEYS)
+    reason, until = content.get("reason", ""), content.get("until")
+    if not isinstance(reason, str) or len(reason) > _LONGEST_REASON:
+        messages.append(f"'reason' must be a text of at most {_LONGEST_REASON} characters")
+    at = parse_moment(until) if isinstance(until, str) else None
+    if until is not None and at is None:
+        messages.append("'until' must be a time such as 2027-03-01T12:00:00Z")
+    _complain(messages)
+    return reason, at
 
 
 def _unknown(content: dict[str, Json], known: frozenset[str]) -> list[str]:
     return [f"unknown key {key[:60]!r}" for key in content if key not in known]
 
 
-def _refuse(messages: list[str]) -> None:
+def _complain(messages: Sequence[str]) -> None:
     if messages:
         findings = [{"message": message} for message in messages]
         raise ValidationError("; ".join(messages), code="request.body", findings=findings)

@@ -13,11 +13,10 @@ from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
 from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.web.accept import preferred
-from flowrunner.web.context import right_of
+from flowrunner.web.context import is_restricted
 from flowrunner.web.log_cursor import unpack_cursor
-from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of
+from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of, wait_of
 from flowrunner.web.responses import COMMON_HEADERS, JSON_TYPE, TEXT_TYPE, json_response
-from flowrunner.web.routing import Right
 from flowrunner.web.wire import execution_json, log_page_json, log_page_text, page_json
 
 
@@ -45,8 +44,12 @@ class ReadsExecutions(Protocol):
         *,
         node: str | None = None,
         cursor: LogCursor | None = None,
+        wait_s: float = 0.0,
     ) -> LogPage:
-        """Returns what was logged since the cursor; raises `NotFoundError`."""
+        """Returns what was logged since the cursor, or in the next `wait_s` seconds.
+
+        Raises `NotFoundError`.
+        """
 
 
 class ExecutionRoutes:
@@ -57,7 +60,7 @@ class ExecutionRoutes:
 
     async def page(self, request: Request) -> Response:
         """Answers with a page of executions, newest first, without their nodes."""
-        redacted = _is_restricted(request)
+        redacted = is_restricted(request.scope)
         page = await self._service.executions(
             account=name_of(request, "account"),
             flow=name_of(request, "flow"),
@@ -71,14 +74,15 @@ class ExecutionRoutes:
     async def one(self, request: Request) -> Response:
         """Answers with one execution and its nodes."""
         view = await self._service.execution(request.path_params["id"])
-        return await asyncio.to_thread(_response, view, redacted=_is_restricted(request))
+        return await asyncio.to_thread(_response, view, redacted=is_restricted(request.scope))
 
     async def logs(self, request: Request) -> Response:
         """Answers with a page of logs as JSON, or with all of them so far as text."""
         execution_id, node = request.path_params["id"], request.query_params.get("node")
         text = request.query_params.get("cursor")
         cursor = LogCursor() if text is None else unpack_cursor(text)
-        page = await self._service.logs(execution_id, node=node, cursor=cursor)
+        wait_s = wait_of(request)
+        page = await self._service.logs(execution_id, node=node, cursor=cursor, wait_s=wait_s)
         accept = request.headers.get("accept", "")
         if preferred(accept, (JSON_TYPE, TEXT_TYPE)) == JSON_TYPE:
             return await asyncio.to_thread(_log_response, page)
@@ -113,7 +117,3 @@ def _log_response(page: LogPage) -> Response:
 
 def _log_text(page: LogPage) -> str:
     return log_page_text(page).encode("utf-8", "replace").decode()
-
-
-def _is_restricted(request: Request) -> bool:
-    return right_of(request.scope) < Right.FULL

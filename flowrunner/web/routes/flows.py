@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.service.views import FlowView
+from flowrunner.web.context import is_restricted
 from flowrunner.web.query import flow_cursor_of, limit_of, name_of
 from flowrunner.web.responses import json_response
 from flowrunner.web.wire import flow_json, page_json
@@ -42,12 +43,15 @@ class FlowRoutes:
         rest = (view for view in views if after is None or view.key > after)
         found = list(islice(rest, limit + 1))
         shown = found[:limit]
+        redacted = is_restricted(request.scope)
+        items = [flow_json(view, redacted=redacted) for view in shown]
         next_cursor = str(shown[-1].key) if len(found) > limit else None
-        return json_response(page_json(map(flow_json, shown), next_cursor))
+        return json_response(page_json(items, next_cursor))
 
     async def one(self, request: Request) -> Response:
         """Answers with one flow."""
-        return json_response(flow_json(self._service.flow(_key_of(request))))
+        view = self._service.flow(_key_of(request))
+        return json_response(flow_json(view, redacted=is_restricted(request.scope)))
 
     async def definition(self, request: Request) -> Response:
         """Answers with the effective definition, as it is run."""

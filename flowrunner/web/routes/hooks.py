@@ -17,11 +17,10 @@ from starlette.types import Scope
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import peer_text, request_id_of
+from flowrunner.web.context import note_refusal, peer_text, request_id_of
+from flowrunner.web.names import HOOKS
 from flowrunner.web.problem import CHALLENGE, Problem, problem_response
 from flowrunner.web.responses import json_response
-
-PREFIX = "/hooks/"
 
 _UNAUTHORIZED = Problem(
     status=HTTPStatus.UNAUTHORIZED,
@@ -59,6 +58,8 @@ class HookRoutes:
         answer = await self._service.deliver(await _delivery_of(request))
         duration_s = self._clock.monotonic() - began
         self._metrics.webhook_answered(answer.hook, answer.result, duration_s)
+        if answer.code:
+            note_refusal(request.scope, code=answer.code, cause=answer.cause)
         return _response(answer, request_id_of(request.scope))
 
 
@@ -81,7 +82,7 @@ def _path_of(scope: Scope) -> str:
     """
     raw = scope["raw_path"].decode("ascii", "replace")
     path: str = raw if "%2f" in raw.lower() else scope["path"]
-    return path.removeprefix(PREFIX)
+    return path.removeprefix(HOOKS)
 
 
 def _first_values(query_string: bytes) -> dict[str, str]:

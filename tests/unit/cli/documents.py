@@ -43,7 +43,8 @@ EXECUTION_ID = make_execution_view().execution.id
 
 def flow(*, findings: tuple[Finding, ...] = (), **more: Any) -> dict[str, Any]:
     """A ready flow without findings."""
-    return dict(flow_json(replace(make_flow_view(), findings=findings, **more)))
+    view = replace(make_flow_view(), findings=findings, **more)
+    return dict(flow_json(view, redacted=False))
 
 
 def invalid_flow() -> dict[str, Any]:
@@ -61,7 +62,9 @@ def invalid_flow() -> dict[str, Any]:
                 triggers=(),
                 last_execution=None,
                 revision=Revision(f"{REVISION}-dirty"),
-            )
+                inputs=(),
+            ),
+            redacted=False,
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,79 @@ def test_cancel_by_force_says_so(server: ControlServer) -> None:
     assert server.bodies == [{"force": True}]
 
 
+def test_cancel_of_what_waits(server: ControlServer, capsys: Captured) -> None:
+    """By the name of a flow all of it, told by their ids; by an id that one, if it still waits."""
+    queued = "POST /control/v1/flows/ops/backup/cancel-queued"
+    server.put(queued, {"execution_ids": ["one", "two"]}, {"execution_ids": []})
+    assert main(["cancel", "--queued", "backup", "--account", "ops"]) == 0
+    assert capsys.readouterr().out == "one\ntwo\n"
+    assert main(["cancel", "--queued", "backup", "--account", "ops"]) == 0
+    assert capsys.readouterr().err == "nothing of flow backup waits\n"
+    one = f"POST /control/v1/executions/{EXECUTION_ID}/cancel"
+    server.put(one, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["cancel", "--queued", EXECUTION_ID]) == 0
+    assert server.asked == [queued, queued, one]
+    assert server.bodies[-1] == {"queued": True}
+
+
+def test_cancel_by_force_of_what_waits_is_a_mistake(server: ControlServer) -> None:
+    """What has not begun has no `finally` to leave out."""
+    assert main(["cancel", "--queued", "--force", EXECUTION_ID]) == 2
+    assert server.asked == []
+
+
+def test_cancel_of_an_execution_has_no_account(server: ControlServer) -> None:
+    """An id is the same in every account, so an account beside it is a mistake."""
+    assert main(["cancel", EXECUTION_ID, "--account", "ops"]) == 2
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_retry_prints_the_new_id(server: ControlServer, capsys: Captured, *, force: bool) -> None:
+    """The answer is the execution that was accepted, for whoever wants to follow it."""
+    server.put(f"POST /control/v1/executions/{EXECUTION_ID}/retry", {"execution_id": "new"})
+    assert main(["retry", EXECUTION_ID, *(["--force"] if force else [])]) == 0
+    assert server.bodies == [{"force": force}]
+    assert capsys.readouterr().out == "new\n"
+
+
 def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: Captured) -> None:
     """What the daemon refuses exits with 5 and its words."""
     server.put_problem(f"POST /control/v1/executions/{EXECUTION_ID}/cancel", 409, "ended")
     assert main(["cancel", EXECUTION_ID]) == 5
     assert capsys.readouterr().err == "flowrunner: it is so [ended]\n"
+
+
+def test_pause_says_why_and_until_when(server: ControlServer, capsys: Captured) -> None:
+    """The daemon is told the reason and the time as they were typed."""
+    server.put("POST /control/v1/flows/ops/backup/pause", documents.flow())
+    until = "2027-03-01T13:00:00+01:00"
+    words = ["pause", "backup", "--account", "ops", "--reason", "a b", "--until", until]
+    assert main(words) == 0
+    assert server.bodies == [{"reason": "a b", "until": until}]
+    assert capsys.readouterr().out == f"flow backup is paused until {until}\n"
+
+
+def test_pause_until_no_time_asks_nobody(server: ControlServer, capsys: Captured) -> None:
+    """A time without a zone could be any of 38, so it is a mistake on the command line."""
+    assert main(["pause", "backup", "--until", "2027-03-01T13:00:00"]) == 2
+    assert server.asked == []
+    assert "not a time with a zone" in capsys.readouterr().err
+
+
+def test_resume_tells_what_still_holds_the_flow(server: ControlServer, capsys: Captured) -> None:
+    """A flow that its file suspends is not started by a resume, and that is said."""
+    suspended = {"type": "Suspended", "status": "True", "reason": "Suspended", "message": ""}
+    server.put(
+        "POST /control/v1/flows/default/backup/resume",
+        {**documents.flow(), "conditions": [suspended]},
+        documents.flow(),
+    )
+    assert main(["resume", "backup"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, "suspended" in told.err) == ("flow backup is not paused\n", True)
+    assert main(["resume", "backup"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_status_is_the_daemon_at_a_glance(server: ControlServer, capsys: Captured) -> None:
@@ -81,19 +150,28 @@ store   failed  storage.full: no space
         ),
     ],
 )
-@pytest.mark.parametrize("words", [["reconcile"], ["reconcile", "--wait"]], ids=["plain", "wait"])
 def test_reconcile_exits_by_the_result_of_the_pass(
     server: ControlServer,
     capsys: Captured,
-    words: list[str],
     more: dict[str, Any],
     code: int,
     shown: str,
 ) -> None:
-    """A pass is waited for and shown; findings and a pass that did not apply are failures."""
+    """With `--wait` a pass is shown; findings and a pass that did not apply are failures."""
     server.put("POST /control/v1/reconcile", documents.reconcile_result(**more))
-    assert main(words) == code
+    assert main(["reconcile", "--wait"]) == code
     assert shown in capsys.readouterr().out
+    assert server.bodies == [{"wait": True}]
+
+
+def test_reconcile_asks_and_returns(server: ControlServer, capsys: Captured) -> None:
+    """Without `--wait` the command ends once the daemon has taken the request on."""
+    server.put("POST /control/v1/reconcile", {"status": "requested"}, status=202)
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().out.startswith("a pass was requested")
+    assert server.bodies == [{"wait": False}]
+    assert main(["reconcile", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"status": "requested"}
 
 
 def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) -> None:
@@ -101,7 +179,9 @@ def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) 
     server.put(START, {"execution_id": EXECUTION_ID}, status=202)
     assert main(["run", "backup", "--input", "day=2027-03-01", "--input", "q=a=b"]) == 0
     assert capsys.readouterr() == (f"{EXECUTION_ID}\n", "")
-    assert server.bodies == [{"inputs": {"day": "2027-03-01", "q": "a=b"}, "as_text": True}]
+    assert server.bodies == [
+        {"inputs": {"day": "2027-03-01", "q": "a=b"}, "as_text": True, "force": False}
+    ]
 
 
 def test_run_of_another_account_names_it(server: ControlServer, capsys: Captured) -> None:
@@ -131,7 +211,7 @@ def test_run_followed_exits_by_the_final_state(
     process = Process()
     assert run.execute(words("run backup --follow"), process.host) == code
     assert process.out == "dump: one\ndump: two\n"
-    assert process.pauses == [0.25]
+    assert process.pauses == []
     ended = f"execution {EXECUTION_ID}: {told}\n" if told else ""
     assert process.err == f"execution {EXECUTION_ID}\n{ended}"
 

@@ -201,6 +201,35 @@ def test_socket_is_found_by_the_strongest_name(
     assert server.path.exists()
 
 
+@pytest.mark.parametrize("prepare", [left_over, a_file])
+def test_left_over_socket_does_not_hide_the_next(
+    server: ControlServer, prepare: Callable[[Path], None]
+) -> None:
+    """After a kill the socket of the current folder is passed over for one that answers."""
+    prepare(Path("dead.sock"))
+    found = find_socket(
+        socket_path=None, state=None, environment={}, places=(Path("dead.sock"), server.path)
+    )
+    assert found == str(server.path)
+
+
+def test_first_socket_that_answers_is_taken(server: ControlServer) -> None:
+    """A living daemon in the current folder comes before the one of the system."""
+    left_over(Path("dead.sock"))
+    found = find_socket(
+        socket_path=None, state=None, environment={}, places=(server.path, Path("dead.sock"))
+    )
+    assert found == str(server.path)
+
+
+def test_only_socket_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A left-over socket without another one is named in the error that follows."""
+    monkeypatch.chdir(tmp_path)
+    left_over(Path("dead.sock"))
+    places = (Path("dead.sock"), Path("none.sock"))
+    assert find_socket(socket_path=None, state=None, environment={}, places=places) == "dead.sock"
+
+
 def test_socket_that_is_nowhere_is_told_with_the_places(tmp_path: Path) -> None:
     """Without any name and any socket the error says where was looked."""
     places = (tmp_path / "a.sock", tmp_path / "b.sock")

@@ -11,6 +11,7 @@ from flowrunner.cli.commands import logs
 from flowrunner.cli.commands.executions import split_states
 from flowrunner.cli.main import main
 from flowrunner.definitions.yaml_reader import read_yaml
+from flowrunner.service.views import TriggerView
 from tests.unit.cli import documents
 from tests.unit.cli.control_server import ControlServer
 from tests.unit.cli.documents import EXECUTION_ID
@@ -22,6 +23,22 @@ RECONCILE = "GET /api/v1/reconcile"
 EXECUTIONS = "GET /api/v1/executions"
 EXECUTION = f"{EXECUTIONS}/{EXECUTION_ID}"
 LOGS = f"{EXECUTION}/logs"
+
+HOLDS = ("Suspended", "Paused")
+
+
+def test_flows_tell_what_holds_them(server: ControlServer, capsys: Captured) -> None:
+    """A flow that is suspended or paused, or both, is shown so."""
+    holds = [{"type": kind, "status": "True", "reason": kind, "message": ""} for kind in HOLDS]
+    server.put(
+        FLOWS,
+        documents.page(
+            {**documents.flow(), "conditions": [*documents.flow()["conditions"], *holds]}
+        ),
+    )
+    server.put(RECONCILE, documents.source())
+    assert main(["flows"]) == 0
+    assert "  suspended paused  " in capsys.readouterr().out
 
 
 def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Captured) -> None:
@@ -35,11 +52,11 @@ def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Ca
     assert (
         capsys.readouterr().out
         == """\
-NAME        READY  REASON             REVISION            NEXT                  LAST
-backup      True   Ready              4b825dc642cb        2027-03-01T12:00:00Z  \
+NAME        READY  REASON             HELD  REVISION            NEXT                  LAST
+backup      True   Ready              -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
-ops/deploy  False  InvalidNewVersion  4b825dc642cb-dirty  -                     -
-backup      False  SecretMissing      4b825dc642cb        2027-03-01T12:00:00Z  \
+ops/deploy  False  InvalidNewVersion  -     4b825dc642cb-dirty  -                     -
+backup      False  SecretMissing      -     4b825dc642cb        2027-03-01T12:00:00Z  \
 succeeded 2027-03-01T12:00:00Z
 
 deploy.yaml:7:3: FR101 error: unknown key 'rnu'
@@ -73,7 +90,7 @@ def test_flows_in_good_order_are_the_table_alone(server: ControlServer, capsys: 
     server.put(RECONCILE, documents.source())
     assert main(["flows", "-o", "wide"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[-3:] == ["GENERATION", "DIGEST", "PATH"]
+    assert lines[0].split()[-3:] == ["IN-FORCE/NEWEST", "DIGEST", "PATH"]
     assert lines[1].split()[-3:] == ["1/2", "sha256:00", "backup.yaml"]
     assert len(lines) == 2
 
@@ -127,7 +144,26 @@ deploy.yaml:7:3: FR101 error: unknown key 'rnu'
     assert main(["flows", "backup"]) == 0
     shown = capsys.readouterr().out
     assert f"last         succeeded 2027-03-01T12:00:00Z, {EXECUTION_ID}\n" in shown
-    assert "push     webhook   -                     backup/push\n" in shown
+    assert (
+        """
+INPUT   TYPE     REQUIRED  DEFAULT  DESCRIPTION
+target  string   yes       -        The host.
+level   integer  no        3        -
+
+TRIGGER  TYPE      WHEN            NEXT                  HOOK
+nightly  schedule  0 12 * * * UTC  2027-03-01T12:00:00Z  -
+push     webhook   -               -                     backup/push
+"""
+        in shown
+    )
+
+
+def test_period_of_a_schedule_is_shown(server: ControlServer, capsys: Captured) -> None:
+    """A schedule with a period says so in place of fields and zone."""
+    trigger = TriggerView(id="often", type="schedule", every="15m")
+    server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
+    assert main(["flows", "backup"]) == 0
+    assert "often    schedule  every 15m  -     -\n" in capsys.readouterr().out
 
 
 def test_executions_are_a_table(server: ControlServer, capsys: Captured) -> None:
@@ -167,7 +203,7 @@ def test_no_executions_are_said(server: ControlServer, capsys: Captured) -> None
 
 def test_executions_are_filtered_by_the_daemon(server: ControlServer, capsys: Captured) -> None:
     """Flow, account, states and limit go with the request; states and a folder both fit."""
-    server.put(EXECUTIONS, documents.page())
+    server.put(EXECUTIONS, documents.page(documents.execution()))
     given = "--flow a --account b --state failed --state timed_out --state .flowrunner --limit 7"
     assert main(["executions", *given.split()]) == 0
     assert server.asked == [
@@ -230,6 +266,8 @@ state     failed (exit_code)
 error     exit_code: exit 2
 trigger   nightly (schedule)
 slot      2027-03-01T12:00:00Z
+retry of  -
+group     -
 revision  4b825dc642cb6eb9a060e54bf8d69288fbee4904
 digest    {documents.execution()["digest"]}
 files     live
@@ -327,14 +365,15 @@ def test_logs_for_programs_are_one_object_each(server: ControlServer, capsys: Ca
     assert read_yaml(capsys.readouterr().out.encode(), file="x").data == expected
 
 
-def test_followed_logs_wait_between_pages(server: ControlServer) -> None:
-    """`-f` asks again four times a second until the execution has ended."""
+def test_followed_logs_let_the_daemon_wait(server: ControlServer) -> None:
+    """`-f` asks until the execution has ended; the daemon holds an answer back for 2 s."""
     ended = documents.log_page("end", is_complete=True)
     server.put(LOGS, documents.log_page("one"), documents.log_page(), ended)
     process = Process()
     assert logs.execute(words(f"logs {EXECUTION_ID} -f"), process.host) == 0
     assert process.out == "dump: one\ndump: end\n"
-    assert process.pauses == [0.25, 0.25]
+    assert process.pauses == []
+    assert ["wait=2" in request for request in server.asked] == [False, True, True]
 
 
 def test_full_page_is_followed_by_the_next_at_once(server: ControlServer) -> None:

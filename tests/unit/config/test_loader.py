@@ -393,13 +393,13 @@ def test_planned_key_is_refused_as_planned(file: Path, key: str) -> None:
         pytest.param({"server": 8080}, id="section-as-number"),
     ],
 )
-def test_file_or_section_that_is_no_mapping_is_refused(file: Path, data: Any) -> None:
-    """File and sections must be mappings."""
+def test_file_or_section_that_is_no_map_is_refused(file: Path, data: Any) -> None:
+    """File and sections must be maps."""
     with pytest.raises(SettingsError) as caught:
         load(data, file=file)
     finding = only_finding(caught)
     assert finding["code"] == "settings.type"
-    assert "not a mapping" in finding["message"]
+    assert "not a map" in finding["message"]
 
 
 def test_all_findings_come_at_once(tmp_path: Path) -> None:

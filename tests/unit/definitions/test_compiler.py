@@ -209,7 +209,7 @@ def test_warning_alone_lets_the_flow_in() -> None:
         pytest.param(HEAD + "secrets: [1]\n", id="number-in-list"),
         pytest.param(HEAD + "concurrency: skip\n", id="text-for-map"),
         pytest.param(HEAD + "concurrency: {limit: many}\n", id="text-for-number"),
-        pytest.param(HEAD + "concurrency: {on_conflict: replace}\n", id="planned-word"),
+        pytest.param(HEAD + "concurrency: {on_conflict: cancel}\n", id="unknown-word"),
         pytest.param(HEAD + "triggers: schedule\n", id="text-for-triggers"),
         pytest.param(HEAD + "triggers: [nightly]\n", id="text-for-trigger"),
         pytest.param(HEAD + "triggers: [{cron: '@daily'}]\n", id="trigger-without-type"),

@@ -128,11 +128,10 @@ def test_every_node_type_is_explained() -> None:
 
 
 def test_every_planned_word_is_named() -> None:
-    """Planned types of triggers, of auth and of conflicts stand where a reader looks for them."""
+    """Planned types of triggers and of auth stand where a reader looks for them."""
     flows, webhooks = read("docs/writing-flows.md"), read("docs/webhooks.md")
 
     assert words(section(flows, "## Triggers")) >= planned.PLANNED_TRIGGER_TYPES
-    assert words(section(flows, "## Concurrency")) >= planned.PLANNED_ON_CONFLICT
     assert words(section(webhooks, "## `auth`")) >= planned.PLANNED_AUTH_TYPES
 
 

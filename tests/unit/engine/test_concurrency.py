@@ -10,7 +10,7 @@ import pytest
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import ScheduleKey
 from flowrunner.model.ids import ExecutionId
-from flowrunner.model.states import ExecutionState
+from flowrunner.model.states import ExecutionState, Reason
 from tests.fakes.clock import DEFAULT_START
 from tests.fakes.engine import HANGS, Act, World, flow, simulate
 
@@ -29,7 +29,7 @@ async def state_of(world: World, execution_id: ExecutionId) -> str:
 
 def assert_no_place_is_left(world: World) -> None:
     """Fails when the bookkeeping remembers an execution that is over."""
-    assert world.engine._admission._groups == {}
+    assert world.engine._admission.is_empty
 
 
 # Queue
@@ -452,5 +452,21 @@ def test_slot_that_cannot_be_superseded_does_not_stop_the_newer_one() -> None:
         world.disk.mend()
         for each in (older, newer.id):
             assert (await world.end_of(each)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, MINUTE)
+
+
+def test_end_of_a_line_tells_who_was_in_it() -> None:
+    """Only those whose ends are on disk are named; the running one goes on."""
+
+    async def story(world: World) -> None:
+        spec = world.define(limited())
+        accepted = [(await world.submit(spec)).id for _ in range(3)]
+        assert [world.engine.is_queued(each) for each in accepted] == [False, True, True]
+        world.disk.fail("update cancelled")
+        assert await world.engine.cancel_queued(spec.key, Reason.CANCELLED) == ()
+        world.disk.mend()
+        assert await world.engine.cancel_queued(spec.key, Reason.CANCELLED) == tuple(accepted[1:])
+        assert (await world.end_of(accepted[0])).execution.state is ExecutionState.SUCCEEDED
 
     simulate(story, MINUTE)

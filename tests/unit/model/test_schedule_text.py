@@ -32,6 +32,34 @@ def test_parse_cron_accepts_and_normalises(text: str, expression: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        pytest.param("0 2 * * root", "'root' is no good day-of-week", id="field"),
+        pytest.param("0 2 31 feb *", "'0 2 31 feb *'", id="never-due-by-the-library"),
+        pytest.param("0  2 * * * root", "'0 2 * * * root'", id="too-many-fields"),
+        pytest.param("0 0 */9 feb mon#5", "'0 0 */9 feb mon#5'", id="never-due"),
+    ],
+)
+def test_refusal_quotes_what_was_written(text: str, quoted: str) -> None:
+    """A message shows the author's own words, not what we made of them."""
+    with pytest.raises(ScheduleError) as caught:
+        parse_cron(text, "UTC")
+    assert quoted in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [("@Daily", "@Daily"), (" 30  2 * * mon-fri", "30 2 * * mon-fri")],
+)
+def test_schedule_knows_what_was_written(text: str, written: str) -> None:
+    """For people a schedule has the words of its file; they make no difference to it."""
+    schedule = parse_cron(text, "UTC")
+    assert schedule.written == written
+    plain = CronSchedule(expression=schedule.expression)
+    assert (schedule, schedule.fingerprint) == (plain, plain.fingerprint)
+
+
+@pytest.mark.parametrize(
     ("text", "hint"),
     [
         pytest.param("", "minute hour day-of-month", id="empty"),

@@ -300,3 +300,86 @@ def test_output_is_logged_by_stream() -> None:
         return world.log(outcome.execution.id, "a")
 
     assert simulate(story, {"a": Act(prints=b"one\ntwo\n")}) == ["one", "two"]
+
+
+# How the process is started
+
+
+@pytest.mark.parametrize(
+    ("keys", "argv"),
+    [
+        pytest.param("", ("/bin/sh", "-e"), id="by-default"),
+        pytest.param(", shell: sh", ("/bin/sh", "-e"), id="sh"),
+        pytest.param(
+            ", shell: bash", ("bash", "--noprofile", "--norc", "-eo", "pipefail"), id="bash"
+        ),
+        pytest.param(', shell: [python3, -I, "{0}"]', ("python3", "-I"), id="list"),
+    ],
+)
+def test_shell_runs_the_script(keys: str, argv: tuple[str, ...]) -> None:
+    """The file of the script stands in the place of `{0}`."""
+    assert request_of(f"{{id: a, run: x{keys}}}").argv == (*argv, f"{FOLDER}/a.1.script")
+
+
+def test_words_behind_the_script_are_its_arguments() -> None:
+    """`{0}` need not be the last word."""
+    request = request_of('{id: a, run: x, shell: [perl, "{0}", --fast]}')
+    assert request.argv == ("perl", f"{FOLDER}/a.1.script", "--fast")
+
+
+def test_an_argument_that_looks_like_the_script_is_left_alone() -> None:
+    """`{0}` means something in `shell`, not in `argv`."""
+    request = request_of('{id: a, type: exec, params: {argv: [awk, "{0}"]}}')
+    assert request.argv == ("awk", "{0}")
+
+
+@pytest.mark.parametrize(
+    ("keys", "folder"),
+    [
+        pytest.param("", f"{FOLDER}/files", id="by-default"),
+        pytest.param(", working_dir: /srv/app", "/srv/app", id="absolute"),
+        pytest.param(", working_dir: build/out", f"{FOLDER}/files/build/out", id="relative"),
+    ],
+)
+def test_working_dir_is_relative_to_the_work_folder(keys: str, folder: str) -> None:
+    """`$WORK_DIR` stays what it is."""
+    request = request_of(f"{{id: a, run: x{keys}}}")
+    assert (str(request.cwd), request.env["WORK_DIR"]) == (folder, f"{FOLDER}/files")
+
+
+def test_defaults_reach_the_process_of_a_node() -> None:
+    """`shell` scripts alone, `working_dir` every program; the node's own word wins."""
+    top = "defaults: {shell: bash, working_dir: /srv}"
+    script, program = "{id: a, run: x}", "{id: a, type: exec, params: {argv: [make]}}"
+    assert request_of(script, top=top).argv[0] == "bash"
+    assert request_of(program, top=top).argv == ("make",)
+    assert str(request_of(program, top=top).cwd) == "/srv"
+    own = request_of("{id: a, run: x, shell: sh, working_dir: /own}", top=top)
+    assert (own.argv[0], str(own.cwd)) == ("/bin/sh", "/own")
+
+
+@pytest.mark.parametrize(
+    ("stdin", "expected"),
+    [
+        pytest.param("plain text", b"plain text", id="literal"),
+        pytest.param("${{ vars.n }}", b"5", id="number"),
+        pytest.param("n=${{ vars.n }}", b"n=5", id="in-a-text"),
+        pytest.param("${{ secrets.KEY }}", b"hunter22", id="secret"),
+    ],
+)
+def test_stdin_is_the_text_of_its_value(stdin: str, expected: bytes) -> None:
+    """Expressions are resolved, and a secret is readable to the program alone."""
+    top = "secrets: [KEY]\nvars: {n: 5}"
+    assert request_of(f'{{id: a, run: x, stdin: "{stdin}"}}', top=top).stdin == expected
+
+
+def test_what_stdin_makes_of_a_secret_is_masked() -> None:
+    """The log hides it as it hides what `env` holds."""
+    node = '  - {id: a, run: x, stdin: "${{ upper(secrets.KEY) }}"}'
+
+    async def story(world: World) -> list[str]:
+        outcome = await world.run(flow(node, top="secrets: [KEY]"))
+        return world.log(outcome.execution.id, "a")
+
+    act = Act(prints=b"got HUNTER22\n")
+    assert simulate(story, {"a": act}, secrets={"KEY": "hunter22"}) == ["got ***"]

@@ -409,6 +409,8 @@ def test_conditions_tell_the_state(
         ConditionType.READY: ready,
         ConditionType.VALID: valid,
         ConditionType.SCHEDULED: scheduled,
+        ConditionType.SUSPENDED: "NotSuspended",
+        ConditionType.PAUSED: "NotPaused",
     }
     true = {"Ready", "Valid", "Scheduled"}
     assert all((status is Status.TRUE) == (reason in true) for status, reason in found.values())

@@ -47,7 +47,9 @@ class Source:
 
     def reason(self, name: str) -> ConditionReason:
         """Returns the reason of `Ready`, which is false."""
-        ready = {c.type: c for c in flow_conditions(self.entry(name), NOON)}[ConditionType.READY]
+        ready = {c.type: c for c in flow_conditions(self.entry(name), None, NOON)}[
+            ConditionType.READY
+        ]
         assert ready.status is Status.FALSE
         return ready.reason
 

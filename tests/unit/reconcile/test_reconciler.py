@@ -291,6 +291,60 @@ def test_request_during_a_pass_begins_after_it(world: World) -> None:
     assert [at for at, _ in world.passes[-2:]] == pytest.approx([12.3, 14.3])
 
 
+@pytest.mark.parametrize("poke_at", [10.0, 9.9], ids=["quiet", "while-debouncing"])
+def test_pass_that_is_asked_for_begins_at_once(world: World, poke_at: float) -> None:
+    """Who asks for a pass does not wait for the debounce, nor for the pass."""
+
+    async def script() -> None:
+        await asyncio.sleep(poke_at)
+        if poke_at < 10:
+            world.watcher.poke()
+            await asyncio.sleep(10 - poke_at)
+        world.put("a.yaml")
+        world.reconciler.ask("command")
+        assert A not in world.registry.entries
+        await asyncio.sleep(10)
+
+    world.live(script())
+    assert world.times("command") == pytest.approx([10.0])
+    assert world.times("watch") == pytest.approx([0.3])
+    assert A in world.registry.entries
+
+
+def test_pass_asked_for_during_another_begins_after_it(world: World) -> None:
+    """What was there when a pass was asked for is read; several who ask share one pass."""
+
+    async def script() -> None:
+        await asyncio.sleep(10)
+        world.store.takes_s = 2.0
+        world.put("a.yaml")
+        world.reconciler.ask("command")
+        await asyncio.sleep(1)
+        world.put("b.yaml")
+        world.reconciler.ask("command")
+        world.reconciler.ask("command")
+        await asyncio.sleep(10)
+
+    world.live(script())
+    assert world.times("command") == pytest.approx([12.0, 14.0])
+    assert list(world.registry.entries) == [A, B]
+
+
+def test_pass_is_asked_for_once(world: World) -> None:
+    """A later change is the watcher's again."""
+
+    async def script() -> None:
+        await asyncio.sleep(10)
+        world.reconciler.ask("command")
+        await asyncio.sleep(1)
+        world.watcher.poke()
+        await asyncio.sleep(10)
+
+    world.live(script())
+    assert world.times("command") == pytest.approx([10.0])
+    assert world.times("watch") == pytest.approx([0.3, 11.3])
+
+
 def test_requests_run_one_after_the_other(world: World) -> None:
     """Passes never overlap, however many are asked for."""
     world.put("a.yaml")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from flowrunner.errors import NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
-from flowrunner.model.flow import ConcurrencySpec
+from flowrunner.model.flow import ConcurrencySpec, StartRules
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry, SourceStatus
 from flowrunner.registry.registry import FlowRegistry
@@ -54,7 +55,7 @@ def test_rules_are_those_of_the_version_in_force() -> None:
     """The concurrency of a flow is known while it has a version; else there is none."""
     registry = FlowRegistry()
     registry.replace({A: entry("a", concurrency={"limit": 3}), B: FlowEntry(key=B, path="b.yaml")})
-    assert registry.rules_of(A) == ConcurrencySpec(limit=3)
+    assert registry.rules_of(A) == StartRules(concurrency=ConcurrencySpec(limit=3))
     assert registry.rules_of(B) is None
     assert registry.rules_of(key_of("c")) is None
 
@@ -74,3 +75,20 @@ def test_ready_is_a_true_condition(status: Status) -> None:
     flow = FlowEntry(key=A, path="a.yaml", conditions=(condition(ConditionType.READY, status),))
     source = SourceStatus(conditions=(condition(ConditionType.SOURCE_READY, status),))
     assert flow.is_ready is source.is_ready is (status is Status.TRUE)
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        pytest.param(key_of("bakcup"), "no flow default/bakcup; did you mean 'backup'", id="near"),
+        pytest.param(key_of("zebra"), "no flow default/zebra$", id="far"),
+        pytest.param(FlowKey("ops", "bakcup"), "no flow ops/bakcup$", id="other-account"),
+    ],
+)
+def test_missing_flow_is_told_with_a_near_one(key: FlowKey, told: str) -> None:
+    """Who names a flow that is not there gets the one of that account that was meant."""
+    registry = FlowRegistry()
+    registry.replace({key_of("backup"): entry("backup")})
+    assert registry.require(key_of("backup")) is registry.get(key_of("backup"))
+    with pytest.raises(NotFoundError, match=told):
+        registry.require(key)

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.system.systemd import NoNotifier, SystemdNotifier, make_notifier
+from flowrunner.system.systemd import (
+    NoNotifier,
+    SystemdNotifier,
+    make_notifier,
+    watchdog_patience_s,
+)
 
 
 @pytest.fixture(params=["path", "abstract"])
@@ -36,11 +41,13 @@ def test_each_message_is_one_datagram_of_the_protocol(
     notifier.status("12 flows\n2 running")
     notifier.reloading(123_456)
     notifier.stopping()
-    assert [receiver.recv(4096) for _ in range(4)] == [
+    notifier.watchdog()
+    assert [receiver.recv(4096) for _ in range(5)] == [
         b"READY=1",
         b"STATUS=12 flows 2 running",
         b"RELOADING=1\nMONOTONIC_USEC=123456",
         b"STOPPING=1",
+        b"WATCHDOG=1",
     ]
 
 
@@ -82,3 +89,22 @@ def test_without_a_usable_address_nobody_is_told(environ: dict[str, str]) -> Non
     notifier.status("")
     notifier.reloading(0)
     notifier.stopping()
+    notifier.watchdog()
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        pytest.param({}, None, id="unset"),
+        pytest.param({"WATCHDOG_USEC": "30000000"}, 30.0, id="set"),
+        pytest.param({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "7"}, 30.0, id="ours"),
+        pytest.param({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "8"}, None, id="of-another"),
+        pytest.param({"WATCHDOG_USEC": "0"}, None, id="off"),
+        pytest.param({"WATCHDOG_USEC": "soon"}, None, id="no-number"),
+    ],
+)
+def test_the_watchdog_is_asked_for_in_the_environment(
+    environ: dict[str, str], expected: float | None
+) -> None:
+    """Only the process that systemd means pings it."""
+    assert watchdog_patience_s(environ, 7) == expected

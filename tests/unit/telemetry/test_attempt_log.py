@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flowrunner.errors import StorageError
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import HiddenTexts
 from flowrunner.telemetry.attempt_log import (
     LONGEST_LINE,
     AttemptLog,
@@ -40,7 +40,7 @@ def make_log(
     return AttemptLog(
         PATH,
         clock=StillClock(),
-        masker=lambda: Masker(secrets),
+        masker=HiddenTexts(secrets).masker,
         writer=writer,
         limit_bytes=limit_bytes,
     )
@@ -289,7 +289,9 @@ def lines_of(path: Path) -> list[LogLine]:
 
 def test_reading_gives_back_what_was_written(disk: LogWriter, tmp_path: Path) -> None:
     """Writing and reading a log are each other's inverse."""
-    log = AttemptLog(tmp_path / "x.log", clock=StillClock(), masker=lambda: Masker(()), writer=disk)
+    log = AttemptLog(
+        tmp_path / "x.log", clock=StillClock(), masker=HiddenTexts(()).masker, writer=disk
+    )
     log.feed("stdout", b"caf\xc3\xa9 \xff\r\n")
     log.feed("stderr", b"y" * (LONGEST_LINE + 1))
     asyncio.run(log.close())

@@ -128,6 +128,7 @@ def test_the_catalogue_is_what_the_design_lists() -> None:
         "flowrunner_source": ("info", ["revision"]),
         "flowrunner_flows": ("gauge", ["state"]),
         "flowrunner_flow_ready": ("gauge", flow),
+        "flowrunner_flow_suspended": ("gauge", flow),
         "flowrunner_flow_next_slot_timestamp_seconds": ("gauge", flow),
         "flowrunner_flow_last_execution_timestamp_seconds": ("gauge", flow),
         "flowrunner_flow_last_success_timestamp_seconds": ("gauge", flow),

@@ -60,6 +60,7 @@ def test_inputs_are_completed_by_defaults() -> None:
         pytest.param({"who": "me", "count": 10}, ["'count' must be at most 9"], id="maximum"),
         pytest.param({"who": "me", "color": "green"}, ["one of red, blue"], id="enum"),
         pytest.param({"who": "me", "x": 1}, ["'x' is not an input of this flow"], id="unknown"),
+        pytest.param({"who": "me", "x": 1}, ["inputs: who, count, color"], id="names-them"),
         pytest.param(
             {"count": 0, "x": 1}, ["'who' is required", "'count'", "'x'"], id="all-at-once"
         ),
@@ -72,6 +73,21 @@ def test_inputs_that_do_not_fit_are_refused(given: Mapping[str, Json], words: li
     assert caught.value.code == "input.invalid"
     assert all(word in caught.value.message for word in words)
     assert len(caught.value.findings) == len(words)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        pytest.param([], "(it has none)", id="none"),
+        pytest.param([f"n{n}" for n in range(21)], "n18, n19, …)", id="many"),
+    ],
+)
+def test_list_of_inputs_is_bounded(names: list[str], told: str) -> None:
+    """The message about an unknown input lists at most 20, and says when there are none."""
+    inputs = {name: {"default": ""} for name in names}
+    with pytest.raises(ValidationError) as caught:
+        complete_inputs(spec("a", inputs=inputs), {"x": 1})
+    assert caught.value.message.endswith(told)
 
 
 def test_each_finding_of_inputs_has_its_own_message() -> None:

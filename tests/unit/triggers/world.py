@@ -12,17 +12,21 @@ from flowrunner.engine.engine import Engine
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.pause import PauseRecord
 from flowrunner.model.schedule import Schedule
 from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.plan import keep_all, make_plan
+from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory import MemorySlots, MemoryStorage
-from flowrunner.storage.protocols import ExecutionQuery
+from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.pauses import Pauses
+from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.timers import Wake
 from flowrunner.triggers.webhooks import Webhooks
@@ -69,6 +73,25 @@ class FaultySlots:
             raise StorageError("no room", code="storage.full")
 
 
+class FaultyPauses:
+    """Meets `PauseStore`; fails with no room while ``pause`` is among the faults."""
+
+    def __init__(self, inner: PauseStore, fails: set[str]) -> None:
+        self._inner = inner
+        self._fails = fails
+
+    async def put(self, flow: FlowKey, record: PauseRecord) -> None:
+        if "pause" in self._fails:
+            raise StorageError("no room", code="storage.full")
+        await self._inner.put(flow, record)
+
+    async def delete(self, flow: FlowKey) -> None:
+        await self._inner.delete(flow)
+
+    async def list(self) -> dict[FlowKey, PauseRecord]:
+        return await self._inner.list()
+
+
 class CountingTimers(FakeTimers):
     """Remembers every call that arms a key."""
 
@@ -97,7 +120,8 @@ class World:
         self.secrets = FakeSecrets()
         self.registry = FlowRegistry()
         services = replace(base.services, secrets=self.secrets)
-        self.engine = Engine(services, self.registry.rules_of)
+        self.engine = Engine(services, self.registry.rules_of, most_executions=1_000)
+        self.services = services
         self.ids = ids or SequentialIds()
         self.refusal: RefusedError | None = None
         self.dispatcher = Dispatcher(self.registry, self.engine, self.ids, self._gate)
@@ -115,7 +139,26 @@ class World:
         self.webhooks = Webhooks(
             self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
         )
-        subscribers = (self.schedules, self.webhooks)
+        self.pauses = Pauses(
+            registry=self.registry,
+            store=FaultyPauses(self.storage.pauses, self.slots.fails),
+            executions=self.storage.executions,
+            clock=self.clock,
+            renew=lambda key: self._applier.renew_conditions(key),  # noqa: PLW0108 - made below
+            lifted=self.engine.admit_waiting,
+        )
+        self.retries = Retries(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            engine=self.engine,
+            executions=services.executions,
+            definitions=services.definitions,
+            compiler=services.compiler,
+            ids=self.ids,
+        )
+        base.observer.listeners.append(self.pauses.note_ended)
+        self.observer = base.observer
+        subscribers = (self.pauses, self.schedules, self.webhooks, self)
         self._applier = Applier(
             self.registry,
             self.storage.flows,
@@ -131,6 +174,14 @@ class World:
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         self.decided.append((flow.name, outcome, reason, count))
+
+    def flows_changed(
+        self,
+        entries: Mapping[FlowKey, FlowEntry],
+        removed: frozenset[FlowKey],
+    ) -> None:
+        """Starts what may start now, as the daemon does."""
+        self.engine.admit_waiting()
 
     async def apply(self, *files: bytes, revision: str = "r1") -> None:
         """Puts these flow files in force, and no others."""
@@ -150,7 +201,9 @@ class World:
         await self.schedules.settle()
         await self.engine.drain(0)
         after = World(self.storage, self.ids)
+        await after.pauses.load()
         await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
+        await after.pauses.count_failures()
         return after
 
     async def executions(self) -> list[Execution]:
@@ -174,5 +227,6 @@ def simulate(story: Callable[[World], Awaitable[T]]) -> T:
             world.timers.stop()
             await world.schedules.settle()
             await world.engine.drain(0)
+            await world.pauses.settle()
 
     return run_inline(main())

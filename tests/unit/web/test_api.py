@@ -269,6 +269,20 @@ def test_logs_come_page_by_page() -> None:
     }
 
 
+def test_logs_may_be_waited_for() -> None:
+    """`wait` holds the answer back for so many seconds while there is nothing new."""
+    service = FakeService()
+    ask(public_app(service, local="open"), "GET", f"{LOGS}?wait=2")
+    assert service.calls[0] == ("logs", {"node": None, "cursor": LogCursor(), "wait_s": 2.0})
+
+
+@pytest.mark.parametrize("wait", ["3", "-1", "0.5", "x", ""])
+def test_a_wait_out_of_bounds_is_refused(wait: str) -> None:
+    """Nobody holds a connection for as long as he likes."""
+    answer = ask(public_app(FakeService(), local="open"), "GET", f"{LOGS}?wait={wait}")
+    assert (answer.status, answer.json["code"]) == (400, "request.parameter")
+
+
 def test_logs_as_text_are_all_there_is() -> None:
     """Who asks for text gets every page up to now, line by line."""
     service = FakeService()

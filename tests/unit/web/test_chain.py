@@ -95,7 +95,7 @@ def test_answers_are_neither_kept_nor_guessed() -> None:
 
 def test_each_request_has_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """The access log has method, path, status, duration, peer and request id of a request."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.DEBUG)
 
     ask(public_app(), "GET", "/livez", headers={"x-request-id": "abc"})
 

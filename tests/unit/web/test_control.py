@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from flowrunner.errors import RefusedError, ValidationError
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.ids import FlowKey
 from tests.fakes.asgi import Answer, ask
 from tests.fakes.ids import sequential_id
 from tests.fakes.service import FakeService, failing_service
@@ -38,9 +39,101 @@ def test_start_returns_the_accepted_execution() -> None:
                 "key": FlowKey("default", "backup"),
                 "inputs": {"day": "2027-03-01"},
                 "as_text": True,
+                "force": False,
             },
         )
     ]
+
+
+def test_start_can_be_forced() -> None:
+    """A flow that is suspended or paused starts when that is said."""
+    service = FakeService()
+
+    assert post(service, START, {"force": True}).status == 202
+    assert service.calls[0][1]["force"] is True
+
+
+def test_retry_returns_the_new_execution() -> None:
+    """A retry is answered as a start is, with what was accepted."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/executions/{EXECUTION}/retry", {"force": True})
+
+    assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
+    assert service.calls == [("retry", {"execution_id": EXECUTION, "force": True})]
+
+
+def test_cancel_of_what_waits_tells_the_ids() -> None:
+    """By flow every queued execution is ended; by id only one that still waits."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/cancel-queued")
+    post(service, f"/control/v1/executions/{EXECUTION}/cancel", {"queued": True})
+
+    assert (got.status, got.json) == (200, {"execution_ids": [EXECUTION]})
+    assert service.calls == [
+        ("cancel_queued", {"key": FlowKey("default", "backup")}),
+        ("cancel", {"execution_id": EXECUTION, "only_queued": True, "force": False}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [("cancel", {"queued": 1}), ("cancel", {"forced": True}), ("retry", {"from": 5})],
+)
+def test_flag_of_another_shape_is_refused(command: str, content: Any) -> None:
+    """A key that means nothing, or no flag, ends and starts nothing."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/executions/{EXECUTION}/{command}", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
+
+
+def test_pause_names_who_asked() -> None:
+    """A pause has its reason, its end, and the user at the other end of the socket."""
+    service = FakeService()
+    body = {"reason": "migration", "until": "2027-03-01T13:00:00+01:00"}
+
+    got = post(service, f"/control/v1/flows/{FLOW}/pause", body)
+
+    assert (got.status, got.json["name"]) == (200, "backup")
+    assert service.calls == [
+        (
+            "pause",
+            {
+                "key": FlowKey("default", "backup"),
+                "reason": "migration",
+                "until": datetime(2027, 3, 1, 12, tzinfo=UTC),
+                "uid": 1000,
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"until": "tomorrow"}, {"until": 5}, {"reason": 5}, {"reason": "x" * 501}, {"for": "1h"}],
+)
+def test_pause_with_a_bad_body_is_refused(content: Any) -> None:
+    """What is no time, no text or no key pauses nothing."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/pause", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
+
+
+def test_resume_answers_with_the_flow() -> None:
+    """The answer tells what still holds the flow."""
+    service = FakeService()
+
+    got = post(service, f"/control/v1/flows/{FLOW}/resume")
+
+    assert (got.status, got.json["name"]) == (200, "backup")
+    assert service.calls == [("resume", {"key": FlowKey("default", "backup")})]
 
 
 @pytest.mark.parametrize("content", [None, {}], ids=["no-body", "empty-object"])
@@ -112,7 +205,10 @@ def test_cancel_is_accepted() -> None:
     got = post(service, f"/control/v1/executions/{EXECUTION}/cancel")
 
     assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
-    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "force": False})
+    assert service.calls[0] == (
+        "cancel",
+        {"execution_id": EXECUTION, "only_queued": False, "force": False},
+    )
 
 
 def test_cancel_by_force_is_passed_on() -> None:
@@ -121,17 +217,10 @@ def test_cancel_by_force_is_passed_on() -> None:
 
     post(service, f"/control/v1/executions/{EXECUTION}/cancel", {"force": True})
 
-    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "force": True})
-
-
-@pytest.mark.parametrize("body", [{"force": "yes"}, {"forced": True}])
-def test_cancel_with_a_wrong_body_is_refused(body: dict[str, Json]) -> None:
-    """A word that is not known, or no truth value, does nothing at all."""
-    service = FakeService()
-
-    got = post(service, f"/control/v1/executions/{EXECUTION}/cancel", body)
-
-    assert (got.status, got.json["code"], service.calls) == (422, "request.body", [])
+    assert service.calls[0] == (
+        "cancel",
+        {"execution_id": EXECUTION, "only_queued": False, "force": True},
+    )
 
 
 def test_cancel_of_an_ended_execution_is_a_conflict() -> None:
@@ -151,10 +240,32 @@ def test_cancel_of_nothing_is_not_found() -> None:
 
 
 def test_reconcile_answers_with_the_pass() -> None:
-    """A pass asked for by command is answered with how it ended."""
-    got = post(FakeService(), "/control/v1/reconcile")
+    """A pass that is waited for is answered with how it ended."""
+    got = post(FakeService(), "/control/v1/reconcile", {"wait": True})
 
     assert (got.status, got.json["result"], got.json["added"]) == (200, "applied", 1)
+
+
+@pytest.mark.parametrize("content", [None, {}, {"wait": False}], ids=["none", "empty", "false"])
+def test_reconcile_that_is_not_waited_for_is_accepted(content: Any) -> None:
+    """A pass that is only asked for is answered 202 at once."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/reconcile", content)
+
+    assert (got.status, got.json) == (202, {"status": "requested"})
+    assert service.calls == [("reconcile_soon", {})]
+
+
+@pytest.mark.parametrize("content", [{"wait": 1}, {"wiat": True}], ids=["number", "unknown-key"])
+def test_reconcile_with_a_bad_body_is_refused(content: Any) -> None:
+    """A body of another shape is answered 422 and asks for nothing."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/reconcile", content)
+
+    assert (got.status, got.json["code"]) == (422, "request.body")
+    assert service.calls == []
 
 
 def test_status_is_the_daemon_at_a_glance() -> None:

@@ -22,26 +22,41 @@ PASS_KEYS = {
 }
 
 
-def test_flow_has_the_keys_of_the_contract() -> None:
-    """A flow and its parts have exactly these keys."""
-    shape = flow_json(make_flow_view())
+@pytest.mark.parametrize("redacted", [True, False], ids=["redacted", "full"])
+def test_flow_has_the_keys_of_the_contract(*, redacted: bool) -> None:
+    """A flow and its parts have exactly these keys, redacted or not."""
+    shape = flow_json(make_flow_view(), redacted=redacted)
 
     assert set(shape) == {
         *("account", "name", "description", "labels", "path", "revision", "digest"),
         *("generation", "observed_generation", "conditions", "triggers", "last_execution"),
-        "findings",
+        *("inputs", "findings", "redacted"),
     }
+    assert [set(declared) for declared in shape["inputs"]] == [
+        {"name", "type", "required", "default", "description"}
+    ] * 2
     assert set(shape["conditions"][0]) == CONDITION
     assert [set(trigger) for trigger in shape["triggers"]] == [
-        {"id", "type", "next_slot_at", "path"}
+        {"id", "type", "next_slot_at", "cron", "every", "timezone", "path"}
     ] * 2
     assert set(shape["last_execution"]) == {"id", "state", "ended_at"}
     assert set(shape["findings"][0]) == FINDING
 
 
+def test_values_in_a_flow_are_redacted() -> None:
+    """A default stands in the definition, so whoever may not read that does not see it here."""
+    full = flow_json(make_flow_view(), redacted=False)
+    shown = flow_json(make_flow_view(), redacted=True)
+
+    assert [declared["default"] for declared in full["inputs"]] == [None, 3]
+    assert [declared["default"] for declared in shown["inputs"]] == [None, None]
+    assert (full["redacted"], shown["redacted"]) == (False, True)
+
+
 def test_flow_that_never_ran_has_no_last_execution() -> None:
     """Without an execution the key is there and null."""
-    shape = flow_json(replace(make_flow_view(FlowKey("a", "x")), last_execution=None))
+    view = replace(make_flow_view(FlowKey("a", "x")), last_execution=None)
+    shape = flow_json(view, redacted=False)
 
     assert shape["last_execution"] is None
 
@@ -53,7 +68,18 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
 
     assert set(shape) == {
         *("id", "account", "flow", "state", "reason", "trigger", "slot_at", "revision", "digest"),
-        *("files", "inputs", "outputs", "error", "created_at", "started_at", "ended_at", "nodes"),
+        *(
+            "files",
+            "group",
+            "retry_of",
+            "inputs",
+            "outputs",
+            "error",
+            "created_at",
+            "started_at",
+            "ended_at",
+            "nodes",
+        ),
         "redacted",
     }
     assert set(shape["trigger"]) == {"id", "type"}
@@ -70,15 +96,17 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
 
 def test_redacted_execution_keeps_only_the_story() -> None:
     """Inputs and all outputs are null, error details are empty, and the rest is as it was."""
-    full = execution_json(make_execution_view(), redacted=False)
-    shape = execution_json(make_execution_view(), redacted=True)
+    view = make_execution_view()
+    view = replace(view, execution=replace(view.execution, group="web-1"))
+    full, shape = (execution_json(view, redacted=redacted) for redacted in (False, True))
 
+    assert (full["group"], shape["group"]) == ("web-1", None)
     assert full["outputs"] == full["inputs"] != {}
     assert (shape["inputs"], shape["outputs"], shape["nodes"][0]["outputs"]) == (None, None, None)
     assert shape["error"] == {"code": "exit_code", "message": "exit 2", "details": {}}
     assert shape["nodes"][0]["error"]["details"] == {}
     assert shape["redacted"] is True
-    hidden = {"inputs", "outputs", "error", "nodes", "redacted"}
+    hidden = {"group", "inputs", "outputs", "error", "nodes", "redacted"}
     assert {key: shape[key] for key in full if key not in hidden} == {
         key: full[key] for key in full if key not in hidden
     }

@@ -1,0 +1,25 @@
+"""`flowrunner retry`: starts an ended execution once more, as it was accepted."""
+
+from __future__ import annotations
+
+import argparse
+
+from flowrunner.cli.arguments import add_control
+from flowrunner.cli.client import address, connect
+from flowrunner.cli.host import Host
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the execution."""
+    parser.add_argument("id", metavar="ID", help="id of an ended execution")
+    parser.add_argument(
+        "--force", action="store_true", help="even while its flow is suspended or paused"
+    )
+    add_control(parser)
+
+
+def execute(args: argparse.Namespace, host: Host) -> int:
+    """Prints the id of the new execution."""
+    path = address("control", "v1", "executions", args.id, "retry")
+    host.say(connect(args, host).post(path, {"force": args.force})["execution_id"])
+    return 0

@@ -1,0 +1,51 @@
+"""What keys about a process cannot be: a `shell` that is none, texts that no system call takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flowrunner.definitions import codes
+from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.document import Path
+from flowrunner.definitions.templates import holds_expression
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import Json
+from flowrunner.model.process import SCRIPT, SHELLS
+
+_LONGEST_QUOTE = 80
+_HINT = f'write sh, bash, or a list such as [python3, "{SCRIPT}"]'
+
+
+def check_processes(subject: Subject) -> Iterator[Finding]:
+    """Yields findings about `shell` and `working_dir`, of nodes and of `defaults`."""
+    yield from _check(subject, ("defaults",), subject.data.get("defaults", {}))
+    for path, node in subject.all_nodes:
+        yield from _check(subject, path, node)
+
+
+def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator[Finding]:
+    if "shell" in holder and not subject.is_doubtful(*path, "shell"):
+        yield from _shell(subject, (*path, "shell"), holder["shell"])
+    if "\0" in str(holder.get("working_dir", "")):
+        message = "'working_dir' contains a NUL character"
+        yield subject.document.finding(
+            codes.VALUE_NOT_ALLOWED, message, path=(*path, "working_dir")
+        )
+
+
+def _shell(subject: Subject, path: Path, shell: Json) -> Iterator[Finding]:
+    words = [shell] if isinstance(shell, str) else shell
+    if any(map(holds_expression, words)):
+        return  # told already: it is not evaluated there
+    hint, message = _HINT, ""
+    if isinstance(shell, str):
+        if shell not in SHELLS:
+            message = f"{shell[:_LONGEST_QUOTE]!r} is no shell that goes by one word"
+            words = ", ".join([*shell.split(), f'"{SCRIPT}"'])
+            hint = f"write bash, sh, or a list of words: [{words[:_LONGEST_QUOTE]}]"
+    elif shell.count(SCRIPT) != 1:
+        message = f"'shell' needs the word {SCRIPT} exactly once: there goes the script"
+    elif shell[0] == SCRIPT or any("\0" in word for word in shell):
+        message = "'shell' names no program"
+    if message:
+        yield subject.document.finding(codes.VALUE_NOT_ALLOWED, message, path=path, hint=hint)

@@ -1,0 +1,70 @@
+"""What to do until a planned word works: the hint of its finding.
+
+A list of words like `flowrunner.definitions.planned`, whose entries it may only name. Where there
+is no way that does the same in earnest, there is no entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
+
+_TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
+_KEEP = "the settings engine.retention_executions and engine.retention_age hold for all flows"
+_LOOK_AGAIN = "let a script look again and again, within the timeout of its node"
+_ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
+_BY_HAND = "start by hand what was missed: flowrunner run"
+_COMMENT_OUT = "turn the trigger into a comment"
+
+WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
+    "flow": {
+        "notify": _TELL,
+        "retention": _KEEP,
+        "runs_on": "give the nodes an if with host.name",
+        "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
+    },
+    "folder": {"notify": _TELL, "retention": _KEEP},
+    "node": {},
+    "schedule": {
+        "catchup": _BY_HAND,
+        "catchup_window": _BY_HAND,
+        "dst": "write timezone: UTC, or an hour at which the clock never changes",
+        "enabled": _COMMENT_OUT,
+        "jitter": "give each flow a minute of its own",
+    },
+    "webhook": {
+        "enabled": _COMMENT_OUT,
+        "rate_limit": "limit the rate in the reverse proxy",
+        "respond": _ASK_FOR_THE_END,
+        "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",
+        "wait_timeout": _ASK_FOR_THE_END,
+    },
+    "params-wait": {"every": _LOOK_AGAIN, "probe": _LOOK_AGAIN, "until": _LOOK_AGAIN},
+    "node-type": {
+        "email": "call sendmail in a script",
+        "file": "call cp, mv or rm in a script",
+        "flow": "give the other flow a webhook, and call it with curl",
+        "http": "call curl --fail in a script",
+        "notify": "call sendmail or curl in a script",
+        "python": "write type: exec with argv: [python3, FILE]",
+        "store": "keep it in a file outside of $WORK_DIR",
+    },
+    "trigger-type": {
+        "file": "let a schedule look for the file",
+        "flow": "let the other flow call a webhook of this one with curl",
+        "start": "let a unit of systemd call flowrunner run at boot",
+    },
+    "auth-type": {
+        "bitbucket": "write type: hmac, header: X-Hub-Signature and prefix: sha256=",
+        "gitea": "write type: hmac and header: X-Gitea-Signature",
+        "none": "write type: bearer, and give the caller the secret",
+    },
+}
+"""Kind of mapping, or of the list of words that a value may be → planned word → what to do."""
+
+
+def planned_hint(kind: str, word: str) -> str:
+    """Returns the hint for a planned key or value, with the way round where there is one."""
+    way = WAYS_ROUND.get(kind, {}).get(word, "")
+    return f"{PLANNED_HINT}; until then {way}" if way else PLANNED_HINT

@@ -1,0 +1,66 @@
+"""Which concurrency group an execution belongs to: named when it is accepted, kept to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from flowrunner.engine.admission import Group, Ticket
+from flowrunner.engine.scope import ContextScope, flow_contexts, trigger_context
+from flowrunner.errors import ExecutionError, ValidationError
+from flowrunner.model.execution import Cause, Execution
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Json
+
+LONGEST_GROUP = 255
+"""Characters of a group's name: it is kept with each execution, and shown."""
+
+
+def group_named(
+    spec: FlowSpec, cause: Cause, inputs: Mapping[str, Json], moment: datetime
+) -> str | None:
+    """Returns the name of the group of a new execution; None for the flow's own.
+
+    Args:
+        spec: The version it runs.
+        cause: What asks for it.
+        inputs: All of them.
+        moment: What `now()` is.
+
+    Raises:
+        ValidationError: ``input.group``: the expression cannot be evaluated, or names nothing.
+    """
+    template = spec.concurrency.group
+    if template is None:
+        return None
+    contexts = {**flow_contexts(spec), "inputs": inputs, "trigger": trigger_context(cause)}
+    scope = ContextScope(contexts, lambda name: name in ("success", "always"), moment)
+    try:
+        value = template.evaluate(scope)
+    except ExecutionError as error:
+        raise _unnamed(error.message) from error
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise _unnamed("it is neither a text nor a whole number")
+    name = str(value)
+    if not 0 < len(name) <= LONGEST_GROUP:
+        raise _unnamed(f"it has {len(name)} characters, not 1 to {LONGEST_GROUP}")
+    return name
+
+
+def ticket_of(execution: Execution) -> Ticket:
+    """Returns an execution as admission sees it."""
+    flow, name = execution.flow, execution.group
+    return Ticket(
+        id=execution.id,
+        flow=flow,
+        group=Group(
+            flow.account, is_shared=name is not None, name=flow.name if name is None else name
+        ),
+        trigger_id=execution.cause.trigger_id,
+        trigger_type=execution.cause.trigger_type,
+        is_forced=execution.is_forced,
+    )
+
+
+def _unnamed(why: str) -> ValidationError:
+    return ValidationError(f"concurrency.group names no group: {why}", code="input.group")

@@ -1,0 +1,63 @@
+"""What the service asks of its neighbours: the part of each that a command reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.registry.entry import PassResult
+
+
+class Reconciles(Protocol):
+    """The part of the reconciler that a command reaches."""
+
+    async def request(self, trigger: str) -> PassResult:
+        """Runs a pass that begins after this call and returns how it ended."""
+
+    def ask(self, trigger: str) -> None:
+        """Asks for a pass that begins after this call."""
+
+
+class StartsByHand(Protocol):
+    """The part of the dispatcher that a command reaches."""
+
+    async def start_by_hand(
+        self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool, force: bool = False
+    ) -> ExecutionId:
+        """Starts a flow; see `flowrunner.triggers.dispatcher`."""
+
+
+class StartsAgain(Protocol):
+    """The part of the retries that a command reaches; see `flowrunner.triggers.retries`."""
+
+    async def retry(self, execution_id: ExecutionId, *, force: bool = False) -> ExecutionId:
+        """Starts an ended execution once more."""
+
+
+class PausesFlows(Protocol):
+    """The part of the pauses that a command reaches; see `flowrunner.triggers.pauses`."""
+
+    async def pause(
+        self, key: FlowKey, *, reason: str, until: datetime | None, uid: int | None
+    ) -> None:
+        """Pauses a flow."""
+
+    async def resume(self, key: FlowKey) -> None:
+        """Ends the pause of a flow."""
+
+
+class TakesDeliveries(Protocol):
+    """The part of the webhooks that HTTP reaches."""
+
+    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+        """Answers a delivery; see `flowrunner.triggers.webhooks`."""
+
+
+class KnowsSlots(Protocol):
+    """Tells when a schedule is due next."""
+
+    def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
+        """Returns the next slot of an armed schedule, or None."""
