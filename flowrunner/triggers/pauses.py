@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flowrunner.errors import NotFoundError, StorageError
+from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.pause import Pause, PauseRecord
@@ -111,7 +111,7 @@ class Pauses:
             NotFoundError: There is no such flow.
             StorageError: It is not paused.
         """
-        self._require(key)
+        self._registry.require(key)
         pause = Pause(at=self._clock.now(), reason=reason, uid=uid, until=until)
         async with self._turn:
             await self._keep(key, pause)
@@ -125,7 +125,7 @@ class Pauses:
             NotFoundError: There is no such flow.
             StorageError: It stays paused.
         """
-        self._require(key)
+        self._registry.require(key)
         await self._clear(key)
 
     def note_ended(self, execution: Execution) -> None:
@@ -184,10 +184,6 @@ class Pauses:
         """Waits for what is being written; at stop."""
         while self._tasks:
             await asyncio.wait(self._tasks)
-
-    def _require(self, key: FlowKey) -> None:
-        if self._registry.get(key) is None:
-            raise NotFoundError(f"there is no flow {key}")
 
     def _series_of(self, entry: FlowEntry) -> _Series:
         return self._series.setdefault(entry.key, _Series(digest=entry.digest))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from flowrunner.cli.arguments import add_control
+from flowrunner.cli.arguments import add_control, add_execution
 from flowrunner.cli.client import address, connect
+from flowrunner.cli.execution_ids import find_execution
 from flowrunner.cli.host import Host
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution."""
-    parser.add_argument("id", metavar="ID", help="id of an ended execution")
+    add_execution(parser)
     parser.add_argument(
         "--force", action="store_true", help="even while its flow is suspended or paused"
     )
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the id of the new execution."""
-    path = address("control", "v1", "executions", args.id, "retry")
-    host.say(connect(args, host).post(path, {"force": args.force})["execution_id"])
+    client = connect(args, host)
+    path = address("control", "v1", "executions", find_execution(client, args.id), "retry")
+    host.say(client.post(path, {"force": args.force})["execution_id"])
     return 0

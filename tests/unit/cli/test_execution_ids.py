@@ -66,6 +66,7 @@ def test_what_is_no_beginning_is_left_to_the_daemon(server: ControlServer, word:
         ("show", "GET /api/v1/executions/{}"),
         ("logs", "GET /api/v1/executions/{}/logs"),
         ("cancel", "POST /control/v1/executions/{}/cancel"),
+        ("retry", "POST /control/v1/executions/{}/retry"),
     ],
 )
 def test_command_takes_a_beginning(
@@ -77,6 +78,7 @@ def test_command_takes_a_beginning(
         "show": {**documents.execution(), "id": FIRST},
         "logs": documents.log_page(is_complete=True),
         "cancel": {"execution_id": FIRST},
+        "retry": {"execution_id": FIRST},
     }
     server.put(request_of.format(FIRST), answers[command])
     assert main([command, FIRST[:8]]) == 0

@@ -347,10 +347,11 @@ def test_command_that_cannot_be_written_changes_nothing() -> None:
 
 
 def test_unknown_flow_is_neither_paused_nor_resumed() -> None:
-    """A name that is no flow is told, not remembered."""
+    """A name that is no flow is told, with the one that may be meant, and not remembered."""
 
     async def story(world: World) -> None:
-        with pytest.raises(NotFoundError):
+        await world.apply(flow_text("aa"))
+        with pytest.raises(NotFoundError, match="did you mean 'aa'"):
             await pause(world)
         with pytest.raises(NotFoundError):
             await world.pauses.resume(A)
