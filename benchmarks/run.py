@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks import throughput
 from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
@@ -48,6 +49,45 @@ def row_2(rounds: int) -> Row:
         subject=lambda: execution_s(chained=False),
         floor=blocks_s,
         floor_name="spawn + commit in turn",
+        rounds=rounds,
+    )
+
+
+def row_7a(rounds: int) -> Row:
+    """Executions of one noop node: 1,500 per second."""
+    return measure(
+        number="7a",
+        work="one execution of a noop node, of 500 at once, durable",
+        budget_s=1 / 1_500,
+        subject=lambda: throughput.execution_s("type: noop"),
+        floor=throughput.row_s,
+        floor_name="one row of a batch",
+        rounds=rounds,
+    )
+
+
+def row_7b(rounds: int) -> Row:
+    """Executions of one node running `true`: 500 per second."""
+    return measure(
+        number="7b",
+        work="one execution of a true node, of 500 at once, durable",
+        budget_s=1 / 500,
+        subject=lambda: throughput.execution_s("run: 'true'"),
+        floor=throughput.row_s,
+        floor_name="one row of a batch",
+        rounds=rounds,
+    )
+
+
+def row_8(rounds: int) -> Row:
+    """The cost of a node that starts no process."""
+    return measure(
+        number="8",
+        work="a noop node in a chain of 1,000, journal included",
+        budget_s=80e-6,
+        subject=throughput.node_s,
+        floor=throughput.row_s,
+        floor_name="one row of a batch",
         rounds=rounds,
     )
 
@@ -209,6 +249,9 @@ def row_spawn(rounds: int) -> Row:
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
+    "7a": row_7a,
+    "7b": row_7b,
+    "8": row_8,
     "expressions": row_expressions,
     "expressions-parse": row_expressions_parse,
     "load-cold": load_cold,

@@ -201,6 +201,12 @@ class EngineSettings:
     those started by hand first in line. Default 1000, from 1 to 100000: an execution costs some
     kilobytes, its nodes are bounded apart, and a flood of deliveries must not fill the memory."""
 
+    timeout: float = field(default=86_400.0, metadata=_about(duration(1, 31_536_000), example="6h"))
+    """How long an execution may take that is not told by its flow's own `timeout`, a duration.
+    Default `1d`, from `1s` to `365d`. It counts from the start on the wall clock, so waits, delays
+    of retries and restarts are part of it. A bound at all, so that nothing holds its place for
+    ever."""
+
     drain_timeout: float = field(default=300.0, metadata=_about(duration(0, 86_400), example="30s"))
     """How long running attempts may go on after the daemon was told to stop, a duration; then they
     are terminated. Default `5m`, at most `1d`. Keep `TimeoutStopSec` of the unit above it, or

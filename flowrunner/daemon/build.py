@@ -258,6 +258,8 @@ def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -
         ),
         node_slots=NodeSlots(limit),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
+        timeout_s=ground.settings.engine.timeout,
+        chance=random.SystemRandom().random,
     )
 
 

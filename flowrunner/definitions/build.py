@@ -17,14 +17,17 @@ from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.errors import ValidationError
-from flowrunner.model.expressions import Template
+from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import (
+    MAX_DELAY_S,
     AuthType,
+    Backoff,
     ConcurrencySpec,
     FlowSpec,
     InputSpec,
     NodeSpec,
     OnConflict,
+    OnInterrupt,
     RetrySpec,
     ScheduleTrigger,
     Trigger,
@@ -39,6 +42,9 @@ from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.process import SHELLS, Limits, ProcessSpec
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
+
+NODE_LISTS = ("nodes", "finally")
+"""The keys of a flow that hold nodes, in the order in which they run."""
 
 GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
 """GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
@@ -66,10 +72,13 @@ def build_flow(
         is_suspended=definition.get("suspend", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
         nodes=_nodes(definition["nodes"], catalog),
+        finals=_nodes(definition.get("finally", []), catalog),
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
         references=references_of(definition),
+        timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
+        finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
     )
 
 
@@ -88,6 +97,8 @@ def text_or_template(value: Json) -> Json:
 
 def templated(value: Json, schema: Mapping[str, Any]) -> Json:
     """Returns a value of `params` with templates where its schema allows expressions."""
+    if schema.get("x-condition"):
+        return Condition(template=_condition_of(value))
     if schema.get("x-expression"):
         return _templated_deep(value)
     if isinstance(value, dict):
@@ -176,33 +187,56 @@ def _maybe_int(value: Json) -> int | None:
 
 
 def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
-    needs = resolved_needs(raw)
-    return tuple(_node(node, needs[index], catalog) for index, node in enumerate(raw))
+    needs, switches = resolved_needs(raw), naming_switches(raw)
+    return tuple(
+        _node(node, needs[index], switches.get(index, ()), catalog)
+        for index, node in enumerate(raw)
+    )
 
 
-def _node(raw: Mapping[str, Json], needs: tuple[str, ...], catalog: NodeCatalog) -> NodeSpec:
+def _node(
+    raw: Mapping[str, Json],
+    needs: tuple[str, ...],
+    chosen_by: tuple[str, ...],
+    catalog: NodeCatalog,
+) -> NodeSpec:
     facts = catalog.get(node_type(raw))
     if facts is None:
         raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
-    retry = raw.get("retry", {})
     return NodeSpec(
         id=raw["id"],
         type=node_type(raw),
         needs=needs,
+        chosen_by=chosen_by,
         condition=_condition(raw),
         params=templated(node_params(raw), facts.schema),
         env=_env(raw.get("env", {})),
         timeout_s=parse_duration(raw["timeout"]) if "timeout" in raw else None,
         kill_after_s=parse_duration(raw.get("kill_after", "10s")),
-        retry=RetrySpec(
-            max_attempts=int(retry.get("max_attempts", 1)),
-            delay_s=parse_duration(retry.get("delay", "1s")),
-        ),
+        retry=_retry(raw.get("retry", {})),
         outputs={
             name: ValueType(declared.get("type", "string"))
             for name, declared in raw.get("outputs", {}).items()
         },
+        on_interrupt=OnInterrupt(raw.get("on_interrupt", facts.on_interrupt)),
+        continue_on_error=raw.get("continue_on_error", False),
+        success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
         process=_process(raw),
+    )
+
+
+def _retry(raw: Mapping[str, Json]) -> RetrySpec:
+    """Returns what `retry` says; a delay that is longer than the default bound raises it."""
+    delay_s = parse_duration(raw.get("delay", "1s"))
+    longest = raw.get("max_delay")
+    default_s = max(delay_s, MAX_DELAY_S)
+    return RetrySpec(
+        max_attempts=int(raw.get("max_attempts", 1)),
+        delay_s=delay_s,
+        backoff=Backoff(raw.get("backoff", "constant")),
+        max_delay_s=default_s if longest is None else parse_duration(longest),
+        jitter=float(raw.get("jitter", 0)),
+        condition=_condition(raw),
     )
 
 
@@ -228,9 +262,11 @@ def _limits(raw: Mapping[str, Json]) -> Limits:
 
 
 def _condition(raw: Mapping[str, Json]) -> Template | None:
-    if "if" not in raw:
-        return None
-    value = raw["if"]
+    return _condition_of(raw["if"]) if "if" in raw else None
+
+
+def _condition_of(value: Json) -> Template:
+    """Returns the template of a condition, which may be written as `true` or `false`."""
     return condition_of(value if isinstance(value, str) else str(value).lower())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 
 
@@ -29,7 +30,7 @@ class NodeFacts(Protocol):
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """JSON Schema of `params`, with `x-expression`, `x-secret` and `x-interpreted` marks."""
+        """JSON Schema of `params`, with the marks that the schema of flows explains."""
 
     @property
     def is_shell_like(self) -> bool:
@@ -38,6 +39,10 @@ class NodeFacts(Protocol):
     @property
     def acts_outside(self) -> bool:
         """Whether `timeout` and `retry` of `defaults` reach it."""
+
+    @property
+    def on_interrupt(self) -> OnInterrupt:
+        """What becomes of an attempt that the daemon's end cut short, if the node says nothing."""
 
     @property
     def output_names(self) -> frozenset[str] | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrunner.definitions.build import node_type
+from flowrunner.definitions.build import NODE_LISTS, node_type
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.document import Document
+from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.folder_defaults import Layers, merged_defaults
 from flowrunner.model.ids import Json
 
@@ -27,9 +27,12 @@ def effective_definition(
         "labels": {**layers.labels, **data.pop("labels", {})},
     }
     data.update((key, value) for key, value in given.items() if value)
-    data["nodes"] = [
-        _node(document, index, node, defaults, catalog) for index, node in enumerate(data["nodes"])
-    ]
+    for part in NODE_LISTS:
+        if part in data:
+            data[part] = [
+                _node(document, (part, index), node, defaults, catalog)
+                for index, node in enumerate(data[part])
+            ]
     return data
 
 
@@ -47,7 +50,7 @@ def env_text(
 
 def _node(
     document: Document,
-    index: int,
+    path: Path,
     node: Mapping[str, Json],
     defaults: Mapping[str, Json],
     catalog: NodeCatalog,
@@ -57,7 +60,7 @@ def _node(
     if "retry" in found:
         found["retry"] = {**given.get("retry", {}), **found["retry"]}
     if "env" in node:
-        found["env"] = env_text(document, ("nodes", index, "env"), node["env"])
+        found["env"] = env_text(document, (*path, "env"), node["env"])
     return found
 
 

@@ -1,9 +1,9 @@
 """The JSON Schema of a flow file, version 1: the one source of what a flow may contain.
 
 `schemas/flow.v1.schema.json` is generated from here and from the node types, which bring the
-schema of their own `params`. `x-expression` marks strings that may hold `${{ }}`, `x-secret` beside
-it those that may be secret, `x-interpreted` text that an interpreter parses, `x-kind` names a
-mapping for the hint "planned".
+schema of their own `params`. `x-expression` marks strings that may hold `${{ }}`, `x-condition`
+beside it those that are a condition, `x-secret` those that may be secret, `x-interpreted` text that
+an interpreter parses, `x-kind` names a mapping for the hint "planned".
 Source: JSON Schema 2020-12.
 """
 
@@ -13,10 +13,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.definitions.process_schema import process_keys
-from flowrunner.definitions.schema_parts import FLOW_NAME, INNER_NAME, SECRET_NAME, described
+from flowrunner.definitions.schema_parts import (
+    FLOW_NAME,
+    INNER_NAME,
+    SECRET_NAME,
+    described,
+    duration,
+)
 from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
 from flowrunner.definitions.trigger_schema import trigger_schemas
-from flowrunner.model.flow import OnConflict, ValueType
+from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
@@ -87,8 +93,26 @@ def _top_level() -> dict[str, Any]:
             items={"$ref": "#/$defs/trigger"},
         ),
         "concurrency": _concurrency(),
+        "timeout": duration(
+            "Bound of an execution from its start, waits and restarts included; then its nodes are "
+            "cancelled. The default is the setting engine.timeout.",
+            "2h",
+        ),
         **_holds(),
         "defaults": node_defaults(),
+        **_graph(),
+        "outputs": described(
+            "The result of a successful execution: values or expressions over its nodes.",
+            {"rows": "${{ nodes.count.outputs.rows }}"},
+            type="object",
+            propertyNames={"pattern": INNER_NAME},
+            additionalProperties={"type": _VALUES, "x-expression": True},
+        ),
+    }
+
+
+def _graph() -> dict[str, Any]:
+    return {
         "nodes": described(
             "The graph; a list runs in order unless `needs` says otherwise.",
             [{"id": "hello", "run": "echo hello"}],
@@ -97,12 +121,17 @@ def _top_level() -> dict[str, Any]:
             maxItems=10_000,
             items={"$ref": "#/$defs/node"},
         ),
-        "outputs": described(
-            "The result of a successful execution: values or expressions over its nodes.",
-            {"rows": "${{ nodes.count.outputs.rows }}"},
-            type="object",
-            propertyNames={"pattern": INNER_NAME},
-            additionalProperties={"type": _VALUES, "x-expression": True},
+        "finally": described(
+            "Nodes that run when all others have ended, however they did; `if` is `always()` by "
+            "default, `needs` only orders.",
+            [{"id": "unlock", "run": "rm -f /srv/lock"}],
+            type="array",
+            minItems=1,
+            maxItems=10_000,
+            items={"$ref": "#/$defs/node"},
+        ),
+        "finally_timeout": duration(
+            "Bound of `finally`; then its nodes are cancelled.", "2m", "5m"
         ),
     }
 
@@ -276,5 +305,26 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
                     "type": described("Type.", "integer", enum=_TYPES, default="string")
                 },
             },
+        ),
+        "continue_on_error": described(
+            "Whether a failure of the node stops nobody and does not fail the execution.",
+            True,
+            type="boolean",
+            default=False,
+        ),
+        "on_interrupt": described(
+            "What becomes of an attempt that the daemon's end cut short: it has failed, or another "
+            "one follows. The default depends on the type.",
+            "rerun",
+            enum=[str(member) for member in OnInterrupt],
+        ),
+        "success_exit_codes": described(
+            "Exit codes of a shell-like node that are no failure.",
+            [0, 1],
+            type="array",
+            minItems=1,
+            uniqueItems=True,
+            items={"type": "integer", "minimum": 0, "maximum": 255},
+            default=[0],
         ),
     }

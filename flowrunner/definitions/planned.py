@@ -9,30 +9,23 @@ from __future__ import annotations
 PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
-            "finally",
-            "finally_timeout",
             "notify",
             "protect",
             "retention",
             "runs_on",
             "sla",
-            "timeout",
         }
     ),
     "node": frozenset(
         {
-            "continue_on_error",
             "fail_fast",
             "foreach",
             "max_parallel",
-            "on_interrupt",
-            "success_exit_codes",
             "user",
         }
     ),
     "defaults": frozenset({"user"}),
     "folder": frozenset({"notify", "retention"}),
-    "retry": frozenset({"backoff", "if", "jitter", "max_delay"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
@@ -40,9 +33,7 @@ PLANNED: dict[str, frozenset[str]] = {
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 
-PLANNED_NODE_TYPES = frozenset(
-    {"email", "file", "flow", "http", "notify", "python", "store", "switch"}
-)
+PLANNED_NODE_TYPES = frozenset({"email", "file", "flow", "http", "notify", "python", "store"})
 PLANNED_TRIGGER_TYPES = frozenset({"file", "flow", "start"})
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}

@@ -17,6 +17,9 @@ from flowrunner.definitions.schema_faults import is_node_type
 from flowrunner.model.finding import Finding, pointer_of
 from flowrunner.model.ids import Json
 
+_IDS = (("nodes", "id"), ("finally", "id"))
+"""Places of the ids of nodes, but for their index."""
+
 _ROUNDS = 4
 """How often it is tried: a replaced value may bring to light what does not fit below it."""
 
@@ -131,8 +134,10 @@ def _put(holder: Json, problem: SchemaProblem) -> None:
         for key in ("type", "params"):
             holder.pop(key, None)
         holder.setdefault("run", "true")
-    elif problem.place != problem.path and problem.place[::2] == ("nodes", "id"):
-        holder[last] = f"node-{problem.place[1]}"  # no name of a node, so it meets no other
+    elif problem.place != problem.path and problem.place[::2] in _IDS:
+        holder[last] = (
+            f"{problem.place[0]}-{problem.place[1]}"  # no name of a node, so it meets no other
+        )
     else:
         holder[last] = _copied(problem.instead[0])
 

@@ -81,15 +81,15 @@ def _fits_pattern(
 def _is_unique(
     _validator: Any, wanted: Json, instance: Json, _schema: Json
 ) -> Iterator[LibraryError]:
-    """The keyword `uniqueItems` for texts, in linear time: the library compares each with each.
+    """The keyword `uniqueItems` for texts and numbers, in linear time, which the library's is not.
 
     Where our schema has it, other items are refused for their type.
     """
     from jsonschema import ValidationError
 
     is_list = wanted and isinstance(instance, list)
-    texts = [item for item in instance if isinstance(item, str)] if is_list else []
-    if len(set(texts)) < len(texts):
+    plain = [item for item in instance if isinstance(item, str | int | float)] if is_list else []
+    if len({(isinstance(item, bool), item) for item in plain}) < len(plain):
         yield ValidationError("has an entry twice")
 
 

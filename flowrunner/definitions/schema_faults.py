@@ -265,13 +265,13 @@ def _word_hint(path: Path, word: str, choices: list[str]) -> str:
 
 def is_node_type(path: Path) -> bool:
     """Whether a path leads to the `type` of a node."""
-    return path[:1] == ("nodes",) and path[2:] == ("type",)
+    return path[:1] in (("nodes",), ("finally",)) and path[2:] == ("type",)
 
 
 def _kind_of_word(path: Path) -> str:
     """Returns which list of words a value is of, in `PLANNED_WORDS`; empty for none."""
     match path:
-        case ("nodes", _, "type"):
+        case ("nodes" | "finally", _, "type"):
             return "node-type"
         case ("triggers", _, "type"):
             return "trigger-type"

@@ -6,6 +6,7 @@ from typing import Any
 
 from flowrunner.definitions.process_schema import default_process_keys
 from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration
+from flowrunner.model.flow import Backoff
 
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
 
@@ -51,7 +52,29 @@ def attempt_keys() -> dict[str, Any]:
                     maximum=1000,
                     default=1,
                 ),
-                "delay": duration("Pause between attempts.", "2s", "1s"),
+                "delay": duration("Pause after the first attempt.", "2s", "1s"),
+                "backoff": described(
+                    "How the pause grows: the same, times 1 2 3 4, or times 1 2 4 8.",
+                    "exponential",
+                    enum=[str(member) for member in Backoff],
+                    default="constant",
+                ),
+                "max_delay": duration(
+                    "Longest pause; by default 5m, or `delay` when that is longer.", "1m"
+                ),
+                "jitter": described(
+                    "The part of each pause of which chance takes something off.",
+                    0.5,
+                    type="number",
+                    minimum=0,
+                    maximum=1,
+                    default=0,
+                ),
+                "if": described(
+                    "Tries again only when this expression over `attempt` is true.",
+                    "attempt.exit_code == 75",
+                    **{"type": ["string", "boolean"], "x-expression": True},
+                ),
             },
         },
     }

@@ -25,10 +25,7 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL, "retention": _KEEP},
-    "node": {
-        "continue_on_error": "let the script end with || true, or the next node have if: always()",
-        "success_exit_codes": "let the script judge the code, as in: COMMAND || [ $? -eq 3 ]",
-    },
+    "node": {},
     "schedule": {
         "catchup": _BY_HAND,
         "catchup_window": _BY_HAND,

@@ -1,7 +1,7 @@
 """One attempt of one node: journal, resolve, execute within its time, classify.
 
 The order is the promise: a node that acts outside is journaled before it acts. Retrying is
-decided in `flowrunner.engine.run`; ending processes is the node's own affair.
+decided in `flowrunner.engine.retries`; ending processes is the node's own affair.
 """
 
 from __future__ import annotations
@@ -10,17 +10,18 @@ import asyncio
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from flowrunner.engine.runtime import ClosableSink, ExecutionRuntime
+from flowrunner.engine.runtime import ClosableSink, Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, resolve
+from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import ExecutionError
 from flowrunner.model.depth import TOO_DEEP, is_deeper
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions import Template
-from flowrunner.model.flow import NodeSpec
+from flowrunner.model.flow import NodeSpec, OnInterrupt
 from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import AttemptState, Reason
@@ -32,16 +33,26 @@ from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
 
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
+_INTERRUPTED = "the daemon ended before the attempt did"
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutcome:
-    """How an attempt ended, and whether another may follow."""
+    """How an attempt ended, and whether another may follow.
+
+    Attributes:
+        outputs: What it gave back, or had written until it failed.
+    """
 
     attempt: Attempt
     outputs: Mapping[str, Json] | None = None
     may_retry: bool = False
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the end of the daemon cut it short."""
+        return self.attempt.reason == Reason.INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,38 +74,51 @@ class _TimeoutStruckError(ExecutionError):
 class AttemptRunner:
     """Carries out attempts of one execution's nodes."""
 
-    def __init__(self, runtime: ExecutionRuntime) -> None:
+    def __init__(self, runtime: ExecutionRuntime, cut: Cut, writes: PendingWrites) -> None:
         self._runtime = runtime
+        self._cut = cut
+        self._writes = writes
         self._services = runtime.services
 
-    async def run(self, spec: NodeSpec, number: int, scope: ContextScope) -> AttemptOutcome:
+    async def run(
+        self, spec: NodeSpec, number: int, scope: ContextScope, *, resumed: Attempt | None = None
+    ) -> AttemptOutcome:
         """Carries out one attempt to its end; journals its begin, not its end.
 
         Cancelling it ends the node's work first and yields a cancelled outcome, or an
-        interrupted one when the daemon stops.
+        interrupted one when the daemon stops; an attempt that survives the stop is cancelled
+        without an outcome. `resumed` is one that goes on.
 
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
         """
         node = self._services.nodes.require(spec.type)
-        attempt = Attempt(
+        attempt = resumed or Attempt(
             key=AttemptKey(self._runtime.execution.id, spec.id, 0, number),
             state=AttemptState.RUNNING,
             started_at=self._services.clock.now(),
         )
         given = _Given(hidden=self._runtime.hidden_texts())
         try:
-            if node.is_shell_like:
-                self._runtime.has_begun = True
-                await self._services.journal.begin(attempt)
+            if resumed is None:
+                await self._begin(node, spec, attempt)
             given = self._resolve(spec, scope)
             result = await self._execute(node, spec, attempt, scope, given)
         except asyncio.CancelledError:
+            if survives(node, spec) and self._cut.reason in (None, Reason.INTERRUPTED):
+                raise
             return self._cut_short(attempt)
         except ExecutionError as error:
             return self._failed(attempt, error, given.hidden)
         done = self._ended(attempt, AttemptState.SUCCEEDED, exit_code=result.exit_code)
         return AttemptOutcome(attempt=done, outputs=result.outputs)
+
+    async def _begin(self, node: Node, spec: NodeSpec, attempt: Attempt) -> None:
+        """Journals the begin where a restart must know of it: durably, if the node acts outside."""
+        if node.is_shell_like or spec.on_interrupt is OnInterrupt.FAIL:
+            await self._services.journal.begin(attempt)
+        elif node.survives_restart:
+            self._writes.add(self._services.journal.begin(attempt))
 
     async def _execute(
         self,
@@ -107,7 +131,7 @@ class AttemptRunner:
         """Returns what the node gives back; every way to fail is an `ExecutionError`."""
         log = self._runtime.open_log(attempt.key, given.hidden)
         context = self._context(spec, attempt, scope, given, log)
-        bound = asyncio.timeout(spec.timeout_s)
+        bound = asyncio.timeout(self._time_left_s(node, spec, attempt))
         try:
             async with bound:
                 result = await node.execute(context, given.params)
@@ -130,6 +154,13 @@ class AttemptRunner:
         _check_outputs(result.outputs)
         refuse_secrets(result.outputs, given.hidden)
         return result
+
+    def _time_left_s(self, node: Node, spec: NodeSpec, attempt: Attempt) -> float | None:
+        """Returns the bound of the time to come; of an attempt that goes on some is gone."""
+        if spec.timeout_s is None or not survives(node, spec):
+            return spec.timeout_s
+        passed = self._services.clock.now() - attempt.started_at
+        return max(0.0, spec.timeout_s - passed.total_seconds())
 
     def _resolve(self, spec: NodeSpec, scope: ContextScope) -> _Given:
         """Returns what the node is given, before anything can be said about it."""
@@ -172,7 +203,9 @@ class AttemptRunner:
             process=spec.process,
             stdin=given.stdin,
             declared_outputs=spec.outputs,
+            success_exit_codes=spec.success_exit_codes,
             slot_at=runtime.execution.cause.slot_at,
+            started_at=attempt.started_at,
             deadline=None if limit is None else attempt.started_at + limit,
             kill_after_s=spec.kill_after_s,
             payload=runtime.execution.cause.payload,
@@ -187,14 +220,10 @@ class AttemptRunner:
         )
 
     def _cut_short(self, attempt: Attempt) -> AttemptOutcome:
-        if self._runtime.cancel_reason is Reason.INTERRUPTED:
-            text = "the daemon stopped before the attempt ended"
-            failure = Failure(code=str(Reason.INTERRUPTED), message=text)
-            ended = self._ended(attempt, AttemptState.FAILED, Reason.INTERRUPTED, failure)
-        else:
-            reason = self._runtime.cancel_reason or Reason.CANCELLED
-            ended = self._ended(attempt, AttemptState.CANCELLED, reason)
-        return AttemptOutcome(attempt=ended)
+        reason = self._cut.reason or Reason.CANCELLED
+        if reason is Reason.INTERRUPTED:
+            return AttemptOutcome(attempt=interrupted(attempt, self._services.clock.now()))
+        return AttemptOutcome(attempt=self._ended(attempt, AttemptState.CANCELLED, reason))
 
     def _failed(
         self, attempt: Attempt, error: ExecutionError, hidden: tuple[str, ...]
@@ -206,12 +235,13 @@ class AttemptRunner:
             quotes_data=error.quotes_data,
         )
         state, reason, exit_code = AttemptState.FAILED, error.code, None
+        outputs: Mapping[str, Json] = {}
         if isinstance(error, _TimeoutStruckError):
             state, reason = AttemptState.TIMED_OUT, str(Reason.TIMEOUT)
         elif isinstance(error, NodeFailedError):
-            reason, exit_code = error.reason, error.exit_code
+            reason, exit_code, outputs = error.reason, error.exit_code, error.outputs
         ended = self._ended(attempt, state, reason, failure, exit_code)
-        return AttemptOutcome(attempt=ended, may_retry=not error.final)
+        return AttemptOutcome(attempt=ended, outputs=outputs, may_retry=not error.final)
 
     def _ended(
         self,
@@ -230,6 +260,17 @@ class AttemptRunner:
             started_at=attempt.started_at,
             ended_at=self._services.clock.now(),
         )
+
+
+def interrupted(attempt: Attempt, at: datetime) -> Attempt:
+    """Returns an attempt as the end of the daemon leaves it: failed (interrupted)."""
+    return replace(
+        attempt,
+        state=AttemptState.FAILED,
+        reason=str(Reason.INTERRUPTED),
+        error=Failure(code=str(Reason.INTERRUPTED), message=_INTERRUPTED),
+        ended_at=at,
+    )
 
 
 def _variable(value: Json) -> str | SecretValue:

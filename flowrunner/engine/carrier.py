@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from flowrunner.engine.ending import fail_on_paper
+from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.run import ExecutionRun
 from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.errors import ExecutionError, FlowError, StorageError
@@ -32,22 +33,43 @@ class Entry:
     Attributes:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
+        history: What an earlier life of the daemon journaled of it.
+        is_forced: Whether its `finally` shall not run.
+        is_held: Whether nothing more of it may start.
         is_stopping: Whether the daemon stops: what cannot be ended now is left.
     """
 
     execution: Execution
     spec: FlowSpec
     stored: asyncio.Future[bool]
+    history: History = NOTHING
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
+    is_forced: bool = False
+    is_held: bool = False
     is_stopping: bool = False
 
-    def cancel(self, reason: Reason) -> None:
-        """Asks the execution to end, now or as soon as its run is made; the first reason stays."""
-        self.is_stopping = self.is_stopping or reason is Reason.INTERRUPTED
+    def cancel(self, reason: Reason, *, force: bool = False) -> None:
+        """Asks the execution to end, now or as soon as its run is made; the first reason stays.
+
+        With `force` its `finally` does not run.
+        """
         self.cancel_reason = self.cancel_reason or reason
+        self.is_forced = self.is_forced or force
         if self.run is not None:
-            self.run.cancel(self.cancel_reason)
+            self.run.cancel(self.cancel_reason, force=self.is_forced)
+
+    def hold(self) -> None:
+        """Starts nothing any more; what is at work may go on."""
+        self.is_held = True
+        if self.run is not None:
+            self.run.hold()
+
+    def stop(self) -> None:
+        """Ends what is at work, and leaves the rest for the next start."""
+        self.is_stopping = True
+        if self.run is not None:
+            self.run.stop()
 
 
 class Carrier:
@@ -61,8 +83,10 @@ class Carrier:
         try:
             await self._mark_running(entry)
             entry.run = await self._make_run(entry)
+            if entry.is_held:
+                entry.run.hold()
             if entry.cancel_reason is not None:
-                entry.run.cancel(entry.cancel_reason)
+                entry.run.cancel(entry.cancel_reason, force=entry.is_forced)
             ended = await entry.run.run()
         except FlowError as error:
             return await self._fail(entry, error)
@@ -73,7 +97,7 @@ class Carrier:
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
-        types = {node.type for node in entry.spec.nodes}
+        types = {node.type for node in entry.spec.all_nodes}
         nodes = self._services.nodes
         if not any((node := nodes.get(each)) and node.is_shell_like for each in types):
             return
@@ -102,7 +126,8 @@ class Carrier:
                 spec=entry.spec,
                 directories=services.folders.of_execution(execution),
                 secrets=await self._secrets(entry),
-            )
+            ),
+            entry.history,
         )
 
     async def _secrets(self, entry: Entry) -> dict[str, SecretValue]:

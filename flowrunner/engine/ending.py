@@ -3,32 +3,64 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from flowrunner.engine.runtime import EngineServices
+from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
 from flowrunner.model.flow import FlowSpec
+from flowrunner.model.quantities import render_duration
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, Reason
 
 
-def end_by_nodes(execution: Execution, nodes: Iterable[NodeStatus], at: datetime) -> Execution:
+def end_by_nodes(
+    runtime: ExecutionRuntime,
+    nodes: Iterable[NodeStatus],
+    finals: Iterable[NodeStatus],
+    at: datetime,
+) -> Execution:
     """Returns an execution in the final state that its nodes decide; all of them are final.
 
-    They come in the order in which they ended: the first failure is the execution's error.
+    They come in the order in which they ended: the first failure without `continue_on_error` is
+    the execution's error. Those of `finally` can only take a success away.
     """
-    final = tuple(nodes)
-    ended = replace(execution, ended_at=at)
-    cut = next((status for status in final if _is_cut_short(status)), None)
-    if cut is not None and cut.reason == Reason.INTERRUPTED:
-        failure = Failure(code=cut.reason, message="the daemon stopped before its end")
-        return replace(ended, state=ExecutionState.FAILED, reason=cut.reason, error=failure)
-    if cut is not None:
+    ended = replace(runtime.execution, ended_at=at)
+    for part in (tuple(nodes), tuple(finals)):
+        found = _cut(runtime, ended, part) or _failed(runtime, ended, part)
+        if found is not None:
+            return found
+    return replace(ended, state=ExecutionState.SUCCEEDED, reason="")
+
+
+def _cut(
+    runtime: ExecutionRuntime, ended: Execution, part: Sequence[NodeStatus]
+) -> Execution | None:
+    """Returns the end of an execution a part of which was ended early, or None."""
+    cut = next((status for status in part if status.state is NodeState.CANCELLED), None)
+    if cut is None:
+        return None
+    bounds = {
+        Reason.TIMEOUT: ("its timeout", runtime.timeout_s),
+        Reason.FINALLY_TIMEOUT: ("the finally_timeout", runtime.spec.finally_timeout_s),
+    }
+    if cut.reason not in bounds:
         return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
-    first = next((status for status in final if status.state.is_failure), None)
+    name, bound_s = bounds[Reason(cut.reason)]
+    text = f"took longer than {name} of {render_duration(bound_s)}"
+    failure = Failure(code=cut.reason, message=text)
+    return replace(ended, state=ExecutionState.TIMED_OUT, reason=cut.reason, error=failure)
+
+
+def _failed(
+    runtime: ExecutionRuntime, ended: Execution, part: Sequence[NodeStatus]
+) -> Execution | None:
+    """Returns the end of an execution a node of which failed, or None."""
+    tolerated = {node.id for node in runtime.spec.all_nodes if node.continue_on_error}
+    failures = (status for status in part if status.state.is_failure)
+    first = next((status for status in failures if status.node not in tolerated), None)
     if first is None:
-        return replace(ended, state=ExecutionState.SUCCEEDED)
+        return None
     cause = first.error or Failure(code=first.reason, message=first.reason)
     failure = replace(
         cause,
@@ -36,10 +68,6 @@ def end_by_nodes(execution: Execution, nodes: Iterable[NodeStatus], at: datetime
         details={**cause.details, "node": first.node},
     )
     return replace(ended, state=ExecutionState.FAILED, reason=first.reason, error=failure)
-
-
-def _is_cut_short(status: NodeStatus) -> bool:
-    return status.state is NodeState.CANCELLED or status.reason == Reason.INTERRUPTED
 
 
 async def fail_on_paper(
@@ -76,7 +104,7 @@ async def fail_on_paper(
             reason=failure.code,
             ended_at=now,
         )
-        for node in (spec.nodes if spec else ())
+        for node in (spec.all_nodes if spec else ())
         if node.id not in settled
     ]
     if missing:

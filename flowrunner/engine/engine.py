@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict
 from flowrunner.engine.carrier import Carrier, Entry
 from flowrunner.engine.groups import group_named, ticket_of
+from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Cause, Execution, ScheduleKey
@@ -100,10 +101,17 @@ class Engine:
         accepting = self._accept(request, entry, decision)
         return await asyncio.shield(self._own(accepting, f"accept:{request.id}"))
 
-    async def cancel(self, execution_id: ExecutionId, reason: Reason = Reason.CANCELLED) -> bool:
+    async def cancel(
+        self,
+        execution_id: ExecutionId,
+        reason: Reason = Reason.CANCELLED,
+        *,
+        force: bool = False,
+    ) -> bool:
         """Asks an execution to end; False when it is not queued or running here.
 
-        A queued one has ended when this returns; a running one ends its nodes in its own time.
+        A queued one has ended when this returns; a running one ends its nodes in its own time, and
+        runs its `finally` unless `force` is set.
 
         Raises:
             StorageError: The end of a queued one cannot be journaled: it stays in line.
@@ -115,7 +123,7 @@ class Engine:
         entry = self._running.get(execution_id)
         if entry is None:
             return False
-        entry.cancel(reason)
+        entry.cancel(reason, force=force)
         return True
 
     async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
@@ -138,7 +146,7 @@ class Engine:
     def live_states(self, execution_id: ExecutionId) -> Mapping[str, NodeState] | None:
         """Returns the states of the nodes of a running execution, or None."""
         entry = self._running.get(execution_id)
-        return dict(entry.run.walk.states) if entry and entry.run else None
+        return entry.run.states if entry and entry.run else None
 
     def admit_waiting(self) -> None:
         """Starts what may start now: after a recovery, or when a limit has grown."""
@@ -151,17 +159,26 @@ class Engine:
         self._queue(entry)
         self._services.observer.execution_queued(execution)
 
-    async def drain(self, timeout_s: float) -> None:
-        """Takes no more, waits for what runs, then ends it as `interrupted`.
+    def resume(self, execution: Execution, spec: FlowSpec, history: History) -> None:
+        """Goes on with an execution that had begun before a restart; it keeps its place."""
+        entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
+        entry.stored.set_result(True)
+        self._admission.take(ticket_of(execution), spec.concurrency)
+        self._launch(entry)
 
-        Queued executions stay in the journal for the next start, and so does what runs but has
-        begun no attempt.
+    async def drain(self, timeout_s: float) -> None:
+        """Takes no more, waits for attempts at work, then ends them as `interrupted`.
+
+        All that is not at work stays in the journal where it stands, for the next start: queued
+        executions, nodes to come, delays of retries and waits.
         """
         self._is_draining = True
+        for entry in self._running.values():
+            entry.hold()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=timeout_s)
         for entry in self._running.values():
-            entry.cancel(Reason.INTERRUPTED)
+            entry.stop()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -279,7 +296,8 @@ class Engine:
             if ended is not None:
                 self._services.observer.execution_ended(ended)
             self._release(entry)
-        await self._carrier.leave(entry)
+        if ended is not None:
+            await self._carrier.leave(entry)
 
     async def _try_to_end(self, execution_id: ExecutionId, reason: Reason) -> bool:
         try:

@@ -1,8 +1,9 @@
-"""After a restart: what was accepted goes on, what was cut short is ended and said so.
+"""After a restart: what was accepted goes on, from where the journal has it.
 
 First whatever a killed daemon left running is killed: nothing may act for an attempt that has
-ended. Nothing queued is lost. An execution that had begun no attempt starts from its first node;
-one with attempts is ended as `failed (interrupted)`.
+ended. Nothing queued is lost. An execution that had begun goes on with the nodes that are not
+final, even if its flow is gone by now; what becomes of an attempt that was cut short,
+`on_interrupt` says, in `flowrunner.engine.part`. One that had begun nothing gets back in line.
 """
 
 from __future__ import annotations
@@ -15,21 +16,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowrunner.engine.admission import RulesOf
-from flowrunner.engine.ending import end_by_nodes, fail_on_paper
+from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.engine import Engine
-from flowrunner.engine.result import journaled_contexts, with_outputs
+from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError
-from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
+from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.system.files import Files
 
 _LOG = logging.getLogger(__name__)
-_INTERRUPTED = Failure(
-    code=str(Reason.INTERRUPTED), message="the daemon ended before the execution did"
-)
 _LOST = Failure(code="definition_lost", message="its definition is gone or damaged")
 
 
@@ -38,8 +36,9 @@ class RecoveryReport:
     """How many unfinished executions went which way."""
 
     restored: int = 0
-    interrupted: int = 0
+    resumed: int = 0
     cancelled: int = 0
+    lost: int = 0
 
 
 async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> RecoveryReport:
@@ -61,7 +60,7 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
 
 
 async def _end_leftovers(services: EngineServices, unfinished: set[str]) -> None:
-    """Kills what attempts of an earlier life left running, then removes what they left on disk.
+    """Kills what attempts of an earlier life left running; removes what ended executions left.
 
     An execution may have ended in the journal and not on disk, so its folder counts as well.
     """
@@ -69,7 +68,8 @@ async def _end_leftovers(services: EngineServices, unfinished: set[str]) -> None
     names = await asyncio.to_thread(_names, files, work)
     if killed := await services.leftovers.kill(unfinished.union(names)):
         _LOG.warning("engine.leftovers_killed processes=%d", killed)
-    await asyncio.to_thread(_clear, files, work, names)
+    ended = [name for name in names if name not in unfinished]
+    await asyncio.to_thread(_clear, files, work, ended)
 
 
 def _names(files: Files, work: Path) -> Sequence[str]:
@@ -103,18 +103,21 @@ class _Recovery:
 
     async def decide(self, execution: Execution) -> str:
         """Returns the field of the report that counts the execution."""
-        journal = self._services.journal
-        spec = await self._spec(execution)
-        nodes, attempts = await journal.nodes(execution.id), await journal.attempts(execution.id)
-        if nodes or attempts:
-            await self._end(execution, spec, nodes, attempts)
-            return "interrupted"
-        if self._rules(execution.flow) is None:
+        history = History(
+            nodes=await self._services.journal.nodes(execution.id),
+            attempts=await self._services.journal.attempts(execution.id),
+        )
+        has_begun = bool(history.nodes or history.attempts or execution.reason)
+        if not has_begun and self._rules(execution.flow) is None:
             await self._cancel(execution)
             return "cancelled"
+        spec = await self._spec(execution)
         if spec is None:
-            await self._fail(execution, None, _LOST)
-            return "interrupted"
+            await self._fail(execution)
+            return "lost"
+        if has_begun:
+            self._engine.resume(execution, spec, history)
+            return "resumed"
         self._engine.restore(execution, spec)
         return "restored"
 
@@ -134,34 +137,16 @@ class _Recovery:
             _LOG.exception("engine.definition_unusable execution=%s", execution.id)
             return None
 
-    async def _end(
-        self,
-        execution: Execution,
-        spec: FlowSpec | None,
-        nodes: list[NodeStatus],
-        attempts: list[Attempt],
-    ) -> None:
-        """Ends what had begun; if only its own end was missing, as its nodes say."""
-        if spec is not None and len(nodes) == len(spec.nodes):
-            ended = end_by_nodes(execution, nodes, self._services.clock.now())
-            directories = self._services.folders.of_execution(execution)
-            host = self._services.host
-            contexts = journaled_contexts(execution, spec, directories, host, nodes, attempts)
-            await self._update(with_outputs(ended, spec, contexts))
-        else:
-            await self._fail(execution, spec, _INTERRUPTED)
-
-    async def _fail(self, execution: Execution, spec: FlowSpec | None, why: Failure) -> None:
-        ended = await fail_on_paper(self._services, execution, spec, why)
+    async def _fail(self, execution: Execution) -> None:
+        ended = await fail_on_paper(self._services, execution, None, _LOST)
         self._services.observer.execution_ended(ended)
 
     async def _cancel(self, execution: Execution) -> None:
-        now = self._services.clock.now()
-        reason = str(Reason.DELETED)
-        await self._update(
-            replace(execution, state=ExecutionState.CANCELLED, reason=reason, ended_at=now)
+        ended = replace(
+            execution,
+            state=ExecutionState.CANCELLED,
+            reason=str(Reason.DELETED),
+            ended_at=self._services.clock.now(),
         )
-
-    async def _update(self, ended: Execution) -> None:
         await self._services.executions.update(ended)
         self._services.observer.execution_ended(ended)

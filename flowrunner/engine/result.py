@@ -6,19 +6,17 @@ comes to the same result after the restart; `now()` is the end of the execution.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
-from flowrunner.engine.scope import ContextScope, execution_contexts, node_context, resolve
+from flowrunner.engine.scope import ContextScope, resolve
 from flowrunner.errors import ExecutionError
 from flowrunner.model.depth import TOO_DEEP, is_deeper
-from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
+from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.model.values import text_of
-from flowrunner.nodes.context import Directories
-from flowrunner.nodes.environment import HostFacts
 
 RESULT_LIMIT = 4 * 1024 * 1024
 """Bytes of all outputs of an execution, as JSON. Source: FLOW_FORMAT, section 4, outputs."""
@@ -49,20 +47,6 @@ def with_outputs(ended: Execution, spec: FlowSpec, contexts: Mapping[str, Json])
         if size > RESULT_LIMIT:
             return _failed(ended, f"the outputs take more than {RESULT_LIMIT // 1024**2} MiB")
     return replace(ended, outputs=outputs)
-
-
-def journaled_contexts(
-    execution: Execution,
-    spec: FlowSpec,
-    directories: Directories,
-    host: HostFacts,
-    nodes: Iterable[NodeStatus],
-    attempts: Iterable[Attempt],
-) -> dict[str, Json]:
-    """Returns what the outputs see, out of the journal: the same as at the end of the run."""
-    last = {attempt.key.node: attempt.exit_code for attempt in attempts}  # in order of number
-    contexts = {status.node: node_context(status, last.get(status.node)) for status in nodes}
-    return execution_contexts(execution, spec, directories, host, contexts)
 
 
 def _failed(ended: Execution, message: str) -> Execution:

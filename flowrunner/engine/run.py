@@ -1,235 +1,134 @@
-"""One execution from its first node to its end: walk the graph, try nodes, journal each end.
+"""One execution from its first node to its end, in this life of the daemon or over several.
 
-A node starts the moment its needs are done. The end of a node is written but not waited for
-before the next begins: the journal keeps order, so a begin that is durable makes every end
-before it durable too. The end of the execution waits for all of them.
+Carrying nodes is the work of `flowrunner.engine.part`. The end of the execution waits for all that
+was written before.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
-from collections.abc import Iterable
-from datetime import datetime
+from datetime import timedelta
 
-from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner
+from flowrunner.engine.deadline import Deadline
 from flowrunner.engine.ending import end_by_nodes
-from flowrunner.engine.graph import GraphWalk
+from flowrunner.engine.history import NOTHING, History
+from flowrunner.engine.part import PartRun, Shared
 from flowrunner.engine.result import with_outputs
 from flowrunner.engine.runtime import ExecutionRuntime
-from flowrunner.engine.scope import (
-    ContextScope,
-    execution_contexts,
-    node_context,
-)
-from flowrunner.errors import ExecutionError, FlowError
-from flowrunner.model.execution import Execution, Failure, NodeStatus
-from flowrunner.model.expressions import truth, uses_status_function
-from flowrunner.model.flow import NodeSpec
+from flowrunner.engine.scope import execution_contexts, node_context
+from flowrunner.engine.writes import PendingWrites
+from flowrunner.errors import FlowError
+from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue
-from flowrunner.model.states import AttemptState, NodeState, Reason
+from flowrunner.model.states import NodeState, Reason
 
 _LOG = logging.getLogger(__name__)
-_NODE_STATES = {
-    AttemptState.SUCCEEDED: NodeState.SUCCEEDED,
-    AttemptState.FAILED: NodeState.FAILED,
-    AttemptState.CANCELLED: NodeState.CANCELLED,
-    AttemptState.TIMED_OUT: NodeState.TIMED_OUT,
-}
 
 
 class ExecutionRun:
     """Carries one execution; made for it and thrown away after it."""
 
-    def __init__(self, runtime: ExecutionRuntime) -> None:
-        self.runtime = runtime
-        self.walk = GraphWalk(runtime.spec)
+    def __init__(self, runtime: ExecutionRuntime, history: History = NOTHING) -> None:
+        self._runtime = runtime
         self._services = runtime.services
-        self._attempts = AttemptRunner(runtime)
-        self._tasks: dict[asyncio.Task[None], str] = {}
-        self._all_ended = asyncio.Event()
-        self._writes: set[asyncio.Future[None]] = set()
         self._error: BaseException | None = None
-        self._node_contexts: dict[str, Json] = {}
+        self._node_contexts: dict[str, Json] = {
+            status.node: node_context(status, history.exit_codes.get(status.node))
+            for status in history.nodes
+        }
+        self._writes = PendingWrites(self._give_up)
         self._contexts = self._make_contexts()
+        shared = Shared(
+            contexts=self._contexts,
+            node_contexts=self._node_contexts,
+            writes=self._writes,
+            give_up=self._give_up,
+        )
+        self._nodes = PartRun(runtime, runtime.spec.nodes, shared, history)
+        self._finals = PartRun(
+            runtime, runtime.spec.finals, shared, history, about=self._nodes.walk
+        )
+        started_at = runtime.execution.started_at or runtime.execution.created_at
+        self._deadline = Deadline(
+            self._services.clock,
+            started_at + timedelta(seconds=runtime.timeout_s),
+            lambda: self.cancel(Reason.TIMEOUT),
+        )
+
+    @property
+    def states(self) -> dict[str, NodeState]:
+        """Where each node stands, in the order of the flow."""
+        return {**self._nodes.walk.states, **self._finals.walk.states}
 
     async def run(self) -> Execution | None:
         """Carries the execution to its end and returns it as it ended; journals the nodes.
 
-        None means that it was left as it was accepted, for the next start of the daemon.
+        None means that it was left as the journal has it, for the next start of the daemon.
 
         Raises:
             StorageError: The journal could not be written; processes are ended, the execution
                 stays as it was last journaled.
         """
-        self._start_ready(self.walk.first())
-        if self._tasks:
-            await self._all_ended.wait()
-        while self._writes:
-            await asyncio.wait(self._writes)
+        asked_before = self._runtime.cancel_reason
+        if asked_before is not None:
+            self._nodes.cut(asked_before)
+        await _within(self._deadline, self._nodes)
+        if self._nodes.walk.is_complete and self._runtime.spec.finals:
+            bound = timedelta(seconds=self._runtime.spec.finally_timeout_s)
+            deadline = Deadline(
+                self._services.clock,
+                self._services.clock.now() + bound,
+                lambda: self._finals.cut(Reason.FINALLY_TIMEOUT),
+            )
+            await _within(deadline, self._finals)
+        await self._writes.settled()
         if self._error is not None:
             raise self._error
-        if self.runtime.is_left:
+        return self._ended()
+
+    def cancel(self, reason: Reason, *, force: bool = False) -> None:
+        """Asks every node to end; `run` returns when they have, and `finally` after them.
+
+        The first reason stays, and a second call changes nothing, but that `force` leaves out
+        `finally` or ends it. The reason is journaled, so that a restart meanwhile does not forget
+        it.
+        """
+        if self._runtime.cancel_reason is None and not self._nodes.walk.is_complete:
+            self._runtime.cancel_reason = reason
+            self._writes.add(self._services.executions.update(self._runtime.asked_to_end))
+            self._nodes.cut(reason)
+        if force:
+            self._finals.cut(reason)
+
+    def hold(self) -> None:
+        """Starts nothing any more; attempts that are at work may go on."""
+        self._nodes.hold()
+        self._finals.hold()
+
+    def stop(self) -> None:
+        """Ends what is at work as interrupted; `run` returns when it has."""
+        self._nodes.stop()
+        self._finals.stop()
+
+    def _ended(self) -> Execution | None:
+        nodes, finals = self._nodes.walk, self._finals.walk
+        if not (nodes.is_complete and finals.is_complete):
             return None
         now = self._services.clock.now()
-        ended = end_by_nodes(self.runtime.execution, self.walk.final.values(), now)
-        return with_outputs(ended, self.runtime.spec, self._contexts)
-
-    def cancel(self, reason: Reason) -> None:
-        """Asks every node to end; `run` returns when they have. A second call changes nothing.
-
-        When the daemon stops (`INTERRUPTED`), an execution that has begun nothing is left.
-        """
-        if self.runtime.cancel_reason is not None:
-            return
-        self.runtime.cancel_reason = reason
-        self.runtime.is_left = reason is Reason.INTERRUPTED and not self.runtime.has_begun
-        for task in self._tasks:
-            task.cancel()
-        running = set(self._tasks.values())
-        self._settle_cancelled([name for name in self.walk.open_nodes() if name not in running])
-
-    def _start_ready(self, ready: Iterable[NodeSpec]) -> None:
-        """Decides about each ready node; a skip settles it and may make others ready."""
-        queue, decided = deque(ready), list[NodeStatus]()
-        while queue:
-            spec = queue.popleft()
-            if self.runtime.cancel_reason is not None:
-                break
-            scope = self._scope(spec)
-            status = self._skip_or_failure(spec, scope)
-            if status is None:
-                self._start(spec, scope)
-                continue
-            decided.append(status)
-            self._node_contexts[spec.id] = node_context(status, None)
-            queue.extend(self.walk.settle(status))
-        self._write_settled(decided)
-
-    def _skip_or_failure(self, spec: NodeSpec, scope: ContextScope) -> NodeStatus | None:
-        """Returns the final status of a node that does not start, or None when it does."""
-        condition = spec.condition
-        asks = condition is not None and any(
-            uses_status_function(expression) for expression in condition.expressions
-        )
-        if not asks and not self.walk.success(spec):
-            return self._status(spec.id, NodeState.SKIPPED, Reason.NEEDS)
-        if condition is None:
-            return None
-        try:
-            wanted = truth(condition.evaluate(scope))
-        except ExecutionError as error:
-            details = dict(error.details)
-            failure = Failure(code=error.code, message=f"if: {error.message}", details=details)
-            return self._status(spec.id, NodeState.FAILED, error.code, failure)
-        if not wanted:
-            return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)
-        return None
-
-    def _start(self, spec: NodeSpec, scope: ContextScope) -> None:
-        self.walk.states[spec.id] = NodeState.QUEUED
-        name = f"node:{self.runtime.execution.id}:{spec.id}"
-        task = asyncio.create_task(self._carry(spec, scope), name=name)
-        self._tasks[task] = spec.id
-        task.add_done_callback(self._node_ended)
-
-    def _node_ended(self, task: asyncio.Task[None]) -> None:
-        """Settles a node that was cancelled between its attempts, or before the first."""
-        name = self._tasks.pop(task)
-        if task.cancelled():
-            self._settle_cancelled([name])
-        elif (error := task.exception()) is not None:
-            self._give_up(error)
-        if not self._tasks:
-            self._all_ended.set()
-
-    async def _carry(self, spec: NodeSpec, scope: ContextScope) -> None:
-        """Tries a node until it is final, then settles it and starts what waited for it.
-
-        `now()` is journaled as the start of the node: the instant at which its `if` held.
-        """
-        outcome = await self._attempt(spec, 1, scope)
-        while self._may_follow(spec, outcome):
-            self._write(self._services.journal.finish(outcome.attempt))
-            await asyncio.sleep(spec.retry.delay_s)
-            outcome = await self._attempt(spec, outcome.attempt.key.number + 1, scope)
-        status = _node_status(outcome, started_at=scope.now())
-        self._node_contexts[spec.id] = node_context(status, outcome.attempt.exit_code)
-        self._write(self._services.journal.finish(outcome.attempt, status))
-        self._start_ready(self.walk.settle(status))
-
-    async def _attempt(self, spec: NodeSpec, number: int, scope: ContextScope) -> AttemptOutcome:
-        """Carries out one attempt; a process waits for its place among those of the host."""
-        if self._services.nodes.require(spec.type).is_shell_like:
-            by_hand = self.runtime.execution.cause.is_by_hand
-            async with self._services.node_slots.place(by_hand=by_hand):
-                self.walk.states[spec.id] = NodeState.RUNNING
-                outcome = await self._attempts.run(spec, number, scope)
-        else:
-            self.walk.states[spec.id] = NodeState.RUNNING
-            outcome = await self._attempts.run(spec, number, scope)
-        if self.runtime.is_left:  # whatever it came to: the next start begins anew
-            raise asyncio.CancelledError
-        self._services.observer.attempt_ended(spec.type, outcome.attempt)
-        return outcome
-
-    def _may_follow(self, spec: NodeSpec, outcome: AttemptOutcome) -> bool:
-        is_cancelled = self.runtime.cancel_reason is not None
-        has_tries = outcome.attempt.key.number < spec.retry.max_attempts
-        return outcome.may_retry and has_tries and not is_cancelled
-
-    def _settle_cancelled(self, names: Iterable[str]) -> None:
-        """Settles nodes that a cancel keeps from their end; none that is left as it was."""
-        if self.runtime.is_left:
-            return
-        reason = self.runtime.cancel_reason or Reason.CANCELLED
-        decided = [self._status(name, NodeState.CANCELLED, reason) for name in names]
-        for status in decided:
-            self._node_contexts[status.node] = node_context(status, None)
-            self.walk.settle(status)
-        self._write_settled(decided)
-
-    def _write_settled(self, decided: list[NodeStatus]) -> None:
-        if decided:
-            self._write(self._services.journal.settle(decided))
-
-    def _write(self, future: asyncio.Future[None]) -> None:
-        """Leaves a write of the journal to itself; `run` waits for all at the end."""
-        self.runtime.has_begun = True
-        self._writes.add(future)
-        future.add_done_callback(self._written)
-
-    def _written(self, future: asyncio.Future[None]) -> None:
-        self._writes.discard(future)
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._give_up(error)
+        ended = end_by_nodes(self._runtime, nodes.final.values(), finals.final.values(), now)
+        return with_outputs(ended, self._runtime.spec, self._contexts)
 
     def _give_up(self, error: BaseException) -> None:
         """Ends what runs: nothing more may happen that cannot be journaled."""
         if self._error is None:
             self._error = error
             code = error.code if isinstance(error, FlowError) else type(error).__name__
-            _LOG.error("execution.given_up id=%s code=%s", self.runtime.execution.id, code)
-            self.cancel(Reason.INTERRUPTED)
-
-    def _status(
-        self, name: str, state: NodeState, reason: str, error: Failure | None = None
-    ) -> NodeStatus:
-        """Returns the status of a node that ends without an attempt of its own deciding it."""
-        return NodeStatus(
-            execution=self.runtime.execution.id,
-            node=name,
-            state=state,
-            reason=str(reason),
-            error=error,
-            ended_at=self._services.clock.now(),
-        )
+            _LOG.error("execution.given_up id=%s code=%s", self._runtime.execution.id, code)
+            self.stop()
 
     def _make_contexts(self) -> dict[str, Json]:
-        runtime = self.runtime
+        runtime = self._runtime
         contexts = execution_contexts(
             runtime.execution,
             runtime.spec,
@@ -240,34 +139,11 @@ class ExecutionRun:
         secrets = SecretValue({name: each.reveal() for name, each in runtime.secrets.items()})
         return {**contexts, "secrets": secrets}
 
-    def _scope(self, spec: NodeSpec) -> ContextScope:
-        """Returns what a node sees that starts now: the same instant in `if` and every attempt."""
 
-        def status(name: str) -> bool:
-            match name:
-                case "success":
-                    return self.walk.success(spec)
-                case "failure":
-                    return self.walk.failure(spec)
-                case "skipped":
-                    return self.walk.skipped(spec)
-                case "cancelled":
-                    return self.runtime.cancel_reason is not None
-                case _:
-                    return True
-
-        return ContextScope(self._contexts, status, self._services.clock.now())
-
-
-def _node_status(outcome: AttemptOutcome, *, started_at: datetime) -> NodeStatus:
-    attempt = outcome.attempt
-    return NodeStatus(
-        execution=attempt.key.execution,
-        node=attempt.key.node,
-        state=_NODE_STATES[attempt.state],
-        reason=attempt.reason,
-        outputs=None if outcome.outputs is None else dict(outcome.outputs),
-        error=attempt.error,
-        started_at=started_at,
-        ended_at=attempt.ended_at,
-    )
+async def _within(deadline: Deadline, part: PartRun) -> None:
+    """Carries a part as long as its time lasts."""
+    deadline.arm()
+    try:
+        await part.run()
+    finally:
+        deadline.disarm()

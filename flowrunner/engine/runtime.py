@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
 from flowrunner.model.execution import Execution
-from flowrunner.model.flow import FlowSpec
+from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
 from flowrunner.model.ids import AttemptKey, FlowKey, Json
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import Reason
+from flowrunner.nodes.base import Node
 from flowrunner.nodes.context import AttemptSink, Directories
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.registry import NodeRegistry
@@ -67,7 +68,10 @@ class EngineFolders:
 class EngineServices:
     """Everything the engine uses, given once by the composition root.
 
-    `node_slots` bounds how many processes run at once on this host.
+    Attributes:
+        node_slots: Bounds how many processes run at once on this host.
+        timeout_s: Bound of an execution whose flow names none.
+        chance: Returns a random number from 0 to 1, for the jitter of retries.
     """
 
     nodes: NodeRegistry
@@ -84,6 +88,20 @@ class EngineServices:
     folders: EngineFolders
     node_slots: NodeSlots
     leftovers: Leftovers
+    timeout_s: float
+    chance: Callable[[], float]
+
+
+@dataclass(slots=True)
+class Cut:
+    """Why nodes are ended early: written by who ends them, read by who says why."""
+
+    reason: Reason | None = None
+
+
+def survives(node: Node, spec: NodeSpec) -> bool:
+    """Whether an attempt of a node goes on in the next life of the daemon."""
+    return node.survives_restart and spec.on_interrupt is OnInterrupt.RERUN
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,9 +110,8 @@ class ExecutionRuntime:
 
     Attributes:
         secrets: The flow's secrets that exist on this host, read at its start.
-        cancel_reason: Set once, when the execution is asked to end early.
-        has_begun: Whether the journal knows of anything it did.
-        is_left: Set when it shall be left as it was accepted: the next start carries it.
+        cancel_reason: Set once, when the execution is asked to end early, in this life of the
+            daemon or in one before.
     """
 
     services: EngineServices
@@ -102,15 +119,25 @@ class ExecutionRuntime:
     spec: FlowSpec
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
-    cancel_reason: Reason | None = None
-    has_begun: bool = False
-    is_left: bool = False
+    cancel_reason: Reason | None = field(init=False)
     _logs: Path = field(init=False)
     _hidden: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
+        reason = self.execution.reason
+        self.cancel_reason = Reason(reason) if reason else None
         self._logs = log_folder(self.services.folders.logs, self.execution)
         self._hidden = tuple(secret_texts(self.secrets))
+
+    @property
+    def timeout_s(self) -> float:
+        """The bound of the execution in seconds."""
+        return self.spec.timeout_s or self.services.timeout_s
+
+    @property
+    def asked_to_end(self) -> Execution:
+        """The execution as it is journaled while it is asked to end: running, with a reason."""
+        return replace(self.execution, reason=str(self.cancel_reason or ""))
 
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from zoneinfo import ZoneInfo
 
 from flowrunner.model.execution import Cause, Execution, NodeStatus
-from flowrunner.model.expressions import Template
+from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.model.schedule import CronSchedule
@@ -34,6 +34,10 @@ class ContextScope:
         self._contexts = contexts
         self._status = status
         self._moment = moment
+
+    def with_context(self, name: str, value: Json) -> ContextScope:
+        """Returns the same scope with one context more."""
+        return ContextScope({**self._contexts, name: value}, self._status, self._moment)
 
     def lookup(self, name: str) -> Json:
         """Returns a context by its root name; null for one that is not offered here."""
@@ -137,11 +141,15 @@ def _duration_s(started_at: datetime | None, ended_at: datetime | None) -> float
 def resolve(value: Json, scope: ContextScope) -> Json:
     """Returns a value with every template in it evaluated, at any depth.
 
+    In the place of a condition stands a call that tells its truth.
+
     Raises:
         ExecutionError: ``expression`` when one cannot be evaluated.
     """
     if isinstance(value, Template):
         return value.evaluate(scope)
+    if isinstance(value, Condition):
+        return partial(value.holds, scope)
     if isinstance(value, Mapping):
         return {key: resolve(item, scope) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -6,6 +6,7 @@ Everything here is checked already; building one from a file is the work of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -58,12 +59,53 @@ class InputSpec(ValueSpec):
     description: str = ""
 
 
+MAX_DELAY_S = 300.0
+"""Bound of a growing delay where a flow names none. Source: FLOW_FORMAT 4, `retry`."""
+
+
+class Backoff(StrEnum):
+    """How the delays between attempts grow."""
+
+    CONSTANT = "constant"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetrySpec:
-    """How often an attempt is tried: `max_attempts` counts the first one."""
+    """How often an attempt is tried, and when.
+
+    Attributes:
+        max_attempts: Counts the first one.
+        delay_s: From the end of the first attempt to the start of the second.
+        jitter: The part of a delay, 0 to 1, of which chance takes something off.
+        condition: The `if`, over `attempt`; None means always.
+    """
 
     max_attempts: int = 1
     delay_s: float = 1.0
+    backoff: Backoff = Backoff.CONSTANT
+    max_delay_s: float = MAX_DELAY_S
+    jitter: float = 0.0
+    condition: Template | None = None
+
+    def delay_after(self, number: int, chance: float) -> float:
+        """Returns the seconds between an attempt and the next.
+
+        Args:
+            number: Of the attempt that has ended, from 1.
+            chance: From 0, which gives the whole delay, to 1.
+        """
+        factors = {Backoff.LINEAR: float(number), Backoff.EXPONENTIAL: math.ldexp(1, number - 1)}
+        whole = min(self.delay_s * factors.get(self.backoff, 1), self.max_delay_s)
+        return whole * (1 - self.jitter * chance)
+
+
+class OnInterrupt(StrEnum):
+    """What becomes of an attempt that the end of the daemon cut short."""
+
+    FAIL = "fail"
+    RERUN = "rerun"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +114,23 @@ class NodeSpec:
 
     Attributes:
         needs: The nodes that must be final before this one starts, already resolved.
+        chosen_by: The switches that name it: it runs only if one of them chooses it.
         condition: The `if`; None means `success()`.
-        params: The params of the type; a string with an expression is a `Template`, at any depth.
+        params: The params of the type; a string with an expression is a `Template`, at any depth,
+            and one that its type asks for as a condition is a `Condition`.
         env: Environment of shell-like nodes; None removes a variable of the flow.
         timeout_s: Bound of each attempt; None means no bound.
         outputs: Declared outputs by name, for shell-like nodes.
+        continue_on_error: Whether a failure of it stops nobody and fails nothing.
+        on_interrupt: What its type does when it says nothing, resolved.
+        success_exit_codes: The exit codes that are no failure, for shell-like nodes.
         process: How its process is started, for shell-like nodes.
     """
 
     id: str
     type: str
     needs: tuple[str, ...] = ()
+    chosen_by: tuple[str, ...] = ()
     condition: Template | None = None
     params: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, Template | str | None] = field(default_factory=dict)
@@ -90,6 +138,9 @@ class NodeSpec:
     kill_after_s: float = 10.0
     retry: RetrySpec = RetrySpec()
     outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    continue_on_error: bool = False
+    on_interrupt: OnInterrupt = OnInterrupt.FAIL
+    success_exit_codes: frozenset[int] = frozenset({0})
     process: ProcessSpec = PLAIN_PROCESS
 
 
@@ -201,10 +252,13 @@ class FlowSpec:
     Attributes:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
+        finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
         is_suspended: Whether its file keeps it from starting.
         pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
+        timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
+        finally_timeout_s: Bound of `finally`, from the moment at which its first nodes may start.
     """
 
     key: FlowKey
@@ -220,8 +274,16 @@ class FlowSpec:
     is_suspended: bool = False
     pause_after_failures: int | None = None
     nodes: tuple[NodeSpec, ...] = ()
+    finals: tuple[NodeSpec, ...] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES
+    timeout_s: float | None = None
+    finally_timeout_s: float = 300.0
+
+    @property
+    def all_nodes(self) -> tuple[NodeSpec, ...]:
+        """The nodes of both lists, those of `finally` last."""
+        return (*self.nodes, *self.finals)
 
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flowrunner.errors import ExecutionError
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.context import ExecutionContext
 
@@ -39,14 +40,23 @@ class NodeFailedError(ExecutionError):
     Attributes:
         exit_code: None when a signal ended it.
         reason: `exit_code`, or `signal:SIGKILL` and the like.
+        outputs: What it had written until then.
     """
 
     default_code = "node_failed"
 
-    def __init__(self, message: str, *, exit_code: int | None, reason: str) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        exit_code: int | None,
+        reason: str,
+        outputs: Mapping[str, Json] | None = None,
+    ) -> None:
         super().__init__(message, details={"exit_code": exit_code, "reason": reason})
         self.exit_code = exit_code
         self.reason = reason
+        self.outputs = outputs or {}
 
 
 class Node(Protocol):
@@ -56,11 +66,16 @@ class Node(Protocol):
         type: The word in `type:`.
         schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
             expressions, `x-secret: true` beside it those whose expressions may use secrets,
-            `x-interpreted: true` text that an interpreter parses.
+            `x-condition: true` those that are a condition, in the place of which the node gets a
+            call that tells its truth, `x-interpreted: true` text that an interpreter parses.
         is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
             and `outputs`, and `kill_after` reaches them through `defaults`.
         acts_outside: Whether it does anything beyond this process, so that it may take long or
             fail for a while: `timeout` and `retry` reach it through `defaults`.
+        on_interrupt: What becomes of an attempt that the daemon's end cut short, unless the node
+            says it: `rerun` for types that may act twice.
+        survives_restart: Whether such an attempt simply goes on in the next life of the daemon,
+            where another may follow at all: `ExecutionContext.started_at` is the first one's.
         output_names: Names of its outputs where they do not depend on params; None when params
             or declarations decide.
     """
@@ -80,6 +95,14 @@ class Node(Protocol):
     @property
     def acts_outside(self) -> bool:
         """Whether it does anything beyond this process."""
+
+    @property
+    def on_interrupt(self) -> OnInterrupt:
+        """What becomes of an attempt that the daemon's end cut short."""
+
+    @property
+    def survives_restart(self) -> bool:
+        """Whether an attempt goes on after a restart."""
 
     @property
     def output_names(self) -> frozenset[str] | None:

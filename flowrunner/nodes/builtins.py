@@ -8,6 +8,7 @@ from flowrunner.nodes.builtin.log import LogNode
 from flowrunner.nodes.builtin.noop import NoopNode
 from flowrunner.nodes.builtin.set_values import SetNode
 from flowrunner.nodes.builtin.shell import ShellNode
+from flowrunner.nodes.builtin.switch import SwitchNode
 from flowrunner.nodes.builtin.wait import WaitNode
 from flowrunner.nodes.program import RunsPrograms
 from flowrunner.nodes.registry import NodeRegistry
@@ -21,4 +22,5 @@ def register_builtins(registry: NodeRegistry, runner: RunsPrograms) -> None:
     registry.register("noop", NoopNode)
     registry.register("set", SetNode)
     registry.register("shell", lambda: ShellNode(runner))
+    registry.register("switch", SwitchNode)
     registry.register("wait", WaitNode)

@@ -55,6 +55,9 @@ class ExecutionContext:
         process: How its process is started; `stdin` there is not resolved.
         stdin: What it reads, resolved; None: nothing.
         declared_outputs: Types of the outputs the node declares.
+        success_exit_codes: The exit codes of its process that are no failure.
+        started_at: When the attempt began, on the wall clock; in an earlier life of the daemon for
+            a type whose attempts survive its end.
         deadline: When the attempt's `timeout` strikes; None without one.
         kill_after_s: Seconds between the polite and the final signal.
         payload: Raw body of the delivery that started the execution, if one did.
@@ -71,7 +74,9 @@ class ExecutionContext:
     process: ProcessSpec = PLAIN_PROCESS
     stdin: str | SecretValue | None = None
     declared_outputs: Mapping[str, ValueType] = field(default_factory=dict)
+    success_exit_codes: frozenset[int] = frozenset({0})
     slot_at: datetime | None = None
+    started_at: datetime
     deadline: datetime | None = None
     kill_after_s: float = 10.0
     payload: bytes | None = None

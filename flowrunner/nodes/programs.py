@@ -41,7 +41,7 @@ class ProgramRunner:
         """Runs one program to its end.
 
         Raises:
-            NodeFailedError: It exited with another code than 0, or a signal ended it.
+            NodeFailedError: Its exit code is not among those of a success, or a signal ended it.
             ExecutionError: It could not be started, or its outputs are malformed (``output``).
         """
         process = await self._start(ctx, program)
@@ -53,7 +53,8 @@ class ProgramRunner:
             raise
         finally:
             await process.close()
-        _check(status)
+        if status.exit_code not in ctx.success_exit_codes:
+            raise _failure(status, await asyncio.to_thread(self._outputs_so_far, ctx))
         outputs = await asyncio.to_thread(self._read_outputs, ctx)
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
 
@@ -117,6 +118,13 @@ class ProgramRunner:
             raise output_error(f"$FLOW_OUTPUT cannot be read: {error.strerror or error}") from error
         return parse_outputs(data, ctx.declared_outputs, ctx.hidden)
 
+    def _outputs_so_far(self, ctx: ExecutionContext) -> Mapping[str, Json]:
+        """Returns what a program that failed has written; nothing if that is not in order."""
+        try:
+            return self._read_outputs(ctx)
+        except ExecutionError:
+            return {}
+
 
 def _bytes(stdin: str | SecretValue) -> bytes:
     """Here, and nowhere else, what a program reads becomes readable."""
@@ -128,17 +136,15 @@ def _beside(ctx: ExecutionContext, name: str) -> Path:
     return Path(f"{ctx.directories.private}.{name}")
 
 
-def _check(status: ExitStatus) -> None:
-    """Raises `NodeFailedError` for every end but exit code 0."""
-    if status.exit_code == 0:
-        return
+def _failure(status: ExitStatus, outputs: Mapping[str, Json]) -> NodeFailedError:
+    """Returns the error of a program that ended badly."""
     if status.signal is not None:
         text, reason = f"ended by {status.signal}", f"signal:{status.signal}"
     elif status.exit_code is not None:
         text, reason = f"exit code {status.exit_code}", str(Reason.EXIT_CODE)
     else:
         text, reason = "ended, and the system does not tell how", str(Reason.EXIT_CODE)
-    raise NodeFailedError(text, exit_code=status.exit_code, reason=reason)
+    return NodeFailedError(text, exit_code=status.exit_code, reason=reason, outputs=outputs)
 
 
 async def _end(process: Process, kill_after_s: float) -> None:

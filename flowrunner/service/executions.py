@@ -108,7 +108,8 @@ class ExecutionReader:
         definition = await self._storage.definitions.get(execution.digest)
         if definition is None:
             return []
-        return [(raw["id"], node_type(raw)) for raw in definition["nodes"]]
+        raws = (*definition["nodes"], *definition.get("finally", ()))
+        return [(raw["id"], node_type(raw)) for raw in raws]
 
     async def _get(self, execution_id: ExecutionId) -> Execution:
         execution = await self._storage.executions.get(execution_id)

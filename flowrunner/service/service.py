@@ -227,12 +227,15 @@ class FlowService:
         self._parts.registry.require(key)
         return await self._parts.engine.cancel_queued(key, Reason.CANCELLED)
 
-    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
         """Asks an execution to end.
 
         Args:
             execution_id: Which one.
             only_queued: Ends it only as long as it waits.
+            force: Leaves out its `finally`, or ends it.
 
         Raises:
             NotFoundError: There is no such execution.
@@ -243,7 +246,7 @@ class FlowService:
             view = await self.execution(execution_id)
             text = f"execution {execution_id} does not wait: it is {view.execution.state}"
             raise RefusedError(text, code="not_queued")
-        if await self._parts.engine.cancel(ExecutionId(execution_id)):
+        if await self._parts.engine.cancel(ExecutionId(execution_id), force=force):
             return
         view = await self.execution(execution_id)
         state = view.execution.state

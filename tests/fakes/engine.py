@@ -46,6 +46,8 @@ from tests.fakes.spawner import TERMINATED, FakeSpawner, Performance
 T = TypeVar("T")
 
 HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
+TIMEOUT_S = 30 * 86_400.0
+"""The host's bound of an execution, out of the way of the tests that do not speak about it."""
 STATE, FLOWS = Path("/state"), Path("/flows")
 WORK = STATE / "work"
 REVISION = Revision("4b825dc642cb6eb9a060e54bf8d69288fbee4904")
@@ -183,6 +185,7 @@ class World:
         self.files = files or FakeFiles()
         self.storage = storage or MemoryStorage()
         self.disk = Disk()
+        self.chance = 0.0
         self.spawner = FakeSpawner(self._act)
         self.log_writer = MemoryLogWriter()
         self.observer = RecordingObserver()
@@ -220,6 +223,8 @@ class World:
             ),
             node_slots=NodeSlots(node_slots),
             leftovers=self.leftovers,
+            timeout_s=TIMEOUT_S,
+            chance=lambda: self.chance,
         )
         self.engine = Engine(self.services, self.rules_of, most_executions=most_executions)
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -14,21 +15,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.nodes import builtin_nodes
 
 _TEXT = {"type": "string"}
-_CASE = {
-    "type": "object",
-    "required": ["when", "goto"],
-    "additionalProperties": False,
-    "properties": {
-        "when": {"type": ["string", "boolean"], "x-expression": True},
-        "goto": _TEXT,
-    },
-}
 SCHEMAS: Mapping[str, Mapping[str, Any]] = {
-    "switch": {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {"cases": {"type": "array", "items": _CASE}, "default": _TEXT},
-    },
     "flow": {
         "type": "object",
         "required": ["flow"],
@@ -48,6 +35,8 @@ class PlannedNode:
 
     is_shell_like = False
     acts_outside = True
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = frozenset[str]()
 
     def __init__(self, node_type: str) -> None:
@@ -62,7 +51,7 @@ class PlannedNode:
 
 
 def planned_compiler() -> Compiler:
-    """Returns a compiler that knows `switch` and `flow` besides the built-in types."""
+    """Returns a compiler that knows `flow` besides the built-in types."""
     nodes = builtin_nodes()
     for node_type in SCHEMAS:
         nodes.register(node_type, partial(PlannedNode, node_type))

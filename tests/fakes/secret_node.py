@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -30,6 +31,8 @@ class CallNode:
     }
     is_shell_like = False
     acts_outside = True
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = None
 
     def __init__(self, work: Work = lambda _ctx, _params: {}) -> None:

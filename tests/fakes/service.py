@@ -235,8 +235,10 @@ class FakeService:
         self._called("resume", key=key)
         return self._known(key)
 
-    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
-        self._called("cancel", execution_id=execution_id, only_queued=only_queued)
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
+        self._called("cancel", execution_id=execution_id, only_queued=only_queued, force=force)
         self._find(execution_id)
 
     async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:

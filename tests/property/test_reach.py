@@ -72,8 +72,8 @@ class Answers:
 
 def started(spec: FlowSpec, chance: random.Random) -> set[str]:
     """Returns the nodes that start in one random execution, by the rules of the engine."""
-    walk, begun = GraphWalk(spec), set()
-    ready = list(walk.first())
+    walk, begun = GraphWalk(spec.nodes), set()
+    ready = list(walk.ready())
     x = chance.random() < 0.5
     while ready:
         node = ready.pop(chance.randrange(len(ready)))

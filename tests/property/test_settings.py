@@ -34,6 +34,8 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "storage.backups_kept": st.integers(1, 100),
     "auth.local": st.sampled_from(["restricted", "open"]),
     "engine.max_running_nodes": st.integers(0, 10_000),
+    "engine.max_running_executions": st.integers(1, 100_000),
+    "engine.timeout": st.integers(1, 23).map("{}h".format),
     "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
     "engine.retention_executions": st.integers(1, 1_000),
     "engine.retention_age": st.integers(1, 6).map("{}d".format),

@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import pytest
@@ -45,8 +46,8 @@ def test_kill_9_loses_nothing_queued_and_ends_what_was_in_flight(flows: Path, st
         running.kill()
 
     with daemon(flows, state, env=OPEN) as running:
+        interrupted = running.ended(ids[0])
         assert states(running, ids[:1]) == [("failed", "interrupted")]
-        interrupted = running.execution(ids[0])
         assert interrupted["error"]["code"] == "interrupted"
         assert interrupted["nodes"][0]["attempts"][0]["reason"] == "interrupted"
         assert {state for state, _ in states(running, ids[1:])} <= {"queued", "running"}
@@ -55,6 +56,34 @@ def test_kill_9_loses_nothing_queued_and_ends_what_was_in_flight(flows: Path, st
         assert [execution["state"] for execution in ended] == ["succeeded"] * 3
         starts = [execution["started_at"] for execution in ended]
         assert starts == sorted(starts)
+
+
+def test_kill_9_repeats_nothing_that_had_ended(flows: Path, state: Path) -> None:
+    """The execution goes on: what had ended stays so, and what was cut short runs again if told."""
+    second = f"echo second $ATTEMPT\n{HELD}"
+    nodes = f"""nodes:
+  - {{id: first, run: 'echo first > "$WORK_DIR/made"'}}
+  - id: second
+    on_interrupt: rerun
+    run: |
+{indent(second, "      ")}
+  - {{id: third, run: 'cat "$WORK_DIR/made"'}}
+"""
+    write_flow(flows, "steps", nodes)
+    (flows / "hold").touch()
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution_id = running.start("steps")
+        eventually(lambda: "second 1" in running.logs(execution_id))
+        running.kill()
+
+    (flows / "hold").unlink()
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(execution_id)
+        assert (execution["state"], execution["reason"]) == ("succeeded", "")
+        attempts = [[each["reason"] for each in node["attempts"]] for node in execution["nodes"]]
+        assert attempts == [[""], ["interrupted", ""], [""]]
+        assert running.logs(execution_id) == "second 1\nsecond 2\nfirst\n"
 
 
 def test_the_output_of_what_was_cut_short_is_still_there(flows: Path, state: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_node_that_outlives_the_drain_is_killed_and_journaled(flows: Path, sta
         assert attempts_of(state) == []
 
     with daemon(flows, state, env=OPEN) as running:
-        execution = running.execution(execution_id)
+        execution = running.ended(execution_id)
         assert (execution["state"], execution["reason"]) == ("failed", "interrupted")
         assert execution["nodes"][0]["attempts"][0]["reason"] == "interrupted"
 

@@ -17,7 +17,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the execution, or the flow."""
+    """Adds the execution, or the flow, and whether its `finally` is left out."""
     parser.add_argument(
         "id",
         metavar="ID|FLOW",
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="end only what waits: this execution, or all queued ones of a flow",
     )
+    parser.add_argument("--force", action="store_true", help="without its finally")
     add_account(parser)
     add_control(parser)
 
@@ -38,7 +39,10 @@ def execute(args: argparse.Namespace, host: Host) -> int:
         return _cancel_queued(args, host)
     if args.account is not None:
         raise UsageError("--account has no meaning for an execution", hint="leave it out")
-    body = {"queued": True} if args.queued else None
+    if args.queued and args.force:
+        raise UsageError("what waits has no finally to leave out", hint="leave out --force")
+    flags = {"queued": args.queued, "force": args.force}
+    body = {name: True for name, is_set in flags.items() if is_set} or None
     client = connect(args, host)
     execution_id = find_execution(client, args.id)
     client.post(address("control", "v1", "executions", execution_id, "cancel"), body)

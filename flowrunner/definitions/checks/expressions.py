@@ -9,7 +9,7 @@ from functools import cached_property
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.kinds import FlowKinds, misfits
-from flowrunner.definitions.checks.needs import NeedsGraph
+from flowrunner.definitions.checks.needs import FlowOrder
 from flowrunner.definitions.checks.places import Kind, Place, places
 from flowrunner.definitions.checks.secrecy import (
     Complaint,
@@ -35,7 +35,6 @@ from flowrunner.model.expressions import (
 )
 from flowrunner.model.expressions.types import Misfit
 from flowrunner.model.finding import Finding, Severity
-from flowrunner.model.ids import Json
 
 _BASE: Mapping[Kind, frozenset[str]] = {
     Kind.CONDITION: frozenset(
@@ -47,6 +46,9 @@ _BASE: Mapping[Kind, frozenset[str]] = {
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     **_BASE,
+    Kind.RETRY: _BASE[Kind.CONDITION] | {"attempt"},
+    Kind.DEFAULT_RETRY: frozenset({"attempt", "trigger", "execution", "flow", "host"}),
+    Kind.WHEN: _BASE[Kind.CONDITION],
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],
@@ -54,7 +56,12 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.OUTPUT: _BASE[Kind.CONDITION],
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
-_PLANNED_CONTEXTS = frozenset({"item", "index", "attempt"})
+_ELSEWHERE = {
+    "item": "planned",
+    "index": "planned",
+    "attempt": "it is known in the 'if' of a retry: retry: {if: attempt.exit_code == 75}",
+}
+"""What is said about contexts that are known at no place or at few."""
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
     "execution": frozenset(
@@ -70,6 +77,7 @@ _MEMBERS = {
         }
     ),
     "host": frozenset({"name"}),
+    "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
@@ -155,7 +163,7 @@ class _Checker:
         root, offset = reference.root, reference.offset
         if root not in _CONTEXTS[place.kind]:
             known = _CONTEXTS[place.kind]
-            hint = "planned" if root in _PLANNED_CONTEXTS else meant_or_known(root, known)
+            hint = _ELSEWHERE.get(root) or meant_or_known(root, known)
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
         elif not self._knows_names and root not in _MEMBERS:
@@ -206,16 +214,17 @@ class _Checker:
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, "")
             return
         name = str(reference.path[0])
-        if name not in self._graph.by_id:
+        at = self._order.paths.get(name)
+        if at is None:
             message = f"there is no node {name!r}"
-            hint = meant_or_known(name, self._graph.by_id)
+            hint = meant_or_known(name, self._order.paths)
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
-        elif place.node is not None and not self._graph.comes_before(
-            self._graph.by_id[name], place.node
-        ):
-            own = self._nodes[place.node]["id"]
+        elif place.node is not None and not self._order.comes_before(at, place.node):
+            own = self._order.raws[place.node]["id"]
             message = f"the node {name!r} does not come before {own!r}"
             hint = f"add {name} to 'needs' of {own}" if name != own else "a node cannot see itself"
+            if at[0] != place.node[0]:
+                hint = "the nodes of 'finally' start when all of 'nodes' have ended"
             yield self._finding(codes.NOT_UPSTREAM, message, place, offset, hint)
         else:
             yield from self._node_member(place, reference, name)
@@ -228,22 +237,21 @@ class _Checker:
             yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)
         elif members[:1] == ["outputs"] and len(members) > 1:
             known = self._outputs(name)
-            if members[1] not in known and not self._subject.is_doubtful(
-                "nodes", self._graph.by_id[name]
-            ):
+            is_doubtful = self._subject.is_doubtful(*self._order.paths[name])
+            if members[1] not in known and not is_doubtful:
                 message = f"the node {name!r} has no output {members[1]!r}"
                 hint = did_you_mean(members[1], known) or self._how_to_declare(name, members[1])
                 yield self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
 
     def _how_to_declare(self, node: str, output: str) -> str:
-        raw = self._nodes[self._graph.by_id[node]]
+        raw = self._order.raws[self._order.paths[node]]
         facts = self._subject.catalog.get(node_type(raw))
         if facts is not None and facts.is_shell_like:
             return f"declare it: outputs: {{{output}: {{type: string}}}} on the node {node}"
         return known_here(self._outputs(node)) or f"a {node_type(raw)} node has none"
 
     def _outputs(self, name: str) -> frozenset[str]:
-        node = self._nodes[self._graph.by_id[name]]
+        node = self._order.raws[self._order.paths[name]]
         facts = self._subject.catalog.get(node_type(node))
         if facts is not None and facts.output_names is not None:
             return facts.output_names
@@ -252,12 +260,8 @@ class _Checker:
         return frozenset(node.get("outputs", {}))
 
     @cached_property
-    def _nodes(self) -> list[dict[str, Json]]:
-        return self._subject.nodes
-
-    @cached_property
-    def _graph(self) -> NeedsGraph:
-        return NeedsGraph(self._nodes)
+    def _order(self) -> FlowOrder:
+        return FlowOrder(self._subject)
 
     @cached_property
     def _kinds(self) -> FlowKinds:

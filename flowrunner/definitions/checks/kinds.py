@@ -41,6 +41,13 @@ _CONTEXTS: Mapping[str, _Shape] = {
     },
     "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
     "host": {"name": TEXT},
+    "attempt": {
+        "number": NUMBER,
+        "exit_code": NUMBER | NULL,
+        "reason": TEXT,
+        "error": {"code": TEXT, "message": TEXT},
+        "outputs": {"*": ANY},
+    },
 }
 _NODE: Mapping[str, _Shape] = {
     "state": TEXT,
@@ -57,8 +64,7 @@ class FlowKinds:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._nodes = subject.nodes
-        self._indices = {node["id"]: index for index, node in enumerate(self._nodes)}
+        self._nodes = {raw["id"]: (path, raw) for path, raw in subject.all_nodes}
 
     def __call__(self, reference: Reference) -> Kinds:
         """Returns the kinds that the reference may have."""
@@ -87,11 +93,11 @@ class FlowKinds:
         return _of_literal(self._subject.data["vars"][name], rest)
 
     def _node(self, keys: tuple[str | int, ...]) -> Kinds:
-        index = self._indices.get(keys[0])
-        if index is None or self._subject.is_doubtful("nodes", index):
+        path, raw = self._nodes.get(str(keys[0]), ((), {}))
+        if not path or self._subject.is_doubtful(*path):
             return ANY
         if keys[1:2] == ("outputs",) and len(keys) > 2:  # noqa: PLR2004 - nodes.x.outputs.y
-            return self._output(self._nodes[index], keys[2], keys[3:]) | NULL
+            return self._output(raw, keys[2], keys[3:]) | NULL
         shape = {**_NODE, "error": _ERROR} if len(keys) > 2 else _NODE  # noqa: PLR2004 - its member
         return _below(shape, keys[1:])
 

@@ -1,7 +1,7 @@
 """Limits that are never reached, or always: durations that contradict each other.
 
-Each rule compares keys that stand in the file; what the settings add is the host's. Rules about
-`timeout` of the flow, `backoff` and `jitter` wait for those keys to enter the schema.
+Each rule compares keys that stand in the file; what the settings add is the host's. The rule
+about `jitter` of a schedule waits for that key to enter the schema.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.folder_defaults import merged_defaults
 from flowrunner.model.finding import Finding, Severity
+from flowrunner.model.flow import MAX_DELAY_S
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration, render_duration
 from flowrunner.model.schedule import ScheduleError, parse_cron
@@ -27,7 +28,7 @@ _DOUBLINGS = 40
 _MOST_DELAYS = 10**15
 """So many of the shortest delays take longer than any timeout: more need not be counted."""
 
-_DEFAULT_DELAY, _DEFAULT_MAX_DELAY = "1s", "5m"
+_DEFAULT_DELAY = "1s"
 _OF_REPEATS = ("delay", "backoff", "max_delay", "jitter", "if")
 _SAMPLE = 5
 """Slots looked at for the shortest distance: a day of the usual expressions."""
@@ -41,14 +42,15 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
     own = subject.data.get("defaults", {})
     defaults = merged_defaults(subject.inherited or {}, own)
     yield from _beyond_flow(subject, ("defaults", "timeout"), own.get("timeout"), whole)
-    for index, raw in enumerate(subject.nodes):
-        path: Path = ("nodes", index)
-        yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), whole)
+    last = _seconds(subject.data.get("finally_timeout"))
+    for path, raw in subject.all_nodes:
+        bound = last if path[0] == "finally" else whole
+        yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), bound)
         if node_type(raw) == "wait":
-            yield from _wait(subject, path, raw, whole)
+            yield from _wait(subject, path, raw, bound)
         if "retry" in raw:
             given = defaults.get("retry", {}) if _acts_outside(subject, raw) else {}
-            yield from _retry(subject, (*path, "retry"), given, raw["retry"], whole)
+            yield from _retry(subject, (*path, "retry"), given, raw["retry"], bound)
     for index, raw in enumerate(subject.triggers):
         yield from _jitter(subject, ("triggers", index), raw)
 
@@ -64,8 +66,14 @@ def _beyond_flow(
 ) -> Iterator[Finding]:
     seconds = _seconds(written)
     if seconds is not None and whole is not None and seconds > whole:
-        message = f"a timeout of {written} is never reached: the flow ends after "
-        yield _warning(subject, path, message + render_duration(whole))
+        message = f"a timeout of {written} is never reached: {_ends(path, whole)}"
+        yield _warning(subject, path, message)
+
+
+def _ends(path: Path, bound: float) -> str:
+    """Returns what a bound puts an end to."""
+    what = "'finally'" if path[0] == "finally" else "the flow"
+    return f"{what} ends after {render_duration(bound)}"
 
 
 def _wait(
@@ -81,7 +89,7 @@ def _wait(
         message = f"a wait of {written} always times out: the node's timeout is {raw['timeout']}"
         yield _warning(subject, at, message)
     elif whole is not None and seconds > whole:
-        message = f"a wait of {written} never ends: the flow ends after {render_duration(whole)}"
+        message = f"a wait of {written} never ends: {_ends(path, whole)}"
         yield _warning(subject, at, message)
 
 
@@ -106,13 +114,24 @@ def _retry(
                     hint="max_attempts counts the first try: write 2 or more",
                 )
         return
+    yield from _beyond_max_delay(subject, path, retry, written)
     delays = _shortest_delays(retry)
     if whole is not None and delays > whole:
         message = (
             f"the last of {retry['max_attempts']} attempts is never reached: the delays take "
-            f"{render_duration(delays)}, and the flow ends after {render_duration(whole)}"
+            f"{render_duration(delays)}, and {_ends(path, whole)}"
         )
         yield _warning(subject, path, message)
+
+
+def _beyond_max_delay(
+    subject: Subject, path: Path, retry: Mapping[str, Json], written: Mapping[str, Json]
+) -> Iterator[Finding]:
+    delay, longest = _seconds(retry.get("delay")), _seconds(retry.get("max_delay"))
+    if delay is not None and longest is not None and delay > longest:
+        key = "delay" if "delay" in written else "max_delay"
+        message = f"a delay of {retry['delay']} is never reached: max_delay is {retry['max_delay']}"
+        yield _warning(subject, (*path, key) if key in written else path, message)
 
 
 def _shortest_delays(retry: Mapping[str, Json]) -> float:
@@ -121,7 +140,7 @@ def _shortest_delays(retry: Mapping[str, Json]) -> float:
     Source: FLOW_FORMAT 4, `retry`; jitter is a part of the delay, from 0 to 1.
     """
     delay = _seconds(retry.get("delay", _DEFAULT_DELAY)) or 0.0
-    longest = _seconds(retry.get("max_delay", _DEFAULT_MAX_DELAY)) or 0.0
+    longest = _seconds(retry.get("max_delay")) or max(MAX_DELAY_S, delay)
     jitter = retry.get("jitter", 0)
     least = 1 - jitter if isinstance(jitter, int | float) else 0
     count = min(int(retry["max_attempts"]) - 1, _MOST_DELAYS)

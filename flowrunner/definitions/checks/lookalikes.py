@@ -48,8 +48,7 @@ def check_lookalikes(subject: Subject) -> Iterator[Finding]:
 
 def _lookalikes(subject: Subject) -> Iterator[Finding]:
     yield from _env(subject, ("env",), _own_env(subject))
-    for index, node in enumerate(subject.nodes):
-        at: Path = ("nodes", index)
+    for at, node in subject.all_nodes:
         yield from _env(subject, (*at, "env"), node.get("env", {}))
         yield from _process(subject, at, node)
         facts = None if "run" in node else subject.catalog.get(node_type(node))

@@ -21,12 +21,13 @@ _SHELL_LIKE_KEYS = (
     "nice",
     "stdin",
     "limits",
+    "success_exit_codes",
 )
 
 
 def check_nodes(subject: Subject) -> Iterator[Finding]:
     """Yields findings of node types about their params, and about keys without effect."""
-    for index, node in enumerate(subject.nodes):
+    for path, node in subject.all_nodes:
         facts = subject.catalog.get(node_type(node))
         if facts is None:
             continue
@@ -38,15 +39,15 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
             yield subject.document.finding(
                 codes.VALUE_NOT_ALLOWED,
                 issue.message,
-                path=("nodes", index, *(("run",) if "run" in node else below)),
+                path=(*path, *(("run",) if "run" in node else below)),
                 hint=issue.hint,
             )
         if not facts.is_shell_like:
             hint = "it belongs to nodes that start a process: shell, exec"
-            yield from _without_effect(subject, index, _SHELL_LIKE_KEYS, hint)
+            yield from _without_effect(subject, path, node, _SHELL_LIKE_KEYS, hint)
         if node_type(node) != "shell":
             hint = "it belongs to nodes with a script: run, or type: shell"
-            yield from _without_effect(subject, index, ("shell",), hint)
+            yield from _without_effect(subject, path, node, ("shell",), hint)
 
 
 def _is_expression(params: Json, path: Path) -> bool:
@@ -57,15 +58,14 @@ def _is_expression(params: Json, path: Path) -> bool:
 
 
 def _without_effect(
-    subject: Subject, index: int, keys: tuple[str, ...], hint: str
+    subject: Subject, path: Path, node: dict[str, Json], keys: tuple[str, ...], hint: str
 ) -> Iterator[Finding]:
-    node = subject.nodes[index]
     for key in keys:
         if key in node:
             yield subject.document.finding(
                 codes.EXCLUSIVE_KEYS,
                 f"{key!r} has no effect on a node of type {node_type(node)!r}",
-                path=("nodes", index, key),
+                path=(*path, key),
                 key=True,
                 hint=hint,
             )

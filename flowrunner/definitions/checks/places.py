@@ -22,6 +22,9 @@ class Kind(Enum):
     """What a place takes."""
 
     CONDITION = "if of a node"
+    RETRY = "if of a retry"
+    WHEN = "when of a switch"
+    DEFAULT_RETRY = "if of a retry in defaults"
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
     NODE_ENV = "env of a node"
@@ -37,17 +40,21 @@ class Kind(Enum):
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (Kind.CONDITION, Kind.TRIGGER_CONDITION, Kind.GROUP)
+        return self in (*CONDITIONS, Kind.TRIGGER_CONDITION, Kind.GROUP)
+
+
+CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
+"""Where an expression decides about nodes and their attempts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A text of the definition; `node` is the index of its node, if it stands in one."""
+    """A text of the definition; `node` is the path of its node, if it stands in one."""
 
     path: Path
     text: str
     kind: Kind
-    node: int | None = None
+    node: Path | None = None
 
 
 def places(subject: Subject) -> Iterator[Place]:
@@ -68,46 +75,53 @@ def _special(subject: Subject) -> Iterator[Place]:
     group = subject.data.get("concurrency", {}).get("group")
     if isinstance(group, str):
         yield Place(path=("concurrency", "group"), text=group, kind=Kind.GROUP)
-    for index, node in enumerate(subject.nodes):
-        yield from _of_node(subject, index, node)
+    general = subject.data.get("defaults", {}).get("retry", {}).get("if")
+    if isinstance(general, str):
+        yield Place(path=("defaults", "retry", "if"), text=general, kind=Kind.DEFAULT_RETRY)
+    for at, node in subject.all_nodes:
+        yield from _of_node(subject, at, node)
     for index, trigger in enumerate(subject.triggers):
-        at: Path = ("triggers", index)
-        for path, text in _texts(trigger.get("inputs", {}), (*at, "inputs")):
+        top: Path = ("triggers", index)
+        for path, text in _texts(trigger.get("inputs", {}), (*top, "inputs")):
             yield Place(path=path, text=text, kind=Kind.TRIGGER_INPUT)
-        bare = {(*at, "if"): trigger.get("if")}
-        bare[(*at, "dedupe", "key")] = trigger.get("dedupe", {}).get("key")
+        bare = {(*top, "if"): trigger.get("if")}
+        bare[(*top, "dedupe", "key")] = trigger.get("dedupe", {}).get("key")
         for path, value in bare.items():
             if isinstance(value, str):
                 yield Place(path=path, text=value, kind=Kind.TRIGGER_CONDITION)
 
 
-def _of_node(subject: Subject, index: int, node: Mapping[str, Json]) -> Iterator[Place]:
-    at: Path = ("nodes", index)
+def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Place]:
     if isinstance(node.get("if"), str):
-        yield Place(path=(*at, "if"), text=node["if"], kind=Kind.CONDITION, node=index)
+        yield Place(path=(*at, "if"), text=node["if"], kind=Kind.CONDITION, node=at)
+    again = node.get("retry", {}).get("if")
+    if isinstance(again, str):
+        yield Place(path=(*at, "retry", "if"), text=again, kind=Kind.RETRY, node=at)
     for path, text in _texts(node.get("env", {}), (*at, "env")):
-        yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=index)
+        yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=at)
     if isinstance(node.get("stdin"), str):
-        yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=index)
+        yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=at)
     if "run" in node:
-        yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=index)
+        yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=at)
         return
     facts = subject.catalog.get(node_type(node))
     schema = facts.schema if facts is not None else {}
     params = node_params(node)
     for path, text, kind in param_texts(params, schema, (*at, "params"), Kind.LITERAL):
-        yield Place(path=path, text=text, kind=kind, node=index)
+        yield Place(path=path, text=text, kind=kind, node=at)
     argv = params.get("argv", []) if node_type(node) == "exec" else []
     for position in code_arguments(argv):
         path = (*at, "params", "argv", position)
-        yield Place(path=path, text=str(argv[position]), kind=Kind.INTERPRETED, node=index)
+        yield Place(path=path, text=str(argv[position]), kind=Kind.INTERPRETED, node=at)
 
 
 def param_texts(
     value: Json, schema: Mapping[str, Any], path: Path, kind: Kind
 ) -> Iterator[tuple[Path, str, Kind]]:
     """Yields every text of `params`, with the kind that the schema gives its place."""
-    if schema.get("x-expression"):
+    if schema.get("x-condition"):
+        kind = Kind.WHEN
+    elif schema.get("x-expression"):
         kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
     elif schema.get("x-interpreted"):
         kind = Kind.INTERPRETED

@@ -19,8 +19,8 @@ _HINT = f'write sh, bash, or a list such as [python3, "{SCRIPT}"]'
 def check_processes(subject: Subject) -> Iterator[Finding]:
     """Yields findings about `shell` and `working_dir`, of nodes and of `defaults`."""
     yield from _check(subject, ("defaults",), subject.data.get("defaults", {}))
-    for index, node in enumerate(subject.nodes):
-        yield from _check(subject, ("nodes", index), node)
+    for path, node in subject.all_nodes:
+        yield from _check(subject, path, node)
 
 
 def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator[Finding]:

@@ -36,11 +36,13 @@ def check_quantities(subject: Subject) -> Iterator[Finding]:
 
 
 def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+    yield (), "timeout", subject.data
+    yield (), "finally_timeout", subject.data
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
-    for index, node in enumerate(subject.nodes):
-        yield from _of_attempts(("nodes", index), node)
+    for path, node in subject.all_nodes:
+        yield from _of_attempts(path, node)
         for key in ("memory", "cpu_time"):
-            yield ("nodes", index, "limits"), key, node.get("limits", {})
+            yield (*path, "limits"), key, node.get("limits", {})
     for index, trigger in enumerate(subject.triggers):
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger
@@ -54,3 +56,4 @@ def _of_attempts(
     yield path, "timeout", holder
     yield path, "kill_after", holder
     yield (*path, "retry"), "delay", holder.get("retry", {})
+    yield (*path, "retry"), "max_delay", holder.get("retry", {})

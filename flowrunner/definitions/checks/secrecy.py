@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.checks.places import Kind
+from flowrunner.definitions.checks.places import CONDITIONS, Kind
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.model.expressions import UNDECIDED_HINT, Expression, Reference, disclosures
@@ -41,7 +41,7 @@ def complaint_about(
     name = path[0] if path and isinstance(path[0], str) else None
     if kind not in _KEEPS_SECRETS:
         message = f"a secret is not allowed in {kind.value}"
-        hint = UNDECIDED_HINT if kind is Kind.CONDITION else _way_of(name or "NAME")
+        hint = UNDECIDED_HINT if kind in CONDITIONS else _way_of(name or "NAME")
     elif name is None:
         message = "a secret is used by its name"
         hint = "write secrets.NAME, with a name that the flow lists under 'secrets'"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
+from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.document import Document, Path
 from flowrunner.model.ids import Json
@@ -41,6 +42,17 @@ class Subject:
     def nodes(self) -> list[dict[str, Json]]:
         """The nodes as written."""
         return list(self.data["nodes"])
+
+    @property
+    def finals(self) -> list[dict[str, Json]]:
+        """The nodes of `finally` as written."""
+        return list(self.data.get("finally", []))
+
+    @property
+    def all_nodes(self) -> list[tuple[Path, dict[str, Json]]]:
+        """The nodes of both lists as written, with their paths."""
+        lists = zip(NODE_LISTS, (self.nodes, self.finals), strict=True)
+        return [((part, index), raw) for part, raws in lists for index, raw in enumerate(raws)]
 
     @property
     def triggers(self) -> list[dict[str, Json]]:

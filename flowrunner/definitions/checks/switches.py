@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.hints import did_you_mean
-from flowrunner.definitions.switches import Choice, choices, naming_switches
+from flowrunner.definitions.switches import SWITCH, Choice, choices, naming_switches
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 
 
 def check_switches(subject: Subject) -> Iterator[Finding]:
     """Yields findings about `goto` and `default` of switches, and about unwritten needs."""
+    for path, node in subject.all_nodes:
+        if path[0] == "finally" and node_type(node) == SWITCH:
+            yield subject.document.finding(
+                codes.SWITCH_TARGET,
+                "a switch cannot choose among the nodes of 'finally'",
+                path=(*path, "type"),
+                hint="give each of them an 'if'",
+            )
     nodes = subject.nodes
     if not any(choices(node) for node in nodes):
         return

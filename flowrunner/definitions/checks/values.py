@@ -36,11 +36,18 @@ _WITHOUT_EFFECT = {"skip": ("queue_limit",), "allow": ("group", "limit")}
 
 
 def check_values(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about concurrency and environment variables."""
+    """Yields findings about concurrency, environment variables and the bound of `finally`."""
     yield from _concurrency(subject, subject.data.get("concurrency", {}))
     yield from _env(subject, ("env",), subject.data.get("env", {}))
-    for index, node in enumerate(subject.nodes):
-        yield from _env(subject, ("nodes", index, "env"), node.get("env", {}))
+    for path, node in subject.all_nodes:
+        yield from _env(subject, (*path, "env"), node.get("env", {}))
+    if "finally_timeout" in subject.data and "finally" not in subject.data:
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "'finally_timeout' has no effect without 'finally'",
+            path=("finally_timeout",),
+            key=True,
+        )
 
 
 def _concurrency(subject: Subject, raw: Mapping[str, Json]) -> Iterator[Finding]:

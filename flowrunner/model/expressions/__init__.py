@@ -18,7 +18,7 @@ from flowrunner.model.expressions.references import (
     uses_status_function,
 )
 from flowrunner.model.expressions.secrecy import Disclosure, disclosures
-from flowrunner.model.expressions.template import Template, condition, parse_template
+from flowrunner.model.expressions.template import Condition, Template, condition, parse_template
 from flowrunner.model.expressions.values import UNDECIDED_HINT, truth
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "NEVER",
     "STATUS_FUNCTIONS",
     "UNDECIDED_HINT",
+    "Condition",
     "Disclosure",
     "Expression",
     "ExpressionError",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
 from flowrunner.model.expressions.evaluation import Evaluation, Scope
 from flowrunner.model.expressions.expression import Expression, parse_between
-from flowrunner.model.expressions.values import bounded, text_of
+from flowrunner.model.expressions.values import bounded, text_of, truth
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue, revealed
 
@@ -82,6 +82,21 @@ class Template:
                 yield text_of(revealed(value), part.start)
             except ExpressionError as error:
                 raise error.within(part.source, part.start) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """An expression whose truth is asked for only when somebody wants to know."""
+
+    template: Template
+
+    def holds(self, scope: Scope) -> bool:
+        """Returns its truth.
+
+        Raises:
+            ExpressionError: ``expression``.
+        """
+        return truth(self.template.evaluate(scope))
 
 
 def parse_template(text: str) -> Template:

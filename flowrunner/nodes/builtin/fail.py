@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowrunner.errors import ExecutionError
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -38,6 +39,8 @@ class FailNode:
     }
     is_shell_like = False
     acts_outside = False
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -21,6 +22,8 @@ class NoopNode:
     }
     is_shell_like = False
     acts_outside = False
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
@@ -32,6 +33,8 @@ class ShellNode:
     }
     is_shell_like = True
     acts_outside = True
+    on_interrupt = OnInterrupt.FAIL
+    survives_restart = False
     output_names = None
 
     def __init__(self, runner: RunsPrograms) -> None:

@@ -1,4 +1,4 @@
-"""`wait`: lets time pass, without holding a thread or a process."""
+"""`wait`: lets time pass, without holding a thread or a process; a restart does not disturb it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowrunner.errors import ValidationError
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import DURATION_PATTERN, parse_duration
 from flowrunner.nodes.base import NodeResult, ParamProblem
@@ -31,6 +32,8 @@ class WaitNode:
     }
     is_shell_like = False
     acts_outside = False
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = True
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
@@ -43,8 +46,9 @@ class WaitNode:
         return ()
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
-        """Sleeps; cancellation ends it at once."""
+        """Sleeps until the duration has passed since the attempt began, restarts included."""
         import asyncio  # late: checking a flow must not cost an event loop
 
-        await asyncio.sleep(parse_duration(str(params["for"])))
+        passed_s = (ctx.clock.now() - ctx.started_at).total_seconds()
+        await asyncio.sleep(max(0.0, parse_duration(str(params["for"])) - passed_s))
         return NodeResult()

@@ -22,6 +22,7 @@ from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
 _START_KEYS = frozenset({"inputs", "as_text", "force"})
 _PAUSE_KEYS = frozenset({"reason", "until"})
 _LONGEST_REASON = 500
+_CANCEL_FLAGS = ("queued", "force")
 
 
 class TakesCommands(Protocol):
@@ -45,7 +46,9 @@ class TakesCommands(Protocol):
     async def resume(self, key: FlowKey) -> FlowView:
         """Ends the pause of a flow."""
 
-    async def cancel(self, execution_id: str, *, only_queued: bool = False) -> None:
+    async def cancel(
+        self, execution_id: str, *, only_queued: bool = False, force: bool = False
+    ) -> None:
         """Asks an execution to end."""
 
     async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
@@ -94,10 +97,14 @@ class ControlRoutes:
         return json_response(flow_json(await self._service.resume(_flow(request)), redacted=False))
 
     async def cancel(self, request: Request) -> Response:
-        """Asks an execution to end, with `{queued}` only if it waits; answers 202 at once."""
+        """Asks an execution to end; answers 202 at once.
+
+        With `{queued}` only if it waits, with `{force}` without its `finally`.
+        """
         execution_id = request.path_params["id"]
-        only_queued = _flag_of(await read_object(request), "queued")
-        await self._service.cancel(execution_id, only_queued=only_queued)
+        flags = _flags_of(await read_object(request), _CANCEL_FLAGS)
+        only_queued, force = flags["queued"], flags["force"]
+        await self._service.cancel(execution_id, only_queued=only_queued, force=force)
         return json_response({"execution_id": execution_id}, status=HTTPStatus.ACCEPTED)
 
     async def cancel_queued(self, request: Request) -> Response:
@@ -152,14 +159,21 @@ def _started(view: ExecutionView) -> Response:
     )
 
 
+def _flags_of(content: dict[str, Json], names: Sequence[str]) -> dict[str, bool]:
+    """Returns flags, the only ones there may be; raises `ValidationError` (``request.body``)."""
+    flags = {name: content.get(name, False) for name in names}
+    _complain([*_unknown(content, frozenset(names)), *_no_flags(flags)])
+    return flags
+
+
 def _flag_of(content: dict[str, Json], name: str) -> bool:
-    """Returns the only flag there may be; raises `ValidationError` (``request.body``)."""
-    messages = _unknown(content, frozenset({name}))
-    flag = content.get(name, False)
-    if not isinstance(flag, bool):
-        messages.append(f"{name!r} must be true or false")
-    _complain(messages)
-    return bool(flag)
+    """Returns the only flag there may be; raises as `_flags_of`."""
+    return _flags_of(content, (name,))[name]
+
+
+def _no_flags(flags: dict[str, Json]) -> list[str]:
+    wrong = (name for name, flag in flags.items() if not isinstance(flag, bool))
+    return [f"{name!r} must be true or false" for name in wrong]
 
 
 def _flow(request: Request) -> FlowKey:
@@ -173,11 +187,7 @@ def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], dict[str, bool
     flags = {name: content.get(name, False) for name in ("as_text", "force")}
     if not isinstance(inputs, dict):
         messages.append("'inputs' must be an object")
-    messages.extend(
-        f"{name!r} must be true or false"
-        for name, flag in flags.items()
-        if not isinstance(flag, bool)
-    )
+    messages.extend(_no_flags(flags))
     _complain(messages)
     return inputs, flags
 

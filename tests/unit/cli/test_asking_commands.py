@@ -31,6 +31,14 @@ def test_cancel_asks_and_returns(server: ControlServer, capsys: Captured) -> Non
     assert EXECUTION_ID in capsys.readouterr().out
 
 
+def test_cancel_by_force_says_so(server: ControlServer) -> None:
+    """`--force` is sent along: the `finally` of the execution does not run."""
+    request = f"POST /control/v1/executions/{EXECUTION_ID}/cancel"
+    server.put(request, {"execution_id": EXECUTION_ID}, status=202)
+    assert main(["cancel", EXECUTION_ID, "--force"]) == 0
+    assert server.bodies == [{"force": True}]
+
+
 def test_cancel_of_what_waits(server: ControlServer, capsys: Captured) -> None:
     """By the name of a flow all of it, told by their ids; by an id that one, if it still waits."""
     queued = "POST /control/v1/flows/ops/backup/cancel-queued"
@@ -44,6 +52,12 @@ def test_cancel_of_what_waits(server: ControlServer, capsys: Captured) -> None:
     assert main(["cancel", "--queued", EXECUTION_ID]) == 0
     assert server.asked == [queued, queued, one]
     assert server.bodies[-1] == {"queued": True}
+
+
+def test_cancel_by_force_of_what_waits_is_a_mistake(server: ControlServer) -> None:
+    """What has not begun has no `finally` to leave out."""
+    assert main(["cancel", "--queued", "--force", EXECUTION_ID]) == 2
+    assert server.asked == []
 
 
 def test_cancel_of_an_execution_has_no_account(server: ControlServer) -> None:

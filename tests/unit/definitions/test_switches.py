@@ -1,4 +1,4 @@
-"""Promises of the static rules of `switch`, proved with a catalog that knows the type."""
+"""Promises of the static rules of `switch`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import pytest
 
 from flowrunner.definitions.build import resolved_needs
 from flowrunner.model.ids import Json
-from tests.fakes.planned_nodes import planned_compiler
+from tests.fakes.nodes import builtin_compiler
 
-COMPILER = planned_compiler()
+COMPILER = builtin_compiler()
 HEAD = "version: 1\nname: example\nnodes:\n"
 SWITCH = "  - {id: route, type: switch, params: {cases: [{when: vars.x, goto: a}], default: b}}\n"
 

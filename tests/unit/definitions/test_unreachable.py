@@ -6,9 +6,9 @@ import pytest
 
 from flowrunner.definitions.checks.reach import dead_nodes
 from flowrunner.model.ids import Json
-from tests.fakes.planned_nodes import planned_compiler
+from tests.fakes.nodes import builtin_compiler
 
-COMPILER = planned_compiler()
+COMPILER = builtin_compiler()
 STOP = {"id": "stop", "type": "fail", "params": {"message": "x"}}
 
 

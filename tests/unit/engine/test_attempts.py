@@ -11,6 +11,7 @@ import pytest
 from flowrunner.errors import ExecutionError
 from flowrunner.model.depth import DATA_DEPTH
 from flowrunner.model.execution import Attempt, Failure
+from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.nodes.base import NodeResult, ParamProblem
@@ -39,6 +40,8 @@ class CodeNode:
     schema: Mapping[str, Any] = {"type": "object"}
     is_shell_like = False
     acts_outside = False
+    on_interrupt = OnInterrupt.RERUN
+    survives_restart = False
     output_names = None
 
     async def act(self, ctx: ExecutionContext) -> Mapping[str, Json]:

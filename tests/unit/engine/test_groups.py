@@ -144,6 +144,7 @@ def test_group_outlives_a_crash() -> None:
         # The version in force names its groups otherwise by now.
         current = after.define(grouped("limit: 1"))
         await after.recover()
+        await asyncio.sleep(1)
         ids.append((await after.submit(current)).id)
         assert await states_of(after, ids) == ["running", "queued", "running"]
         for each in ids:
@@ -165,7 +166,7 @@ def test_replacing_start_waits_for_the_ends_of_those_it_replaces() -> None:
         older = (await world.submit(spec)).id
         await asyncio.sleep(10)
         newer = (await world.submit(spec)).id
-        assert await states_of(world, [older, newer]) == ["running", "queued"]
+        assert await states_of(world, [older, newer]) == ["running replaced", "queued"]
         world.acts["a"] = Act(lasts_s=60)
         assert await start_s(world, newer) == 15
         assert await states_of(world, [older, newer]) == ["cancelled replaced", "succeeded"]

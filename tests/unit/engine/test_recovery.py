@@ -1,4 +1,4 @@
-"""After a crash: what was accepted goes on, what was cut short is ended and said so."""
+"""After a crash: what was accepted goes on or is ended, and nothing that it left is lost."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def test_queued_executions_are_carried_in_their_order() -> None:
         accepted = [(await world.submit(spec)).id for _ in range(4)]
         after = await crashed(world, {"a": Act(lasts_s=60)})
         report = await after.recover()
-        assert report == RecoveryReport(restored=3, interrupted=1, cancelled=0)
+        assert report == RecoveryReport(restored=3, resumed=1)
         assert after.observer.queued == accepted[1:]
         for each in accepted[1:]:
             outcome = await settled(after, each)
             assert outcome.execution.state is ExecutionState.SUCCEEDED
-        assert after.observer.started == accepted[1:]
+        assert after.observer.started == accepted
 
     simulate(story, {"a": HANGS})
 
@@ -65,44 +65,6 @@ def test_execution_without_an_attempt_starts_anew() -> None:
     simulate(story, {"hog": HANGS}, node_slots=1)
 
 
-def test_execution_in_flight_is_ended_as_interrupted() -> None:
-    """What ran has failed, what had ended keeps its state, and the rest is cancelled."""
-
-    async def story(world: World) -> None:
-        accepted = await world.submit(world.define(CHAIN))
-        after = await crashed(world)
-        assert await after.recover() == RecoveryReport(interrupted=1)
-        outcome = await after.outcome(accepted.id)
-        assert outcome.states == {"a": "succeeded", "b": "failed", "c": "cancelled"}
-        assert outcome.reasons == {"a": "", "b": "interrupted", "c": "interrupted"}
-        assert [str(attempt.state) for attempt in outcome.attempts] == ["succeeded", "failed"]
-        assert outcome.attempts[1].reason == "interrupted"
-        execution = outcome.execution
-        assert (execution.state, execution.reason) == (ExecutionState.FAILED, "interrupted")
-        assert execution.error is not None
-        assert execution.error.message == "the daemon ended before the execution did"
-        assert after.observer.ended == [execution]
-        assert await after.storage.journal.running() == []
-        assert after.spawner.requests == []
-
-    simulate(story, {"b": HANGS})
-
-
-def test_execution_between_two_attempts_is_ended_as_interrupted() -> None:
-    """A node that waited to be tried again has begun, so it does not begin anew."""
-    text = flow("  - {id: a, run: x, retry: {max_attempts: 2, delay: 1h}}")
-
-    async def story(world: World) -> None:
-        accepted = await world.submit(world.define(text))
-        after = await crashed(world)
-        await after.recover()
-        outcome = await after.outcome(accepted.id)
-        assert outcome.states == {"a": "cancelled"}
-        assert outcome.execution.reason == "interrupted"
-
-    simulate(story, {"a": FAILS})
-
-
 @pytest.mark.parametrize(
     ("act", "state"),
     [
@@ -118,11 +80,14 @@ def test_execution_that_lacks_only_its_end_gets_it(act: Act, state: ExecutionSta
         world.disk.fail("update")
         await asyncio.sleep(5)
         after = world.after_crash()
+        world.disk.mend()
+        await world.end_of(accepted.id)
+        await world.idle()
         await after.recover()
-        outcome = await after.outcome(accepted.id)
+        outcome = await settled(after, accepted.id)
         assert outcome.execution.state is state
         assert outcome.execution.reason != "interrupted"
-        world.disk.mend()
+        assert after.spawner.requests == []
 
     simulate(story, {"a": act})
 
@@ -135,7 +100,8 @@ def test_flow_that_is_gone_takes_its_queue_along() -> None:
         accepted = [(await world.submit(spec)).id for _ in range(2)]
         after = await crashed(world)
         after.remove(spec.key)
-        assert await after.recover() == RecoveryReport(interrupted=1, cancelled=1)
+        assert await after.recover() == RecoveryReport(resumed=1, cancelled=1)
+        await settled(after, accepted[0])
         execution = (await after.outcome(accepted[1])).execution
         assert (execution.state, execution.reason) == (ExecutionState.CANCELLED, "deleted")
 
@@ -166,9 +132,9 @@ def test_lost_definition_fails_the_execution() -> None:
         accepted = [(await world.submit(spec)).id for _ in range(2)]
         after = await crashed(world)
         after.storage.definitions._definitions.clear()
-        await after.recover()
+        assert await after.recover() == RecoveryReport(lost=2)
         ends = [(await after.outcome(each)).execution for each in accepted]
-        assert [each.reason for each in ends] == ["interrupted", "definition_lost"]
+        assert [each.reason for each in ends] == ["definition_lost"] * 2
         assert {each.state for each in ends} == {ExecutionState.FAILED}
 
     simulate(story, {"a": HANGS})
@@ -225,8 +191,9 @@ def test_folders_of_an_earlier_life_are_removed() -> None:
         after = await crashed(world, {"a": OK})
         after.files.write(WORK / "left" / "over", b"")
         await after.recover()
-        assert after.files.names(WORK) == []
+        assert "left" not in after.files.names(WORK)
         await settled(after, waiting.id)
+        assert after.files.names(WORK) == []
 
     simulate(story, {"a": HANGS})
 
@@ -277,6 +244,7 @@ def test_recovery_that_cannot_write_fails() -> None:
     async def story(world: World) -> None:
         await world.submit(world.define(CHAIN))
         after = await crashed(world)
+        after.storage.definitions._definitions.clear()
         after.disk.fail("finish")
         with pytest.raises(StorageError):
             await after.recover()
@@ -293,7 +261,7 @@ def test_second_crash_loses_nothing_either() -> None:
         after = await crashed(world)
         await after.recover()
         last = await crashed(after, {"a": OK})
-        assert await last.recover() == RecoveryReport(restored=1, interrupted=1)
+        assert await last.recover() == RecoveryReport(restored=1, resumed=1)
         await settled(last, accepted[2])
         ends = [str((await last.outcome(each)).execution.state) for each in accepted]
         assert ends == ["failed", "failed", "succeeded"]

@@ -150,8 +150,9 @@ outputs:
         after = world.after_crash()
         world.disk.mend()
         straight = await world.end_of(accepted.id)
-        assert await after.recover() == RecoveryReport(interrupted=1)
+        assert await after.recover() == RecoveryReport(resumed=1)
         recovered = await after.end_of(accepted.id)
+        await after.idle()
         assert recovered.execution.state is ExecutionState.SUCCEEDED
         assert recovered.execution.outputs == straight.execution.outputs
         return recovered.execution.outputs
@@ -179,6 +180,7 @@ def test_crash_before_an_end_without_result_ends_as_failed() -> None:
         await world.end_of(accepted.id)
         await after.recover()
         outcome = await after.end_of(accepted.id)
+        await after.idle()
         assert outcome.execution.reason == "output"
 
     simulate(story, {"count": OK})

@@ -73,13 +73,13 @@ def test_cancel_of_what_waits_tells_the_ids() -> None:
     assert (got.status, got.json) == (200, {"execution_ids": [EXECUTION]})
     assert service.calls == [
         ("cancel_queued", {"key": FlowKey("default", "backup")}),
-        ("cancel", {"execution_id": EXECUTION, "only_queued": True}),
+        ("cancel", {"execution_id": EXECUTION, "only_queued": True, "force": False}),
     ]
 
 
 @pytest.mark.parametrize(
     ("command", "content"),
-    [("cancel", {"queued": 1}), ("cancel", {"force": True}), ("retry", {"from": 5})],
+    [("cancel", {"queued": 1}), ("cancel", {"forced": True}), ("retry", {"from": 5})],
 )
 def test_flag_of_another_shape_is_refused(command: str, content: Any) -> None:
     """A key that means nothing, or no flag, ends and starts nothing."""
@@ -205,7 +205,22 @@ def test_cancel_is_accepted() -> None:
     got = post(service, f"/control/v1/executions/{EXECUTION}/cancel")
 
     assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
-    assert service.calls[0] == ("cancel", {"execution_id": EXECUTION, "only_queued": False})
+    assert service.calls[0] == (
+        "cancel",
+        {"execution_id": EXECUTION, "only_queued": False, "force": False},
+    )
+
+
+def test_cancel_by_force_is_passed_on() -> None:
+    """`force` in the body leaves out the execution's `finally`."""
+    service = FakeService()
+
+    post(service, f"/control/v1/executions/{EXECUTION}/cancel", {"force": True})
+
+    assert service.calls[0] == (
+        "cancel",
+        {"execution_id": EXECUTION, "only_queued": False, "force": True},
+    )
 
 
 def test_cancel_of_an_ended_execution_is_a_conflict() -> None:

@@ -1,0 +1,30 @@
+"""Writes of the journal that one execution has asked for and does not wait for one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class PendingWrites:
+    """Keeps futures until they are done; a fault is told at once."""
+
+    def __init__(self, on_error: Callable[[BaseException], None]) -> None:
+        self._on_error = on_error
+        self._pending: set[asyncio.Future[None]] = set()
+
+    def add(self, future: asyncio.Future[None]) -> None:
+        """Leaves a write to itself."""
+        self._pending.add(future)
+        future.add_done_callback(self._written)
+
+    async def settled(self) -> None:
+        """Returns when nothing is pending any more."""
+        while self._pending:
+            await asyncio.wait(self._pending)
+
+    def _written(self, future: asyncio.Future[None]) -> None:
+        self._pending.discard(future)
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._on_error(error)
