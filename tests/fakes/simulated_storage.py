@@ -235,9 +235,7 @@ class SimulatedJournal:
 
     def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
         return self._writer.submit(
-            Write(
-                kind="settle", values=(nodes,), apply=lambda: self._inner.settle(nodes).result()
-            )
+            Write(kind="settle", values=(nodes,), apply=lambda: self._inner.settle(nodes).result())
         )
 
     async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:

@@ -31,7 +31,9 @@ def valid_text(name: str, random: Random) -> bytes:
     rules: dict[str, Json] = {"limit": random.choice((1, 1, 2, 3)), "on_conflict": "skip"}
     if random.random() < 0.7:
         rules |= {"on_conflict": "queue", "queue_limit": random.randint(1, 8)}
-    return _text({"name": name, "nodes": nodes, "concurrency": rules, "triggers": _triggers(random)})
+    return _text(
+        {"name": name, "nodes": nodes, "concurrency": rules, "triggers": _triggers(random)}
+    )
 
 
 def broken_text(name: str, random: Random) -> bytes:

@@ -166,9 +166,7 @@ class Life:
         )
         self.storage.health.on_healed = self.schedules.store_healed
         duplicates = Duplicates(self.storage.executions, ground.clock)
-        self.webhooks = Webhooks(
-            self.dispatcher, duplicates, self._services.secrets, ground.clock
-        )
+        self.webhooks = Webhooks(self.dispatcher, duplicates, self._services.secrets, ground.clock)
         self.reconciler = self._reconciler(observer)
 
     def _engine_services(self, observer: DaemonObserver) -> EngineServices:

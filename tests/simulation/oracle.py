@@ -44,9 +44,7 @@ class Oracle:
         left: Flows that left force in this life.
     """
 
-    def __init__(
-        self, durable: MemoryStorage, trace: Trace, now: Callable[[], float]
-    ) -> None:
+    def __init__(self, durable: MemoryStorage, trace: Trace, now: Callable[[], float]) -> None:
         self.verdict = ""
         self.is_stopping = False
         self.acknowledged: dict[ExecutionId, str] = {}
@@ -172,8 +170,6 @@ class Oracle:
 
     def watch(self, write: Write, apply: Callable[[], Any]) -> Any:
         """Lets a write happen between a look at what it changes and one at what it changed."""
-        if write.kind == "create":
-            return self._create(write, apply)
         judges: dict[str, Callable[..., None]] = {
             "update": self._updates,
             "begin": self._finishes,
@@ -184,29 +180,25 @@ class Oracle:
         }
         if write.kind in judges:
             judges[write.kind](*write.values)
-        return apply()
+        cursors = dict(self._tables.cursors)
+        result = apply()
+        accounted = 0
+        if write.kind == "create":
+            accounted = self._created(write.values[0], is_new=result.created)
+        elif write.kind == "record":
+            accounted = write.values[0].count
+        for schedule, at in self._tables.cursors.items():
+            if schedule in cursors and at != cursors[schedule]:
+                self._cursor_moves(schedule, cursors[schedule], at, accounted)
+        return result
 
-    def _create(self, write: Write, apply: Callable[[], Any]) -> Any:
-        execution, cursor = write.values
-        before = None if cursor is None else self._tables.cursors.get(cursor[0])
-        answer = apply()
-        self._created(execution, cursor, before, is_new=answer.created)
-        return answer
-
-    def _created(
-        self,
-        execution: Execution,
-        cursor: tuple[ScheduleKey, datetime] | None,
-        before: datetime | None,
-        *,
-        is_new: bool,
-    ) -> None:
+    def _created(self, execution: Execution, *, is_new: bool) -> int:
+        """Returns how many slots a start accounts for."""
         self._trace.event(f"durable create {execution.id} {execution.state} new={is_new}")
         slot = execution.cause.slot_at
         if slot is not None and is_new:
             self._slot_starts(execution, slot)
-        if cursor is not None:
-            self._cursor_moves(cursor[0], before, cursor[1], 1)
+        return 0 if slot is None else 1
 
     def _slot_starts(self, execution: Execution, slot: datetime) -> None:
         schedule = self._schedule_of(execution)
@@ -234,8 +226,6 @@ class Oracle:
         twice = [slot for slot in started if run.first <= slot <= run.last]
         if twice:
             self.fail(f"the slot {min(twice)} of {run.schedule} started and is {run.outcome} too")
-        before = self._tables.cursors.get(run.schedule)
-        self._cursor_moves(run.schedule, before, run.last, run.count)
         self.slots[run.schedule.flow, run.outcome, run.reason] += run.count
 
     def _forgets(self, schedules: tuple[ScheduleKey, ...]) -> None:
@@ -243,19 +233,17 @@ class Oracle:
             self._slots_started.pop(schedule, None)
 
     def _cursor_moves(
-        self, schedule: ScheduleKey, before: datetime | None, at: datetime, count: int
+        self, schedule: ScheduleKey, before: datetime, at: datetime, accounted: int
     ) -> None:
         """Judges whether a move accounts for each slot that it passes, and for no other."""
-        if before is None:
-            self.fail(f"the cursor of {schedule} moves and was not opened")
-            return
         known = self._schedules.get(schedule.fingerprint)
-        if known is None or at <= before:
-            return
-        passed = count_between(known, before, at).total
-        if passed != count:
-            text = f"the cursor of {schedule} passes {passed} slots and accounts for {count}"
-            self.fail(text)
+        if at < before:
+            self.fail(f"the cursor of {schedule} goes back from {before} to {at}")
+        passed = count_between(known, before, at).total if known else accounted
+        if passed != accounted:
+            self.fail(
+                f"the cursor of {schedule} passes {passed} slots and accounts for {accounted}"
+            )
 
     def _updates(self, execution: Execution) -> None:
         known = self._tables.executions.get(execution.id)

@@ -8,13 +8,13 @@ from flowrunner.model.states import ExecutionState
 from tests.simulation.life import Ground, Life
 
 _ENDED = re.compile(
-    r'^flowrunner_executions_total{account="(.*?)",flow="(.*?)",state="(.*?)"} (.*)$', re.M
+    r'^flowrunner_executions_total{account="(.*?)",flow="(.*?)",state="(.*?)"} (.*)$', re.MULTILINE
 )
 _SLOTS = re.compile(
     r'^flowrunner_slots_total{account="(.*?)",flow="(.*?)",outcome="(.*?)",reason="(.*?)"} (.*)$',
-    re.M,
+    re.MULTILINE,
 )
-_LIVE = re.compile(r"^flowrunner_executions_(running|queued) (.*)$", re.M)
+_LIVE = re.compile(r"^flowrunner_executions_(running|queued) (.*)$", re.MULTILINE)
 
 
 def judge_rest(ground: Ground, life: Life) -> None:

@@ -76,7 +76,7 @@ class Source:
             return
         for name in NAMES:
             wanted, found = self._is.get(name), _in_force(registry, name)
-            if wanted != _BROKEN and wanted != found:
+            if wanted not in (_BROKEN, found):
                 self._fail(f"in force of {name} is {found}, its file says {wanted}")
 
 
