@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from flowrunner.errors import ExecutionError
@@ -69,9 +69,33 @@ class SimulatedHost:
         self.groups: list[Group] = []
         self.spares_children = False
 
-    def living(self, life: int, now: float) -> list[Group]:
-        """Returns the groups that a life started and that still live."""
-        return [each for each in self.groups if each.life == life and each.lives(now)]
+    def living(self, lives: Collection[int], now: float) -> list[Group]:
+        """Returns the groups that these lives started and that still live."""
+        return [each for each in self.groups if each.life in lives and each.lives(now)]
+
+    def lose_power(self, now: float) -> None:
+        """Ends everything."""
+        for group in self.groups:
+            group.end(now, KILLED)
+
+
+class SimulatedLeftovers:
+    """Meets `flowrunner.engine.runtime.Leftovers`."""
+
+    def __init__(self, host: SimulatedHost, life: int) -> None:
+        self._host = host
+        self._life = life
+
+    async def kill(self, executions: Collection[str]) -> int:
+        now = current_life().time()
+        found = [
+            group
+            for group in self._host.living(range(self._life), now)
+            if group.env["EXECUTION_ID"] in executions
+        ]
+        for group in found:
+            group.end(now, KILLED)
+        return len(found)
 
 
 class SimulatedProcess:
@@ -104,19 +128,22 @@ class SimulatedProcess:
             await self._until_changed(min(ends, deadline) - now)
         return True
 
-    def signal_group(self, number: int) -> None:
-        if self._is_closed or self._loop.is_dead:
-            return
+    async def signal_all(self, *numbers: int) -> None:
+        if not self._is_closed and not self._loop.is_dead:
+            for number in numbers:
+                self._signal(number)
+
+    async def close(self) -> None:
+        await self.signal_all(signal.SIGKILL)
+        self._is_closed = True
+        self._end_pipes()
+
+    def _signal(self, number: int) -> None:
         now, child_too = self._loop.time(), not self._host.spares_children
         if number == signal.SIGKILL:
             self._group.end(now, KILLED, child_too=child_too)
         elif number == signal.SIGTERM and self._group.on_term_s is not None:
             self._group.end(now + self._group.on_term_s, TERMINATED, child_too=child_too)
-
-    async def close(self) -> None:
-        self.signal_group(signal.SIGKILL)
-        self._is_closed = True
-        self._end_pipes()
 
     async def _until_changed(self, timeout_s: float) -> None:
         """Waits for the time or for a signal, whichever comes first."""

@@ -75,9 +75,11 @@ class SimulatedLoop(VirtualLoop):
         finally:
             self.ended_at, self.is_dead = self.time(), True
             self._until_crash = None
-            self._empty()
-            asyncio.set_event_loop(None)
-            self.close()
+            try:
+                self._empty()
+            finally:
+                asyncio.set_event_loop(None)
+                self.close()
 
     def _run_once(self) -> None:
         """Runs one turn of the loop; counts it before."""
@@ -116,6 +118,15 @@ class SimulatedLoop(VirtualLoop):
                 task.cancel()
             self.run_until_complete(asyncio.wait(left, timeout=1.0))
         raise RuntimeError(f"a dead life does not end: {asyncio.all_tasks(self)}")
+
+
+def is_in_dead_life() -> bool:
+    """Whether the caller is a remainder of a life that has ended."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return isinstance(loop, SimulatedLoop) and loop.is_dead
 
 
 def current_life() -> SimulatedLoop:

@@ -45,7 +45,12 @@ from tests.fakes.definitions import FakeSecrets
 from tests.fakes.log_writer import MemoryLogWriter
 from tests.fakes.nodes import builtin_nodes
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
-from tests.fakes.simulated_host import Plan, SimulatedHost, SimulatedSpawner
+from tests.fakes.simulated_host import (
+    Plan,
+    SimulatedHost,
+    SimulatedLeftovers,
+    SimulatedSpawner,
+)
 from tests.fakes.simulated_loop import SimulatedLoop
 from tests.fakes.simulated_storage import SimulatedStorage
 from tests.fakes.timers import FakeTimers
@@ -199,6 +204,7 @@ class Life:
                 flow=lambda key: flow_folder(self.registry, FLOWS, key),
             ),
             node_slots=asyncio.Semaphore(_NODE_SLOTS),
+            leftovers=SimulatedLeftovers(ground.host, ground.lives),
         )
 
     def _reconciler(self, observer: DaemonObserver) -> Reconciler:
@@ -234,6 +240,10 @@ class Life:
         self.ground.source.loaded(self.registry)
         await self._watch.look()
         await recover(self.engine, self._services, self.registry.rules_of)
+        if left := self.ground.host.living(range(self.ground.lives), self.loop.time()):
+            self.ground.oracle.fail(
+                f"a process of {left[0].env['NODE_ID']} has survived its daemon"
+            )
         self.timers.start()
         await self.reconciler.start()
         for work in (self.reconciler.run, self._watch.run, self._fire):

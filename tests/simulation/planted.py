@@ -198,6 +198,10 @@ def _moves_the_cursor_first(original: Any) -> Any:
     return create
 
 
+async def _leaves_leftovers(*_: Any) -> None:
+    """Ends nothing."""
+
+
 def _spare_children(ground: Ground) -> None:
     ground.host.spares_children = True
 
@@ -262,5 +266,9 @@ BUGS = {
         plant=_exchange(Schedules, "_missed", _passes_missed_slots),
         found_as="slots and accounts for",
     ),
-    "signal the leader alone": Bug(prepare=_spare_children, found_as="still runs|is left"),
+    "let a killed daemon's processes go on": Bug(
+        plant=lambda: patch.object(recovery, "_end_leftovers", _leaves_leftovers),
+        found_as="has survived its daemon",
+    ),
+    "signal the leader alone": Bug(prepare=_spare_children, found_as="still runs|is left|has survived"),
 }

@@ -26,7 +26,7 @@ def judge_rest(ground: Ground, life: Life) -> None:
     lost = [id_ for id_ in oracle.acknowledged if oracle.state_of(id_) is None]
     if lost:
         oracle.fail(f"{lost[0]} was acknowledged to {oracle.acknowledged[lost[0]]} and is lost")
-    left = ground.host.living(ground.lives, life.loop.time())
+    left = ground.host.living({ground.lives}, life.loop.time())
     if left:
         oracle.fail(f"a process of {left[0].env['NODE_ID']} is left")
     _judge_metrics(ground, life)

@@ -109,14 +109,21 @@ class Simulation:
         try:
             loop.run_life(self._life(loop, story))
         except Crash:
-            ground.trace.step(f"the daemon crashes at {loop.ended_at:.3f}")
-            ground.oracle.interruption()
-            ground.files.crash()
+            self._crashed(loop.ended_at)
             return False
         finally:
             ground.disk.calm()
             ground.now = loop.ended_at + random.choice((0.0, 1.0, random.uniform(0, 600)))
         return True
+
+    def _crashed(self, at: float) -> None:
+        """Kills the daemon alone, or cuts the power of its host."""
+        ground, is_power_cut = self._ground, self._random.random() < 0.5
+        ground.trace.step(f"{'the power is cut' if is_power_cut else 'kill -9'} at {at:.3f}")
+        ground.oracle.interruption()
+        if is_power_cut:
+            ground.files.crash()
+            ground.host.lose_power(at)
 
     async def _life(self, loop: SimulatedLoop, story: Callable[[Life], Awaitable[None]]) -> None:
         life = Life(self._ground, loop, self._plan)
@@ -169,7 +176,7 @@ class Simulation:
         timeout_s = self._random.choice((0.0, 1.0, 30.0, 300.0))
         self._ground.oracle.is_stopping = True
         await life.stop(timeout_s)
-        left = self._ground.host.living(self._ground.lives, life.loop.time())
+        left = self._ground.host.living({self._ground.lives}, life.loop.time())
         if left:
             self._ground.oracle.fail(f"after a stop {left[0].env['NODE_ID']} still runs")
 
