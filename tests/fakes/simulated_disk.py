@@ -1,9 +1,10 @@
-"""The disk under a simulated daemon: it fills up, and the daemon can die at any of its writes."""
+"""The disk under a simulated daemon: it fills up, it fails, and each write may be the last one."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.fakes.files import FakeFiles
@@ -19,11 +20,24 @@ class SimulatedDisk:
 
     Attributes:
         full: Whether there is no room; what was written stays readable.
+        fails: Whether writing is answered with an I/O error.
+        ghost: Carries out what the database was last told to be lost. It may be on the disk all
+            the same, which shows when the next daemon reads the log; the next commit takes its
+            place. Source: https://www.sqlite.org/wal.html, fsync(2).
     """
 
     def __init__(self) -> None:
         self.full = False
+        self.fails = False
+        self.ghost: Callable[[], None] | None = None
         self._until_crash: int | None = None
+
+    @property
+    def fault(self) -> int | None:
+        """The error number of a write now; None when it succeeds."""
+        if self.fails:
+            return errno.EIO
+        return errno.ENOSPC if self.full else None
 
     def crash_at_write(self, number: int) -> None:
         """Lets the daemon die at a write, from 1 on; each has a moment before and one after."""
@@ -57,8 +71,9 @@ class SimulatedFiles(FakeFiles):
     def check(self, operation: str, path: str) -> None:
         if operation in _MUTATING:
             self._disk.moment()
-        if self._disk.full and operation in _NEED_ROOM:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        fault = self._disk.fault
+        if fault is not None and operation in _NEED_ROOM:
+            raise OSError(fault, os.strerror(fault), path)
         super().check(operation, path)
 
     def take(self, path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from random import Random
 from typing import Any, TypeVar
 
@@ -110,13 +111,16 @@ class SimulatedLoop(VirtualLoop):
     def _empty(self) -> None:
         """Takes apart what a dead life was doing, so that nobody hears of it."""
         self.set_exception_handler(lambda *_: None)
+        self.call_soon(self.stop)
+        self.run_forever()  # a stop that was asked for before the crash would end the next run
         for _ in range(_ROUNDS):
             left = asyncio.all_tasks(self)
             if not left:
                 return
             for task in left:
                 task.cancel()
-            self.run_until_complete(asyncio.wait(left, timeout=1.0))
+            with suppress(SystemExit):  # the end of the life, heard by who waited for its task
+                self.run_until_complete(asyncio.wait(left, timeout=1.0))
         raise RuntimeError(f"a dead life does not end: {asyncio.all_tasks(self)}")
 
 

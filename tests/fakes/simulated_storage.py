@@ -8,9 +8,12 @@ simulated files. Meets `flowrunner.storage.protocols.Storage`.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +23,7 @@ from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
+from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemorySlots, MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Restored, Submitted
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
@@ -29,6 +33,7 @@ T = TypeVar("T")
 
 _SLOWEST_COMMIT_S = 0.05
 _SLOWEST_READ_S = 0.01
+_OUTER = ("storage.full", "storage.unavailable")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +95,23 @@ class SimulatedWriter:
             return
         batch, self._waiting = self._waiting, []
         self._disk.moment()
-        outcomes = [self._carry_out(write) for write, _ in batch]
+        fault = self._disk.fault
+        if fault is None:
+            self._disk.ghost = None
+            outcomes = [self._carry_out(write) for write, _ in batch]
+        else:
+            outcomes = [(None, _failure(fault)) for _ in batch]
+        if fault == errno.EIO:
+            self._disk.ghost = partial(self._appear, [write for write, _ in batch])
         self._disk.moment()
         self._loop.call_later(self._loop.delay(_SLOWEST_COMMIT_S), self._tell, batch, outcomes)
 
+    def _appear(self, writes: Sequence[Write]) -> None:
+        """Carries out, after the end of the life, what its last commit may have left."""
+        for write in writes:
+            self._carry_out(write)
+
     def _carry_out(self, write: Write) -> tuple[Any, StorageError | None]:
-        if self._disk.full:
-            return None, StorageError("no space left on device", code="storage.full")
         try:
             return self._watch(write, write.apply), None
         except StorageError as error:
@@ -111,7 +126,7 @@ class SimulatedWriter:
             return
         self._is_busy = False
         last = outcomes[-1][1]
-        if last is not None and last.code == "storage.full":
+        if last is not None and last.code in _OUTER:
             self._health.failed(last)
         else:
             self._health.worked()
@@ -304,6 +319,7 @@ class SimulatedStorage:
         state: Path,
         watch: Watch,
     ) -> None:
+        self._disk = disk
         self.health = StoreHealth()
         self.writer = SimulatedWriter(loop, disk, self.health, watch)
         self.flows = LocalFlows(state, files)
@@ -313,7 +329,11 @@ class SimulatedStorage:
         self.slots = SimulatedSlots(durable.slots, self.writer)
 
     async def open(self) -> None:
+        """Reads the log, with what may stand there of a commit that was said to have failed."""
         await self.writer.reading()
+        ghost, self._disk.ghost = self._disk.ghost, None
+        if ghost is not None:
+            ghost()
 
     async def close(self) -> None:
         while not self.writer.is_idle:
@@ -333,6 +353,11 @@ class SimulatedStorage:
 
     async def check(self) -> None:
         await self.writer.submit(Write(kind="check", apply=lambda: None))
+
+
+def _failure(fault: int) -> StorageError:
+    """Returns what the local backend says of an error number."""
+    return storage_error(OSError(fault, os.strerror(fault)))
 
 
 def _driven(coroutine: Coroutine[Any, Any, T]) -> T:

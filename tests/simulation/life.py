@@ -30,7 +30,7 @@ from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.masking import Masker
+from flowrunner.secrets.masking import MaskerCache
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.system.ids import Uuid7Ids
@@ -65,6 +65,8 @@ _HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
 _NODE_SLOTS = 8
 _FLOOR = 1 << 20
 _LONGEST_SLEEP_S = 30.0
+_SPURIOUS = 0.1
+"""How often timers wake everybody for nothing, or a second time: a wake is but a hint."""
 _TIMES = ReconcilerTimes(resync_s=300.0, debounce_s=0.3, debounce_limit_s=5.0)
 
 
@@ -178,12 +180,12 @@ class Life:
         ground = self.ground
         spawner = SimulatedSpawner(ground.host, self.plan)
         runner = ProgramRunner(spawner=spawner, files=ground.files, host=_HOST)
-        log_writer = MemoryLogWriter()
+        log_writer, maskers = MemoryLogWriter(), MaskerCache()
 
         def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
             values = tuple(masked)
             return AttemptLog(
-                path, clock=ground.clock, masker=lambda: Masker(values), writer=log_writer
+                path, clock=ground.clock, masker=lambda: maskers.masker(values), writer=log_writer
             )
 
         return EngineServices(
@@ -234,6 +236,7 @@ class Life:
     async def start(self) -> None:
         """Does what the daemon does before it is ready."""
         await self.storage.open()
+        self.ground.oracle.life_begins()
         await load_last_good(
             self.storage.flows, self.ground.compiler, self.registry, self.ground.clock
         )
@@ -279,6 +282,8 @@ class Life:
             waits = [(at - now).total_seconds() for at in nexts if at is not None]
             await asyncio.sleep(min(max(min(waits, default=1.0), 0.001), _LONGEST_SLEEP_S))
             self.timers.fire_due()
+            if self.ground.random.random() < _SPURIOUS:
+                self.timers.fire_all()
 
 
 def _nodes(runner: ProgramRunner) -> NodeRegistry:

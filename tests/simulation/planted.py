@@ -270,5 +270,7 @@ BUGS = {
         plant=lambda: patch.object(recovery, "_end_leftovers", _leaves_leftovers),
         found_as="has survived its daemon",
     ),
-    "signal the leader alone": Bug(prepare=_spare_children, found_as="still runs|is left|has survived"),
+    "signal the leader alone": Bug(
+        prepare=_spare_children, found_as="still runs|is left|has survived"
+    ),
 }

@@ -102,7 +102,6 @@ class Simulation:
         loop = SimulatedLoop(random, ground.now)
         loop.set_exception_handler(self._broken)
         ground.lives += 1
-        ground.oracle.life_begins()
         ground.trace.step(f"life {ground.lives} begins at {ground.now:.3f}")
         if self._steps_left > 0 and random.random() < 0.2:
             self._arm_crash(loop)
@@ -120,6 +119,8 @@ class Simulation:
         """Kills the daemon alone, or cuts the power of its host."""
         ground, is_power_cut = self._ground, self._random.random() < 0.5
         ground.trace.step(f"{'the power is cut' if is_power_cut else 'kill -9'} at {at:.3f}")
+        if self._random.random() < 0.5:
+            ground.disk.ghost = None
         ground.oracle.interruption()
         if is_power_cut:
             ground.files.crash()
@@ -189,7 +190,7 @@ class Simulation:
         await self._sleep(self._random.uniform(60.0, 1200.0))
 
     async def _wait_long(self, life: Life) -> None:
-        longest_s = 1200.0 if self._ground.disk.full else 3 * 3600.0  # what fails is tried often
+        longest_s = 1200.0 if self._ground.disk.fault else 3 * 3600.0  # what fails is tried often
         await self._sleep(self._random.uniform(600.0, longest_s))
 
     async def _edit(self, life: Life) -> None:
@@ -253,8 +254,15 @@ class Simulation:
         await self._sleep(self._random.uniform(0.0, 120.0))
         self._ground.oracle.interruption()
 
+    async def _fail(self, life: Life) -> None:
+        self._note("the disk fails")
+        self._ground.disk.fails = True
+        self._ground.oracle.interruption()
+        await self._sleep(self._random.uniform(0.0, 120.0))
+        self._ground.oracle.interruption()
+
     async def _empty(self, life: Life) -> None:
-        self._note("the disk has room")
+        self._note("the disk is well")
         self._ground.oracle.interruption()
         self._mend()
 
@@ -286,7 +294,7 @@ class Simulation:
             life.watcher.poke()
 
     def _mend(self) -> None:
-        self._ground.disk.full = False
+        self._ground.disk.full = self._ground.disk.fails = False
         self._ground.files.free = ROOM
 
     def _ask(self, life: Life, asking: Callable[[], Awaitable[None]]) -> None:
@@ -373,6 +381,7 @@ _STEPS = (
     ("cancel", 5),
     ("jump", 2),
     ("fill", 2),
+    ("fail", 1),
     ("empty", 3),
     ("crash", 3),
     ("crash_now", 1),
