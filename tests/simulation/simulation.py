@@ -173,7 +173,6 @@ class Simulation:
 
     async def _stop(self, life: Life) -> None:
         self._note("stop")
-        self._mend()
         timeout_s = self._random.choice((0.0, 1.0, 30.0, 300.0))
         self._ground.oracle.is_stopping = True
         await life.stop(timeout_s)
