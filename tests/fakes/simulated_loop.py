@@ -16,7 +16,7 @@ from tests.fakes.virtual_time import VirtualLoop
 
 T = TypeVar("T")
 
-MOST_TURNS = 5_000_000
+MOST_TURNS = 1_000_000
 """Turns of one life: more are no progress."""
 _ROUNDS = 50
 _SLOWEST_THREAD_S = 0.02
@@ -75,7 +75,7 @@ class SimulatedLoop(VirtualLoop):
             return self.run_until_complete(main)
         finally:
             self.ended_at, self.is_dead = self.time(), True
-            self._until_crash = None
+            self._until_crash, self._turns = None, 0
             try:
                 self._empty()
             finally:

@@ -21,11 +21,13 @@ from typing import Any, TypeVar
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.pause import PauseRecord
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemorySlots, MemoryStorage
+from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Restored, Submitted
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
 from tests.fakes.simulated_loop import SimulatedLoop
@@ -43,7 +45,8 @@ class Write:
 
     Attributes:
         kind: The method that asked for it: `create`, `update`, `begin`, `finish`, `settle`,
-            `open`, `forget`, `record`, `delete`, `prune`, `forget_keys` or `check`.
+            `open`, `forget`, `record`, `pause`, `resume`, `delete`, `prune`, `forget_keys` or
+            `check`.
         values: Its arguments.
         apply: Carries it out on what is durable.
     """
@@ -307,6 +310,28 @@ class SimulatedSlots:
         return await self._inner.list(flow, limit=limit)
 
 
+class SimulatedPauses:
+    """Meets `PauseStore`."""
+
+    def __init__(self, inner: MemoryPauses, writer: SimulatedWriter) -> None:
+        self._inner = inner
+        self._writer = writer
+
+    async def put(self, flow: FlowKey, record: PauseRecord) -> None:
+        await self._writer.submit(
+            Write(kind="pause", apply=lambda: _driven(self._inner.put(flow, record)))
+        )
+
+    async def delete(self, flow: FlowKey) -> None:
+        await self._writer.submit(
+            Write(kind="resume", apply=lambda: _driven(self._inner.delete(flow)))
+        )
+
+    async def list(self) -> dict[FlowKey, PauseRecord]:
+        await self._writer.reading()
+        return await self._inner.list()
+
+
 class SimulatedStorage:
     """The stores of one life over what earlier lives left on the disk."""
 
@@ -328,6 +353,7 @@ class SimulatedStorage:
         self.executions = SimulatedExecutions(durable.executions, self.writer)
         self.journal = SimulatedJournal(durable.journal, self.writer)
         self.slots = SimulatedSlots(durable.slots, self.writer)
+        self.pauses = SimulatedPauses(durable.pauses, self.writer)
 
     async def open(self) -> None:
         """Reads the log, with what may stand there of a commit that was said to have failed."""

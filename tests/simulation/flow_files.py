@@ -30,7 +30,12 @@ def valid_text(name: str, random: Random) -> bytes:
     nodes = [_node(number, random) for number in range(random.randint(1, 4))]
     rules: dict[str, Json] = {"limit": random.choice((1, 1, 2, 3)), "on_conflict": "skip"}
     if random.random() < 0.7:
-        rules |= {"on_conflict": "queue", "queue_limit": random.randint(1, 8)}
+        rules |= {
+            "on_conflict": random.choice(("queue", "queue", "replace")),
+            "queue_limit": random.randint(1, 8),
+        }
+    if random.random() < 0.2:
+        rules["group"] = "'shared'"
     return _text(
         {"name": name, "nodes": nodes, "concurrency": rules, "triggers": _triggers(random)}
     )

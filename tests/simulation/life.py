@@ -16,6 +16,7 @@ from flowrunner.daemon.host import FlowLeaver, flow_folder, show_state
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
+from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
 from flowrunner.model.execution import Execution
@@ -38,6 +39,8 @@ from flowrunner.telemetry.attempt_log import AttemptLog
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.pauses import Pauses
+from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
 from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.clock import FakeClock
@@ -63,6 +66,7 @@ from tests.simulation.trace import Trace
 STATE = Path("/state")
 _HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
 _NODE_SLOTS = 8
+_MOST_EXECUTIONS = 6
 _FLOOR = 1 << 20
 _LONGEST_SLEEP_S = 30.0
 _SPURIOUS = 0.1
@@ -137,11 +141,14 @@ class Life:
     webhooks: Webhooks = field(init=False)
     schedules: Schedules = field(init=False)
     reconciler: Reconciler = field(init=False)
+    retries: Retries = field(init=False)
+    pauses: Pauses = field(init=False)
     timers: FakeTimers = field(init=False)
     metrics: Metrics = field(init=False)
     watcher: FakeWatcher = field(init=False)
     _services: EngineServices = field(init=False)
     _watch: StoreWatch = field(init=False)
+    _applier: Applier = field(init=False)
 
     def __post_init__(self) -> None:
         ground = self.ground
@@ -158,7 +165,9 @@ class Life:
         observer.on_pass = lambda result: ground.source.passed(result, self.registry)
         self._services = self._engine_services(observer)
         self._watch = StoreWatch(self.storage, lambda: ground.files.free, _FLOOR)
-        self.engine = Engine(self._services, self.registry.rules_of)
+        self.engine = Engine(
+            self._services, self.registry.rules_of, most_executions=_MOST_EXECUTIONS
+        )
         ids = Uuid7Ids(ground.clock, ground.random)
         gate = self._watch.refuse_without_room
         self.dispatcher = Dispatcher(self.registry, self.engine, ids, gate)
@@ -174,6 +183,25 @@ class Life:
         self.storage.health.on_healed = self.schedules.store_healed
         duplicates = Duplicates(self.storage.executions, ground.clock)
         self.webhooks = Webhooks(self.dispatcher, duplicates, self._services.secrets, ground.clock)
+        self.retries = Retries(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            engine=self.engine,
+            executions=self.storage.executions,
+            definitions=self.storage.definitions,
+            compiler=ground.compiler,
+            ids=ids,
+        )
+        self.pauses = Pauses(
+            registry=self.registry,
+            store=self.storage.pauses,
+            executions=self.storage.executions,
+            clock=ground.clock,
+            renew=lambda key: self._applier.renew_conditions(key),  # noqa: PLW0108 - made later
+            lifted=self.engine.admit_waiting,
+        )
+        observer.on_ended = (self.pauses.note_ended,)
+        self._applier = self._make_applier()
         self.reconciler = self._reconciler(observer)
 
     def _engine_services(self, observer: DaemonObserver) -> EngineServices:
@@ -205,27 +233,30 @@ class Life:
                 logs=STATE / "logs",
                 flow=lambda key: flow_folder(self.registry, FLOWS, key),
             ),
-            node_slots=asyncio.Semaphore(_NODE_SLOTS),
+            node_slots=NodeSlots(_NODE_SLOTS),
             leftovers=SimulatedLeftovers(ground.host, ground.lives),
+        )
+
+    def _make_applier(self) -> Applier:
+        leaver = FlowLeaver(self.engine, self.metrics)
+        return Applier(
+            self.registry,
+            self.storage.flows,
+            self._services.secrets,
+            self.ground.clock,
+            (self.ground.oracle, self.pauses, self.schedules, self.webhooks, leaver),
+            preparers=(self.schedules,),
         )
 
     def _reconciler(self, observer: DaemonObserver) -> Reconciler:
         ground = self.ground
-        applier = Applier(
-            self.registry,
-            self.storage.flows,
-            self._services.secrets,
-            ground.clock,
-            (ground.oracle, self.schedules, self.webhooks, FlowLeaver(self.engine, self.metrics)),
-            preparers=(self.schedules,),
-        )
         show_state(
             self.metrics, self.registry, self.schedules, self.watcher, lambda: ground.files.free
         )
         return Reconciler(
             root=FLOWS,
             scanner=Scanner(ground.files, ground.compiler, NoRevisions(), ground.clock),
-            applier=applier,
+            applier=self._applier,
             registry=self.registry,
             watcher=self.watcher,
             clock=ground.clock,
@@ -237,11 +268,13 @@ class Life:
         """Does what the daemon does before it is ready."""
         await self.storage.open()
         self.ground.oracle.life_begins()
+        await self.pauses.load()
         await load_last_good(
             self.storage.flows, self.ground.compiler, self.registry, self.ground.clock
         )
         self.ground.source.loaded(self.registry)
         await self._watch.look()
+        await self.pauses.count_failures()
         await recover(self.engine, self._services, self.registry.rules_of)
         if left := self.ground.host.living(range(self.ground.lives), self.loop.time()):
             self.ground.oracle.fail(
@@ -249,13 +282,14 @@ class Life:
             )
         self.timers.start()
         await self.reconciler.start()
-        for work in (self.reconciler.run, self._watch.run, self._fire):
+        for work in (self.reconciler.run, self._watch.run, self.pauses.run, self._fire):
             self._background.append(self.loop.create_task(work()))
 
     async def stop(self, timeout_s: float) -> None:
         """Stops as the daemon does on SIGTERM."""
         await self.silence()
         await self.engine.drain(timeout_s)
+        await self.pauses.settle()
         await self.end_background()
         await self.storage.close()
 

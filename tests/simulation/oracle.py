@@ -61,7 +61,7 @@ class Oracle:
         self._slots_ever: dict[tuple[ScheduleKey, datetime], ExecutionId] = {}
         self._excused: set[ExecutionId] = set()
         self._spawned: set[tuple[str, str, int]] = set()
-        self._running: dict[FlowKey, set[ExecutionId]] = {}
+        self._running: dict[tuple[str, str], set[ExecutionId]] = {}
         self._delivered: dict[tuple[str, int], ExecutionId] = {}
         self._limits: dict[FlowKey, int] = {}
         self._fell: dict[FlowKey, tuple[int, float]] = {}
@@ -91,6 +91,11 @@ class Oracle:
         """Returns what is queued or running on the disk, oldest first."""
         found = self._tables.executions
         return sorted(id_ for id_, each in found.items() if not each.state.is_final)
+
+    def ended_ones(self) -> list[ExecutionId]:
+        """Returns what has ended on the disk, oldest first."""
+        found = self._tables.executions
+        return sorted(id_ for id_, each in found.items() if each.state.is_final)
 
     def state_of(self, execution_id: ExecutionId) -> ExecutionState | None:
         """Returns the durable state of an execution; None when it is not there."""
@@ -132,12 +137,12 @@ class Oracle:
     def starts(self, execution: Execution) -> None:
         """Judges a start: is there room under the limit in force?"""
         flow = execution.flow
-        running = self._running.setdefault(flow, set())
+        running = self._running.setdefault(_group_of(execution), set())
         running.add(execution.id)
         self._trace.event(f"started {execution.id} of {flow.name}")
         limit = self._limit(flow)
         if len(running) > limit:
-            self.fail(f"{len(running)} executions of {flow} run, the limit is {limit}")
+            self.fail(f"{len(running)} executions run beside {flow}, the limit is {limit}")
 
     def _limit_changes(self, flow: FlowKey, limit: int) -> None:
         before = self._limits.get(flow, limit)
@@ -153,7 +158,7 @@ class Oracle:
 
     def ends(self, execution: Execution) -> None:
         """Learns that the engine gave a place back."""
-        self._running.get(execution.flow, set()).discard(execution.id)
+        self._running.get(_group_of(execution), set()).discard(execution.id)
 
     def spawns(self, execution: str, node: str, number: int) -> None:
         """Judges a process that is about to begin."""
@@ -198,7 +203,7 @@ class Oracle:
     def _created(self, execution: Execution, *, is_new: bool) -> int:
         """Returns how many slots a start accounts for."""
         self._trace.event(f"durable create {execution.id} {execution.state} new={is_new}")
-        slot = execution.cause.slot_at
+        slot = execution.cause.slot_at if execution.cause.is_slot else None
         if slot is not None and is_new:
             self._slot_starts(execution, slot)
         return 0 if slot is None else 1
@@ -263,7 +268,7 @@ class Oracle:
 
     def _ends(self, execution: Execution) -> None:
         self.ended[execution.flow, execution.state] += 1
-        if execution.cause.slot_at is not None and execution.started_at is None:
+        if execution.cause.is_slot and execution.started_at is None:
             self.slots[execution.flow, SlotOutcome.SKIPPED, execution.reason] += 1
         code = execution.error.code if execution.error else ""
         if code in _NEVER:
@@ -304,3 +309,10 @@ class Oracle:
 
 def _rank(state: ExecutionState) -> int:
     return _RANKS.get(state, _FINAL_RANK)
+
+
+def _group_of(execution: Execution) -> tuple[str, str]:
+    """Returns who shares a limit: the members of a named group, or one flow's executions."""
+    if execution.group is not None:
+        return ("group", execution.group)
+    return ("flow", execution.flow.name)

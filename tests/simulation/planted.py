@@ -17,12 +17,12 @@ from unittest.mock import patch
 
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.engine import recovery
-from flowrunner.engine.admission import Admission
+from flowrunner.engine.admission import Admission, Ticket
 from flowrunner.engine.engine import Engine, StartRequest
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import canonical_json
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
-from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
@@ -112,9 +112,9 @@ def _does_not_sync_flows(_: Any) -> Any:
 
 
 def _never_releases(original: Any) -> Any:
-    def release(self: Admission, flow: FlowKey, execution_id: ExecutionId) -> None:
-        if execution_id in self.waiting(flow):
-            original(self, flow, execution_id)
+    def release(self: Admission, ticket: Ticket) -> None:
+        if ticket.id in self.waiting(ticket.flow):
+            original(self, ticket)
 
     return release
 
@@ -122,7 +122,10 @@ def _never_releases(original: Any) -> Any:
 def _one_more(original: Any) -> Any:
     def rules_of(self: FlowRegistry, key: FlowKey) -> Any:
         rules = original(self, key)
-        return rules and replace(rules, limit=rules.limit + 1)
+        if rules is None:
+            return None
+        more = replace(rules.concurrency, limit=rules.concurrency.limit + 1)
+        return replace(rules, concurrency=more)
 
     return rules_of
 

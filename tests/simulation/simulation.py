@@ -11,6 +11,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from random import Random
 
@@ -162,6 +163,8 @@ class Simulation:
         if result.result == "failed":
             self._ground.oracle.fail(f"a pass fails without a reason: {result.message}")
         self._ground.source.judge(life.registry)
+        for key in sorted(life.registry.pauses.keys() & life.registry.entries.keys()):
+            await life.pauses.resume(key)
         await life.silence()
         deadline = life.loop.time() + _LONGEST_REST_S
         while life.engine.running_count or life.engine.queued_count:
@@ -239,6 +242,23 @@ class Simulation:
             chosen = self._random.choice(unfinished)
             self._note(f"cancel {chosen}")
             self._ask(life, partial(self._cancelling, life, chosen))
+
+    async def _retry(self, life: Life) -> None:
+        ended = self._ground.oracle.ended_ones()
+        if ended:
+            chosen = self._random.choice(ended)
+            self._note(f"retry {chosen}")
+            self._ask(life, partial(self._retrying, life, chosen))
+
+    async def _suspend(self, life: Life) -> None:
+        name = self._random.choice(NAMES)
+        self._note(f"pause {name}")
+        self._ask(life, partial(self._pausing, life, name))
+
+    async def _resume(self, life: Life) -> None:
+        for key in sorted(life.registry.pauses):
+            self._note(f"resume {key.name}")
+            self._ask(life, partial(life.pauses.resume, key))
 
     async def _jump(self, life: Life) -> None:
         seconds = self._random.choice((-1, 1)) * self._random.uniform(1.0, 7200.0)
@@ -333,6 +353,16 @@ class Simulation:
                 self._ground.oracle.delivers((name, number), execution_id)
                 self._accepted[number] = execution_id
 
+    async def _retrying(self, life: Life, execution_id: ExecutionId) -> None:
+        again = await life.retries.retry(execution_id)
+        self._ground.oracle.is_told_accepted(again, "a person who retries")
+
+    async def _pausing(self, life: Life, name: str) -> None:
+        until = None
+        if self._random.random() < 0.5:
+            until = self._ground.clock.now() + timedelta(minutes=self._random.randint(1, 60))
+        await life.pauses.pause(key_of(name), reason="simulated", until=until, uid=None)
+
     async def _cancelling(self, life: Life, execution_id: ExecutionId) -> None:
         await life.engine.cancel(execution_id)
 
@@ -378,6 +408,9 @@ _STEPS = (
     ("deliver_again", 4),
     ("start", 9),
     ("cancel", 5),
+    ("retry", 3),
+    ("suspend", 2),
+    ("resume", 3),
     ("jump", 2),
     ("fill", 2),
     ("fail", 1),
