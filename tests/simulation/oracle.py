@@ -61,7 +61,7 @@ class Oracle:
         self._slots_ever: dict[tuple[ScheduleKey, datetime], ExecutionId] = {}
         self._excused: set[ExecutionId] = set()
         self._spawned: set[tuple[str, str, int]] = set()
-        self._running: dict[tuple[str, str], set[ExecutionId]] = {}
+        self._running: dict[tuple[str, str], dict[ExecutionId, FlowKey]] = {}
         self._delivered: dict[tuple[str, int], ExecutionId] = {}
         self._limits: dict[FlowKey, int] = {}
         self._fell: dict[FlowKey, tuple[int, float]] = {}
@@ -137,10 +137,11 @@ class Oracle:
     def starts(self, execution: Execution) -> None:
         """Judges a start: is there room under the limit in force?"""
         flow = execution.flow
-        running = self._running.setdefault(_group_of(execution), set())
-        running.add(execution.id)
+        running = self._running.setdefault(_group_of(execution), {})
+        running[execution.id] = flow
         self._trace.event(f"started {execution.id} of {flow.name}")
-        limit = self._limit(flow)
+        # Who shares a group goes by its own limit; we hear of starts in another order.
+        limit = max(map(self._limit, running.values()))
         if len(running) > limit:
             self.fail(f"{len(running)} executions run beside {flow}, the limit is {limit}")
 
@@ -158,7 +159,7 @@ class Oracle:
 
     def ends(self, execution: Execution) -> None:
         """Learns that the engine gave a place back."""
-        self._running.get(_group_of(execution), set()).discard(execution.id)
+        self._running.get(_group_of(execution), {}).pop(execution.id, None)
 
     def spawns(self, execution: str, node: str, number: int) -> None:
         """Judges a process that is about to begin."""

@@ -230,7 +230,7 @@ BUGS = {
     ),
     "keep no definition": Bug(
         plant=_exchange(LocalDefinitions, "put", _keeps_no_definition),
-        found_as="definition_lost",
+        found_as="definition_lost|has ended, and its node",
     ),
     "skip the fsync of a definition": Bug(
         plant=_exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
