@@ -67,6 +67,7 @@ STATE = Path("/state")
 _HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
 _NODE_SLOTS = 8
 _MOST_EXECUTIONS = 6
+_LONGEST_EXECUTION_S = 3600.0
 _FLOOR = 1 << 20
 _LONGEST_SLEEP_S = 30.0
 _SPURIOUS = 0.1
@@ -235,6 +236,8 @@ class Life:
             ),
             node_slots=NodeSlots(_NODE_SLOTS),
             leftovers=SimulatedLeftovers(ground.host, ground.lives),
+            timeout_s=_LONGEST_EXECUTION_S,
+            chance=ground.random.random,
         )
 
     def _make_applier(self) -> Applier:

@@ -63,6 +63,7 @@ class Oracle:
         self._spawned: set[tuple[str, str, int]] = set()
         self._running: dict[tuple[str, str], dict[ExecutionId, FlowKey]] = {}
         self._delivered: dict[tuple[str, int], ExecutionId] = {}
+        self._started: set[ExecutionId] = set()
         self._limits: dict[FlowKey, int] = {}
         self._fell: dict[FlowKey, tuple[int, float]] = {}
 
@@ -74,7 +75,8 @@ class Oracle:
         raise Halt
 
     def life_begins(self) -> None:
-        """Forgets what was counted in the life before."""
+        """Forgets what was counted in the life before, whose end has interrupted what it left."""
+        self.interruption()
         self.is_stopping = False
         self.ended.clear()
         self.slots.clear()
@@ -142,7 +144,9 @@ class Oracle:
         self._trace.event(f"started {execution.id} of {flow.name}")
         # Who shares a group goes by its own limit; we hear of starts in another order.
         limit = max(map(self._limit, running.values()))
-        if len(running) > limit:
+        is_resumed = execution.id in self._started  # it has its place, whatever the limit is now
+        self._started.add(execution.id)
+        if len(running) > limit and not is_resumed:
             self.fail(f"{len(running)} executions run beside {flow}, the limit is {limit}")
 
     def _limit_changes(self, flow: FlowKey, limit: int) -> None:
