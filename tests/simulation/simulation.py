@@ -11,18 +11,16 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import partial
 from random import Random
 
 from flowrunner.errors import FlowError
-from flowrunner.model.delivery import Delivery
-from flowrunner.model.ids import ExecutionId
 from flowrunner.system.process import ExitStatus, SpawnRequest
 from tests.fakes.simulated_disk import ROOM
 from tests.fakes.simulated_host import Group
 from tests.fakes.simulated_loop import Crash, SimulatedLoop
-from tests.simulation.flow_files import NAMES, TOKEN, broken_text, hook_of, key_of, valid_text
+from tests.simulation.clients import Clients
+from tests.simulation.flow_files import NAMES, broken_text, valid_text
 from tests.simulation.life import Ground, Life
 from tests.simulation.oracle import Halt
 from tests.simulation.rest import judge_rest
@@ -50,7 +48,7 @@ class Simulation:
         self._ground = Ground(self._random)
         self._steps_left = STEPS
         self._deliveries = 0
-        self._accepted: dict[int, ExecutionId] = {}
+        self._clients = Clients(self._ground)
         prepare(self._ground)
 
     def run(self) -> str:
@@ -215,50 +213,51 @@ class Simulation:
 
     async def _reconcile(self, life: Life) -> None:
         self._note("pass")
-        self._ask(life, partial(self._pass, life))
+        self._clients.ask(life, partial(self._clients.reconcile, life))
 
     async def _deliver(self, life: Life) -> None:
         self._deliveries += 1
         name, number = self._random.choice(NAMES), self._deliveries
         for _ in range(self._random.choice((1, 1, 2, 5))):  # the same id again, at once
             self._note(f"deliver {number} to {name}")
-            self._ask(life, partial(self._delivery, life, name, number))
+            self._clients.ask(life, partial(self._clients.deliver, life, name, number))
 
     async def _deliver_again(self, life: Life) -> None:
-        if self._accepted:
-            number = self._random.choice(list(self._accepted))
-            flow = self._ground.oracle.flow_of(self._accepted[number])
+        if self._clients.accepted:
+            number = self._random.choice(list(self._clients.accepted))
+            flow = self._ground.oracle.flow_of(self._clients.accepted[number])
             self._note(f"deliver {number} again to {flow}")
-            self._ask(life, partial(self._delivery, life, flow, number))
+            self._clients.ask(life, partial(self._clients.deliver, life, flow, number))
 
     async def _start(self, life: Life) -> None:
         name = self._random.choice(NAMES)
         self._note(f"start {name}")
-        self._ask(life, partial(self._by_hand, life, name))
+        self._clients.ask(life, partial(self._clients.start, life, name))
 
     async def _cancel(self, life: Life) -> None:
         unfinished = self._ground.oracle.unfinished()
         if unfinished:
             chosen = self._random.choice(unfinished)
             self._note(f"cancel {chosen}")
-            self._ask(life, partial(self._cancelling, life, chosen))
+            self._clients.ask(life, partial(self._clients.cancel, life, chosen))
 
     async def _retry(self, life: Life) -> None:
         ended = self._ground.oracle.ended_ones()
         if ended:
             chosen = self._random.choice(ended)
             self._note(f"retry {chosen}")
-            self._ask(life, partial(self._retrying, life, chosen))
+            self._clients.ask(life, partial(self._clients.retry, life, chosen))
 
     async def _suspend(self, life: Life) -> None:
         name = self._random.choice(NAMES)
         self._note(f"pause {name}")
-        self._ask(life, partial(self._pausing, life, name))
+        minutes = self._random.choice((None, self._random.randint(1, 60)))
+        self._clients.ask(life, partial(self._clients.pause, life, name, minutes))
 
     async def _resume(self, life: Life) -> None:
         for key in sorted(life.registry.pauses):
             self._note(f"resume {key.name}")
-            self._ask(life, partial(life.pauses.resume, key))
+            self._clients.ask(life, partial(life.pauses.resume, key))
 
     async def _jump(self, life: Life) -> None:
         seconds = self._random.choice((-1, 1)) * self._random.uniform(1.0, 7200.0)
@@ -315,56 +314,6 @@ class Simulation:
     def _mend(self) -> None:
         self._ground.disk.full = self._ground.disk.fails = False
         self._ground.files.free = ROOM
-
-    def _ask(self, life: Life, asking: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.ensure_future(self._answered(asking))
-        life.client_tasks.add(task)
-        task.add_done_callback(life.client_tasks.discard)
-
-    async def _answered(self, asking: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await asking()
-        except FlowError as error:
-            self._ground.trace.event(f"refused: {error.code}")
-        except Exception as error:  # noqa: BLE001 - no client may see anything else
-            self._ground.oracle.fail(f"a client sees {error!r}")
-
-    async def _pass(self, life: Life) -> None:
-        await life.reconciler.request("command")
-
-    async def _by_hand(self, life: Life, name: str) -> None:
-        started = await life.dispatcher.start_by_hand(key_of(name), {}, as_text=False)
-        self._ground.oracle.is_told_accepted(started, "a person")
-
-    async def _delivery(self, life: Life, name: str, number: int) -> None:
-        headers = {
-            "authorization": f"Bearer {TOKEN}",
-            "content-type": "application/json",
-            "x-id": f"delivery-{number}",
-        }
-        answer = await life.webhooks.deliver(
-            Delivery(path=hook_of(name), method="POST", headers=headers, query={}, body=b"{}")
-        )
-        self._ground.trace.event(f"delivery {number} to {name}: {answer.status} {answer.result}")
-        if "execution_id" in answer.body:
-            execution_id = ExecutionId(answer.body["execution_id"])
-            self._ground.oracle.is_told_accepted(execution_id, f"the sender of {number}")
-            if answer.status == 202:
-                self._ground.oracle.delivers((name, number), execution_id)
-                self._accepted[number] = execution_id
-
-    async def _retrying(self, life: Life, execution_id: ExecutionId) -> None:
-        again = await life.retries.retry(execution_id)
-        self._ground.oracle.is_told_accepted(again, "a person who retries")
-
-    async def _pausing(self, life: Life, name: str) -> None:
-        until = None
-        if self._random.random() < 0.5:
-            until = self._ground.clock.now() + timedelta(minutes=self._random.randint(1, 60))
-        await life.pauses.pause(key_of(name), reason="simulated", until=until, uid=None)
-
-    async def _cancelling(self, life: Life, execution_id: ExecutionId) -> None:
-        await life.engine.cancel(execution_id)
 
     def _plan(self, request: SpawnRequest, now: float) -> Group:
         """Decides what a process comes to."""
