@@ -65,6 +65,19 @@ class Applier:
         """Records written by a pass that failed: they may say something else than memory."""
         self._unannounced: frozenset[FlowKey] | None = frozenset()
         """What left since the subscribers were last told; None when they know everything."""
+        self._is_inherited = True
+        """Whether an earlier life may have died between writing the records and their sync."""
+
+    async def arm(self, plan: Plan) -> bool:
+        """Makes a plan true that puts in force what is kept already; writes nothing for it.
+
+        A start shall not fail because the disk does. What is kept may have been written and not
+        synced before the daemon was killed: the next `apply` makes it durable.
+
+        Raises:
+            StorageError: As `apply`, for what differs all the same.
+        """
+        return await self._apply(plan, must_sync=False)
 
     async def apply(self, plan: Plan) -> bool:
         """Makes the plan true and returns whether anything changed.
@@ -74,11 +87,14 @@ class Applier:
         Raises:
             StorageError: The store or a preparer could not write; the registry is as before.
         """
+        return await self._apply(plan, must_sync=self._is_inherited)
+
+    async def _apply(self, plan: Plan, *, must_sync: bool) -> bool:
         before = self._registry.entries
         coming = [plan.entries[key] for key in plan.changed]
         for preparer in self._preparers:
             await preparer.flows_coming(coming, before)
-        await self._keep(plan, before)
+        await self._keep(plan, before, must_sync=must_sync)
         specs = {key: entry.spec for key, entry in plan.entries.items() if entry.spec}
         missing = await asyncio.to_thread(missing_secrets, specs, self._secrets)
         now = self._clock.now()
@@ -123,7 +139,9 @@ class Applier:
         settled = replace(known, conditions=flow_conditions(known, pause, now))
         return current if current == settled else settled
 
-    async def _keep(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> None:
+    async def _keep(
+        self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool
+    ) -> None:
         """Writes the last good definitions that changed, then makes all of them durable."""
         stale = [
             entry
@@ -138,8 +156,9 @@ class Applier:
             await self._put(_record(entry, self._clock), is_known=bool(old and old.spec))
         for key in gone:
             await self._store.delete(key)
-        if stale or gone:
+        if stale or gone or must_sync:
             await self._store.sync()
+            self._is_inherited = False
         self._unsure.clear()
 
     async def _put(self, record: FlowRecord, *, is_known: bool) -> None:

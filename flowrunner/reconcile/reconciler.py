@@ -90,7 +90,7 @@ class Reconciler:
     async def start(self) -> PassResult:
         """Puts in force what the registry holds already, then runs the first pass."""
         async with self._lock:
-            await self._applier.apply(keep_all(self._registry.entries))
+            await self._applier.arm(keep_all(self._registry.entries))
         return await self.request("start")
 
     async def request(self, trigger: str) -> PassResult:

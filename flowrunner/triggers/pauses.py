@@ -178,7 +178,9 @@ class Pauses:
             wait_s = min(((until - now).total_seconds() for until in later), default=None)
             with suppress(TimeoutError):
                 wait_s = _LONGEST_SLEEP_S if wait_s is None else min(wait_s, _LONGEST_SLEEP_S)
-                await asyncio.wait_for(self._changed.wait(), wait_s)
+                # Not `wait_for`: on Python 3.11 it loses a cancel that comes with the event.
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
 
     async def settle(self) -> None:
         """Waits for what is being written; at stop."""

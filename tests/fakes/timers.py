@@ -71,3 +71,9 @@ class FakeTimers:
                 armed.wake(slot)
                 woken.append(key)
         return woken
+
+    def fire_all(self) -> None:
+        """Wakes every key now, whether or not anything is due."""
+        if self.started:
+            for armed in list(self._armed.values()):
+                armed.wake(self._clock.now())

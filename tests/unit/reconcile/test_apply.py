@@ -469,3 +469,29 @@ def test_transition_time_changes_with_the_status_alone(world: World) -> None:
     world.clock.advance(10)
     world.apply({"a.yaml": flow_text("a")})
     assert since() == timedelta(seconds=40)
+
+
+def test_first_pass_makes_durable_what_a_killed_daemon_wrote(world: World) -> None:
+    """Records of an earlier life are synced once, though the pass finds nothing to write."""
+    files: Files = {"a.yaml": flow_text("a")}
+    world.apply(files)
+    world.restart()
+    world.store.calls.clear()
+
+    for _ in range(2):
+        world.apply(files)
+
+    assert world.store.calls.count("sync") == 1
+
+
+def test_start_arms_what_is_kept_though_the_disk_fails(world: World) -> None:
+    """Putting in force what is kept already needs no sync; the pass that needs one fails."""
+    world.apply({"a.yaml": flow_text("a")})
+    world.restart()
+    world.store.fails, world.store.calls[:] = {"sync"}, []
+
+    run_inline(world.applier.arm(keep_all(world.registry.entries)))
+
+    assert world.store.calls == ["told"]
+    with pytest.raises(StorageError):
+        world.apply({"a.yaml": flow_text("a")})

@@ -550,3 +550,23 @@ def test_end_of_a_pause_forgets_the_row() -> None:
         assert paused(world)[0] == "False"
 
     simulate(story)
+
+
+@pytest.mark.parametrize("between", range(6))
+def test_a_stop_is_heard_right_behind_a_resume(between: int) -> None:
+    """Lifting by time ends when it is cancelled, however soon after a change that woke it."""
+
+    async def story(world: World) -> None:
+        await world.apply(minutely())
+        await pause(world)
+        task = asyncio.create_task(world.pauses.run())
+        await turns()
+        await world.pauses.resume(A)
+        for _ in range(between):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=1.0)
+        assert done == {task}
+        assert task.cancelled()
+
+    simulate(story)

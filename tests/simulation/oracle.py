@@ -1,0 +1,323 @@
+"""The judge of a simulation: looks at every write, spawn and answer, and knows the promises.
+
+It stands outside of the daemon and outlives it. What it compares with is what is durable.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey
+from flowrunner.model.schedule import Schedule, count_between
+from flowrunner.model.states import ExecutionState, Reason, SlotOutcome
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.storage.memory import MemoryStorage
+from tests.fakes.simulated_loop import is_in_dead_life
+from tests.fakes.simulated_storage import Write
+from tests.simulation.trace import Trace
+
+_RANKS = {ExecutionState.QUEUED: 0, ExecutionState.RUNNING: 1}
+_FINAL_RANK = 2
+_GRACE_S = 5.0
+_NEVER = ("internal", "definition_lost", "storage.conflict")
+"""Codes that no execution of the simulation may end with: each says that something is broken."""
+
+
+class Halt(SystemExit):
+    """A promise was broken: the simulation ends here. asyncio lets a `SystemExit` through."""
+
+
+class Oracle:
+    """Knows what was promised, and raises `Halt` when it does not hold.
+
+    Attributes:
+        verdict: What was broken; empty while nothing was.
+        is_stopping: Whether the daemon was asked to stop: it may interrupt what it carries.
+        acknowledged: What somebody was told has been accepted.
+        ended: Ends committed in this life, by flow and state.
+        slots: Slots that did not start, committed in this life, by flow, outcome and reason.
+        left: Flows that left force in this life.
+    """
+
+    def __init__(self, durable: MemoryStorage, trace: Trace, now: Callable[[], float]) -> None:
+        self.verdict = ""
+        self.is_stopping = False
+        self.acknowledged: dict[ExecutionId, str] = {}
+        self.ended = Counter[tuple[FlowKey, ExecutionState]]()
+        self.slots = Counter[tuple[FlowKey, SlotOutcome, str]]()
+        self.left: set[FlowKey] = set()
+        self._tables = durable.executions._tables
+        self._trace = trace
+        self._now = now
+        self._schedules: dict[str, Schedule] = {}
+        self._specs: dict[Digest, FlowSpec] = {}
+        self._slots_started: dict[ScheduleKey, set[datetime]] = {}
+        self._slots_ever: dict[tuple[ScheduleKey, datetime], ExecutionId] = {}
+        self._excused: set[ExecutionId] = set()
+        self._spawned: set[tuple[str, str, int]] = set()
+        self._running: dict[tuple[str, str], dict[ExecutionId, FlowKey]] = {}
+        self._delivered: dict[tuple[str, int], ExecutionId] = {}
+        self._started: set[ExecutionId] = set()
+        self._limits: dict[FlowKey, int] = {}
+        self._fell: dict[FlowKey, tuple[int, float]] = {}
+
+    def fail(self, text: str) -> None:
+        """Notes a broken promise and ends the simulation; of a dead life nothing is expected."""
+        if is_in_dead_life():
+            return
+        self.verdict = self.verdict or text
+        raise Halt
+
+    def life_begins(self) -> None:
+        """Forgets what was counted in the life before, whose end has interrupted what it left."""
+        self.interruption()
+        self.is_stopping = False
+        self.ended.clear()
+        self.slots.clear()
+        self.left.clear()
+        self._running.clear()
+
+    def interruption(self) -> None:
+        """Learns of a crash or a full disk: what is under way may be interrupted."""
+        self._excused.update(
+            id_ for id_, each in self._tables.executions.items() if not each.state.is_final
+        )
+
+    def unfinished(self) -> list[ExecutionId]:
+        """Returns what is queued or running on the disk, oldest first."""
+        found = self._tables.executions
+        return sorted(id_ for id_, each in found.items() if not each.state.is_final)
+
+    def ended_ones(self) -> list[ExecutionId]:
+        """Returns what has ended on the disk, oldest first."""
+        found = self._tables.executions
+        return sorted(id_ for id_, each in found.items() if each.state.is_final)
+
+    def state_of(self, execution_id: ExecutionId) -> ExecutionState | None:
+        """Returns the durable state of an execution; None when it is not there."""
+        found = self._tables.executions.get(execution_id)
+        return found.state if found else None
+
+    def flow_of(self, execution_id: ExecutionId) -> str:
+        """Returns the name of an execution's flow."""
+        return self._tables.executions[execution_id].flow.name
+
+    # What the daemon decides and tells
+
+    def flows_changed(
+        self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
+    ) -> None:
+        """Learns what is in force."""
+        self.left |= removed
+        for key, entry in entries.items():
+            if entry.spec is None:
+                continue
+            self._specs[entry.digest] = entry.spec
+            self._limit_changes(key, entry.spec.concurrency.limit)
+            for trigger in entry.spec.schedules:
+                self._schedules[trigger.schedule.fingerprint] = trigger.schedule
+
+    def is_told_accepted(self, execution_id: ExecutionId, to: str) -> None:
+        """Judges an acknowledgement at the moment at which it is given."""
+        self._trace.event(f"acknowledged {execution_id} to {to}")
+        if execution_id not in self._tables.executions:
+            self.fail(f"{execution_id} was acknowledged to {to} and is not durable")
+        self.acknowledged[execution_id] = to
+
+    def delivers(self, delivery: tuple[str, int], execution_id: ExecutionId) -> None:
+        """Judges that a delivery has started an execution."""
+        other = self._delivered.setdefault(delivery, execution_id)
+        if other != execution_id:
+            self.fail(f"delivery {delivery} has started {other} and {execution_id}")
+
+    def starts(self, execution: Execution) -> None:
+        """Judges a start: is there room under the limit in force?"""
+        flow = execution.flow
+        running = self._running.setdefault(_group_of(execution), {})
+        running[execution.id] = flow
+        self._trace.event(f"started {execution.id} of {flow.name}")
+        # Who shares a group goes by its own limit; we hear of starts in another order.
+        limit = max(map(self._limit, running.values()))
+        is_resumed = execution.id in self._started  # it has its place, whatever the limit is now
+        self._started.add(execution.id)
+        if len(running) > limit and not is_resumed:
+            self.fail(f"{len(running)} executions run beside {flow}, the limit is {limit}")
+
+    def _limit_changes(self, flow: FlowKey, limit: int) -> None:
+        before = self._limits.get(flow, limit)
+        if limit < before:
+            self._fell[flow] = (before, self._now())
+        self._limits[flow] = limit
+
+    def _limit(self, flow: FlowKey) -> float:
+        """Returns how many may run: who was let in before a limit fell may be about to start."""
+        before, at = self._fell.get(flow, (0, -_GRACE_S))
+        limit = self._limits.get(flow, math.inf)
+        return max(before, limit) if self._now() - at < _GRACE_S else limit
+
+    def ends(self, execution: Execution) -> None:
+        """Learns that the engine gave a place back."""
+        self._running.get(_group_of(execution), {}).pop(execution.id, None)
+
+    def spawns(self, execution: str, node: str, number: int) -> None:
+        """Judges a process that is about to begin."""
+        self._trace.event(f"spawned {execution} {node}.{number}")
+        name = f"{node}.{number} of {execution}"
+        if (execution, node, number) in self._spawned:
+            self.fail(f"{name} was spawned twice")
+        self._spawned.add((execution, node, number))
+        id_ = ExecutionId(execution)
+        if node in self._tables.nodes.get(id_, {}):
+            self.fail(f"{name} was spawned, and its node is final")
+        known = self._tables.attempts.get(id_, {})
+        if not any((key.node, key.number) == (node, number) for key in known):
+            self.fail(f"{name} was spawned before its begin was durable")
+
+    # What becomes durable
+
+    def watch(self, write: Write, apply: Callable[[], Any]) -> Any:
+        """Lets a write happen between a look at what it changes and one at what it changed."""
+        judges: dict[str, Callable[..., None]] = {
+            "update": self._updates,
+            "begin": self._finishes,
+            "finish": self._finishes,
+            "settle": self._settles,
+            "record": self._records,
+            "forget": self._forgets,
+        }
+        if write.kind in judges:
+            judges[write.kind](*write.values)
+        cursors = dict(self._tables.cursors)
+        result = apply()
+        accounted = 0
+        if write.kind == "create":
+            accounted = self._created(write.values[0], is_new=result.created)
+        elif write.kind == "record":
+            accounted = write.values[0].count
+        for schedule, at in self._tables.cursors.items():
+            if schedule in cursors and at != cursors[schedule]:
+                self._cursor_moves(schedule, cursors[schedule], at, accounted)
+        return result
+
+    def _created(self, execution: Execution, *, is_new: bool) -> int:
+        """Returns how many slots a start accounts for."""
+        self._trace.event(f"durable create {execution.id} {execution.state} new={is_new}")
+        slot = execution.cause.slot_at if execution.cause.is_slot else None
+        if slot is not None and is_new:
+            self._slot_starts(execution, slot)
+        return 0 if slot is None else 1
+
+    def _slot_starts(self, execution: Execution, slot: datetime) -> None:
+        schedule = self._schedule_of(execution)
+        if schedule is None:
+            return
+        other = self._slots_ever.setdefault((schedule, slot), execution.id)
+        if other != execution.id:
+            self.fail(f"the slot {slot} of {schedule} started {other} and {execution.id}")
+        self._slots_started.setdefault(schedule, set()).add(slot)
+
+    def _schedule_of(self, execution: Execution) -> ScheduleKey | None:
+        """Returns the schedule that a start is due to; None for a version that was not seen."""
+        spec = self._specs.get(execution.digest)
+        for trigger in spec.schedules if spec else ():
+            if trigger.id == execution.cause.trigger_id:
+                return ScheduleKey(
+                    flow=execution.flow,
+                    trigger=trigger.id,
+                    fingerprint=trigger.schedule.fingerprint,
+                )
+        return None
+
+    def _records(self, run: SlotRun) -> None:
+        started = self._slots_started.get(run.schedule, set())
+        twice = [slot for slot in started if run.first <= slot <= run.last]
+        if twice:
+            self.fail(f"the slot {min(twice)} of {run.schedule} started and is {run.outcome} too")
+        self.slots[run.schedule.flow, run.outcome, run.reason] += run.count
+
+    def _forgets(self, schedules: tuple[ScheduleKey, ...]) -> None:
+        for schedule in schedules:
+            self._slots_started.pop(schedule, None)
+
+    def _cursor_moves(
+        self, schedule: ScheduleKey, before: datetime, at: datetime, accounted: int
+    ) -> None:
+        """Judges whether a move accounts for each slot that it passes, and for no other."""
+        known = self._schedules.get(schedule.fingerprint)
+        if at < before:
+            self.fail(f"the cursor of {schedule} goes back from {before} to {at}")
+        passed = count_between(known, before, at).total if known else accounted
+        if passed != accounted:
+            self.fail(
+                f"the cursor of {schedule} passes {passed} slots and accounts for {accounted}"
+            )
+
+    def _updates(self, execution: Execution) -> None:
+        known = self._tables.executions.get(execution.id)
+        if known is None:
+            self.fail(f"{execution.id} is updated and was never accepted")
+            return
+        self._trace.event(f"durable {execution.id} {execution.state} {execution.reason}")
+        if _rank(execution.state) < _rank(known.state) or (
+            known.state.is_final and execution.state is not known.state
+        ):
+            self.fail(f"{execution.id} goes back from {known.state} to {execution.state}")
+        if execution.state.is_final and not known.state.is_final:
+            self._ends(execution)
+
+    def _ends(self, execution: Execution) -> None:
+        self.ended[execution.flow, execution.state] += 1
+        if execution.cause.is_slot and execution.started_at is None:
+            self.slots[execution.flow, SlotOutcome.SKIPPED, execution.reason] += 1
+        code = execution.error.code if execution.error else ""
+        if code in _NEVER:
+            self.fail(f"{execution.id} ended with {code}: {execution.error}")
+        is_excused = self.is_stopping or execution.id in self._excused
+        if execution.reason == Reason.INTERRUPTED and not is_excused:
+            self.fail(f"{execution.id} was interrupted, and nothing interrupted it")
+        running = [
+            key
+            for key, attempt in self._tables.attempts.get(execution.id, {}).items()
+            if not attempt.ended_at
+        ]
+        if running:
+            self.fail(f"{execution.id} has ended, and its attempt {running[0]} has not")
+        spec = self._specs.get(execution.digest)
+        if spec is None or execution.state is ExecutionState.CANCELLED:
+            return
+        missing = {node.id for node in spec.nodes} - self._tables.nodes.get(execution.id, {}).keys()
+        if missing:
+            self.fail(f"{execution.id} has ended, and its node {min(missing)} has not")
+
+    def _finishes(self, attempt: Attempt, node: NodeStatus | None = None) -> None:
+        key = attempt.key
+        self._trace.event(f"durable {key.execution} {key.node}.{key.number} {attempt.state}")
+        known = self._tables.attempts.get(key.execution, {}).get(key)
+        if known is not None and known.ended_at is not None:
+            self.fail(f"the attempt {key} ended twice: {known.state}, {attempt.state}")
+        if node is not None:
+            self._settles([node])
+
+    def _settles(self, nodes: list[NodeStatus]) -> None:
+        for node in nodes:
+            self._trace.event(f"durable {node.execution} {node.node} {node.state}")
+            known = self._tables.nodes.get(node.execution, {}).get(node.node)
+            if known is not None:
+                self.fail(f"{node.node} of {node.execution} ended twice: {known}, {node}")
+
+
+def _rank(state: ExecutionState) -> int:
+    return _RANKS.get(state, _FINAL_RANK)
+
+
+def _group_of(execution: Execution) -> tuple[str, str]:
+    """Returns who shares a limit: the members of a named group, or one flow's executions."""
+    if execution.group is not None:
+        return ("group", execution.group)
+    return ("flow", execution.flow.name)

@@ -1,0 +1,279 @@
+"""Bugs to plant: each breaks one promise of the product, to show that the simulation sees it.
+
+Elsewhere nothing is patched. Here it is the subject: a bug is the product with one method
+exchanged, and no constructor takes a broken one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from flowrunner.daemon.observer import DaemonObserver
+from flowrunner.engine import recovery
+from flowrunner.engine.admission import Admission, Ticket
+from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.errors import StorageError
+from flowrunner.model.digest import canonical_json
+from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
+from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.local.definitions import LocalDefinitions
+from flowrunner.storage.local.flows import LocalFlows
+from flowrunner.storage.protocols import Submitted
+from flowrunner.triggers.schedules import Schedules
+from tests.fakes.simulated_storage import SimulatedExecutions, SimulatedJournal, Write
+from tests.simulation.life import Ground
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug:
+    """A bug.
+
+    Attributes:
+        plant: Plants it for as long as the context is entered.
+        prepare: Plants it in the ground of one simulation.
+        found_as: Words of the verdict that tell this bug from another.
+    """
+
+    found_as: str
+    plant: Callable[[], AbstractContextManager[Any]] = nullcontext
+    prepare: Callable[[Ground], None] = lambda _: None
+
+
+def _exchange(owner: type, name: str, make: Callable[[Any], Any]) -> Callable[[], Any]:
+    """Returns how to exchange a method for one made of it."""
+    return lambda: patch.object(owner, name, make(getattr(owner, name)))
+
+
+def _acknowledges_early(original: Any) -> Any:
+    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
+        self._own(original(self, request, entry), "late")
+        return Submitted(request.id, created=True)
+
+    return store
+
+
+def _accepts_without_room(original: Any) -> Any:
+    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
+        try:
+            answer: Submitted = await original(self, request, entry)
+        except StorageError:
+            return Submitted(request.id, created=True)
+        return answer
+
+    return store
+
+
+def _forgets_the_cursor(original: Any) -> Any:
+    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
+        answer: Submitted = await original(self, replace(request, cursor=None), entry)
+        return answer
+
+    return store
+
+
+def _starts_twice(original: Any) -> Any:
+    async def submit(self: Engine, request: StartRequest) -> Submitted:
+        answer: Submitted = await original(self, request)
+        if request.cause.slot_at is not None:
+            other = replace(request, id=type(request.id)(f"{request.id}-b"), start_key=None)
+            await original(self, other)
+        return answer
+
+    return submit
+
+
+def _keeps_no_definition(_: Any) -> Any:
+    async def put(self: LocalDefinitions, digest: Digest, definition: Mapping[str, Json]) -> None:
+        """Keeps nothing."""
+
+    return put
+
+
+def _does_not_sync_definitions(_: Any) -> Any:
+    def write(self: LocalDefinitions, digest: Digest, definition: Mapping[str, Json]) -> None:
+        self._files.replace(self._path(digest), canonical_json(definition))
+
+    return write
+
+
+def _does_not_sync_flows(_: Any) -> Any:
+    async def sync(self: LocalFlows) -> None:
+        """Leaves everything to the page cache."""
+
+    return sync
+
+
+def _never_releases(original: Any) -> Any:
+    def release(self: Admission, ticket: Ticket) -> None:
+        if ticket.id in self.waiting(ticket.flow):
+            original(self, ticket)
+
+    return release
+
+
+def _one_more(original: Any) -> Any:
+    def rules_of(self: FlowRegistry, key: FlowKey) -> Any:
+        rules = original(self, key)
+        if rules is None:
+            return None
+        more = replace(rules.concurrency, limit=rules.concurrency.limit + 1)
+        return replace(rules, concurrency=more)
+
+    return rules_of
+
+
+def _forgets_what_waits(_: Any) -> Any:
+    def restore(self: Engine, *_: Any) -> None:
+        """Puts nothing back in line."""
+
+    return restore
+
+
+def _carries_anew(original: Any) -> Any:
+    async def decide(self: Any, execution: Execution) -> str:
+        spec = await self._spec(execution)
+        if spec is None or self._rules(execution.flow) is None:
+            answer: str = await original(self, execution)
+            return answer
+        self._engine.restore(execution, spec)
+        return "restored"
+
+    return decide
+
+
+def _drops_node_ends(original: Any) -> Any:
+    def finish(
+        self: SimulatedJournal, attempt: Attempt, node: NodeStatus | None = None
+    ) -> asyncio.Future[None]:
+        future: asyncio.Future[None] = original(self, attempt)
+        return future
+
+    return finish
+
+
+def _begins_early(original: Any) -> Any:
+    def begin(self: SimulatedJournal, attempt: Attempt) -> asyncio.Future[None]:
+        original(self, attempt)
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    return begin
+
+
+def _counts_twice(original: Any) -> Any:
+    def execution_ended(self: DaemonObserver, execution: Execution) -> None:
+        original(self, execution)
+        original(self, execution)
+
+    return execution_ended
+
+
+def _passes_missed_slots(_: Any) -> Any:
+    async def missed(self: Schedules, *_: Any) -> None:
+        """Says nothing about slots that nobody looked at."""
+
+    return missed
+
+
+def _moves_the_cursor_first(original: Any) -> Any:
+    async def create(
+        self: SimulatedExecutions,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+    ) -> Submitted:
+        if cursor is not None:
+            tables, (key, at) = self._inner._tables, cursor
+            move = partial(tables.move_cursor, key, at, open_run=None)
+            await self._writer.submit(Write(kind="cursor", apply=move))
+        answer: Submitted = await original(self, execution)
+        return answer
+
+    return create
+
+
+async def _leaves_leftovers(*_: Any) -> None:
+    """Ends nothing."""
+
+
+def _spare_children(ground: Ground) -> None:
+    ground.host.spares_children = True
+
+
+BUGS = {
+    "acknowledge before the commit": Bug(
+        plant=_exchange(Engine, "_store", _acknowledges_early),
+        found_as="was acknowledged to .* and is not durable",
+    ),
+    "accept while the disk is full": Bug(
+        plant=_exchange(Engine, "_store", _accepts_without_room),
+        found_as="was acknowledged to .* and is not durable|was never accepted",
+    ),
+    "start without moving the cursor": Bug(
+        plant=_exchange(Engine, "_store", _forgets_the_cursor), found_as="started and is"
+    ),
+    "move the cursor before the execution": Bug(
+        plant=_exchange(SimulatedExecutions, "create", _moves_the_cursor_first),
+        found_as="slots and accounts for",
+    ),
+    "start a slot twice": Bug(
+        plant=_exchange(Engine, "submit", _starts_twice), found_as="the slot .* started .* and"
+    ),
+    "keep no definition": Bug(
+        plant=_exchange(LocalDefinitions, "put", _keeps_no_definition),
+        found_as="definition_lost|has ended, and its node",
+    ),
+    "skip the fsync of a definition": Bug(
+        plant=_exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
+        found_as="definition_lost|has ended, and its node",
+    ),
+    "skip the sync of the last good files": Bug(
+        plant=_exchange(LocalFlows, "sync", _does_not_sync_flows), found_as="a start finds"
+    ),
+    "forget to release a place": Bug(
+        plant=_exchange(Admission, "release", _never_releases),
+        found_as="does not come to rest",
+    ),
+    "let one more run": Bug(
+        plant=_exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
+    ),
+    "forget what waits at a recovery": Bug(
+        plant=_exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries"
+    ),
+    "carry anew what had begun": Bug(
+        plant=_exchange(recovery._Recovery, "decide", _carries_anew),
+        found_as="twice|final|storage.conflict",
+    ),
+    "end an execution before its nodes": Bug(
+        plant=_exchange(SimulatedJournal, "finish", _drops_node_ends),
+        found_as="has ended, and its node",
+    ),
+    "act before the begin is durable": Bug(
+        plant=_exchange(SimulatedJournal, "begin", _begins_early),
+        found_as="before its begin was durable",
+    ),
+    "count an end twice": Bug(
+        plant=_exchange(DaemonObserver, "execution_ended", _counts_twice),
+        found_as="the metrics count",
+    ),
+    "say nothing of missed slots": Bug(
+        plant=_exchange(Schedules, "_missed", _passes_missed_slots),
+        found_as="slots and accounts for",
+    ),
+    "let a killed daemon's processes go on": Bug(
+        plant=lambda: patch.object(recovery, "_end_leftovers", _leaves_leftovers),
+        found_as="has survived its daemon",
+    ),
+    "signal the leader alone": Bug(
+        prepare=_spare_children, found_as="still runs|is left|has survived"
+    ),
+}
