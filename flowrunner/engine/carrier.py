@@ -23,7 +23,7 @@ from flowrunner.model.states import ExecutionState, Reason
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
 _AGAIN_S = 1.0
-"""Seconds until an end that could not be journaled is tried again."""
+"""Seconds until a step that could not be journaled is tried again."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -81,7 +81,8 @@ class Carrier:
     async def carry(self, entry: Entry) -> Execution | None:
         """Returns the execution as it ended on disk, or None when it is left for the next start."""
         try:
-            await self._mark_running(entry)
+            if not await self._mark_running(entry):
+                return None
             entry.run = await self._make_run(entry)
             if entry.is_held:
                 entry.run.hold()
@@ -93,7 +94,7 @@ class Carrier:
         except Exception as error:  # noqa: BLE001 - survival: one execution is not the daemon
             _LOG.exception("execution.crashed id=%s", entry.execution.id)
             return await self._fail(entry, _crash(error))
-        return None if ended is None else await self._end(entry, lambda: self._store(ended))
+        return None if ended is None else await self._written(entry, lambda: self._store(ended))
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
@@ -107,15 +108,19 @@ class Carrier:
         except OSError as error:
             _LOG.warning("execution.work_left id=%s: %s", entry.execution.id, error)
 
-    async def _mark_running(self, entry: Entry) -> None:
+    async def _mark_running(self, entry: Entry) -> bool:
+        """Journals that a waiting execution begins; False when a stop came before the disk."""
         if entry.execution.state is ExecutionState.QUEUED:
-            entry.execution = replace(
-                entry.execution,
-                state=ExecutionState.RUNNING,
-                started_at=self._services.clock.now(),
-            )
-            await self._services.executions.update(entry.execution)
+            running = await self._written(entry, lambda: self._store(self._running(entry)))
+            if running is None:
+                return False
+            entry.execution = running
         self._services.observer.execution_started(entry.execution)
+        return True
+
+    def _running(self, entry: Entry) -> Execution:
+        now = self._services.clock.now()
+        return replace(entry.execution, state=ExecutionState.RUNNING, started_at=now)
 
     async def _make_run(self, entry: Entry) -> ExecutionRun:
         services, execution = self._services, entry.execution
@@ -150,20 +155,20 @@ class Carrier:
             quotes_data=isinstance(error, ExecutionError) and error.quotes_data,
         )
         services, execution = self._services, entry.execution
-        return await self._end(
+        return await self._written(
             entry, lambda: fail_on_paper(services, execution, entry.spec, failure)
         )
 
-    async def _store(self, ended: Execution) -> Execution:
-        await self._services.executions.update(ended)
-        return ended
+    async def _store(self, execution: Execution) -> Execution:
+        await self._services.executions.update(execution)
+        return execution
 
-    async def _end(
+    async def _written(
         self, entry: Entry, write: Callable[[], Awaitable[Execution]]
     ) -> Execution | None:
-        """Journals an end; while the store cannot take it, the execution is not over.
+        """Journals a step of an execution; while the store cannot take it, it has not happened.
 
-        At a stop of the daemon it is left to the next start, which finds it running.
+        None at a stop of the daemon, which leaves the step to the next start.
         """
         is_told = False
         while True:

@@ -217,18 +217,33 @@ def test_fault_that_passes_is_recorded() -> None:
     simulate(story, {"slow": Act(lasts_s=None, on_term_s=5), "quick": Act(lasts_s=1)})
 
 
-def test_promotion_that_cannot_be_written_lets_the_next_one_start() -> None:
-    """One execution that fails at the disk does not block its flow."""
+def test_promotion_waits_for_the_disk() -> None:
+    """An accepted execution whose turn comes while the disk is full begins when it is back."""
 
     async def story(world: World) -> None:
         spec = world.define(CHAIN)
         accepted = [(await world.submit(spec)).id for _ in range(3)]
         world.disk.fail("update running")
-        await world.observer.wait(accepted[1])
+        await asyncio.sleep(60)
+        assert (await world.outcome(accepted[1])).execution.state is ExecutionState.QUEUED
         world.disk.mend()
-        last = await world.end_of(accepted[2])
-        assert last.execution.state is ExecutionState.SUCCEEDED
-        assert (await world.outcome(accepted[1])).execution.reason == "storage.full"
+        for execution_id in accepted[1:]:
+            ended = (await world.end_of(execution_id)).execution
+            assert ended.state is ExecutionState.SUCCEEDED
+
+    simulate(story, {"a": Act(lasts_s=1)})
+
+
+def test_promotion_that_waits_for_the_disk_does_not_hold_up_a_stop() -> None:
+    """At a stop it is left in line for the next start."""
+
+    async def story(world: World) -> None:
+        spec = world.define(CHAIN)
+        accepted = [(await world.submit(spec)).id for _ in range(2)]
+        world.disk.fail("update running")
+        await asyncio.sleep(60)
+        await world.engine.drain(5)
+        assert (await world.outcome(accepted[1])).execution.state is ExecutionState.QUEUED
 
     simulate(story, {"a": Act(lasts_s=1)})
 
