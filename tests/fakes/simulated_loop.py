@@ -49,6 +49,15 @@ class SimulatedLoop(VirtualLoop):
         self._turns = 0
         self.is_dead = False
         self.ended_at = now
+        # asyncio holds tasks weakly: the collector would end those of a dead life at its own time.
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def create_task(self, coro: Any, **facts: Any) -> asyncio.Task[Any]:
+        """Returns a task that lives until it is done."""
+        task = super().create_task(coro, **facts)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def crash_after(self, turns: int) -> None:
         """Ends the life before the turn after so many more."""
@@ -72,7 +81,8 @@ class SimulatedLoop(VirtualLoop):
         asyncio.set_event_loop(self)
         main = self.create_task(life)
         try:
-            return self.run_until_complete(main)
+            ended: T = self.run_until_complete(main)
+            return ended
         finally:
             self.ended_at, self.is_dead = self.time(), True
             self._until_crash, self._turns = None, 0
@@ -111,8 +121,8 @@ class SimulatedLoop(VirtualLoop):
     def _empty(self) -> None:
         """Takes apart what a dead life was doing, so that nobody hears of it."""
         self.set_exception_handler(lambda *_: None)
-        self.call_soon(self.stop)
-        self.run_forever()  # a stop that was asked for before the crash would end the next run
+        while not self._has_come_to_rest():
+            pass
         for _ in range(_ROUNDS):
             left = asyncio.all_tasks(self)
             if not left:
@@ -122,6 +132,15 @@ class SimulatedLoop(VirtualLoop):
             with suppress(SystemExit):  # the end of the life, heard by who waited for its task
                 self.run_until_complete(asyncio.wait(left, timeout=1.0))
         raise RuntimeError(f"a dead life does not end: {asyncio.all_tasks(self)}")
+
+    def _has_come_to_rest(self) -> bool:
+        """Runs what is ready and every stop among it, which would end a later run too early."""
+        self.call_soon(self.stop)
+        try:
+            self.run_forever()
+        except SystemExit:  # the end of the life, heard by who waited for its task
+            return False
+        return True
 
 
 def is_in_dead_life() -> bool:
