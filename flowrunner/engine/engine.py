@@ -165,7 +165,13 @@ class Engine:
 
     def resume(self, execution: Execution, spec: FlowSpec, history: History) -> None:
         """Goes on with an execution that had begun before a restart; it keeps its place."""
-        entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
+        entry = Entry(
+            execution=execution,
+            spec=spec,
+            stored=_new_future(),
+            history=history,
+            is_resumed=True,
+        )
         entry.stored.set_result(True)
         self._admission.take(ticket_of(execution), spec.concurrency)
         self._launch(entry)

@@ -45,7 +45,8 @@ def test_queued_executions_are_carried_in_their_order() -> None:
         for each in accepted[1:]:
             outcome = await settled(after, each)
             assert outcome.execution.state is ExecutionState.SUCCEEDED
-        assert after.observer.started == accepted
+        assert after.observer.started == accepted[1:]
+        assert after.observer.resumed == accepted[:1]
 
     simulate(story, {"a": HANGS})
 
