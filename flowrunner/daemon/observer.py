@@ -41,6 +41,11 @@ class DaemonObserver:
             )
         _LOG.info("execution.started", extra=_facts(execution))
 
+    def execution_resumed(self, execution: Execution) -> None:
+        """Notes one that runs again; its start and its slot are counted already."""
+        self._metrics.execution_resumed(execution)
+        _LOG.info("execution.resumed", extra=_facts(execution))
+
     def execution_ended(self, execution: Execution) -> None:
         """Counts an end; a slot whose execution never started was skipped."""
         self._metrics.execution_ended(execution)

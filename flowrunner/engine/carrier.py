@@ -34,6 +34,7 @@ class Entry:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
         history: What an earlier life of the daemon journaled of it.
+        is_resumed: Whether an earlier life has started it.
         is_forced: Whether its `finally` shall not run.
         is_held: Whether nothing more of it may start.
         is_stopping: Whether the daemon stops: what cannot be ended now is left.
@@ -43,6 +44,7 @@ class Entry:
     spec: FlowSpec
     stored: asyncio.Future[bool]
     history: History = NOTHING
+    is_resumed: bool = False
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
     is_forced: bool = False
@@ -115,7 +117,11 @@ class Carrier:
             if running is None:
                 return False
             entry.execution = running
-        self._services.observer.execution_started(entry.execution)
+        observer = self._services.observer
+        if entry.is_resumed:
+            observer.execution_resumed(entry.execution)
+        else:
+            observer.execution_started(entry.execution)
         return True
 
     def _running(self, entry: Entry) -> Execution:

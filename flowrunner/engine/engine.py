@@ -111,10 +111,12 @@ class Engine:
         """Asks an execution to end; False when it is not queued or running here.
 
         A queued one has ended when this returns; a running one ends its nodes in its own time, and
-        runs its `finally` unless `force` is set.
+        runs its `finally` unless `force` is set. That it was asked to is on disk when this returns,
+        so that a crash does not forget it.
 
         Raises:
-            StorageError: The end of a queued one cannot be journaled: it stays in line.
+            StorageError: The end of a queued one cannot be journaled: it stays in line. Or not
+                what was asked of a running one: it is given up.
         """
         if execution_id in self._queued:
             ending = self._end_queued(execution_id, reason)
@@ -124,6 +126,8 @@ class Engine:
         if entry is None:
             return False
         entry.cancel(reason, force=force)
+        if entry.run is not None:
+            await entry.run.written()
         return True
 
     async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
@@ -161,7 +165,13 @@ class Engine:
 
     def resume(self, execution: Execution, spec: FlowSpec, history: History) -> None:
         """Goes on with an execution that had begun before a restart; it keeps its place."""
-        entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
+        entry = Entry(
+            execution=execution,
+            spec=spec,
+            stored=_new_future(),
+            history=history,
+            is_resumed=True,
+        )
         entry.stored.set_result(True)
         self._admission.take(ticket_of(execution), spec.concurrency)
         self._launch(entry)

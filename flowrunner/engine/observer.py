@@ -16,6 +16,9 @@ class EngineObserver(Protocol):
     def execution_started(self, execution: Execution) -> None:
         """An execution left the queue, or never had to wait."""
 
+    def execution_resumed(self, execution: Execution) -> None:
+        """An execution goes on that an earlier life of the daemon started and told."""
+
     def execution_ended(self, execution: Execution) -> None:
         """An execution reached a final state; it may never have started."""
 

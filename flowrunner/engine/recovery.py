@@ -1,9 +1,10 @@
 """After a restart: what was accepted goes on, from where the journal has it.
 
 First whatever a killed daemon left running is killed: nothing may act for an attempt that has
-ended. Nothing queued is lost. An execution that had begun goes on with the nodes that are not
-final, even if its flow is gone by now; what becomes of an attempt that was cut short,
-`on_interrupt` says, in `flowrunner.engine.part`. One that had begun nothing gets back in line.
+ended. Nothing queued is lost: it gets back in line. An execution that was running keeps its place,
+also when none of its nodes had begun yet, and goes on with those that are not final, even if its
+flow is gone or held by now; what becomes of an attempt that was cut short, `on_interrupt` says, in
+`flowrunner.engine.part`.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class _Recovery:
             nodes=await self._services.journal.nodes(execution.id),
             attempts=await self._services.journal.attempts(execution.id),
         )
-        has_begun = bool(history.nodes or history.attempts or execution.reason)
+        has_begun = execution.state is ExecutionState.RUNNING
         if not has_begun and self._rules(execution.flow) is None:
             await self._cancel(execution)
             return "cancelled"

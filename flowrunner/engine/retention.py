@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from flowrunner.engine.runtime import EngineFolders, log_folder
 from flowrunner.errors import StorageError
@@ -127,7 +128,7 @@ class Retention:
 
         Raises:
             StorageError: The store does not answer; what was removed stays removed.
-            OSError: A file cannot be removed.
+            OSError: A folder cannot be listed.
         """
         now, removed = self._clock.now(), 0
         for flow in await self._executions.flows():
@@ -150,12 +151,12 @@ class Retention:
             rule = Expiry(flow=flow, keep=keep, before=before, limit=size)
             expired = await self._executions.expired(rule)
             if expired:
-                await self._remove(expired)
+                await self._forget(expired)
                 removed += len(expired)
             is_more = len(expired) == size
         return removed
 
-    async def _remove(self, expired: Sequence[Execution]) -> None:
+    async def _forget(self, expired: Sequence[Execution]) -> None:
         began = self._clock.monotonic()
         await self._executions.prune([execution.id for execution in expired])
         self._pace.learn(self._clock.monotonic() - began)
@@ -164,7 +165,7 @@ class Retention:
 
     def _remove_logs(self, executions: Iterable[Execution]) -> None:
         for execution in executions:
-            self._files.remove_tree(log_folder(self._folders.logs, execution))
+            self._remove(log_folder(self._folders.logs, execution))
 
     async def _sweep_definitions(self) -> None:
         """Removes definitions that two sweeps in a row found unused.
@@ -190,7 +191,7 @@ class Retention:
                 await asyncio.to_thread(self._remove_day, day, unfinished)
         for name in leftovers:
             if name not in unfinished:
-                await asyncio.to_thread(self._files.remove_tree, self._folders.work / name)
+                await asyncio.to_thread(self._remove, self._folders.work / name)
 
     async def _unfinished(self) -> frozenset[str]:
         found: set[str] = set()
@@ -208,9 +209,19 @@ class Retention:
         names = self._files.names(folder)
         for name in names:
             if name not in unfinished:
-                self._files.remove_tree(folder / name)
+                self._remove(folder / name)
         if unfinished.isdisjoint(names):
+            self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        """Removes a folder; one that resists holds up nothing, and is tried again next time.
+
+        A flow may have left files in it that another user owns.
+        """
+        try:
             self._files.remove_tree(folder)
+        except OSError as error:
+            _log.warning("retention.left folder=%s: %s", folder, error)
 
     def _names(self, kind: str) -> list[str]:
         folder = self._folders.logs if kind == "logs" else self._folders.work

@@ -101,6 +101,14 @@ class ExecutionRun:
         if force:
             self._finals.cut(reason)
 
+    async def written(self) -> None:
+        """Returns when all that this run has decided until now is journaled.
+
+        Raises:
+            StorageError: It cannot be; the run ends what it has at work.
+        """
+        await self._writes.written()
+
     def hold(self) -> None:
         """Starts nothing any more; attempts that are at work may go on."""
         self._nodes.hold()

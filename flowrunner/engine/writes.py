@@ -23,6 +23,18 @@ class PendingWrites:
         while self._pending:
             await asyncio.wait(self._pending)
 
+    async def written(self) -> None:
+        """Returns when all that was asked for until now is on disk.
+
+        Raises:
+            StorageError: Some of it is not; that was told already.
+        """
+        asked = frozenset(self._pending)
+        if asked:
+            await asyncio.wait(asked)
+        for future in asked:
+            future.result()
+
     def _written(self, future: asyncio.Future[None]) -> None:
         self._pending.discard(future)
         error = None if future.cancelled() else future.exception()

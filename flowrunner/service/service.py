@@ -240,7 +240,8 @@ class FlowService:
         Raises:
             NotFoundError: There is no such execution.
             RefusedError: ``ended``: it is final already; ``not_queued``: it waits no more.
-            StorageError: The end of a queued one cannot be journaled: it stays in line.
+            StorageError: The end of a queued one cannot be journaled: it stays in line. Or not
+                what was asked of a running one: it is given up.
         """
         if only_queued and not self._parts.engine.is_queued(ExecutionId(execution_id)):
             view = await self.execution(execution_id)

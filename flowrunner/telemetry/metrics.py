@@ -187,6 +187,10 @@ class Metrics:
         if execution.started_at is not None:
             self._queue_wait.observe(_seconds(execution.created_at, execution.started_at))
 
+    def execution_resumed(self, execution: Execution) -> None:
+        """An execution runs on after a restart: how long it waited was observed before."""
+        self._flows.started(execution)
+
     def execution_ended(self, execution: Execution) -> None:
         """An execution reached a final state; without a start it has no duration."""
         self._flows.ended(execution)

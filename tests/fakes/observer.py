@@ -22,6 +22,7 @@ class RecordingObserver:
         self.fails_on = ""
         self.queued: list[ExecutionId] = []
         self.started: list[ExecutionId] = []
+        self.resumed: list[ExecutionId] = []
         self.ended: list[Execution] = []
         self.listeners: list[Callable[[Execution], None]] = []
         self.attempts: list[tuple[str, Attempt]] = []
@@ -32,6 +33,9 @@ class RecordingObserver:
 
     def execution_started(self, execution: Execution) -> None:
         self.started.append(execution.id)
+
+    def execution_resumed(self, execution: Execution) -> None:
+        self.resumed.append(execution.id)
 
     def execution_ended(self, execution: Execution) -> None:
         self.ended.append(execution)

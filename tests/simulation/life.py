@@ -113,6 +113,10 @@ class _Observer(DaemonObserver):
         super().execution_started(execution)
         self._oracle.starts(execution)
 
+    def execution_resumed(self, execution: Execution) -> None:
+        super().execution_resumed(execution)
+        self._oracle.resumes(execution)
+
     def execution_ended(self, execution: Execution) -> None:
         super().execution_ended(execution)
         self._oracle.ends(execution)

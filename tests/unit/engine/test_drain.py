@@ -154,7 +154,7 @@ def test_drain_leaves_what_has_begun_nothing() -> None:
         assert outcome.attempts == []
         assert accepted.id not in [each.id for each in world.observer.ended]
         after = world.after_crash()
-        assert (await after.recover()).restored == 1
+        assert (await after.recover()).resumed == 1
         assert (await settled(after, accepted.id)).execution.state is ExecutionState.SUCCEEDED
 
     simulate(story, {"hog": HANGS}, node_slots=1)

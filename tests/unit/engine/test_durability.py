@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
 from flowrunner.model.states import ExecutionState
 from tests.fakes.engine import FAILS, HANGS, OK, WORK, Act, Acts, World, flow, simulate
@@ -104,6 +105,40 @@ def test_promotion_is_durable_before_anything_begins() -> None:
     assert record.index("durable update running") < len(record) - record[::-1].index("begin a.1")
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_cancel_is_durable_before_it_is_answered(*, force: bool) -> None:
+    """A crash right after the answer finds the wish in the journal, and what `force` left out."""
+    text = flow("  - {id: a, run: x, kill_after: 1m}", top="finally: [{id: f, run: x}]")
+
+    async def story(world: World) -> list[str]:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(5)
+        world.disk.latency_s = 1
+        await world.engine.cancel(accepted.id, force=force)
+        answered = list(world.record)
+        await world.end_of(accepted.id)
+        return answered
+
+    record = simulate(story, {"a": Act(lasts_s=None, on_term_s=30)})
+    assert "durable update running" in record
+    assert ("durable settle f cancelled" in record) is force
+
+
+def test_cancel_that_cannot_be_journaled_is_refused() -> None:
+    """Who cancels hears that a crash would forget it; the execution is given up all the same."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow("  - {id: a, run: x}")))
+        await asyncio.sleep(5)
+        world.disk.fail("update running")
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        outcome = await world.end_of(accepted.id)
+        assert outcome.execution.state is ExecutionState.FAILED
+
+    simulate(story, {"a": HANGS})
+
+
 # Faults of the disk
 
 
@@ -162,7 +197,8 @@ def test_end_that_waits_for_the_disk_does_not_hold_up_a_stop(*, is_cancelled: bo
         world.disk.fail("update")
         accepted = await world.submit(world.define(CHAIN))
         if is_cancelled:
-            await world.engine.cancel(accepted.id)
+            with pytest.raises(StorageError):
+                await world.engine.cancel(accepted.id)
         await asyncio.sleep(60)
         await world.engine.drain(5)
         assert world.observer.ended == []

@@ -10,7 +10,7 @@ import pytest
 from flowrunner.engine.recovery import RecoveryReport
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import ExecutionId
-from flowrunner.model.states import ExecutionState
+from flowrunner.model.states import ExecutionState, Reason
 from tests.fakes.engine import FAILS, HANGS, OK, WORK, Act, Acts, Outcome, World, flow, simulate
 
 CHAIN = flow("  - {id: a, run: x}\n  - {id: b, run: x}\n  - {id: c, run: x}")
@@ -45,7 +45,8 @@ def test_queued_executions_are_carried_in_their_order() -> None:
         for each in accepted[1:]:
             outcome = await settled(after, each)
             assert outcome.execution.state is ExecutionState.SUCCEEDED
-        assert after.observer.started == accepted
+        assert after.observer.started == accepted[1:]
+        assert after.observer.resumed == accepted[:1]
 
     simulate(story, {"a": HANGS})
 
@@ -61,6 +62,28 @@ def test_execution_without_an_attempt_starts_anew() -> None:
         outcome = await settled(after, accepted.id)
         assert outcome.execution.state is ExecutionState.SUCCEEDED
         assert list(outcome.states) == ["a", "b", "c"]
+
+    simulate(story, {"hog": HANGS}, node_slots=1)
+
+
+@pytest.mark.parametrize("change", ["held", "gone"])
+def test_execution_without_an_attempt_keeps_its_place(change: str) -> None:
+    """What runs goes on when its flow is held or gone, though its nodes still wait for a place."""
+
+    async def story(world: World) -> None:
+        await world.submit(world.define(flow("  - {id: hog, run: x}", name="hog")))
+        spec = world.define(CHAIN)
+        accepted = [(await world.submit(spec)).id for _ in range(2)]
+        after = await crashed(world)
+        if change == "held":
+            after.held.add(spec.key)
+        else:
+            after.remove(spec.key)
+        await after.recover()
+        assert (await after.end_of(accepted[0])).execution.state is ExecutionState.SUCCEEDED
+        await after.engine.cancel_queued(spec.key, Reason.CANCELLED)
+        outcome = await settled(after, accepted[1])
+        assert outcome.execution.started_at is None
 
     simulate(story, {"hog": HANGS}, node_slots=1)
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -143,6 +144,24 @@ def test_logs_go_by_age_whoever_they_belong_to() -> None:
         assert past.has(foreign)
 
     told(story)
+
+
+def test_folder_that_resists_holds_up_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Logs and work folders behind it go all the same, and it is told by its name."""
+
+    async def story(past: Past) -> None:
+        for number in range(1, 7):
+            await past.add(number)
+        stuck = [make_execution(number).id for number in (1, 4)]
+        for each in stuck:
+            past.files.fail("remove_tree", each, PermissionError(1, "Operation not permitted"))
+        assert await past.retention.sweep() == 3
+        assert await past.kept() == [4, 5, 6]
+        assert [past.has(past.log(number)) for number in (1, 2, 3)] == [True, False, False]
+        assert past.files.names(past.folders.work) == stuck
+
+    told(story)
+    assert f"retention.left folder={STATE}/work/{make_execution(4).id}: " in caplog.text
 
 
 def test_definition_goes_when_nobody_names_it() -> None:
