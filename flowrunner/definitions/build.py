@@ -36,7 +36,7 @@ from flowrunner.model.flow import (
     WebhookAuth,
     WebhookTrigger,
 )
-from flowrunner.model.formats import TextFormat
+from flowrunner.model.formats import TextFormat, is_written_moment
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.process import SHELLS, Limits, ProcessSpec
@@ -99,6 +99,8 @@ def templated(value: Json, schema: Mapping[str, Any]) -> Json:
     """Returns a value of `params` with templates where its schema allows expressions."""
     if schema.get("x-condition"):
         return Condition(template=_condition_of(value))
+    if schema.get("x-moment"):
+        return value if is_written_moment(value) else condition_of(value)
     if schema.get("x-expression"):
         return _templated_deep(value)
     if isinstance(value, dict):

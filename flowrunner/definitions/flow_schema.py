@@ -2,8 +2,9 @@
 
 `schemas/flow.v1.schema.json` is generated from here and from the node types, which bring the
 schema of their own `params`. `x-expression` marks strings that may hold `${{ }}`, `x-condition`
-beside it those that are a condition, `x-secret` those that may be secret, `x-interpreted` text that
-an interpreter parses, `x-kind` names a mapping for the hint "planned".
+beside it those that are a condition, `x-moment` those that are a time or an expression that gives
+one, `x-secret` those that may be secret, `x-interpreted` text that an interpreter parses, `x-kind`
+names a mapping for the hint "planned".
 Source: JSON Schema 2020-12.
 """
 

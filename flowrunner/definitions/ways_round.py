@@ -40,7 +40,7 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",
         "wait_timeout": _ASK_FOR_THE_END,
     },
-    "params-wait": {"every": _LOOK_AGAIN, "probe": _LOOK_AGAIN, "until": _LOOK_AGAIN},
+    "params-wait": {"every": _LOOK_AGAIN, "probe": _LOOK_AGAIN},
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",

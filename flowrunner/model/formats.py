@@ -37,6 +37,7 @@ class TextFormat(StrEnum):
 
 _LONGEST_HOSTNAME = 253
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DIGITS = frozenset("0123456789")
 _DATE_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -73,6 +74,14 @@ def parse_moment(text: str) -> datetime | None:
         return datetime.fromisoformat(text.upper()) if _DATE_TIME.fullmatch(text) else None
     except ValueError:
         return None
+
+
+def is_written_moment(text: str) -> bool:
+    """Whether a text that may be a time or an expression is meant as a time.
+
+    It begins with a digit, as every RFC 3339 text does; an expression that does gives none.
+    """
+    return text.lstrip()[:1] in _DIGITS and "${{" not in text
 
 
 def _is_date_time(text: str) -> bool:

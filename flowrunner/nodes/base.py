@@ -67,7 +67,9 @@ class Node(Protocol):
         schema: JSON Schema of `params`; `x-expression: true` marks the strings that may hold
             expressions, `x-secret: true` beside it those whose expressions may use secrets,
             `x-condition: true` those that are a condition, in the place of which the node gets a
-            call that tells its truth, `x-interpreted: true` text that an interpreter parses.
+            call that tells its truth, `x-moment: true` those that are an RFC 3339 time or an
+            expression that gives one, with or without the wrapper, `x-interpreted: true` text
+            that an interpreter parses.
         is_shell_like: Whether it starts a process of the flow's author: such nodes take `env`
             and `outputs`, and `kill_after` reaches them through `defaults`.
         acts_outside: Whether it does anything beyond this process, so that it may take long or

@@ -49,6 +49,7 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.RETRY: _BASE[Kind.CONDITION] | {"attempt"},
     Kind.DEFAULT_RETRY: frozenset({"attempt", "trigger", "execution", "flow", "host"}),
     Kind.WHEN: _BASE[Kind.CONDITION],
+    Kind.MOMENT: _BASE[Kind.CONDITION],
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
     Kind.NODE_ENV: _BASE[Kind.CONDITION],

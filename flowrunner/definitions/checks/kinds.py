@@ -124,6 +124,9 @@ def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misf
         if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
             message = f"a group is named by a text or a whole number, never by {shown(found)}"
             yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
+        if place.kind is PlaceKind.MOMENT and not found & TEXT:
+            message = f"a time is an RFC 3339 text, never {shown(found)}"
+            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
         if place.kind is PlaceKind.TRIGGER_INPUT and place.path[3:-1] == ():
             given = found if template.sole_expression else TEXT
             wanted = kinds.input_kinds(place.path[-1])

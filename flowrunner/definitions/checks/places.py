@@ -15,6 +15,7 @@ from flowrunner.definitions.build import node_params, node_type
 from flowrunner.definitions.checks.interpreters import code_arguments
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
+from flowrunner.model.formats import is_written_moment
 from flowrunner.model.ids import Json
 
 
@@ -24,6 +25,7 @@ class Kind(Enum):
     CONDITION = "if of a node"
     RETRY = "if of a retry"
     WHEN = "when of a switch"
+    MOMENT = "until of a wait"
     DEFAULT_RETRY = "if of a retry in defaults"
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
@@ -40,7 +42,7 @@ class Kind(Enum):
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (*CONDITIONS, Kind.TRIGGER_CONDITION, Kind.GROUP)
+        return self in (*CONDITIONS, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP)
 
 
 CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
@@ -121,6 +123,8 @@ def param_texts(
     """Yields every text of `params`, with the kind that the schema gives its place."""
     if schema.get("x-condition"):
         kind = Kind.WHEN
+    elif schema.get("x-moment"):
+        kind = Kind.LITERAL if _is_time(value) else Kind.MOMENT
     elif schema.get("x-expression"):
         kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
     elif schema.get("x-interpreted"):
@@ -135,6 +139,10 @@ def param_texts(
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from param_texts(item, schema.get("items", {}), (*path, index), kind)
+
+
+def _is_time(value: Json) -> bool:
+    return isinstance(value, str) and is_written_moment(value)
 
 
 def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
