@@ -54,11 +54,14 @@ class Wrapper:
     Attributes:
         valued: Options followed by a value.
         skipped: Plain words before the program.
+        groups: Words that, as the first plain word, only name a group of commands: one more is
+            skipped.
         takes_variables: Whether `NAME=value` may stand before the program.
     """
 
     valued: re.Pattern[str] = _NEVER
     skipped: int = 0
+    groups: frozenset[str] = frozenset()
     takes_variables: bool = False
 
 
@@ -224,15 +227,17 @@ INTERPRETERS: Mapping[str, Interpreter] = dict(
 """By the name of the program, without the version at its end."""
 
 _CONTAINER = re.compile(
-    r"-[A-Za-z]*[euwvplmh]|--(?:env|env-file|user|workdir|volume|mount|name|network|publish"
-    r"|entrypoint|hostname|label|memory|cpus|platform|detach-keys)"
+    r"-[A-Za-z]*[euwvplmhf]|--(?:env|env-file|user|workdir|volume|mount|name|network|publish"
+    r"|entrypoint|hostname|label|memory|cpus|platform|detach-keys|file|index|profile|project-name"
+    r"|project-directory)"
 )
+_CONTAINER_GROUPS = frozenset({"compose", "container"})
 
 WRAPPERS: Mapping[str, Wrapper] = {
     "busybox": Wrapper(),
     "chroot": Wrapper(skipped=1),
     "chrt": Wrapper(valued=re.compile(r"-[TPD]"), skipped=1),
-    "docker": Wrapper(valued=_CONTAINER, skipped=2),
+    "docker": Wrapper(valued=_CONTAINER, skipped=2, groups=_CONTAINER_GROUPS),
     "docker-compose": Wrapper(valued=_CONTAINER, skipped=2),
     "doas": Wrapper(valued=re.compile(r"-[Cu]")),
     "env": Wrapper(valued=re.compile(r"-[uC]|--unset|--chdir"), takes_variables=True),
@@ -243,7 +248,7 @@ WRAPPERS: Mapping[str, Wrapper] = {
     "nice": Wrapper(valued=re.compile(r"-n|--adjustment")),
     "nohup": Wrapper(),
     "nsenter": Wrapper(valued=re.compile(r"-[tSG]|--target|--setuid|--setgid")),
-    "podman": Wrapper(valued=_CONTAINER, skipped=2),
+    "podman": Wrapper(valued=_CONTAINER, skipped=2, groups=_CONTAINER_GROUPS),
     "runuser": Wrapper(valued=re.compile(r"-[ugG]|--user|--group|--supp-group")),
     "setsid": Wrapper(),
     "sshpass": Wrapper(valued=re.compile(r"-[pfdP]")),

@@ -65,7 +65,7 @@ def _programs(words: Sequence[str]) -> Iterator[int]:
 
 def _run_by(wrapper: Wrapper, words: Sequence[str], index: int) -> int:
     """Returns where a wrapper with its arguments from `index` on names its program."""
-    skipped = wrapper.skipped
+    skipped, groups = wrapper.skipped, wrapper.groups
     while index < len(words):
         word = words[index]
         is_variable = wrapper.takes_variables and _VARIABLE.match(word)
@@ -74,7 +74,8 @@ def _run_by(wrapper: Wrapper, words: Sequence[str], index: int) -> int:
         elif not _is_option(word) and not is_variable:
             if skipped == 0:
                 break
-            skipped -= 1
+            skipped -= word not in groups
+            groups = frozenset()  # only the first plain word can be one
         index += 1
     return index
 
