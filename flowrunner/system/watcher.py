@@ -240,6 +240,8 @@ class _Reader(InotifyFD):
             if not is_watched(relative):
                 raise FileNotFoundError(errno.ENOENT, "is hidden, hence not watched", path)
         if not os.access(path, os.R_OK):  # watchdog takes EACCES for a success
+            if not os.path.exists(path):  # noqa: PTH110 - bytes, which no Path takes
+                raise FileNotFoundError(errno.ENOENT, "no such folder", path)
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         try:
             return super().add_callback(path, mask, callback, id_)

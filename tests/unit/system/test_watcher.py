@@ -305,6 +305,17 @@ def test_a_folder_without_room_for_its_watch_shows(
     assert "max_user_watches" in vars(caplog.records[0])["error"]
 
 
+def test_a_missing_root_is_told_as_missing(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who forgot to make the folder is not sent to look for permissions."""
+
+    async def scenario() -> None:
+        async with watching(root / "gone"):
+            pass
+
+    asyncio.run(scenario())
+    assert "no such folder" in vars(caplog.records[0])["error"]
+
+
 def test_a_dead_thread_shows_and_rearm_heals(root: Path) -> None:
     """Fault inside watchdog: the reader's thread is gone, the others live on unaware."""
 
