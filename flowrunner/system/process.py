@@ -37,6 +37,7 @@ DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
 
 _LONGEST_DETAIL = 255
+_MUST_EXIST = "it must be a folder that exists and may be entered before the program starts"
 _TOO_LARGE = (
     "its arguments and environment are larger than the system takes (128 KiB each, 2 MiB in all as "
     "a rule); pass large data in a file, such as one below $WORK_DIR or a webhook's "
@@ -393,4 +394,6 @@ def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> E
             text = f"cannot start: {_TOO_LARGE}"
             return ExecutionError(text, code="spawn_failed", details=details, final=True)
     text = f"cannot start: {reason}"
+    if error.filename == request.cwd:
+        text = f"cannot start in its working_dir: {reason}; {_MUST_EXIST}"
     return ExecutionError(text, code="spawn_failed", details=details | told)

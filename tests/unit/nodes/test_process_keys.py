@@ -134,9 +134,22 @@ def test_stdin_lies_on_no_disk() -> None:
     assert out.startswith("/memfd:")
 
 
-def test_a_missing_working_dir_is_named(tmp_path: Path) -> None:
-    """The attempt fails with the folder in its details."""
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        pytest.param("gone", "No such file or directory", id="missing"),
+        pytest.param("file", "Not a directory", id="file"),
+    ],
+)
+@pytest.mark.parametrize("spec", [ProcessSpec(), ProcessSpec(nice=1)], ids=["plain", "prologue"])
+def test_a_missing_working_dir_is_named(
+    tmp_path: Path, spec: ProcessSpec, name: str, reason: str
+) -> None:
+    """The attempt fails with the key and a hint; the path, which is data, is in its details."""
+    (tmp_path / "file").touch()
     with pytest.raises(ExecutionError) as caught:
-        ran(ProcessSpec(), "/bin/true", cwd=tmp_path / "gone")
+        ran(spec, "/bin/true", cwd=tmp_path / name)
     assert caught.value.code == "spawn_failed"
-    assert caught.value.details["cwd"] == str(tmp_path / "gone")
+    assert caught.value.message.startswith(f"cannot start in its working_dir: {reason}; it must")
+    assert str(tmp_path) not in caught.value.message
+    assert caught.value.details["cwd"] == str(tmp_path / name)
