@@ -327,6 +327,21 @@ def test_finally_that_was_cut_short_goes_on() -> None:
     assert outcome.states["tell"] == "succeeded"
 
 
+def test_finally_timeout_starts_anew_after_a_restart() -> None:
+    """What is left of `finally` has the whole bound in each life of the daemon."""
+    text = flow(NODES, top=f"finally_timeout: 30s\n{FINALLY}")
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(20)
+        return await resumed(world, accepted.id, {"tell": HANGS})
+
+    outcome = simulate(story, {"tidy": HANGS})
+    assert outcome.states["tell"] == "cancelled"
+    assert outcome.execution.ended_at is not None
+    assert (outcome.execution.ended_at - outcome.execution.created_at).total_seconds() == 20 + 30
+
+
 def test_stop_leaves_finally_for_the_next_start() -> None:
     """A daemon that drains begins no `finally`."""
 
