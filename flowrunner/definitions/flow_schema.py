@@ -207,6 +207,7 @@ def _concurrency() -> dict[str, Any]:
         ),
         "x-kind": "concurrency",
         "type": "object",
+        "minProperties": 1,
         "additionalProperties": False,
         "properties": {
             "group": described(

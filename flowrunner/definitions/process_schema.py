@@ -47,6 +47,7 @@ def process_keys() -> dict[str, Any]:
             **described("What each process may use at most.", {"memory": "1GiB"}),
             "x-kind": "limits",
             "type": "object",
+            "minProperties": 1,
             "additionalProperties": False,
             "properties": {
                 "memory": described("Address space.", "1GiB", type="string", pattern=SIZE_PATTERN),

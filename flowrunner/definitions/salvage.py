@@ -25,7 +25,7 @@ _ROUNDS = 4
 
 _BOUNDS = frozenset(
     {
-        *("pattern", "propertyNames", "uniqueItems"),
+        *("pattern", "propertyNames", "uniqueItems", "minProperties"),
         *("minLength", "maxLength", "minItems", "maxItems", "minimum", "maximum"),
     }
 )

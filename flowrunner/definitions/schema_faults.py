@@ -299,6 +299,7 @@ def _bound(keyword: str, limit: Json) -> str:
         "minLength": "must not be empty",
         "maxLength": f"must be at most {limit} characters long",
         "minItems": "must not be empty",
+        "minProperties": "must not be empty",
         "maxItems": f"must have at most {limit} entries",
         "uniqueItems": "holds an entry twice",
     }

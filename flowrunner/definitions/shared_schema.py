@@ -42,6 +42,7 @@ def attempt_keys() -> dict[str, Any]:
             **described("Tries again after a failure.", {"max_attempts": 3, "delay": "2s"}),
             "x-kind": "retry",
             "type": "object",
+            "minProperties": 1,
             "additionalProperties": False,
             "properties": {
                 "max_attempts": described(
