@@ -147,6 +147,11 @@ class Engine:
         """Whether an execution waits here."""
         return execution_id in self._queued
 
+    def withstands_cancel(self, execution_id: ExecutionId) -> bool:
+        """Whether a cancel without `force` would change nothing: its `finally` runs already."""
+        entry = self._running.get(execution_id)
+        return entry is not None and entry.run is not None and entry.run.withstands_cancel
+
     def live_states(self, execution_id: ExecutionId) -> Mapping[str, NodeState] | None:
         """Returns the states of the nodes of a running execution, or None."""
         entry = self._running.get(execution_id)

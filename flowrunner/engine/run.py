@@ -61,6 +61,12 @@ class ExecutionRun:
         """Where each node stands, in the order of the flow."""
         return {**self._nodes.walk.states, **self._finals.walk.states}
 
+    @property
+    def withstands_cancel(self) -> bool:
+        """Whether its `finally` is all that is left, and not because it is being cancelled."""
+        is_cancelled = self._runtime.cancel_reason not in (None, Reason.TIMEOUT)
+        return not (is_cancelled or self._finals.walk.is_complete) and self._nodes.walk.is_complete
+
     async def run(self) -> Execution | None:
         """Carries the execution to its end and returns it as it ended; journals the nodes.
 

@@ -239,7 +239,8 @@ class FlowService:
 
         Raises:
             NotFoundError: There is no such execution.
-            RefusedError: ``ended``: it is final already; ``not_queued``: it waits no more.
+            RefusedError: ``ended``: it is final already; ``not_queued``: it waits no more;
+                ``in_finally``: only its `finally` is left, which only `force` ends.
             StorageError: The end of a queued one cannot be journaled: it stays in line. Or not
                 what was asked of a running one: it is given up.
         """
@@ -247,6 +248,9 @@ class FlowService:
             view = await self.execution(execution_id)
             text = f"execution {execution_id} does not wait: it is {view.execution.state}"
             raise RefusedError(text, code="not_queued")
+        if not force and self._parts.engine.withstands_cancel(ExecutionId(execution_id)):
+            text = f"the nodes of execution {execution_id} have ended and its finally is running"
+            raise RefusedError(f"{text}; --force ends it", code="in_finally")
         if await self._parts.engine.cancel(ExecutionId(execution_id), force=force):
             return
         view = await self.execution(execution_id)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import OPEN, daemon
+from tests.system.daemon import OPEN, daemon, eventually
 from tests.system.flow_files import runs, says, write_flow
 
 pytestmark = pytest.mark.system
@@ -65,3 +65,25 @@ def test_what_waits_is_cancelled_and_what_ended_is_retried(flows: Path, state: P
         assert (refused.returncode, "has ended" in refused.stderr) == (5, True)
         refused = running.command("cancel", "00000000-0000-7000-8000-000000000000", check=False)
         assert (refused.returncode, "there is no execution" in refused.stderr) == (5, True)
+
+
+def test_cancel_while_finally_runs_is_refused(flows: Path, state: Path) -> None:
+    """The command does not claim to end what it leaves alone; `--force` ends it."""
+    ending = f"finally: [{{id: tidy, run: '{HELD}'}}]\n"
+    write_flow(flows, "tidies", ending, says("hello"))
+    (flows / "hold").touch()
+    with daemon(flows, state, env=OPEN) as running:
+        execution_id = running.start("tidies")
+
+        def tidies() -> bool:
+            states = {
+                node["id"]: node["state"] for node in running.execution(execution_id)["nodes"]
+            }
+            return states.get("tidy") == "running"
+
+        eventually(tidies, lambda: running.events)
+        refused = running.command("cancel", execution_id, check=False)
+        assert (refused.returncode, refused.stdout) == (5, "")
+        assert "its finally is running; --force ends it" in refused.stderr
+        running.command("cancel", "--force", execution_id)
+        assert running.ended(execution_id)["state"] == "cancelled"

@@ -254,6 +254,35 @@ def test_cancel_during_finally_leaves_a_success() -> None:
     assert outcome.execution.state is ExecutionState.SUCCEEDED
 
 
+@pytest.mark.parametrize(
+    ("acts", "timeout_s", "cancels_first", "withstands"),
+    [
+        pytest.param({"a": HANGS}, 60, False, False, id="nodes-run"),
+        pytest.param({"tidy": HANGS}, 60, False, True, id="finally-runs"),
+        pytest.param({"a": HANGS, "tidy": HANGS}, 3, False, True, id="after-the-timeout"),
+        pytest.param({"a": HANGS, "tidy": HANGS}, 60, True, False, id="after-a-cancel"),
+    ],
+)
+def test_finally_that_withstands_a_cancel_is_told(
+    acts: Acts, timeout_s: int, *, cancels_first: bool, withstands: bool
+) -> None:
+    """Whoever asks to cancel can learn that it would change nothing; a repeated cancel is none."""
+
+    async def story(world: World) -> bool:
+        top = f"timeout: {timeout_s}s\n{FINALLY}"
+        accepted = await world.submit(world.define(flow(NODES, top=top)))
+        await asyncio.sleep(1)
+        if cancels_first:
+            await world.engine.cancel(accepted.id)
+        await asyncio.sleep(4)
+        answer = world.engine.withstands_cancel(accepted.id)
+        await world.engine.cancel(accepted.id, force=True)
+        await world.end_of(accepted.id)
+        return answer
+
+    assert simulate(story, acts) is withstands
+
+
 def test_cancel_by_force_leaves_finally_out() -> None:
     """With `--force` nothing of `finally` runs."""
     outcome = cancelled(flow(NODES, top=FINALLY), {"a": HANGS}, force=True)
