@@ -53,7 +53,8 @@ async def _attempt() -> tuple[float, float]:
     writer = LogWriter()
     with tempfile.TemporaryDirectory() as folder:
         log = AttemptLog(
-            Path(folder, "node.1.log"),
+            Path(folder),
+            "node.1.log",
             clock=SystemClock(),
             masker=HiddenTexts(SECRETS).masker,
             writer=writer,

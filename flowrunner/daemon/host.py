@@ -54,9 +54,11 @@ def log_factory(clock: Clock, writer: LogWriter) -> LogFactory:
     """Returns how the engine opens the log of an attempt."""
     maskers = MaskerCache()
 
-    def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
+    def make_log(folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
         values = tuple(masked)
-        return AttemptLog(path, clock=clock, masker=lambda: maskers.masker(values), writer=writer)
+        return AttemptLog(
+            folder, name, clock=clock, masker=lambda: maskers.masker(values), writer=writer
+        )
 
     return make_log
 

@@ -27,7 +27,7 @@ from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
 from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
-from flowrunner.nodes.context import Directories, ExecutionContext
+from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.messages import masked, masked_details
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
 
@@ -209,11 +209,7 @@ class AttemptRunner:
             deadline=None if limit is None else attempt.started_at + limit,
             kill_after_s=spec.kill_after_s,
             payload=runtime.execution.cause.payload,
-            directories=Directories(
-                work=runtime.directories.work,
-                flow=runtime.directories.flow,
-                private=runtime.directories.private / f"{key.node}.{key.number}",
-            ),
+            directories=runtime.directories,
             sink=log,
             logger=logging.LoggerAdapter(_LOG, facts),
             clock=self._services.clock,

@@ -32,8 +32,8 @@ class ClosableSink(AttemptSink, Protocol):
         """Returns when every line is written; costs nothing if there was none."""
 
 
-LogFactory = Callable[[Path, Iterable[str]], ClosableSink]
-"""Makes the log of an attempt at a path, masking the given texts."""
+LogFactory = Callable[[Path, str, Iterable[str]], ClosableSink]
+"""Makes the log of an attempt in a folder, under a name, masking the given texts."""
 
 
 class FlowCompiler(Protocol):
@@ -145,8 +145,7 @@ class ExecutionRuntime:
 
     def open_log(self, key: AttemptKey, hidden: Iterable[str]) -> ClosableSink:
         """Opens the log of an attempt, which hides texts; its file comes with the first line."""
-        path = self._logs / log_name(key.node, key.number)
-        return self.services.make_log(path, hidden)
+        return self.services.make_log(self._logs, log_name(key.node, key.number), hidden)
 
 
 def log_folder(logs: Path, execution: Execution) -> Path:

@@ -26,13 +26,12 @@ class AttemptSink(OutputSink, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directories:
-    """The folders of an attempt.
+    """The folders of an execution.
 
     Attributes:
-        work: `$WORK_DIR`, shared by the nodes of the execution, the current directory.
+        work: `$WORK_DIR`, shared by its nodes, the current directory.
         flow: `$FLOW_DIR`, the folder of the flow file.
-        private: `$TMPDIR`, for this attempt alone; its script, `$FLOW_OUTPUT` and payload stand
-            beside it, under names that begin with its name and a dot.
+        private: What else it has on disk: `work` and what is of one attempt alone.
     """
 
     work: Path
@@ -84,6 +83,15 @@ class ExecutionContext:
     sink: AttemptSink
     logger: LoggerAdapter[Any]
     clock: Clock
+
+    @property
+    def tmp(self) -> Path:
+        """`$TMPDIR`, for this attempt alone.
+
+        Its script, `$FLOW_OUTPUT` and payload stand beside it, under names that begin with its
+        name and a dot. Joined on demand: most types never ask.
+        """
+        return self.directories.private / f"{self.key.node}.{self.key.number}"
 
     @property
     def account(self) -> str:

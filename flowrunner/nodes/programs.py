@@ -84,20 +84,21 @@ class ProgramRunner:
         As few names as possible: to make one costs as much as the rest of the preparation, and
         the journal's commits wait for it. So `$FLOW_OUTPUT` comes into being with its first line.
         """
-        tmp, output = ctx.directories.private, _beside(ctx, "output")
+        tmp = ctx.tmp
+        output = _beside(tmp, "output")
         extra = {"TMPDIR": str(tmp), "FLOW_OUTPUT": str(output)}
         if ctx.payload is not None:
-            extra["FLOW_PAYLOAD_FILE"] = str(_beside(ctx, "payload"))
+            extra["FLOW_PAYLOAD_FILE"] = str(_beside(tmp, "payload"))
         env = build_environment(ctx, self._host, extra)
         self._files.make_folder(ctx.directories.work)
         self._files.make_folder(tmp)
         argv = program.argv
         if program.script is not None:
-            script = _beside(ctx, "script")
+            script = _beside(tmp, "script")
             self._files.replace(script, program.script.encode())
             argv = tuple(str(script) if word == SCRIPT else word for word in argv)
         if ctx.payload is not None:
-            self._files.replace(_beside(ctx, "payload"), ctx.payload)
+            self._files.replace(_beside(tmp, "payload"), ctx.payload)
         return SpawnRequest(
             argv=argv,
             env=env,
@@ -108,7 +109,7 @@ class ProgramRunner:
 
     def _read_outputs(self, ctx: ExecutionContext) -> Mapping[str, Json]:
         try:
-            data = self._files.read(_beside(ctx, "output"), limit=OUTPUT_LIMIT)
+            data = self._files.read(_beside(ctx.tmp, "output"), limit=OUTPUT_LIMIT)
         except FileNotFoundError:
             data = b""
         except FileTooLargeError as error:
@@ -131,9 +132,9 @@ def _bytes(stdin: str | SecretValue) -> bytes:
     return str(revealed(stdin)).encode(errors="surrogateescape")
 
 
-def _beside(ctx: ExecutionContext, name: str) -> Path:
+def _beside(tmp: Path, name: str) -> Path:
     """Returns the path of a file of the attempt's own."""
-    return Path(f"{ctx.directories.private}.{name}")
+    return Path(f"{tmp}.{name}")
 
 
 def _failure(status: ExitStatus, outputs: Mapping[str, Json]) -> NodeFailedError:

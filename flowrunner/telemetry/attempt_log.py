@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeAlias
 
@@ -71,7 +72,8 @@ class AttemptLog:
     prints nothing has no file.
 
     Args:
-        path: Of this attempt alone.
+        folder: Of the execution.
+        name: Of the file, of this attempt alone.
         clock: Stamps the lines.
         masker: Makes a masker for each stream.
         writer: Shared by all attempts.
@@ -80,14 +82,16 @@ class AttemptLog:
 
     def __init__(
         self,
-        path: Path,
+        folder: Path,
+        name: str,
         *,
         clock: Clock,
         masker: Callable[[], Masker],
         writer: Writer,
         limit_bytes: int = LOG_LIMIT,
     ) -> None:
-        self._path = path
+        self._folder = folder
+        self._name = name
         self._clock = clock
         self._masker = masker
         self._writer = writer
@@ -95,6 +99,11 @@ class AttemptLog:
         self._streams: dict[Stream, _Lines] = {}
         self._written = 0
         self._full = False
+
+    @cached_property
+    def _path(self) -> Path:
+        """Joined with the first line: most attempts have none."""
+        return self._folder / self._name
 
     @property
     def is_congested(self) -> bool:

@@ -391,10 +391,10 @@ class World:
             self.files.replace(Path(request.env["FLOW_OUTPUT"]), act.outputs)
         return act.performance
 
-    def _make_log(self, path: Path, masked: Iterable[str]) -> ClosableSink:
+    def _make_log(self, folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
         hidden = HiddenTexts(masked)
         return AttemptLog(
-            path, clock=self.clock, masker=hidden.masker, writer=self._host.log_writer
+            folder, name, clock=self.clock, masker=hidden.masker, writer=self._host.log_writer
         )
 
 

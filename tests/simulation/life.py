@@ -215,10 +215,14 @@ class Life:
         runner = ProgramRunner(spawner=spawner, files=ground.files, host=_HOST)
         log_writer, maskers = MemoryLogWriter(), MaskerCache()
 
-        def make_log(path: Path, masked: Iterable[str]) -> ClosableSink:
+        def make_log(folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
             values = tuple(masked)
             return AttemptLog(
-                path, clock=ground.clock, masker=lambda: maskers.masker(values), writer=log_writer
+                folder,
+                name,
+                clock=ground.clock,
+                masker=lambda: maskers.masker(values),
+                writer=log_writer,
             )
 
         return EngineServices(
