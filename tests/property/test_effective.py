@@ -20,7 +20,7 @@ retries = st.fixed_dictionaries(
     {}, optional={"max_attempts": st.integers(1, 4), "delay": durations}
 )
 of_nodes = st.fixed_dictionaries(
-    {}, optional={"timeout": durations, "kill_after": durations, "retry": retries}
+    {}, optional={"timeout": durations, "kill_after": durations, "retry": retries.filter(bool)}
 )
 maps = st.dictionaries(st.sampled_from("ABCD"), st.sampled_from(["x", "y", "z"]), max_size=3)
 labels = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["x", "y", "z"]), max_size=3)
