@@ -12,17 +12,12 @@ import sqlite3
 import subprocess
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
-from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
-from flowrunner.daemon.build import Parts, build
-from flowrunner.model.ids import FlowKey
-from flowrunner.system.descent import DescentFamilies
+from benchmarks.in_daemon import DISK, KEY, in_a_daemon
+from flowrunner.daemon.build import Parts
 
 NODES = 100
-DISK = "/var/tmp"
-"""Never a memory file system, on which a commit would cost nothing."""
 
 
 def flow_text(*, chained: bool) -> str:
@@ -34,30 +29,12 @@ def flow_text(*, chained: bool) -> str:
 
 def execution_s(*, chained: bool) -> float:
     """Returns the seconds from start to end of one execution, on a fresh state directory."""
-    with tempfile.TemporaryDirectory(dir=DISK) as folder:
-        root = Path(folder)
-        (root / "flows").mkdir()
-        (root / "flows" / "bench.yaml").write_text(flow_text(chained=chained))
-        return asyncio.run(_run(root))
+    return in_a_daemon(flow_text(chained=chained), _second)
 
 
-async def _run(root: Path) -> float:
-    settings = replace(
-        Settings(),
-        storage=StorageSettings(path=root / "state"),
-        source=SourceSettings(path=root / "flows"),
-    )
-    parts = build(settings, {}, DescentFamilies())
-    await parts.storage.open()
-    try:
-        await parts.reconciler.start()
-        await _execute(parts)  # opens files, starts threads, compiles: not what is measured
-        return await _execute(parts)
-    finally:
-        await parts.engine.drain(10)
-        parts.log_writer.close()
-        parts.spawner.close()
-        await parts.storage.close()
+async def _second(parts: Parts) -> float:
+    await _execute(parts)  # opens files, starts threads, compiles: not what is measured
+    return await _execute(parts)
 
 
 async def _execute(parts: Parts) -> float:
@@ -67,7 +44,7 @@ async def _execute(parts: Parts) -> float:
             ((execution.ended_at or execution.created_at) - execution.created_at).total_seconds()
         ),
     )
-    await parts.service.start(FlowKey("default", "bench"), {})
+    await parts.service.start(KEY, {})
     return await ended
 
 

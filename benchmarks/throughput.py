@@ -10,18 +10,13 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.executions import DISK
-from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
-from flowrunner.daemon.build import Parts, build
-from flowrunner.model.ids import FlowKey
-from flowrunner.system.descent import DescentFamilies
+from benchmarks.in_daemon import DISK, KEY, in_a_daemon
+from flowrunner.daemon.build import Parts
 
 NODES = 1_000
 EXECUTIONS = 500
-KEY = FlowKey("default", "bench")
 
 
 def node_s() -> float:
@@ -54,33 +49,15 @@ def row_s() -> float:
 
 
 def _in_a_daemon(text: str, work: Callable[[Parts], Awaitable[None]]) -> float:
-    """Returns the seconds that some work takes on a fresh state directory, done once before."""
-    with tempfile.TemporaryDirectory(dir=DISK) as folder:
-        root = Path(folder)
-        (root / "flows").mkdir()
-        (root / "flows" / "bench.yaml").write_text(text)
-        return asyncio.run(_timed(root, work))
+    """Returns the seconds that some work takes after one execution."""
 
-
-async def _timed(root: Path, work: Callable[[Parts], Awaitable[None]]) -> float:
-    settings = replace(
-        Settings(),
-        storage=StorageSettings(path=root / "state"),
-        source=SourceSettings(path=root / "flows"),
-    )
-    parts = build(settings, {}, DescentFamilies())
-    await parts.storage.open()
-    try:
-        await parts.reconciler.start()
+    async def timed(parts: Parts) -> float:
         await _one(parts)  # opens files, starts threads: not what is measured
         began = time.perf_counter()
         await work(parts)
         return time.perf_counter() - began
-    finally:
-        await parts.engine.drain(10)
-        parts.log_writer.close()
-        parts.spawner.close()
-        await parts.storage.close()
+
+    return in_a_daemon(text, timed)
 
 
 async def _one(parts: Parts) -> None:

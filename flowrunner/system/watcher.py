@@ -104,7 +104,7 @@ class WatchdogWatcher:
         self._last_failure = ""
 
     def start(self, root: Path, hint: Callable[[], None]) -> None:
-        """Begins to watch `root`, a folder or a link to one; it may be missing for now."""
+        """Begins to watch `root`, a folder or a link to one; it may still be missing."""
         self._root = root
         self._hints = _Hints(self._loop, hint)
         self._arm()

@@ -1,0 +1,50 @@
+"""A wired daemon without servers, on a fresh state directory, for the figures of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
+from flowrunner.daemon.build import Parts, build
+from flowrunner.model.ids import FlowKey
+from flowrunner.system.descent import DescentFamilies
+
+T = TypeVar("T")
+
+DISK = "/var/tmp"
+"""Never a memory file system, on which a commit would cost nothing."""
+
+KEY = FlowKey("default", "bench")
+"""The one flow: its file says `name: bench`."""
+
+
+def in_a_daemon(text: str, work: Callable[[Parts], Awaitable[T]]) -> T:
+    """Returns what some work returns over a daemon with one flow in force."""
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        root = Path(folder)
+        (root / "flows").mkdir()
+        (root / "flows" / "bench.yaml").write_text(text)
+        return asyncio.run(_carried(root, work))
+
+
+async def _carried(root: Path, work: Callable[[Parts], Awaitable[T]]) -> T:
+    settings = replace(
+        Settings(),
+        storage=StorageSettings(path=root / "state"),
+        source=SourceSettings(path=root / "flows"),
+    )
+    parts = build(settings, {}, DescentFamilies())
+    await parts.storage.open()
+    try:
+        await parts.reconciler.start()
+        return await work(parts)
+    finally:
+        await parts.engine.drain(10)
+        parts.log_writer.close()
+        parts.spawner.close()
+        await parts.storage.close()
