@@ -1,60 +1,45 @@
-"""Every constructor call of the daemon, in the order of the layers.
+"""The constructor calls of the daemon, in the order of the layers.
 
-Read it to learn who knows whom. Starting and stopping is `flowrunner.daemon.daemon`.
+Read it, with `build_ground.py` and `build_work.py` beside it, to learn who knows whom.
+Starting and stopping is `flowrunner.daemon.daemon`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 
-from flowrunner import __version__
 from flowrunner.config.settings import Settings
+from flowrunner.daemon.build_ground import Ground, make_ground
+from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
     FlowLeaver,
-    flow_folder,
-    host_facts,
-    log_factory,
-    running_nodes,
     show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
-from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
-from flowrunner.engine.node_slots import NodeSlots
-from flowrunner.engine.retention import Retention, RetentionRules
-from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.engine.retention import Retention
+from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
-from flowrunner.nodes.builtins import register_builtins
-from flowrunner.nodes.environment import HostFacts
-from flowrunner.nodes.programs import ProgramRunner
-from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.lookup import Secrets
 from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
-from flowrunner.storage.factory import LocalOptions, make_storage
 from flowrunner.storage.protocols import Storage
-from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
-from flowrunner.system.files import Files, LocalFiles
 from flowrunner.system.ids import IdSource, Uuid7Ids
-from flowrunner.system.leftovers import MarkedLeftovers
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.tools import run_tool
 from flowrunner.system.watcher import WatchdogWatcher
@@ -97,25 +82,6 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ground:
-    """What stands on the host and knows nothing of flows, besides the empty registry."""
-
-    settings: Settings
-    clock: Clock
-    host: HostFacts
-    files: Files
-    families: Families
-    spawner: LocalSpawner
-    log_writer: LogWriter
-    metrics: Metrics
-    observer: DaemonObserver
-    secrets: Secrets
-    storage: Storage
-    store_watch: StoreWatch
-    registry: FlowRegistry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Starts:
     """What asks for executions."""
 
@@ -133,16 +99,16 @@ class _Starts:
 
 def build(
     settings: Settings,
-    secret_environment: Mapping[str, str],
+    environment: Mapping[str, str],
     families: Families,
     *,
     accept_state_loss: bool = False,
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
-    ground = _ground(settings, secret_environment, families, accept_state_loss=accept_state_loss)
-    nodes = _nodes(ground)
+    ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
+    nodes = node_types(ground)
     compiler = Compiler(nodes, ground.clock)
-    services = _engine_services(ground, nodes, compiler)
+    services = engine_services(ground, nodes, compiler)
     engine = _engine(ground, services)
     drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
@@ -184,8 +150,8 @@ def build(
         reconciler=reconciler,
         service=service,
         store_watch=ground.store_watch,
-        backup_duty=_backup_duty(ground),
-        retention=_retention(ground, services),
+        backup_duty=backup_duty(ground),
+        retention=retention(ground, services),
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
@@ -194,81 +160,12 @@ def build(
     )
 
 
-def _ground(
-    settings: Settings,
-    secret_environment: Mapping[str, str],
-    families: Families,
-    *,
-    accept_state_loss: bool,
-) -> _Ground:
-    clock, files = SystemClock(), LocalFiles()
-    metrics = Metrics(version=__version__)
-    storage = make_storage(
-        settings.storage.backend,
-        folder=settings.storage.path,
-        files=files,
-        clock=clock,
-        observe_commit=metrics.journal_commit,
-        options=LocalOptions(settings.storage.backups_kept, accept_state_loss),
-    )
-    floor = settings.storage.min_free if settings.storage.backend == "local" else 0
-    return _Ground(
-        settings=settings,
-        clock=clock,
-        host=host_facts(),
-        files=files,
-        families=families,
-        spawner=LocalSpawner(families),
-        log_writer=LogWriter(),
-        metrics=metrics,
-        observer=DaemonObserver(metrics, clock),
-        secrets=make_secrets(os.environ, secret_environment),
-        storage=storage,
-        store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
-        registry=FlowRegistry(),
-    )
-
-
-def _nodes(ground: _Ground) -> NodeRegistry:
-    nodes = NodeRegistry()
-    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=ground.host)
-    register_builtins(nodes, runner)
-    return nodes
-
-
-def _engine_services(ground: _Ground, nodes: NodeRegistry, compiler: Compiler) -> EngineServices:
-    state, root = ground.settings.storage.path, ground.settings.source.path
-    limit = running_nodes(ground.settings.engine.max_running_nodes)
-    return EngineServices(
-        nodes=nodes,
-        executions=ground.storage.executions,
-        journal=ground.storage.journal,
-        definitions=ground.storage.definitions,
-        compiler=compiler,
-        secrets=ground.secrets,
-        files=ground.files,
-        clock=ground.clock,
-        host=ground.host,
-        make_log=log_factory(ground.clock, ground.log_writer),
-        observer=ground.observer,
-        folders=EngineFolders(
-            work=state / "work",
-            logs=state / "logs",
-            flow=lambda key: flow_folder(ground.registry, root, key),
-        ),
-        node_slots=NodeSlots(limit),
-        leftovers=MarkedLeftovers(state / "work", os.getpid()),
-        timeout_s=ground.settings.engine.timeout,
-        chance=random.SystemRandom().random,
-    )
-
-
-def _engine(ground: _Ground, services: EngineServices) -> Engine:
+def _engine(ground: Ground, services: EngineServices) -> Engine:
     most = ground.settings.engine.max_running_executions
     return Engine(services, ground.registry.rules_of, most_executions=most)
 
 
-def _starts(ground: _Ground, services: EngineServices, engine: Engine) -> _Starts:
+def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts:
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
     gate = ground.store_watch.refuse_without_room
     dispatcher, timers = Dispatcher(ground.registry, engine, ids, gate), ApschedulerTimers()
@@ -281,7 +178,7 @@ def _starts(ground: _Ground, services: EngineServices, engine: Engine) -> _Start
     )
 
 
-def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Schedules:
+def _schedules(ground: Ground, dispatcher: Dispatcher, timers: Timers) -> Schedules:
     schedules = Schedules(
         registry=ground.registry,
         dispatcher=dispatcher,
@@ -294,29 +191,7 @@ def _schedules(ground: _Ground, dispatcher: Dispatcher, timers: Timers) -> Sched
     return schedules
 
 
-def _backup_duty(ground: _Ground) -> BackupDuty:
-    """Returns the backups by the clock; a state in memory has none."""
-    storage = ground.settings.storage
-    every_s = storage.backup_every if storage.backend == "local" else 0.0
-    return BackupDuty(ground.storage, ground.clock, every_s)
-
-
-def _retention(ground: _Ground, services: EngineServices) -> Retention:
-    engine = ground.settings.engine
-    age = timedelta(seconds=engine.retention_age)
-    entries = ground.registry
-    return Retention(
-        executions=services.executions,
-        definitions=services.definitions,
-        files=services.files,
-        folders=services.folders,
-        clock=services.clock,
-        rules=RetentionRules(executions=engine.retention_executions, age=age),
-        in_force=lambda: [each.spec.digest for each in entries.entries.values() if each.spec],
-    )
-
-
-def _health(ground: _Ground, drain: Drain) -> Health:
+def _health(ground: Ground, drain: Drain) -> Health:
     return Health(
         ground.registry,
         ground.storage,
@@ -329,7 +204,7 @@ def _health(ground: _Ground, drain: Drain) -> Health:
 
 
 def _retries(
-    ground: _Ground,
+    ground: Ground,
     services: EngineServices,
     dispatcher: Dispatcher,
     engine: Engine,
@@ -346,12 +221,12 @@ def _retries(
     )
 
 
-def _webhooks(ground: _Ground, dispatcher: Dispatcher) -> Webhooks:
+def _webhooks(ground: Ground, dispatcher: Dispatcher) -> Webhooks:
     duplicates = Duplicates(ground.storage.executions, ground.clock)
     return Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
 
 
-def _pauses(ground: _Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:
+def _pauses(ground: Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:
     return Pauses(
         registry=ground.registry,
         store=ground.storage.pauses,
@@ -363,7 +238,7 @@ def _pauses(ground: _Ground, engine: Engine, renew: Callable[[FlowKey], None]) -
 
 
 def _applier(
-    ground: _Ground, subscribers: tuple[FlowsSubscriber, ...], schedules: Schedules
+    ground: Ground, subscribers: tuple[FlowsSubscriber, ...], schedules: Schedules
 ) -> Applier:
     return Applier(
         ground.registry,
@@ -376,7 +251,7 @@ def _applier(
 
 
 def _reconciler(
-    ground: _Ground, compiler: Compiler, applier: Applier, schedules: Schedules
+    ground: Ground, compiler: Compiler, applier: Applier, schedules: Schedules
 ) -> Reconciler:
     source, state = ground.settings.source, ground.settings.storage.path
     watcher = WatchdogWatcher(asyncio.get_running_loop())

@@ -1,0 +1,81 @@
+"""The constructor calls of what stands on the host and knows nothing of flows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from flowrunner import __version__
+from flowrunner.config.settings import Settings
+from flowrunner.daemon.host import host_facts
+from flowrunner.daemon.observer import DaemonObserver
+from flowrunner.daemon.secret_sources import make_secrets
+from flowrunner.nodes.environment import HostFacts
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.secrets.lookup import Secrets
+from flowrunner.service.store_watch import StoreWatch
+from flowrunner.storage.factory import LocalOptions, make_storage
+from flowrunner.storage.protocols import Storage
+from flowrunner.system.clock import Clock, SystemClock
+from flowrunner.system.family import Families
+from flowrunner.system.files import Files, LocalFiles
+from flowrunner.system.process import LocalSpawner
+from flowrunner.telemetry.log_writer import LogWriter
+from flowrunner.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What stands on the host and knows nothing of flows, besides the empty registry."""
+
+    settings: Settings
+    clock: Clock
+    host: HostFacts
+    files: Files
+    families: Families
+    spawner: LocalSpawner
+    log_writer: LogWriter
+    metrics: Metrics
+    observer: DaemonObserver
+    secrets: Secrets
+    storage: Storage
+    store_watch: StoreWatch
+    registry: FlowRegistry
+
+
+def make_ground(
+    settings: Settings,
+    secret_environment: Mapping[str, str],
+    families: Families,
+    *,
+    accept_state_loss: bool,
+) -> Ground:
+    """Wires what all the rest stands on."""
+    clock, files = SystemClock(), LocalFiles()
+    metrics = Metrics(version=__version__)
+    storage = make_storage(
+        settings.storage.backend,
+        folder=settings.storage.path,
+        files=files,
+        clock=clock,
+        observe_commit=metrics.journal_commit,
+        options=LocalOptions(settings.storage.backups_kept, accept_state_loss),
+    )
+    floor = settings.storage.min_free if settings.storage.backend == "local" else 0
+    return Ground(
+        settings=settings,
+        clock=clock,
+        host=host_facts(),
+        files=files,
+        families=families,
+        spawner=LocalSpawner(families),
+        log_writer=LogWriter(),
+        metrics=metrics,
+        observer=DaemonObserver(metrics, clock),
+        secrets=make_secrets(os.environ, secret_environment),
+        storage=storage,
+        store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
+        registry=FlowRegistry(),
+    )

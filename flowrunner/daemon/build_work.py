@@ -1,0 +1,78 @@
+"""The constructor calls of what carries executions, and of what keeps its traces in bounds."""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import timedelta
+
+from flowrunner.daemon.build_ground import Ground
+from flowrunner.daemon.host import flow_folder, log_factory, running_nodes
+from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.node_slots import NodeSlots
+from flowrunner.engine.retention import Retention, RetentionRules
+from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.nodes.builtins import register_builtins
+from flowrunner.nodes.programs import ProgramRunner
+from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.service.backups import BackupDuty
+from flowrunner.system.leftovers import MarkedLeftovers
+
+
+def node_types(ground: Ground) -> NodeRegistry:
+    """Returns the types of nodes that this daemon knows."""
+    nodes = NodeRegistry()
+    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=ground.host)
+    register_builtins(nodes, runner)
+    return nodes
+
+
+def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> EngineServices:
+    """Returns what the engine uses."""
+    state, root = ground.settings.storage.path, ground.settings.source.path
+    limit = running_nodes(ground.settings.engine.max_running_nodes)
+    return EngineServices(
+        nodes=nodes,
+        executions=ground.storage.executions,
+        journal=ground.storage.journal,
+        definitions=ground.storage.definitions,
+        compiler=compiler,
+        secrets=ground.secrets,
+        files=ground.files,
+        clock=ground.clock,
+        host=ground.host,
+        make_log=log_factory(ground.clock, ground.log_writer),
+        observer=ground.observer,
+        folders=EngineFolders(
+            work=state / "work",
+            logs=state / "logs",
+            flow=lambda key: flow_folder(ground.registry, root, key),
+        ),
+        node_slots=NodeSlots(limit),
+        leftovers=MarkedLeftovers(state / "work", os.getpid()),
+        timeout_s=ground.settings.engine.timeout,
+        chance=random.SystemRandom().random,
+    )
+
+
+def backup_duty(ground: Ground) -> BackupDuty:
+    """Returns the backups by the clock; a state in memory has none."""
+    storage = ground.settings.storage
+    every_s = storage.backup_every if storage.backend == "local" else 0.0
+    return BackupDuty(ground.storage, ground.clock, every_s)
+
+
+def retention(ground: Ground, services: EngineServices) -> Retention:
+    """Returns what removes executions, definitions and folders that need not be kept."""
+    engine = ground.settings.engine
+    age = timedelta(seconds=engine.retention_age)
+    entries = ground.registry
+    return Retention(
+        executions=services.executions,
+        definitions=services.definitions,
+        files=services.files,
+        folders=services.folders,
+        clock=services.clock,
+        rules=RetentionRules(executions=engine.retention_executions, age=age),
+        in_force=lambda: [each.spec.digest for each in entries.entries.values() if each.spec],
+    )
