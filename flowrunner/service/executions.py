@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from flowrunner.definitions.build import node_type
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import log_path
 from flowrunner.errors import NotFoundError
 from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import NodeState
+from flowrunner.service.declared import DeclaredNodes
 from flowrunner.service.log_feed import LogFeed, Place
 from flowrunner.service.log_pages import LoggedAttempt, read_page
 from flowrunner.service.views import ExecutionView, LogPage, NodeView, Page
@@ -30,6 +30,7 @@ class ExecutionReader:
         self._storage = storage
         self._engine = engine
         self._logs = logs
+        self._declared = DeclaredNodes(storage.definitions)
         self._feed = LogFeed(self._read_logs)
 
     async def page(self, query: ExecutionQuery, *, with_inputs: bool) -> Page:
@@ -61,7 +62,7 @@ class ExecutionReader:
         live = self._engine.live_states(execution_id) or {}
         settled = await self._storage.journal.nodes(execution_id)
         attempts = await self._storage.journal.attempts(execution_id)
-        declared = await self._declared(execution)
+        declared = await self._declared.of(execution.digest)
         nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
         return ExecutionView(execution=execution, nodes=nodes)
 
@@ -91,7 +92,7 @@ class ExecutionReader:
         for name, state in live.items():
             if state is NodeState.RUNNING:
                 ended.setdefault((name, 1), False)
-        declared = await self._declared(execution)
+        declared = await self._declared.of(execution.digest)
         positions = {name: position for position, (name, _) in enumerate(declared)}
         return [
             LoggedAttempt(
@@ -103,13 +104,6 @@ class ExecutionReader:
             )
             for (name, number), has_ended in ended.items()
         ]
-
-    async def _declared(self, execution: Execution) -> list[tuple[str, str]]:
-        definition = await self._storage.definitions.get(execution.digest)
-        if definition is None:
-            return []
-        raws = (*definition["nodes"], *definition.get("finally", ()))
-        return [(raw["id"], node_type(raw)) for raw in raws]
 
     async def _get(self, execution_id: ExecutionId) -> Execution:
         execution = await self._storage.executions.get(execution_id)

@@ -5,6 +5,7 @@ A file holds the canonical text, so its name is its own `sha256sum`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,16 +30,22 @@ class LocalDefinitions:
         self._root = state / "definitions"
         self._files = files
         self._kept: set[Digest] = set()
+        self._writing: dict[Digest, asyncio.Future[None]] = {}
 
     async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
         """Writes a definition once in the life of this store.
 
         A file from an earlier life is written again: it may be damaged, or not have reached
-        the disk before a crash.
+        the disk before a crash. Those who ask at a time share the write.
         """
-        if digest not in self._kept:
-            await in_thread(partial(self._write, digest, definition))
-            self._kept.add(digest)
+        if digest in self._kept:
+            return
+        writing = self._writing.get(digest)
+        if writing is None:
+            work = in_thread(partial(self._write, digest, definition))
+            writing = self._writing[digest] = asyncio.ensure_future(work)
+            writing.add_done_callback(partial(self._written, digest))
+        await asyncio.shield(writing)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition whose text has this digest."""
@@ -52,8 +59,15 @@ class LocalDefinitions:
 
     async def delete(self, digest: Digest) -> None:
         """Removes the file; a later `put` writes it again."""
+        while (writing := self._writing.get(digest)) is not None:
+            await asyncio.wait([writing])
         self._kept.discard(digest)
         await in_thread(partial(self._files.remove, self._path(digest)))
+
+    def _written(self, digest: Digest, writing: asyncio.Future[None]) -> None:
+        del self._writing[digest]
+        if not writing.cancelled() and writing.exception() is None:
+            self._kept.add(digest)
 
     def _names(self) -> Sequence[str]:
         try:

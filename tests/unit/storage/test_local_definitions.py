@@ -45,6 +45,30 @@ def test_same_digest_again_costs_nothing(files: FakeFiles) -> None:
     assert files.calls == [("replace_durably", FILE)]
 
 
+def test_puts_at_the_same_time_share_one_write(files: FakeFiles) -> None:
+    """A thousand executions of one flow that start together write its definition once."""
+
+    async def main() -> None:
+        definitions = LocalDefinitions(STATE, files)
+        await asyncio.gather(*(definitions.put(DIGEST, DEFINITION) for _ in range(5)))
+
+    asyncio.run(main())
+    assert files.calls == [("replace_durably", FILE)]
+
+
+def test_removal_during_a_write_is_not_forgotten(files: FakeFiles) -> None:
+    """A definition removed while it is written counts as gone: the next put writes it again."""
+
+    async def main() -> None:
+        definitions = LocalDefinitions(STATE, files)
+        await asyncio.gather(definitions.put(DIGEST, DEFINITION), definitions.delete(DIGEST))
+        assert await definitions.get(DIGEST) is None
+        await definitions.put(DIGEST, DEFINITION)
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    asyncio.run(main())
+
+
 def test_damaged_definition_is_none_and_healed_by_the_next_start(files: FakeFiles) -> None:
     """A changed file is never run; a store that opens anew writes it again."""
     files.write(FILE, b'{"version":2}')
