@@ -22,6 +22,9 @@ from flowrunner.storage.protocols import ExecutionQuery, Storage
 PAGE_DATA = 4 * 1024**2
 """Bytes of inputs, as JSON, in one page of executions."""
 
+_QUICK = 200
+"""Nodes and attempts that are put together faster than a thread would be asked to do it."""
+
 
 class ExecutionReader:
     """Reads what the journal and the engine know about executions."""
@@ -63,7 +66,10 @@ class ExecutionReader:
         settled = await self._storage.journal.nodes(execution_id)
         attempts = await self._storage.journal.attempts(execution_id)
         declared = await self._declared.of(execution.digest)
-        nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
+        if len(declared) + len(attempts) <= _QUICK:
+            nodes = node_views(declared, live, settled, attempts)
+        else:
+            nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
         return ExecutionView(execution=execution, nodes=nodes)
 
     async def logs(self, place: Place, wait_s: float) -> LogPage:
