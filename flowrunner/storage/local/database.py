@@ -22,6 +22,9 @@ from flowrunner.storage.local.translate import damaged, storage_error
 _log = logging.getLogger(__name__)
 
 _BUSY_S = 5.0  # longest wait for somebody else's lock, such as a shell on the database
+LOG_BYTES = 64 << 20
+"""Bytes of the file of the log that stay when it begins anew: they are written over."""
+
 _STEPS_BETWEEN_LOOKS = 1_000
 """Steps of SQLite's machine from one look at the time to the next: far below a millisecond."""
 
@@ -44,6 +47,26 @@ def open_writer(
         except BaseException:
             connection.close()
             raise
+    except sqlite3.Error as error:
+        raise _opening_error(path, error) from error
+    return connection
+
+
+def leave_log(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Has a writing connection never fold the log in by itself: `Checkpoints` does it.
+
+    The file of a log that grew beyond the bound of `Checkpoints` is cut when it begins anew.
+    """
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
+    return connection
+
+
+def open_checkpointer(path: Path) -> sqlite3.Connection:
+    """Opens another connection to a database that `open_writer` has opened, to fold the log in."""
+    try:
+        connection = _connect(path)
+        connection.execute("PRAGMA synchronous = FULL")
     except sqlite3.Error as error:
         raise _opening_error(path, error) from error
     return connection

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 from flowrunner.errors import StorageError
 from flowrunner.storage.local.batch import Operation, Outcome, run_batch
+from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.translate import is_untrustworthy, storage_error
 
 FIRST_PAUSE_S = 1.0
@@ -32,10 +33,12 @@ class Session:
         connection: sqlite3.Connection,
         renew: Callable[[], sqlite3.Connection],
         monotonic: Callable[[], float],
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._renew = renew
         self._monotonic = monotonic
+        self._checkpoints = checkpoints
         self._failure = StorageError("the store is not open")
         self._pause_s = FIRST_PAUSE_S
         self._not_before = 0.0
@@ -49,9 +52,16 @@ class Session:
         failure = failure_of(outcomes)
         if failure is None:
             self._pause_s = FIRST_PAUSE_S
+            if self._checkpoints is not None:
+                self._checkpoints.committed(connection)
         elif is_untrustworthy(failure.__cause__):
             self._drop(connection, failure)
         return outcomes
+
+    def rest(self) -> None:
+        """Does what is due between two batches, while nobody waits for an outcome."""
+        if self._checkpoints is not None and self._connection is not None:
+            self._checkpoints.settle(self._connection)
 
     def close(self) -> None:
         """Closes the connection, if there is one."""

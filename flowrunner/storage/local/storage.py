@@ -16,9 +16,12 @@ from pathlib import Path
 from flowrunner.errors import StorageError
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local import backups
+from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.codec import micros_of
 from flowrunner.storage.local.database import (
     check_quickly,
+    leave_log,
+    open_checkpointer,
     open_reader,
     open_writer,
     reopen_writer,
@@ -94,8 +97,12 @@ class LocalStorage:
         self._clock = clock
         self._probing = asyncio.Lock()
         self._health = StoreHealth()
+        self._checkpoints = Checkpoints(partial(open_checkpointer, self._database))
         self._writer = Writer(
-            monotonic=clock.monotonic, observe=observe_commit, health=self._health
+            monotonic=clock.monotonic,
+            observe=observe_commit,
+            health=self._health,
+            checkpoints=self._checkpoints,
         )
         self._readers = Readers(partial(open_reader, self._database))
         self._flows = LocalFlows(folder, files)
@@ -150,12 +157,14 @@ class LocalStorage:
             StorageError: ``storage.newer``, ``storage.corrupt``, ``storage.read_only``, …
         """
         writing = await in_thread(self._connect)
-        self._writer.start(writing, self._reopen)
+        self._writer.start(leave_log(writing), self._reopen)
+        self._checkpoints.start()
         self._readers.start(_READERS)
 
     async def close(self) -> None:
         """Waits for queries and writes; the last connection folds the log into the database."""
         await self._readers.close()
+        await asyncio.to_thread(self._checkpoints.close)
         await self._writer.close()
 
     async def backup(self, target: Path | None = None) -> Path:
@@ -240,7 +249,7 @@ class LocalStorage:
             self._database, limit_s=CHECK_LIMIT_S, monotonic=self._clock.monotonic
         )
         self._readers.renew()
-        return connection
+        return leave_log(connection)
 
 
 def _read_note(connection: sqlite3.Connection) -> Restored | None:

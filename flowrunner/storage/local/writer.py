@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from flowrunner.errors import StorageError
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local.batch import Operation, Outcome
+from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.session import Session, failure_of
 
 T = TypeVar("T")
@@ -50,7 +51,9 @@ class Writer:
         monotonic: Callable[[], float] = lambda: 0.0,
         observe: CommitObserver = lambda _: None,
         health: StoreHealth | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
+        self._checkpoints = checkpoints
         self._health = health or StoreHealth()
         self._most_waiting = most_waiting
         self._monotonic = monotonic
@@ -69,7 +72,7 @@ class Writer:
         `renew` opens and verifies another connection in the thread, after one that failed.
         """
         self._loop = asyncio.get_running_loop()
-        session = Session(connection, renew, self._monotonic)
+        session = Session(connection, renew, self._monotonic, self._checkpoints)
         self._thread = threading.Thread(
             target=self._run, args=(session, self._loop), name="storage-writer", daemon=True
         )
@@ -117,6 +120,7 @@ class Writer:
                 outcomes = session.run([each.operation for each in batch])
                 self._observe(self._monotonic() - began)
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+                session.rest()
         session.close()
 
     def _take(self) -> list[_Waiting]:
