@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders
 from flowrunner.model.execution import Cause, Execution
@@ -166,14 +167,24 @@ class Deletion:
         return self._loop.run_until_complete(self._latest(asyncio.sleep(_QUIET_S, 100_000)))
 
     async def _sweep(self) -> int:
-        return await Retention(
+        files, clock = LocalFiles(), SystemClock()
+        quota = LogQuota(
+            files=files,
+            logs=self._folders.logs,
+            clock=clock,
             executions=self._storage.executions,
-            definitions=self._storage.definitions,
-            files=LocalFiles(),
+            written=lambda: 0,
+            most_bytes=0,
+        )
+        return await Retention(
+            storage=self._storage,
+            files=files,
             folders=self._folders,
-            clock=SystemClock(),
+            clock=clock,
             rules=RetentionRules(executions=self._keep, age=timedelta(days=3_650)),
             in_force=tuple,
+            own=dict,
+            quota=quota,
         ).sweep()
 
     async def _latest(self, meanwhile: Awaitable[int]) -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -19,6 +20,7 @@ from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
 from benchmarks.history import Deletion, Newest, history, opened
+from benchmarks.restarts import ManyFlows, Restarted, imports_s
 from benchmarks.spawning import idle_lag_s, spawning_lag_s
 from benchmarks.validation import FlowFolder
 
@@ -203,6 +205,49 @@ def _validation(number: str, count: int, budget_s: float, rounds: int, *, is_cac
     )
 
 
+def row_9_first(rounds: int) -> Row:
+    """A first start with 10,000 flows."""
+    with closing(ManyFlows(10_000)) as flows:
+        return measure(
+            number="9-first",
+            work="ready with 10,000 flows, first start",
+            budget_s=4.0,
+            subject=flows.first_s,
+            floor=imports_s,
+            floor_name="an interpreter with the same imports",
+            rounds=min(rounds, _FEW),
+        )
+
+
+def row_9_again(rounds: int) -> Row:
+    """A start with 10,000 flows of which nothing changed."""
+    with closing(ManyFlows(10_000)) as flows:
+        flows.first_s()
+        return measure(
+            number="9-again",
+            work="ready with 10,000 flows, restart with nothing changed",
+            budget_s=1.0,
+            subject=flows.again_s,
+            floor=imports_s,
+            floor_name="an interpreter with the same imports",
+            rounds=min(rounds, _FEW),
+        )
+
+
+def row_14(rounds: int) -> Row:
+    """A start after a crash, to the interrupted node running again."""
+    with closing(Restarted()) as daemon:
+        return measure(
+            number="14",
+            work="after kill -9: ready, and the interrupted node running again",
+            budget_s=1.5,
+            subject=daemon.again_s,
+            floor=imports_s,
+            floor_name="an interpreter with the same imports",
+            rounds=rounds,
+        )
+
+
 def row_16a(rounds: int) -> Row:
     """The newest 50 executions of a flow among a million."""
     with history() as folder, opened(folder) as (storage, loop):
@@ -258,8 +303,11 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "load-cached": load_cached,
     "validate-cold": validate_cold,
     "validate-cached": validate_cached,
+    "9-first": row_9_first,
+    "9-again": row_9_again,
     "13a": row_13a,
     "13b": row_13b,
+    "14": row_14,
     "15": row_15,
     "15-lag": row_15_lag,
     "16a": row_16a,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from flowrunner.cli.client import address
@@ -15,6 +15,11 @@ _WAIT_S = 2
 
 _BUSY_LINES, _BUSY_CHARACTERS = 500, 500_000
 """A page with so much was probably cut: the next one is asked for at once."""
+
+REMOVED = (
+    "the logs of this execution were removed: the settings engine.retention_log_bytes and "
+    "engine.retention_age bound what is kept"
+)
 _ZONE = re.compile("Z$")
 
 
@@ -42,6 +47,7 @@ def read_lines(
     *,
     node: str | None = None,
     follow: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Line]:
     """Yields the lines in the order of their times, as far as each page reaches.
 
@@ -50,6 +56,7 @@ def read_lines(
         execution_id: The execution.
         node: Only lines of this node.
         follow: Go on until the execution has ended; else the lines end with what is there now.
+        tell: Learns that there are no lines any more.
 
     Raises:
         FlowError: As `ControlClient.get`.
@@ -61,6 +68,8 @@ def read_lines(
         page = client.get(path, {"node": node, "cursor": cursor, "wait": wait})
         lines = _lines_of(page)
         yield from lines
+        if page.get("removed"):
+            tell(REMOVED)
         cursor = page["next_cursor"]
         if page["complete"] or not (follow or lines):
             return

@@ -225,6 +225,20 @@ class EngineSettings:
     `3650d`. Long enough to look into last month, short enough to bound what secrets may stand in
     old logs."""
 
+    retention_log_bytes: int = field(
+        default=10 * 1024**3, metadata=_about(size(0, 1024**5), example="50GiB")
+    )
+    """Most bytes that the logs of all executions take together, a size; beyond it the logs of the
+    executions that began first are removed, never those of running ones. Default `10GiB`, `0B` for
+    no bound. The executions themselves stay, and their logs say that they are gone."""
+
+    attempt_log_bytes: int = field(
+        default=20 * 1024**2, metadata=_about(size(1024, 1024**4), example="5MiB")
+    )
+    """Most bytes of the log of one attempt where the flow says nothing (`retention.log_bytes`), a
+    size; the rest of the output is dropped, and the last line of the log says so. Default `20MiB`,
+    from `1KiB` to `1TiB`: more than anybody reads, and no loop that prints can fill the disk."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggingSettings:

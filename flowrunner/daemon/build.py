@@ -116,6 +116,7 @@ def build(
     leaver = FlowLeaver(engine, ground.metrics)
     applier = _applier(ground, (pauses, *starts.subscribers, leaver), starts.schedules)
     reconciler = _reconciler(ground, compiler, applier, starts.schedules)
+    kept = retention(ground, services)
     service = FlowService(
         ServiceParts(
             registry=ground.registry,
@@ -128,7 +129,9 @@ def build(
             pauses=pauses,
             retries=starts.retries,
             schedules=starts.schedules,
-            executions=ExecutionReader(ground.storage, engine, services.folders.logs),
+            executions=ExecutionReader(
+                ground.storage, engine, services.folders.logs, kept.logs_are_gone
+            ),
             health=_health(ground, drain),
             clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
@@ -151,7 +154,7 @@ def build(
         service=service,
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
-        retention=retention(ground, services),
+        retention=kept,
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,

@@ -9,6 +9,7 @@ from datetime import timedelta
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.host import flow_folder, log_factory, running_nodes
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
@@ -30,7 +31,8 @@ def node_types(ground: Ground) -> NodeRegistry:
 def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> EngineServices:
     """Returns what the engine uses."""
     state, root = ground.settings.storage.path, ground.settings.source.path
-    limit = running_nodes(ground.settings.engine.max_running_nodes)
+    engine = ground.settings.engine
+    limit = running_nodes(engine.max_running_nodes)
     return EngineServices(
         nodes=nodes,
         executions=ground.storage.executions,
@@ -41,7 +43,7 @@ def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> 
         files=ground.files,
         clock=ground.clock,
         host=ground.host,
-        make_log=log_factory(ground.clock, ground.log_writer),
+        make_log=log_factory(ground.clock, ground.log_writer, engine.attempt_log_bytes),
         observer=ground.observer,
         folders=EngineFolders(
             work=state / "work",
@@ -50,7 +52,7 @@ def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> 
         ),
         node_slots=NodeSlots(limit),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
-        timeout_s=ground.settings.engine.timeout,
+        timeout_s=engine.timeout,
         chance=random.SystemRandom().random,
     )
 
@@ -67,12 +69,23 @@ def retention(ground: Ground, services: EngineServices) -> Retention:
     engine = ground.settings.engine
     age = timedelta(seconds=engine.retention_age)
     entries = ground.registry
-    return Retention(
+    quota = LogQuota(
+        files=services.files,
+        logs=services.folders.logs,
+        clock=services.clock,
         executions=services.executions,
-        definitions=services.definitions,
+        written=lambda: ground.log_writer.taken,
+        most_bytes=engine.retention_log_bytes,
+    )
+    kept = Retention(
+        storage=ground.storage,
         files=services.files,
         folders=services.folders,
         clock=services.clock,
         rules=RetentionRules(executions=engine.retention_executions, age=age),
         in_force=lambda: [each.spec.digest for each in entries.entries.values() if each.spec],
+        own=entries.retentions,
+        quota=quota,
     )
+    ground.store_watch.on_low = kept.disk_low
+    return kept

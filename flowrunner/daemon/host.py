@@ -50,14 +50,21 @@ def flow_folder(registry: FlowRegistry, root: Path, key: FlowKey) -> Path:
     return (folder / entry.path).parent if entry else folder
 
 
-def log_factory(clock: Clock, writer: LogWriter) -> LogFactory:
-    """Returns how the engine opens the log of an attempt."""
+def log_factory(clock: Clock, writer: LogWriter, most_bytes: int) -> LogFactory:
+    """Returns how the engine opens the log of an attempt; `most_bytes` where no flow says it."""
     maskers = MaskerCache()
 
-    def make_log(folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
+    def make_log(
+        folder: Path, name: str, masked: Iterable[str], own_bytes: int | None
+    ) -> ClosableSink:
         values = tuple(masked)
         return AttemptLog(
-            folder, name, clock=clock, masker=lambda: maskers.masker(values), writer=writer
+            folder,
+            name,
+            clock=clock,
+            masker=lambda: maskers.masker(values),
+            writer=writer,
+            limit_bytes=own_bytes or most_bytes,
         )
 
     return make_log

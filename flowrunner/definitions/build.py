@@ -28,6 +28,7 @@ from flowrunner.model.flow import (
     NodeSpec,
     OnConflict,
     OnInterrupt,
+    RetentionSpec,
     RetrySpec,
     ScheduleTrigger,
     Trigger,
@@ -79,6 +80,7 @@ def build_flow(
         references=references_of(definition),
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
+        retention=_retention(definition.get("retention", {})),
     )
 
 
@@ -181,6 +183,14 @@ def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
         limit=int(raw.get("limit", 1)),  # JSON Schema takes 1.0 for an integer too
         on_conflict=OnConflict(raw.get("on_conflict", "queue")),
         queue_limit=int(raw.get("queue_limit", 100)),
+    )
+
+
+def _retention(raw: Mapping[str, Json]) -> RetentionSpec:
+    return RetentionSpec(
+        executions=_maybe_int(raw.get("executions")),
+        age_s=parse_duration(raw["age"]) if "age" in raw else None,
+        log_bytes=parse_size(raw["log_bytes"]) if "log_bytes" in raw else None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrunner.definitions.shared_schema import environment, labels, node_defaults
+from flowrunner.definitions.shared_schema import environment, labels, node_defaults, retention
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/defaults.v1.schema.json"
 
@@ -26,5 +26,6 @@ def defaults_schema() -> dict[str, Any]:
             "defaults": node_defaults(),
             "env": environment("Environment of every shell-like node.", {"LANG": "C"}),
             "labels": labels(),
+            "retention": retention(),
         },
     }

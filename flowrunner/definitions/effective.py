@@ -25,6 +25,7 @@ def effective_definition(
     given = {
         "env": {**layers.env, **env_text(document, ("env",), data.pop("env", {}))},
         "labels": {**layers.labels, **data.pop("labels", {})},
+        "retention": {**layers.retention, **data.pop("retention", {})},
     }
     data.update((key, value) for key, value in given.items() if value)
     for part in NODE_LISTS:

@@ -21,7 +21,13 @@ from flowrunner.definitions.schema_parts import (
     described,
     duration,
 )
-from flowrunner.definitions.shared_schema import attempt_keys, environment, labels, node_defaults
+from flowrunner.definitions.shared_schema import (
+    attempt_keys,
+    environment,
+    labels,
+    node_defaults,
+    retention,
+)
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
@@ -100,6 +106,7 @@ def _top_level() -> dict[str, Any]:
             "2h",
         ),
         **_holds(),
+        "retention": retention(),
         "defaults": node_defaults(),
         **_graph(),
         "outputs": described(

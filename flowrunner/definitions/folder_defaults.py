@@ -72,6 +72,11 @@ class Layers:
         return _joined(layer.data.get("labels", {}) for layer in self.chain)
 
     @cached_property
+    def retention(self) -> dict[str, Json]:
+        """What is kept of the executions."""
+        return _joined(layer.data.get("retention", {}) for layer in self.chain)
+
+    @cached_property
     def defaults(self) -> dict[str, Json]:
         """What nodes have that do not say it themselves."""
         found: dict[str, Json] = {}

@@ -11,7 +11,6 @@ PLANNED: dict[str, frozenset[str]] = {
         {
             "notify",
             "protect",
-            "retention",
             "runs_on",
             "sla",
         }
@@ -25,7 +24,7 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "defaults": frozenset({"user"}),
-    "folder": frozenset({"notify", "retention"}),
+    "folder": frozenset({"notify"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowrunner.model.quantities import DURATION_PATTERN
+from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
 
 FLOW_NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
 INNER_NAME = "^[a-z][a-z0-9_]{0,62}$"
@@ -30,3 +30,8 @@ def duration(text: str, example: str, default: str | None = None) -> dict[str, A
     """Returns the schema of a duration."""
     extra = {} if default is None else {"default": default}
     return described(text, example, type="string", pattern=DURATION_PATTERN, **extra)
+
+
+def size(text: str, example: str) -> dict[str, Any]:
+    """Returns the schema of a size."""
+    return described(text, example, type="string", pattern=SIZE_PATTERN)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowrunner.definitions.process_schema import default_process_keys
-from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration
+from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration, size
 from flowrunner.model.flow import Backoff
 
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
@@ -20,6 +20,42 @@ def labels() -> dict[str, Any]:
         propertyNames={"pattern": LABEL_NAME},
         additionalProperties={"type": "string", "maxLength": 256},
     )
+
+
+def retention() -> dict[str, Any]:
+    """Returns the schema of what is kept of a flow's executions."""
+    return {
+        **described(
+            "What is kept of the flow's executions; for what it does not say, the settings hold.",
+            {"executions": 1000, "age": "90d"},
+        ),
+        "x-kind": "retention",
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": False,
+        "properties": {
+            "executions": described(
+                "Most executions kept, the newest; those that wait or run, and the newest that has "
+                "ended, are kept in any case. The default is the setting "
+                "engine.retention_executions.",
+                1000,
+                type="integer",
+                minimum=1,
+                maximum=10_000_000,
+            ),
+            "age": duration(
+                "Age at which executions go with their logs, from 1h to 3650d. The default is the "
+                "setting engine.retention_age.",
+                "90d",
+            ),
+            "log_bytes": size(
+                "Most bytes of the log of one attempt, from 1KiB to 1TiB; the rest of its output "
+                "is dropped, and a last line says so. The default is the setting "
+                "engine.attempt_log_bytes.",
+                "20MiB",
+            ),
+        },
+    }
 
 
 def environment(text: str, example: object) -> dict[str, Any]:

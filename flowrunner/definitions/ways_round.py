@@ -11,7 +11,6 @@ from collections.abc import Mapping
 PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
 _TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
-_KEEP = "the settings engine.retention_executions and engine.retention_age hold for all flows"
 _LOOK_AGAIN = "let a script look again and again, within the timeout of its node"
 _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 _BY_HAND = "start by hand what was missed: flowrunner run"
@@ -20,11 +19,10 @@ _COMMENT_OUT = "turn the trigger into a comment"
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
         "notify": _TELL,
-        "retention": _KEEP,
         "runs_on": "give the nodes an if with host.name",
         "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
-    "folder": {"notify": _TELL, "retention": _KEEP},
+    "folder": {"notify": _TELL},
     "node": {},
     "schedule": {
         "catchup": _BY_HAND,

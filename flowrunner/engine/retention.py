@@ -9,22 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+from flowrunner.engine.log_quota import SPARED, LogQuota, day_names, day_of
 from flowrunner.engine.runtime import EngineFolders, log_folder
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
-from flowrunner.model.ids import Digest, ExecutionId, FlowKey
-from flowrunner.model.states import ExecutionState
-from flowrunner.storage.protocols import (
-    DefinitionStore,
-    ExecutionQuery,
-    ExecutionStore,
-    Expiry,
-)
+from flowrunner.model.flow import RetentionSpec
+from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.storage.protocols import Expiry, Storage
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files
 
@@ -42,18 +38,20 @@ PAUSE_S = 0.01
 """Least rest after each write; after a longer one, as long as it took."""
 
 _KEYS = 200
+"""Start keys, or rows of the slot ledger, in one write."""
+
+RELIEF_EVERY_S = 60.0
+"""Seconds from one removal of logs for want of room to the next, at least."""
 
 KEYS_KEPT = timedelta(days=2)
 """How long the start key of a removed execution stays taken: twice the longest `dedupe.window`."""
 
-_PAGE = 1_000
-_UNFINISHED = (ExecutionState.QUEUED, ExecutionState.RUNNING)
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionRules:
-    """How much is kept of each flow.
+    """How much is kept of each flow that does not say it itself.
 
     Attributes:
         executions: So many, the newest.
@@ -62,6 +60,15 @@ class RetentionRules:
 
     executions: int
     age: timedelta
+
+    def of(self, own: RetentionSpec | None) -> RetentionRules:
+        """Returns the rules of a flow; None when nothing of it is in force."""
+        if own is None:
+            return self
+        return RetentionRules(
+            executions=own.executions or self.executions,
+            age=self.age if own.age_s is None else timedelta(seconds=own.age_s),
+        )
 
 
 class Pace:
@@ -89,21 +96,29 @@ class Retention:
 
     Args:
         in_force: Digests of the definitions that may start now; they are never removed.
+        own: Returns what flows in force say about how much is kept of them.
+        quota: Bounds the bytes of all logs, and removes them.
     """
 
     def __init__(
         self,
         *,
-        executions: ExecutionStore,
-        definitions: DefinitionStore,
+        storage: Storage,
         files: Files,
         folders: EngineFolders,
         clock: Clock,
         rules: RetentionRules,
         in_force: Callable[[], Collection[Digest]],
+        own: Callable[[], Mapping[FlowKey, RetentionSpec]],
+        quota: LogQuota,
     ) -> None:
-        self._executions = executions
-        self._definitions = definitions
+        self._slots = storage.slots
+        self._own = own
+        self._quota = quota
+        self._wanted = 0
+        self._low = asyncio.Event()
+        self._executions = storage.executions
+        self._definitions = storage.definitions
         self._files = files
         self._folders = folders
         self._clock = clock
@@ -114,6 +129,27 @@ class Retention:
 
     async def run(self) -> None:
         """Goes on until it is cancelled; a sweep that fails is logged and made again later."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._sweep_often(), name="retention sweeps")
+            group.create_task(self._relieve_often(), name="retention relief")
+
+    def disk_low(self, missing: int) -> None:
+        """Asks for room on the disk, in bytes: logs go, the oldest first, none of the last day."""
+        self._wanted = missing
+        self._low.set()
+
+    def logs_are_gone(self, execution: Execution) -> bool:
+        """Whether what an ended execution may have printed was removed before itself. Blocks.
+
+        Raises:
+            OSError: The folder of the logs does not answer.
+        """
+        if self._files.stat(log_folder(self._folders.logs, execution)) is not None:
+            return False
+        age = self._rules.of(self._own().get(execution.flow)).age
+        return execution.created_at < self._clock.now() - age or self._quota.is_gone(execution)
+
+    async def _sweep_often(self) -> None:
         pause_s = AFTER_START_S
         while True:
             await asyncio.sleep(pause_s)
@@ -123,6 +159,16 @@ class Retention:
             except (StorageError, OSError) as error:
                 _log.error("retention.failed: %s", error)
 
+    async def _relieve_often(self) -> None:
+        while True:
+            await self._low.wait()
+            self._low.clear()
+            try:
+                await self._quota.make_room(self._wanted, before=self._clock.now() - SPARED)
+            except (StorageError, OSError) as error:
+                _log.error("retention.failed: %s", error)
+            await asyncio.sleep(RELIEF_EVERY_S)
+
     async def sweep(self) -> int:
         """Removes all that need not be kept, and returns how many executions went.
 
@@ -130,25 +176,32 @@ class Retention:
             StorageError: The store does not answer; what was removed stays removed.
             OSError: A folder cannot be listed.
         """
-        now, removed = self._clock.now(), 0
+        now, own, removed = self._clock.now(), dict(self._own()), 0
         for flow in await self._executions.flows():
-            removed += await self._sweep_flow(flow, now - self._rules.age)
+            removed += await self._sweep_flow(flow, self._rules.of(own.get(flow)), now)
+        oldest = now - max([self._rules.age, *(self._rules.of(each).age for each in own.values())])
         freed = _KEYS
         while freed == _KEYS:
             freed = await self._executions.forget_keys(now - KEYS_KEPT, limit=_KEYS)
             await asyncio.sleep(PAUSE_S)
+        freed = _KEYS
+        while freed == _KEYS:
+            freed = await self._slots.prune(oldest, limit=_KEYS)
+            await asyncio.sleep(PAUSE_S)
         await self._sweep_definitions()
-        await self._sweep_files(now)
+        await self._sweep_files(oldest)
+        await self._sweep_newest(own, now)
+        await self._quota.sweep()
         if removed:
             _log.info("retention.removed executions=%d", removed)
         return removed
 
-    async def _sweep_flow(self, flow: FlowKey, before: datetime) -> int:
+    async def _sweep_flow(self, flow: FlowKey, rules: RetentionRules, now: datetime) -> int:
         """Removes what has expired; a flow that grows as fast does not hold up the others."""
         removed, is_more = 0, True
         while is_more:
-            size, keep = self._pace.size, self._rules.executions
-            rule = Expiry(flow=flow, keep=keep, before=before, limit=size)
+            size, keep = self._pace.size, rules.executions
+            rule = Expiry(flow=flow, keep=keep, before=now - rules.age, limit=size)
             expired = await self._executions.expired(rule)
             if expired:
                 await self._forget(expired)
@@ -165,7 +218,7 @@ class Retention:
 
     def _remove_logs(self, executions: Iterable[Execution]) -> None:
         for execution in executions:
-            self._remove(log_folder(self._folders.logs, execution))
+            self._quota.remove(log_folder(self._folders.logs, execution))
 
     async def _sweep_definitions(self) -> None:
         """Removes definitions that two sweeps in a row found unused.
@@ -179,37 +232,36 @@ class Retention:
             await self._definitions.delete(digest)
         self._unused = unused - self._unused
 
-    async def _sweep_files(self, now: datetime) -> None:
-        """Removes logs by age, and work folders of executions that have ended."""
-        days = await asyncio.to_thread(self._names, "logs")
-        leftovers = await asyncio.to_thread(self._names, "work")
-        unfinished = await self._unfinished()
-        oldest = (now - self._rules.age).date()
+    async def _sweep_newest(self, own: Mapping[FlowKey, RetentionSpec], now: datetime) -> None:
+        """Removes the old logs of executions that are kept only as the newest of their flow."""
+        newest = await self._executions.last_of_each()
+        old = [
+            execution
+            for flow, execution in newest.items()
+            if execution.created_at < now - self._rules.of(own.get(flow)).age
+        ]
+        for start in range(0, len(old), MOST):
+            await asyncio.to_thread(self._remove_logs, old[start : start + MOST])
+
+    async def _sweep_files(self, oldest: datetime) -> None:
+        """Removes logs from before a day, and work folders of executions that have ended."""
+        days = await asyncio.to_thread(day_names, self._files, self._folders.logs)
+        leftovers = await asyncio.to_thread(self._work_folders)
+        unfinished = await self._quota.unfinished()
         for day in days:
-            at = _date_of(day)
-            if at is not None and at < oldest:
+            at = day_of(day)
+            if at is not None and at < oldest.date():
                 await asyncio.to_thread(self._remove_day, day, unfinished)
         for name in leftovers:
             if name not in unfinished:
                 await asyncio.to_thread(self._remove, self._folders.work / name)
-
-    async def _unfinished(self) -> frozenset[str]:
-        found: set[str] = set()
-        before: ExecutionId | None = None
-        while True:
-            query = ExecutionQuery(states=_UNFINISHED, before=before, limit=_PAGE)
-            page = await self._executions.list(query)
-            found.update(execution.id for execution in page)
-            if len(page) < _PAGE:
-                return frozenset(found)
-            before = page[-1].id
 
     def _remove_day(self, day: str, unfinished: frozenset[str]) -> None:
         folder = self._folders.logs / day
         names = self._files.names(folder)
         for name in names:
             if name not in unfinished:
-                self._remove(folder / name)
+                self._quota.remove(folder / name)
         if unfinished.isdisjoint(names):
             self._remove(folder)
 
@@ -223,16 +275,8 @@ class Retention:
         except OSError as error:
             _log.warning("retention.left folder=%s: %s", folder, error)
 
-    def _names(self, kind: str) -> list[str]:
-        folder = self._folders.logs if kind == "logs" else self._folders.work
+    def _work_folders(self) -> list[str]:
         try:
-            return self._files.names(folder)
+            return self._files.names(self._folders.work)
         except FileNotFoundError:
             return []
-
-
-def _date_of(day: str) -> date | None:
-    try:
-        return date.fromisoformat(day)
-    except ValueError:
-        return None

@@ -32,8 +32,11 @@ class ClosableSink(AttemptSink, Protocol):
         """Returns when every line is written; costs nothing if there was none."""
 
 
-LogFactory = Callable[[Path, str, Iterable[str]], ClosableSink]
-"""Makes the log of an attempt in a folder, under a name, masking the given texts."""
+LogFactory = Callable[[Path, str, Iterable[str], int | None], ClosableSink]
+"""Makes the log of an attempt in a folder, under a name, masking the given texts.
+
+The last argument bounds its bytes; None for the host's own bound.
+"""
 
 
 class FlowCompiler(Protocol):
@@ -145,7 +148,8 @@ class ExecutionRuntime:
 
     def open_log(self, key: AttemptKey, hidden: Iterable[str]) -> ClosableSink:
         """Opens the log of an attempt, which hides texts; its file comes with the first line."""
-        return self.services.make_log(self._logs, log_name(key.node, key.number), hidden)
+        name, most_bytes = log_name(key.node, key.number), self.spec.retention.log_bytes
+        return self.services.make_log(self._logs, name, hidden, most_bytes)
 
 
 def log_folder(logs: Path, execution: Execution) -> Path:

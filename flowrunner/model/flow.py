@@ -169,6 +169,20 @@ class ConcurrencySpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionSpec:
+    """What a flow says about how much is kept of it; for what is None, the host's settings hold.
+
+    Attributes:
+        executions: The newest so many; at least 1.
+        log_bytes: Of one attempt's log.
+    """
+
+    executions: int | None = None
+    age_s: float | None = None
+    log_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StartRules:
     """What the version in force of a flow says about its starts.
 
@@ -279,6 +293,7 @@ class FlowSpec:
     references: FlowReferences = NO_REFERENCES
     timeout_s: float | None = None
     finally_timeout_s: float = 300.0
+    retention: RetentionSpec = RetentionSpec()
 
     @property
     def all_nodes(self) -> tuple[NodeSpec, ...]:

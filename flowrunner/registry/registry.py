@@ -12,11 +12,13 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
-from flowrunner.model.flow import StartRules
+from flowrunner.model.flow import RetentionSpec, StartRules
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.pause import Pause
 from flowrunner.model.states import Reason
 from flowrunner.registry.entry import FlowEntry, SourceStatus
+
+SETTINGS_HOLD = RetentionSpec()
 
 
 class FlowRegistry:
@@ -57,6 +59,14 @@ class FlowRegistry:
             return None
         is_held = self.hold_of(key) is not None
         return StartRules(concurrency=entry.spec.concurrency, is_held=is_held)
+
+    def retentions(self) -> dict[FlowKey, RetentionSpec]:
+        """Returns what the versions in force say about how much is kept, where they say it."""
+        return {
+            key: entry.spec.retention
+            for key, entry in self._entries.items()
+            if entry.spec is not None and entry.spec.retention != SETTINGS_HOLD
+        }
 
     def pause_of(self, key: FlowKey) -> Pause | None:
         """Returns the pause of a flow, or None."""

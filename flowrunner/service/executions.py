@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from flowrunner.model.states import NodeState
 from flowrunner.service.declared import DeclaredNodes
 from flowrunner.service.log_feed import LogFeed, Place
 from flowrunner.service.log_pages import LoggedAttempt, read_page
-from flowrunner.service.views import ExecutionView, LogPage, NodeView, Page
+from flowrunner.service.views import ExecutionView, LogCursor, LogPage, NodeView, Page
 from flowrunner.storage.protocols import ExecutionQuery, Storage
 
 PAGE_DATA = 4 * 1024**2
@@ -27,9 +27,24 @@ _QUICK = 200
 
 
 class ExecutionReader:
-    """Reads what the journal and the engine know about executions."""
+    """Reads what the journal and the engine know about executions.
 
-    def __init__(self, storage: Storage, engine: Engine, logs: Path) -> None:
+    Args:
+        storage: What was journaled.
+        engine: What is under way.
+        logs: The folder of the logs.
+        logs_are_gone: Whether an ended execution, of which nothing is there, may have printed
+            something that was removed; called in a thread.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        engine: Engine,
+        logs: Path,
+        logs_are_gone: Callable[[Execution], bool] = lambda _: False,
+    ) -> None:
+        self._logs_are_gone = logs_are_gone
         self._storage = storage
         self._engine = engine
         self._logs = logs
@@ -83,9 +98,12 @@ class ExecutionReader:
     async def _read_logs(self, place: Place) -> LogPage:
         execution, node = await self._get(ExecutionId(place.execution_id)), place.node
         attempts = [each for each in await self._logged(execution) if node in (None, each.node)]
-        return await asyncio.to_thread(
+        page = await asyncio.to_thread(
             read_page, attempts, place.cursor, execution_ended=execution.state.is_final
         )
+        if page.chunks or not page.is_complete or place.cursor != LogCursor():
+            return page
+        return replace(page, is_removed=await asyncio.to_thread(self._logs_are_gone, execution))
 
     async def _logged(self, execution: Execution) -> list[LoggedAttempt]:
         """Returns every attempt that may have a log, in order of start."""

@@ -24,6 +24,9 @@ FIRST_PROBE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 """Seconds from one probe of a degraded store to the next: they double from the first to this."""
 
+AMPLE = 1.5
+"""So many floors of free space are enough; with less, others are asked to make room."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,12 +37,16 @@ class StoreWatch:
         storage: Probed while it is degraded.
         free_bytes: Returns the room left for the state; blocks, may raise `OSError`.
         floor: Bytes below which no execution is taken; 0 for no floor.
+
+    Attributes:
+        on_low: Learns, at each look, how many bytes are missing to `AMPLE` floors.
     """
 
     def __init__(self, storage: Storage, free_bytes: Callable[[], int], floor: int) -> None:
         self._storage = storage
         self._free_bytes = free_bytes
         self._floor = floor
+        self.on_low: Callable[[int], None] = lambda _: None
         self._lacking: int | None = None
         self._pause_s = FIRST_PROBE_S
 
@@ -95,6 +102,9 @@ class StoreWatch:
         except OSError as error:
             _log.warning("disk.unknown: %s", error)
             return
+        ample = int(AMPLE * self._floor)
+        if free < ample:
+            self.on_low(ample - free)
         before, self._lacking = self._lacking, free if free < self._floor else None
         if before is None and self._lacking is not None:
             _log.error("disk.low: %s", self._shortage())

@@ -144,11 +144,13 @@ class LogPage:
     Attributes:
         cursor: Where the next page begins.
         is_complete: True when the execution has ended and everything was read.
+        is_removed: True when nothing is there because retention removed it.
     """
 
     chunks: tuple[LogChunk, ...]
     cursor: LogCursor = field(default_factory=LogCursor)
     is_complete: bool = False
+    is_removed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

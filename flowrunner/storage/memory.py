@@ -38,7 +38,7 @@ class _Tables:
     attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
     nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
     cursors: dict[ScheduleKey, datetime] = field(default_factory=dict)
-    runs: list[SlotRun] = field(default_factory=list)
+    runs: dict[int, SlotRun] = field(default_factory=dict)
     open_runs: dict[ScheduleKey, int] = field(default_factory=dict)
 
     def move_cursor(self, schedule: ScheduleKey, at: datetime, *, open_run: int | None) -> None:
@@ -297,13 +297,22 @@ class MemorySlots:
             before = tables.runs[position]
             tables.runs[position] = replace(run, first=before.first, count=before.count + run.count)
         else:
-            position = len(tables.runs)
-            tables.runs.append(run)
+            position = max(tables.runs, default=0) + 1
+            tables.runs[position] = run
         tables.move_cursor(run.schedule, run.last, open_run=position)
 
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         """Returns rows of one flow, the one that was begun last first."""
-        return [run for run in reversed(self._tables.runs) if run.schedule.flow == flow][:limit]
+        runs = reversed(self._tables.runs.values())
+        return [run for run in runs if run.schedule.flow == flow][:limit]
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        """Removes old rows, none that the next slot may join."""
+        runs, joined = self._tables.runs, set(self._tables.open_runs.values())
+        old = [at for at, run in runs.items() if run.last < before and at not in joined][:limit]
+        for position in old:
+            del runs[position]
+        return len(old)
 
 
 def _continues(before: SlotRun, run: SlotRun) -> bool:

@@ -257,6 +257,13 @@ class SlotStore(Protocol):
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         """Returns rows of one flow, the one that was begun last first."""
 
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        """Removes rows whose slots are all before a moment, and returns how many; no cursor.
+
+        The row that the next slot of a schedule may join stays. At most `limit`; fewer say that
+        there are no more.
+        """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:

@@ -48,6 +48,7 @@ class LogWriter:
         self._pending_limit = pending_limit
         self._pending = 0
         self._errors = 0
+        self._taken = 0
         self._closing = False
         self._queue: list[_Item] = []
         self._changed = threading.Condition()
@@ -59,6 +60,11 @@ class LogWriter:
     def is_congested(self) -> bool:
         """Whether more is waiting than is good for the memory."""
         return self._pending > self._pending_limit
+
+    @property
+    def taken(self) -> int:
+        """Bytes that were queued since the start."""
+        return self._taken
 
     @property
     def errors(self) -> int:
@@ -75,6 +81,7 @@ class LogWriter:
                 self._errors += 1
                 return
             self._pending += len(data)
+            self._taken += len(data)
             self._queue.append((path, data))
             self._changed.notify()
 

@@ -148,11 +148,14 @@ def log_page_json(page: LogPage) -> Json:
         ],
         "next_cursor": None if page.is_complete else pack_cursor(page.cursor),
         "complete": page.is_complete,
+        "removed": page.is_removed,
     }
 
 
 def log_page_text(page: LogPage) -> str:
     """Returns a page of logs as text: time, node and attempt, stream and what was printed."""
+    if page.is_removed:
+        return "[the logs were removed by retention]\n"
     return "".join(
         f"{time_text(line.at)} {chunk.node}.{chunk.attempt} {line.stream} {line.text}\n"
         for chunk in page.chunks

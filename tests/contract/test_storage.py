@@ -757,6 +757,31 @@ class TestSlots:
 
         use(body)
 
+    def test_old_rows_go_but_none_that_may_grow(self, use: Use) -> None:
+        """Rows from before go, a few at a time; the open one, the young and the cursors stay."""
+        other = replace(NIGHTLY, trigger="other")
+        down = SlotOutcome.MISSED
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(replace(make_slots(1, 1), schedule=other))  # still open
+            for at in range(1, 6):
+                reason = "down" if at % 2 else "late"
+                await storage.slots.record(make_slots(at, at, outcome=down, reason=reason))
+            assert await storage.slots.prune(minutes(4), limit=2) == 2
+            assert await storage.slots.prune(minutes(4), limit=2) == 1
+            kept = await storage.slots.list(BACKUP)
+            assert [(row.schedule, row.first) for row in kept] == [
+                (NIGHTLY, minutes(5)),
+                (NIGHTLY, minutes(4)),
+                (other, minutes(1)),
+            ]
+            assert await storage.slots.prune(minutes(9), limit=9) == 1
+            assert await storage.slots.cursor(NIGHTLY) == minutes(5)
+            await storage.slots.record(replace(make_slots(6, 6), schedule=other))
+            assert [row.count for row in await storage.slots.list(BACKUP)][-1] == 2
+
+        use(body)
+
     def test_start_in_between_begins_another_row(self, use: Use) -> None:
         """A row never spans a slot that started; a start of another schedule does not matter."""
         other = replace(NIGHTLY, trigger="weekly")

@@ -33,7 +33,7 @@ from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.files import Files
 from flowrunner.system.process import ExitStatus, Spawner, SpawnRequest
-from flowrunner.telemetry.attempt_log import AttemptLog, Writer
+from flowrunner.telemetry.attempt_log import LOG_LIMIT, AttemptLog, Writer
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import SequentialIds
@@ -391,10 +391,17 @@ class World:
             self.files.replace(Path(request.env["FLOW_OUTPUT"]), act.outputs)
         return act.performance
 
-    def _make_log(self, folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
+    def _make_log(
+        self, folder: Path, name: str, masked: Iterable[str], most_bytes: int | None
+    ) -> ClosableSink:
         hidden = HiddenTexts(masked)
         return AttemptLog(
-            folder, name, clock=self.clock, masker=hidden.masker, writer=self._host.log_writer
+            folder,
+            name,
+            clock=self.clock,
+            masker=hidden.masker,
+            writer=self._host.log_writer,
+            limit_bytes=most_bytes or LOG_LIMIT,
         )
 
 

@@ -309,6 +309,16 @@ class SimulatedSlots:
         await self._writer.reading()
         return await self._inner.list(flow, limit=limit)
 
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        pruned: int = await self._writer.submit(
+            Write(
+                kind="prune slots",
+                values=(before, limit),
+                apply=lambda: _driven(self._inner.prune(before, limit=limit)),
+            )
+        )
+        return pruned
+
 
 class SimulatedPauses:
     """Meets `PauseStore`."""

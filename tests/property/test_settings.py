@@ -39,6 +39,8 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
     "engine.retention_executions": st.integers(1, 1_000),
     "engine.retention_age": st.integers(1, 6).map("{}d".format),
+    "engine.retention_log_bytes": st.integers(1, 1023).map("{}MiB".format),
+    "engine.attempt_log_bytes": st.integers(1, 1023).map("{}KiB".format),
     "logging.level": st.sampled_from(["debug", "info", "warning", "error"]),
     "logging.format": st.sampled_from(["text", "json"]),
 }

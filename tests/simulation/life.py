@@ -35,7 +35,7 @@ from flowrunner.secrets.masking import MaskerCache
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.system.ids import Uuid7Ids
-from flowrunner.telemetry.attempt_log import AttemptLog
+from flowrunner.telemetry.attempt_log import LOG_LIMIT, AttemptLog
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
@@ -215,7 +215,9 @@ class Life:
         runner = ProgramRunner(spawner=spawner, files=ground.files, host=_HOST)
         log_writer, maskers = MemoryLogWriter(), MaskerCache()
 
-        def make_log(folder: Path, name: str, masked: Iterable[str]) -> ClosableSink:
+        def make_log(
+            folder: Path, name: str, masked: Iterable[str], most_bytes: int | None
+        ) -> ClosableSink:
             values = tuple(masked)
             return AttemptLog(
                 folder,
@@ -223,6 +225,7 @@ class Life:
                 clock=ground.clock,
                 masker=lambda: maskers.masker(values),
                 writer=log_writer,
+                limit_bytes=most_bytes or LOG_LIMIT,
             )
 
         return EngineServices(

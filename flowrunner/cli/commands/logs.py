@@ -31,7 +31,8 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     execution_id = find_execution(client, args.id)
     patient = PatientClient(client, pause=host.pause, tell=host.remark)
     reader = patient if args.follow else client
-    for line in read_lines(reader, execution_id, node=args.node, follow=args.follow):
+    lines = read_lines(reader, execution_id, node=args.node, follow=args.follow, tell=host.remark)
+    for line in lines:
         host.say(write(line))
         if args.follow:
             host.out.flush()

@@ -13,7 +13,13 @@ from flowrunner.model.quantities import QuantityError, parse_duration, parse_siz
 
 _MAY_BE_ZERO = frozenset({"delay", "kill_after", "every"})  # of `every`, triggers know more
 
-_SIZES = frozenset({"max_body", "memory"})
+_SIZES = frozenset({"log_bytes", "max_body", "memory"})
+
+_BOUNDS: Mapping[str, tuple[float, float, str]] = {
+    "age": (3_600, 3_650 * 86_400, "from 1h to 3650d"),
+    "log_bytes": (1024, 1024**4, "from 1KiB to 1TiB"),
+}
+"""Least and most of what may not be just anything above zero."""
 
 
 def check_quantities(subject: Subject) -> Iterator[Finding]:
@@ -29,15 +35,28 @@ def check_quantities(subject: Subject) -> Iterator[Finding]:
                 codes.MALFORMED_QUANTITY, error.message, path=(*path, key), hint=error.hint
             )
             continue
-        if not value and key not in _MAY_BE_ZERO:
+        if key in _BOUNDS:
+            yield from _beyond(subject, (*path, key), value, _BOUNDS[key])
+        elif not value and key not in _MAY_BE_ZERO:
             yield subject.document.finding(
                 codes.VALUE_NOT_ALLOWED, f"{key!r} must be more than nothing", path=(*path, key)
             )
 
 
+def _beyond(
+    subject: Subject, path: Path, value: float, bounds: tuple[float, float, str]
+) -> Iterator[Finding]:
+    least, most, words = bounds
+    if not least <= value <= most:
+        message = f"{path[-1]!r} must be {words}"
+        yield subject.document.finding(codes.VALUE_NOT_ALLOWED, message, path=path)
+
+
 def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
     yield (), "timeout", subject.data
     yield (), "finally_timeout", subject.data
+    for key in ("age", "log_bytes"):
+        yield ("retention",), key, subject.data.get("retention", {})
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _of_attempts(path, node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -38,6 +38,14 @@ _JOIN = "UPDATE slot_runs SET last = ?, count = count + ?, decided_at = ? WHERE 
 _ADD = f"INSERT INTO slot_runs ({SLOT_RUN_COLUMNS}) VALUES ({_RUN_MARKS}) RETURNING position"  # noqa: S608 - constants
 _LIST = f"""SELECT {SLOT_RUN_COLUMNS} FROM slot_runs
 WHERE account = ? AND flow = ? ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
+
+# In the order in which they were begun: what follows a row of today is not older, but for slots
+# that were caught up with, whose rows go a little later. So nothing is read in vain but the rows
+# that schedules may still join.
+_OLDEST = """SELECT position, first, last,
+EXISTS (SELECT 1 FROM cursors WHERE cursors.account = slot_runs.account
+AND cursors.flow = slot_runs.flow AND open_run = position) FROM slot_runs ORDER BY position"""
+_DELETE = "DELETE FROM slot_runs WHERE position = ?"
 
 
 def move_cursor(
@@ -81,6 +89,13 @@ class LocalSlots:
         """Returns rows of one flow, the one that was begun last first."""
         return await self._readers.run(partial(_list, flow=flow, limit=limit))
 
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        """Removes old rows; looks for them over a reader, so that only the removal is a write."""
+        old = await self._readers.run(partial(_old, before=micros_of(before), limit=limit))
+        if old:
+            await self._writer.submit(partial(_delete, positions=old))
+        return len(old)
+
 
 def _cursor(connection: sqlite3.Connection, *, schedule: ScheduleKey) -> datetime | None:
     row = connection.execute(_CURSOR, schedule_row(schedule)).fetchone()
@@ -111,3 +126,18 @@ def _record(connection: sqlite3.Connection, *, run: SlotRun) -> None:
 
 def _list(connection: sqlite3.Connection, *, flow: FlowKey, limit: int) -> list[SlotRun]:
     return [slot_run_of(row) for row in connection.execute(_LIST, (*flow, limit))]
+
+
+def _old(connection: sqlite3.Connection, *, before: int, limit: int) -> list[int]:
+    found: list[int] = []
+    for position, first, last, is_open in connection.execute(_OLDEST):
+        if len(found) == limit or first >= before:
+            break
+        if last < before and not is_open:
+            found.append(position)
+    return found
+
+
+def _delete(connection: sqlite3.Connection, *, positions: Sequence[int]) -> None:
+    """Removes rows; one that nobody could join a moment ago is never joined again."""
+    connection.executemany(_DELETE, [(position,) for position in positions])

@@ -46,6 +46,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("engine.drain_timeout", "5m", "default"),
         Row("engine.retention_executions", 100, "default"),
         Row("engine.retention_age", "4w2d", "default"),
+        Row("engine.retention_log_bytes", "10GiB", "default"),
+        Row("engine.attempt_log_bytes", "20MiB", "default"),
         Row("logging.level", "info", "default"),
         Row("logging.format", "text", "default"),
     )

@@ -12,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.retention import (
     AFTER_START_S,
     EVERY_S,
     FEWEST,
     MOST,
     PAUSE_S,
+    RELIEF_EVERY_S,
     TARGET_S,
     Pace,
     Retention,
@@ -25,7 +27,8 @@ from flowrunner.engine.retention import (
 )
 from flowrunner.engine.runtime import EngineFolders, log_folder
 from flowrunner.model.digest import digest_of
-from flowrunner.model.ids import Digest
+from flowrunner.model.flow import RetentionSpec
+from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
@@ -33,7 +36,7 @@ from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import sequential_id
 from tests.fakes.inline_threads import run_inline
-from tests.fakes.records import DEFINITION, make_execution
+from tests.fakes.records import BACKUP, DEFINITION, make_execution, make_slots
 
 DONE, RUNNING = ExecutionState.SUCCEEDED, ExecutionState.RUNNING
 STATE = Path("/state")
@@ -43,7 +46,9 @@ DAY = timedelta(days=1)
 class Past:
     """A store, files and a retention of 3 executions and 30 days."""
 
-    def __init__(self, executions: int = 3) -> None:
+    def __init__(self, executions: int = 3, log_bytes: int = 0) -> None:
+        self.own: dict[FlowKey, RetentionSpec] = {}
+        self.written = 0
         self.clock = FakeClock(DEFAULT_START + timedelta(hours=1))
         self.storage = MemoryStorage()
         self.files = FakeFiles()
@@ -51,9 +56,18 @@ class Past:
             work=STATE / "work", logs=STATE / "logs", flow=lambda _: STATE / "flows"
         )
         self.in_force: set[Digest] = set()
-        self.retention = Retention(
+        self.quota = LogQuota(
+            files=self.files,
+            logs=self.folders.logs,
+            clock=self.clock,
             executions=self.storage.executions,
-            definitions=self.storage.definitions,
+            written=lambda: self.written,
+            most_bytes=log_bytes,
+        )
+        self.retention = Retention(
+            storage=self.storage,
+            own=lambda: self.own,
+            quota=self.quota,
             files=self.files,
             folders=self.folders,
             clock=self.clock,
@@ -80,9 +94,9 @@ class Past:
         return sorted(numbers[execution.id] for execution in found)
 
 
-def told(story: Callable[[Past], Awaitable[None]], executions: int = 3) -> None:
+def told(story: Callable[[Past], Awaitable[None]], executions: int = 3, log_bytes: int = 0) -> None:
     async def main() -> None:
-        await story(Past(executions))
+        await story(Past(executions, log_bytes))
 
     run_inline(main())
 
@@ -266,3 +280,123 @@ def test_what_must_stay_stays(states: list[ExecutionState], keep: int, days: int
         assert await past.kept() == sorted(must)
 
     told(story, keep)
+
+
+def test_flow_says_how_many_of_its_executions_are_kept() -> None:
+    """What the version in force says wins, key by key; without one the settings hold again."""
+
+    async def story(past: Past) -> None:
+        for number in range(1, 7):
+            await past.add(number)
+        past.own[make_execution(1).flow] = RetentionSpec(executions=5)
+        await past.retention.sweep()
+        assert await past.kept() == [2, 3, 4, 5, 6]
+        past.own.clear()
+        await past.retention.sweep()
+        assert await past.kept() == [4, 5, 6]
+
+    told(story)
+
+
+def test_flow_says_for_how_long_its_executions_are_kept() -> None:
+    """A longer age keeps executions and logs beyond that of the settings."""
+
+    async def story(past: Past) -> None:
+        for number in (1, 2, 3):
+            await past.add(number)
+        past.own[make_execution(1).flow] = RetentionSpec(age_s=90 * 86_400.0)
+        past.clock.advance(60 * 86_400)
+        await past.retention.sweep()
+        assert await past.kept() == [1, 2, 3]
+        assert past.has(past.log(1))
+        past.clock.advance(40 * 86_400)
+        await past.retention.sweep()
+        assert await past.kept() == [3]
+        assert not past.has(past.log(3))
+
+    told(story)
+
+
+def test_old_logs_of_the_newest_execution_go_though_others_keep_theirs_longer() -> None:
+    """An execution that is kept as the newest of its flow loses its logs, and that is known."""
+
+    async def story(past: Past) -> None:
+        await past.add(1)
+        past.own[FlowKey("default", "other")] = RetentionSpec(age_s=900 * 86_400.0)
+        past.clock.advance(31 * 86_400)
+        await past.retention.sweep()
+        assert await past.kept() == [1]
+        assert not past.has(past.log(1))
+        assert past.retention.logs_are_gone(make_execution(1))
+
+    told(story)
+
+
+def test_beyond_the_bytes_the_oldest_logs_go() -> None:
+    """The executions stay, what runs keeps its log, and those that lost theirs are known."""
+
+    async def story(past: Past) -> None:
+        await past.add(1, RUNNING)
+        for number in range(2, 7):
+            await past.add(number)
+        await past.retention.sweep()
+        assert await past.kept() == [1, 2, 3, 4, 5, 6]
+        has_log = [past.has(past.log(number)) for number in range(1, 7)]
+        assert has_log == [True, False, False, False, True, True]
+        gone = [past.retention.logs_are_gone(make_execution(number)) for number in range(1, 7)]
+        assert gone == [not has for has in has_log]
+
+    told(story, executions=100, log_bytes=12)
+
+
+def test_what_is_written_counts_without_another_walk() -> None:
+    """Between two walks the sum follows what was written and removed."""
+
+    async def story(past: Past) -> None:
+        for number in (1, 2, 3):
+            await past.add(number)
+        await past.retention.sweep()
+        assert past.quota.total == 12
+        past.files.replace(past.log(2).with_name("later.1.log"), b"not looked at")
+        past.written += 5
+        await past.retention.sweep()
+        assert past.quota.total == 13
+        assert [past.has(past.log(number)) for number in (1, 2, 3)] == [False, True, True]
+
+    told(story, executions=100, log_bytes=15)
+
+
+def test_low_disk_takes_logs_but_none_of_the_last_day() -> None:
+    """Room is made once it is asked for; what a person looks for today stays."""
+
+    async def story(past: Past) -> None:
+        running = asyncio.create_task(past.retention.run())
+        for number in (1, 2, 3):
+            await past.add(number)
+        past.retention.disk_low(5)
+        await asyncio.sleep(1)
+        assert past.has(past.log(1))
+        past.clock.advance(3 * 86_400)
+        past.retention.disk_low(5)
+        await asyncio.sleep(RELIEF_EVERY_S)
+        assert [past.has(past.log(number)) for number in (1, 2, 3)] == [False, False, True]
+        running.cancel()
+
+    told(story, executions=100)
+
+
+def test_slot_ledger_is_pruned_with_the_longest_age() -> None:
+    """Rows go when no flow keeps executions of their time any more."""
+
+    async def story(past: Past) -> None:
+        await past.storage.slots.record(make_slots(1, 1))
+        await past.storage.slots.record(make_slots(2, 2, reason="other"))
+        past.own[make_execution(1).flow] = RetentionSpec(age_s=90 * 86_400.0)
+        past.clock.advance(60 * 86_400)
+        await past.retention.sweep()
+        assert len(await past.storage.slots.list(BACKUP)) == 2
+        past.own.clear()
+        await past.retention.sweep()
+        assert len(await past.storage.slots.list(BACKUP)) == 1
+
+    told(story)

@@ -68,6 +68,9 @@ class FaultySlots:
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         return await self._inner.list(flow, limit=limit)
 
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        return await self._inner.prune(before, limit=limit)
+
     def _check(self, operation: str) -> None:
         if operation in self.fails:
             raise StorageError("no room", code="storage.full")
