@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -80,5 +81,11 @@ def _watchdog(parts: Parts, notifier: Notifier, clock: Clock) -> Watchdog | None
 
 
 def _announce(text: str) -> None:
-    """Says something to whoever started us, besides the log."""
+    """Says that it is ready to whoever started us, besides the log.
+
+    What is there by now stays: the garbage collector, off since the command began, need not look
+    at modules and flows again and again.
+    """
+    gc.freeze()
+    gc.enable()
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one line others wait for

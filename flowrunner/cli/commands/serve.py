@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 from typing import Protocol
 
 from flowrunner.cli.host import Host
@@ -40,7 +41,11 @@ def execute(
         FlowError: It could not start; `exit_of(…, serving=True)` tells whether trying again helps.
     """
     loaded = load(args, host, read_yaml)
-    return (serve or _daemon_serve())(loaded, accept_state_loss=args.accept_state_loss)
+    gc.disable()  # of what is imported nothing is garbage; on again when the daemon is ready
+    try:
+        return (serve or _daemon_serve())(loaded, accept_state_loss=args.accept_state_loss)
+    finally:
+        gc.enable()
 
 
 def _daemon_serve() -> Serve:

@@ -266,6 +266,7 @@ def test_logs_come_page_by_page() -> None:
         ],
         "next_cursor": None,
         "complete": True,
+        "removed": False,
     }
 
 
