@@ -25,6 +25,9 @@ from flowrunner.errors import StorageError
 DUE_ROWS = 1_000
 """Changed rows after which the log is folded in; a row is a page or two of it."""
 
+DUE_BYTES = 4 << 20
+"""Growth of the file of the log after which it is folded in: few rows may be large ones."""
+
 SHORT_TAIL = 200
 """Pages that the writer folds in by itself without holding up a commit."""
 
@@ -44,10 +47,15 @@ class Checkpoints:
 
     Args:
         connect: Opens another connection to the database; called in the thread.
+        log_bytes: Returns the size of the log's file.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(
+        self, connect: Callable[[], sqlite3.Connection], log_bytes: Callable[[], int]
+    ) -> None:
         self._connect = connect
+        self._log_bytes = log_bytes
+        self._size = 0
         self._connection: sqlite3.Connection | None = None
         self._due = threading.Event()
         self._is_stopping = False
@@ -81,11 +89,12 @@ class Checkpoints:
 
     def committed(self, connection: sqlite3.Connection) -> None:
         """Takes note of a commit: the thread goes to work once there is enough to do."""
-        changes = connection.total_changes
+        changes, size = connection.total_changes, self._log_bytes()
         if changes < self._seen:  # another connection
             self._seen = 0
-        if changes - self._seen >= DUE_ROWS:
-            self._seen = changes
+        self._size = min(self._size, size)  # it was cut
+        if changes - self._seen >= DUE_ROWS or size - self._size >= DUE_BYTES:
+            self._seen, self._size = changes, size
             self._due.set()
 
     def settle(self, connection: sqlite3.Connection) -> None:

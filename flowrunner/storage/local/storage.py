@@ -97,7 +97,7 @@ class LocalStorage:
         self._clock = clock
         self._probing = asyncio.Lock()
         self._health = StoreHealth()
-        self._checkpoints = Checkpoints(partial(open_checkpointer, self._database))
+        self._checkpoints = Checkpoints(partial(open_checkpointer, self._database), self._log_bytes)
         self._writer = Writer(
             monotonic=clock.monotonic,
             observe=observe_commit,
@@ -198,6 +198,10 @@ class LocalStorage:
             if await self._readers.run(_read_probe) != now:
                 raise StorageError("the state does not keep what is written")
 
+    def _log_bytes(self) -> int:
+        log = self._files.stat(self._database.with_name(DATABASE + "-wal"))
+        return 0 if log is None else log.size
+
     def _connect(self) -> sqlite3.Connection:
         finish_swap(self._database)
         if self._files.stat(self._database) is None:
@@ -213,8 +217,7 @@ class LocalStorage:
 
     def _open_checked(self) -> sqlite3.Connection:
         """Opens the database after a look for damage, a longer one if it was not closed."""
-        log = self._files.stat(self._database.with_name(DATABASE + "-wal"))
-        was_closed = log is None or log.size == 0  # who only reads leaves an empty one
+        was_closed = not self._log_bytes()  # who only reads leaves an empty one
         limit_s = CHECK_CLOSED_LIMIT_S if was_closed else CHECK_LIMIT_S
         check_quickly(self._database, limit_s=limit_s, monotonic=self._clock.monotonic)
         return open_writer(self._database)

@@ -35,12 +35,27 @@ def write(connection: sqlite3.Connection, rows: int, size: int = 10) -> None:
     connection.execute("COMMIT")
 
 
+def log_bytes(path: Path) -> int:
+    return path.with_name("words.db-wal").stat().st_size
+
+
+def test_few_large_rows_are_work_too(path: Path, writing: sqlite3.Connection) -> None:
+    """A delivery may bring a megabyte: the growth of the log counts, and begins anew each time."""
+    folding = Checkpoints(lambda: open_checkpointer(path), lambda: log_bytes(path))
+    write(writing, 3, size=500_000)
+    folding.committed(writing)
+    assert not folding.is_due
+    write(writing, 3, size=500_000)
+    folding.committed(writing)
+    assert folding.is_due
+
+
 def test_writer_folds_nothing_in_by_itself(path: Path, writing: sqlite3.Connection) -> None:
     """A commit of two thousand pages leaves the database file as it was."""
     before = path.stat().st_size
     write(writing, 500, size=16_000)
     assert path.stat().st_size == before
-    assert path.with_name("words.db-wal").stat().st_size > 500 * 16_000
+    assert log_bytes(path) > 500 * 16_000
 
 
 def test_log_is_folded_in_and_begun_anew(
@@ -48,12 +63,12 @@ def test_log_is_folded_in_and_begun_anew(
 ) -> None:
     """The thread does the work, the writer the little that is left, and the log stays short."""
     monkeypatch.setattr(checkpoints, "LONG_LOG", 10)
-    folding = Checkpoints(lambda: open_checkpointer(path))
+    folding = Checkpoints(lambda: open_checkpointer(path), lambda: log_bytes(path))
     for _ in range(20):
         write(writing, 50, size=4_000)
         folding.fold()
         folding.settle(writing)
-    longest = path.with_name("words.db-wal").stat().st_size
+    longest = log_bytes(path)
     folding.close()
     assert longest < path.stat().st_size / 2
     assert path.stat().st_size > 20 * 50 * 4_000
@@ -67,7 +82,7 @@ def test_thread_works_once_enough_was_written(path: Path, writing: sqlite3.Conne
         opened.append(open_checkpointer(path))
         return opened[-1]
 
-    folding = Checkpoints(connect)
+    folding = Checkpoints(connect, lambda: 0)
     write(writing, checkpoints.DUE_ROWS - 1)
     folding.committed(writing)
     assert not folding.is_due
@@ -88,7 +103,7 @@ def test_failure_leaves_it_to_the_writer(
     def refuse() -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
-    folding = Checkpoints(refuse)
+    folding = Checkpoints(refuse, lambda: 0)
     write(writing, 10, size=4_000)
     before = path.stat().st_size
     folding.fold()
@@ -107,7 +122,7 @@ def test_long_log_is_the_writers_work(
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM words").fetchone()
         write(writing, 500, size=4_000)
-        folding = Checkpoints(lambda: open_checkpointer(path))
+        folding = Checkpoints(lambda: open_checkpointer(path), lambda: log_bytes(path))
         folding.fold()
         assert not folding.is_tail_due
         monkeypatch.setattr(checkpoints, "MOST_PAGES", 100)
