@@ -51,11 +51,14 @@ class Restarted:
         (self._flows / "long.yaml").write_text(_LONG.format(marks=self._marks))
         self._marks.touch()
         self._daemon = Started(self._flows, self._state)
-        self._daemon.wait_ready()
-        subprocess.run(
-            [COMMAND, "run", "long", "--state", str(self._state)], check=True, capture_output=True
-        )
-        _until(lambda: self._begun() == 1)
+        try:
+            self._daemon.wait_ready()
+            start = [COMMAND, "run", "long", "--state", str(self._state)]
+            subprocess.run(start, check=True, capture_output=True)
+            _until(lambda: self._begun() == 1)
+        except BaseException:
+            self.close()
+            raise
 
     def again_s(self) -> float:
         """Returns the seconds from a start after a kill to ready, the interrupted node running."""
@@ -102,10 +105,11 @@ class ManyFlows:
     def _start_s(self) -> float:
         began = time.perf_counter()
         daemon = Started(self._flows, self._root / f"state-{self._turn}")
-        daemon.wait_ready()
-        took = time.perf_counter() - began
-        daemon.stop()
-        return took
+        try:
+            daemon.wait_ready()
+            return time.perf_counter() - began
+        finally:
+            daemon.stop()
 
 
 class Started:

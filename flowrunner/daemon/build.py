@@ -129,9 +129,7 @@ def build(
             pauses=pauses,
             retries=starts.retries,
             schedules=starts.schedules,
-            executions=ExecutionReader(
-                ground.storage, engine, services.folders.logs, kept.logs_are_gone
-            ),
+            executions=_reader(ground, services, engine, kept),
             health=_health(ground, drain),
             clock=ground.clock,
             logger=logging.getLogger("flowrunner.service"),
@@ -161,6 +159,13 @@ def build(
         families=ground.families,
         spawner=ground.spawner,
     )
+
+
+def _reader(
+    ground: Ground, services: EngineServices, engine: Engine, kept: Retention
+) -> ExecutionReader:
+    logs = services.folders.logs
+    return ExecutionReader(ground.storage, engine, logs, kept.logs_are_gone)
 
 
 def _engine(ground: Ground, services: EngineServices) -> Engine:
