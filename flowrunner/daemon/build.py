@@ -113,8 +113,7 @@ def build(
     drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
-    leaver = FlowLeaver(engine, ground.metrics)
-    applier = _applier(ground, (pauses, *starts.subscribers, leaver), starts.schedules)
+    applier = _applier(ground, engine, pauses, starts)
     reconciler = _reconciler(ground, compiler, applier, starts.schedules)
     kept = retention(ground, services)
     service = FlowService(
@@ -245,16 +244,15 @@ def _pauses(ground: Ground, engine: Engine, renew: Callable[[FlowKey], None]) ->
     )
 
 
-def _applier(
-    ground: Ground, subscribers: tuple[FlowsSubscriber, ...], schedules: Schedules
-) -> Applier:
+def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) -> Applier:
+    leaver = FlowLeaver(engine, ground.metrics)
     return Applier(
         ground.registry,
         ground.storage.flows,
         ground.secrets,
         ground.clock,
-        subscribers,
-        preparers=(schedules,),
+        (pauses, *starts.subscribers, leaver),
+        preparers=(starts.schedules,),
     )
 
 
