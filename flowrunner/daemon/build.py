@@ -37,6 +37,7 @@ from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
+from flowrunner.service.traces import TraceReader
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.family import Families
 from flowrunner.system.ids import IdSource, Uuid7Ids
@@ -128,6 +129,7 @@ def build(
             pauses=pauses,
             retries=starts.retries,
             schedules=starts.schedules,
+            traces=TraceReader(services, engine, ground.registry),
             executions=ExecutionReader(ground.storage, engine, services.folders.logs),
             health=_health(ground, drain),
             clock=ground.clock,

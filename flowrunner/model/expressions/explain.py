@@ -94,9 +94,7 @@ def _compile(node: Node) -> Evaluator:
     return compile_with(node, _compile, _unknown)
 
 
-def _unknown(
-    name: str, _work: Work, values: Sequence[Json], offsets: Sequence[int]
-) -> SecretValue:
+def _unknown(name: str, _work: Work, values: Sequence[Json], offsets: Sequence[int]) -> SecretValue:
     """Answers a call with secrets among its arguments: nothing is computed."""
     refuse_to_answer(name, values, offsets)
     return UNKNOWN_SECRET

@@ -136,9 +136,7 @@ class _Parser:
                 self._token.offset,
                 "join two of them, as in a < b && b < c",
             )
-        return Comparison(
-            operator=operator, left=left, right=right, offset=start, end=self._end
-        )
+        return Comparison(operator=operator, left=left, right=right, offset=start, end=self._end)
 
     def _negation(self) -> Node:
         if self._token.kind != "!":
