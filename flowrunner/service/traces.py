@@ -165,21 +165,22 @@ class TraceReader:
         wait = self._engine.wait_of(execution.id)
         if wait is None:
             return ()
-        found = [*_held(self._registry, execution.flow)] if wait.is_held else []
+        found = [*held_waits(self._registry, execution.flow)] if wait.is_held else []
         if wait.is_host_full:
             text = "as many executions run as this host allows"
             found.append(ExecutionWait(kind="host", message=text))
         if wait.running:
-            text = f"{_count(len(wait.running))} of its concurrency group run"
+            text = f"its concurrency group is full ({len(wait.running)} running)"
             ids = wait.running[:_MOST_IDS]
             found.append(ExecutionWait(kind="group", message=text, executions=ids))
         if wait.ahead:
-            text = f"{_count(wait.ahead)} of its concurrency group come before it"
+            text = f"others of its concurrency group come first ({wait.ahead})"
             found.append(ExecutionWait(kind="turn", message=text))
         return tuple(found)
 
 
-def _held(registry: FlowRegistry, key: FlowKey) -> Iterator[ExecutionWait]:
+def held_waits(registry: FlowRegistry, key: FlowKey) -> Iterator[ExecutionWait]:
+    """Yields what keeps a flow from starting."""
     entry = registry.get(key)
     if entry is None or entry.spec is None:
         yield ExecutionWait(kind="flow", message="its flow is not in force")
@@ -201,7 +202,3 @@ def _begin(names: list[str], after: str | None) -> int:
     except ValueError as error:
         text = "parameter 'cursor': must be the next_cursor of the page before"
         raise ValidationError(text, code="request.parameter") from error
-
-
-def _count(number: int) -> str:
-    return "1 execution" if number == 1 else f"{number} executions"

@@ -12,6 +12,9 @@ from flowrunner.model.trace import Shown
 VALUE_LIMIT = 1_000
 """Characters of one value that are shown."""
 
+MEMBER_LIMIT = 250
+"""Characters of one text in a list or map, so that it leaves room for the others."""
+
 NODE_LIMIT = 20_000
 """Characters of all values of one node; of those behind it only `LEAST` each."""
 
@@ -91,7 +94,7 @@ class _Cutter:
             self.left -= len(MASK)
             return MASK
         if isinstance(value, str):
-            return self._text(value)
+            return self._text(value, VALUE_LIMIT if depth == _DEEPEST else MEMBER_LIMIT)
         if isinstance(value, Mapping):
             return self._map(value, depth)
         if isinstance(value, list | tuple):
@@ -100,13 +103,10 @@ class _Cutter:
         is_endless = isinstance(value, float) and not math.isfinite(value)
         return str(value) if is_endless else value  # JSON has no infinity
 
-    def _text(self, text: str) -> str:
-        room = max(0, self.left)
-        self.left -= len(text)
-        if len(text) <= room:
-            return text
-        self.left = 0
-        return self._cut(text[:room])
+    def _text(self, text: str, most: int) -> str:
+        room = max(0, min(self.left, most))
+        self.left -= min(len(text), room)
+        return text if len(text) <= room else self._cut(text[:room])
 
     def _cut(self, text: str) -> str:
         self.has_cut = True
@@ -120,7 +120,7 @@ class _Cutter:
             if self.left <= 0:
                 self.has_cut = True
                 break
-            name = self._text(key)
+            name = self._text(key, MEMBER_LIMIT)
             copy[name] = self.copy(item, depth - 1)
         return copy
 

@@ -76,7 +76,10 @@ def test_choice_of_a_switch_is_told() -> None:
   - id: s
     type: switch
     params:
-      cases: [{when: inputs.size > 5, goto: x}, {when: inputs.size > 2, goto: y}, {when: true, goto: z}]
+      cases:
+        - {when: inputs.size > 5, goto: x}
+        - {when: inputs.size > 2, goto: y}
+        - {when: true, goto: z}
       default: w
   - {id: x, type: noop}
   - {id: y, type: noop, needs: [s]}
@@ -145,7 +148,7 @@ def test_values_are_those_that_the_attempts_got() -> None:
 
 
 def test_expression_that_failed_says_where() -> None:
-    """The innermost part has the error, the ones around it have failed, others have their values."""
+    """The innermost part has the error, those around it have failed, others have values."""
     condition = "inputs.size == 3 && number(inputs.day) > 2"
     trace = run(f'  - {{id: a, type: noop, if: "{condition}"}}')
     told_of = trace["a"].condition
@@ -252,7 +255,7 @@ def test_finally_is_told_about_all_nodes() -> None:
 
 
 def test_cancelled_nodes_say_who_ended_them() -> None:
-    """After a cancel a node says so, its `if` was never asked, and `finally` knows of the cancel."""
+    """After a cancel a node says so, its `if` was never asked, and `finally` knows of it."""
     top = "finally:\n  - {id: cut, type: noop, if: cancelled()}"
     nodes = "  - {id: a, type: wait, params: {for: 1h}}\n  - {id: b, type: noop, if: always()}"
 
