@@ -66,7 +66,8 @@ def _of_node(node: Json, most: int | None) -> Iterator[str]:
     yield from _value("stdin", node["stdin"], most)
     for attempt in node["attempts"]:
         yield from _attempt(attempt, most)
-    yield from _value("outputs", node["outputs"], most)
+    if node["outputs"] is not None and node["outputs"]["value"] != {}:
+        yield from _value("outputs", node["outputs"], most)
     error = error_text(node["error"])
     if error is not None:
         yield f"error: {safe(error)}"
