@@ -20,7 +20,7 @@ from flowrunner.errors import NotFoundError, ValidationError
 from flowrunner.model.conditions import ConditionType
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import NodeState
 from flowrunner.model.trace import NodeTrace
 from flowrunner.registry.registry import FlowRegistry
@@ -82,6 +82,7 @@ class TraceReader:
         self._engine = engine
         self._registry = registry
         self._one_at_a_time = asyncio.Lock()
+        self._last: tuple[tuple[FlowKey, Digest], FlowSpec] | None = None
 
     async def page(self, execution_id: ExecutionId, *, after: str | None, limit: int) -> TracePage:
         """Returns the trace of nodes; a page may be shorter than its limit.
@@ -142,10 +143,15 @@ class TraceReader:
         )
 
     def _compiled(self, execution: Execution, definition: Mapping[str, Json]) -> FlowSpec | None:
-        try:
-            return self._services.compiler.compile_definition(execution.flow, definition)
-        except ValidationError:  # a type of its nodes has left this host
-            return None
+        """Returns the spec of a definition; the last one is kept for the next page."""
+        key = (execution.flow, execution.digest)
+        if self._last is None or self._last[0] != key:
+            compiler = self._services.compiler
+            try:
+                self._last = (key, compiler.compile_definition(execution.flow, definition))
+            except ValidationError:  # a type of its nodes has left this host
+                return None
+        return self._last[1]
 
     def _subject(self, found: _Found, spec: FlowSpec) -> Subject:
         services = self._services
