@@ -117,25 +117,24 @@ def build(
     leaver = FlowLeaver(engine, ground.metrics)
     applier = _applier(ground, (pauses, *starts.subscribers, leaver), starts.schedules)
     reconciler = _reconciler(ground, compiler, applier, starts.schedules)
-    service = FlowService(
-        ServiceParts(
-            registry=ground.registry,
-            storage=ground.storage,
-            engine=engine,
-            validator=compiler,
-            reconciler=reconciler,
-            dispatcher=starts.dispatcher,
-            webhooks=starts.webhooks,
-            pauses=pauses,
-            retries=starts.retries,
-            schedules=starts.schedules,
-            traces=TraceReader(services, engine, ground.registry),
-            executions=ExecutionReader(ground.storage, engine, services.folders.logs),
-            health=_health(ground, drain),
-            clock=ground.clock,
-            logger=logging.getLogger("flowrunner.service"),
-        )
+    known = ServiceParts(
+        registry=ground.registry,
+        storage=ground.storage,
+        engine=engine,
+        validator=compiler,
+        reconciler=reconciler,
+        dispatcher=starts.dispatcher,
+        webhooks=starts.webhooks,
+        pauses=pauses,
+        retries=starts.retries,
+        schedules=starts.schedules,
+        traces=TraceReader(services, engine, ground.registry),
+        executions=ExecutionReader(ground.storage, engine, services.folders.logs),
+        health=_health(ground, drain),
+        clock=ground.clock,
+        logger=logging.getLogger("flowrunner.service"),
     )
+    service = FlowService(known)
     ground.observer.on_ended = (pauses.note_ended, service.note_ended)
     return Parts(
         settings=settings,
