@@ -143,15 +143,19 @@ class TraceReader:
         )
 
     def _compiled(self, execution: Execution, definition: Mapping[str, Json]) -> FlowSpec | None:
-        """Returns the spec of a definition; the last one is kept for the next page."""
-        key = (execution.flow, execution.digest)
-        if self._last is None or self._last[0] != key:
-            compiler = self._services.compiler
-            try:
-                self._last = (key, compiler.compile_definition(execution.flow, definition))
-            except ValidationError:  # a type of its nodes has left this host
-                return None
-        return self._last[1]
+        """Returns the spec of a definition; the last one is kept for the next page.
+
+        A thread whose caller has gone may still be at it, so what is kept is read once.
+        """
+        key, last = (execution.flow, execution.digest), self._last
+        if last is not None and last[0] == key:
+            return last[1]
+        try:
+            spec = self._services.compiler.compile_definition(execution.flow, definition)
+        except ValidationError:  # a type of its nodes has left this host
+            return None
+        self._last = (key, spec)
+        return spec
 
     def _subject(self, found: _Found, spec: FlowSpec) -> Subject:
         services = self._services

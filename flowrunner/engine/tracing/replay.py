@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import History
@@ -68,6 +69,11 @@ class Replay:
             self._attempts.setdefault(attempt.key.node, []).append(attempt)
         self._contexts = {**self._plain_contexts(), "secrets": UNKNOWN_SECRET}
         self._cut = self._cut_reason()
+
+    @cached_property
+    def open_before_finally(self) -> Sequence[str]:
+        """The nodes that must end before those of `finally` may start."""
+        return tuple(self.walk.open_nodes())
 
     def is_final_part(self, spec: NodeSpec) -> bool:
         """Whether a node is one of `finally`."""

@@ -90,8 +90,9 @@ def wait_of(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait | None:
 
 
 def _needs(replay: Replay, spec: NodeSpec) -> NodeWait:
+    names: Sequence[str]
     if replay.is_final_part(spec) and not replay.walk.is_complete:
-        names = list(replay.walk.open_nodes())
+        names = replay.open_before_finally
         what = "all of nodes must end before"
     else:
         names = [need for need in spec.needs if need not in replay.ends]

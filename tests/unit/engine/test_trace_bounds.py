@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -14,7 +15,8 @@ from flowrunner.model.expressions.explain import UNKNOWN_SECRET, Came
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.trace import Shown
-from flowrunner.service.traces import TracePage
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.web.trace_wire import trace_json
 from tests.fakes.engine import FAILS, Acts, World, flow, simulate
 from tests.fakes.scope import MOMENT
@@ -181,3 +183,23 @@ def test_errors_of_attempts_are_those_of_the_journal() -> None:
 
     assert next(node.error.message for node in found.nodes if node.error) == "no"
     assert SECRET not in json.dumps(trace_json(found))
+
+
+def test_caller_who_leaves_disturbs_nobody() -> None:
+    """A trace that nobody waits for any more ends by itself, and the next one is right."""
+
+    async def story(world: World) -> list[str]:
+        one = await world.run(flow("  - {id: a, type: noop}", name="one"))
+        two = await world.run(flow("  - {id: b, type: noop}", name="two"))
+        reader = TraceReader(world.services, world.engine, FlowRegistry())
+        asked = [
+            asyncio.create_task(reader.page(each.execution.id, after=None, limit=9))
+            for each in (one, two, one, two)
+        ]
+        await asyncio.sleep(0)
+        asked[0].cancel()
+        asked[2].cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [each.nodes[0].id for each in found if isinstance(each, TracePage)]
+
+    assert simulate(story) == ["b", "b"]
