@@ -19,8 +19,10 @@ _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 """What some reader of YAML takes for something else than text."""
 
 _ESCAPED = re.compile(
-    '["\\\\]|[^ -\\[\\]-~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]'
+    '["\\\\]|[^ -\\[\\]-~\xa0-\u2027\u202f-\u2065\u206a-\ud7ff'
+    "\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
+"""What stands as an escape: also marks of lines and directions, which a terminal obeys."""
 
 
 def to_yaml(value: Json) -> str:

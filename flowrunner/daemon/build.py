@@ -37,6 +37,7 @@ from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
+from flowrunner.service.traces import TraceReader
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.family import Families
 from flowrunner.system.ids import IdSource, Uuid7Ids
@@ -116,24 +117,24 @@ def build(
     applier = _applier(ground, engine, pauses, starts)
     reconciler = _reconciler(ground, compiler, applier, starts.schedules)
     kept = retention(ground, services)
-    service = FlowService(
-        ServiceParts(
-            registry=ground.registry,
-            storage=ground.storage,
-            engine=engine,
-            validator=compiler,
-            reconciler=reconciler,
-            dispatcher=starts.dispatcher,
-            webhooks=starts.webhooks,
-            pauses=pauses,
-            retries=starts.retries,
-            schedules=starts.schedules,
-            executions=_reader(ground, services, engine, kept),
-            health=_health(ground, drain),
-            clock=ground.clock,
-            logger=logging.getLogger("flowrunner.service"),
-        )
+    known = ServiceParts(
+        registry=ground.registry,
+        storage=ground.storage,
+        engine=engine,
+        validator=compiler,
+        reconciler=reconciler,
+        dispatcher=starts.dispatcher,
+        webhooks=starts.webhooks,
+        pauses=pauses,
+        retries=starts.retries,
+        schedules=starts.schedules,
+        traces=TraceReader(services, engine, ground.registry),
+        executions=_reader(ground, services, engine, kept),
+        health=_health(ground, drain),
+        clock=ground.clock,
+        logger=logging.getLogger("flowrunner.service"),
     )
+    service = FlowService(known)
     ground.observer.on_ended = (pauses.note_ended, service.note_ended)
     return Parts(
         settings=settings,

@@ -89,6 +89,23 @@ class Decision:
     replaced: tuple[ExecutionId, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """What an execution in line waits for, as it is now; several may hold it up at once.
+
+    Attributes:
+        is_held: Whether its flow is suspended, paused or gone.
+        is_host_full: Whether as many run as this host allows.
+        running: Who has the places of its group, oldest first; empty if there is room in it.
+        ahead: How many of its group come before it.
+    """
+
+    is_held: bool
+    is_host_full: bool
+    running: tuple[ExecutionId, ...]
+    ahead: int
+
+
 RulesOf: TypeAlias = Callable[[FlowKey], StartRules | None]
 """The rules of a flow; None when it is gone."""
 
@@ -203,6 +220,20 @@ class Admission:
         """Returns who waits of a flow, oldest first."""
         found = (ids for (owner, _), ids in self._lines.items() if owner == flow)
         return tuple(sorted(chain.from_iterable(found)))
+
+    def wait_of(self, ticket: Ticket) -> Wait:
+        """Returns what an execution waits for that is in line."""
+        rules = self._rules_of(ticket.crowd)
+        group = self._groups.get(ticket.group, _Members())
+        needs_room = rules is not None and not _needs_no_room(rules)
+        has_room = rules is None or not needs_room or len(group.running) < rules.limit
+        before = group.waiting[: bisect_left(group.waiting, ticket.rank, key=_rank)]
+        return Wait(
+            is_held=rules is None,
+            is_host_full=self.is_full,
+            running=() if has_room else tuple(sorted(group.running)),
+            ahead=sum(self._may_go(each.crowd) for each in before) if needs_room else 0,
+        )
 
     @property
     def is_full(self) -> bool:

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict
+from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry
 from flowrunner.engine.groups import group_named, ticket_of
 from flowrunner.engine.history import History
@@ -146,6 +146,11 @@ class Engine:
     def is_queued(self, execution_id: ExecutionId) -> bool:
         """Whether an execution waits here."""
         return execution_id in self._queued
+
+    def wait_of(self, execution_id: ExecutionId) -> Wait | None:
+        """Returns what a queued execution waits for; None for one that does not wait here."""
+        entry = self._queued.get(execution_id)
+        return None if entry is None else self._admission.wait_of(ticket_of(entry.execution))
 
     def withstands_cancel(self, execution_id: ExecutionId) -> bool:
         """Whether a cancel without `force` would change nothing: its `finally` runs already."""

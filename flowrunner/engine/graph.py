@@ -78,13 +78,17 @@ class GraphWalk:
         """
         if self.is_left_out(node):
             return Reason.NOT_CHOSEN
-        lacking = [self.final[need] for need in node.needs if not self._counts_as_success(need)]
+        lacking = self.lacking(node)
         if not lacking:
             return None
         if any(status.reason != Reason.NOT_CHOSEN for status in lacking):
             return Reason.NEEDS
         has_run = any(self.states[need] in _RAN for need in node.needs)
         return None if has_run else Reason.NOT_CHOSEN
+
+    def lacking(self, node: NodeSpec) -> list[NodeStatus]:
+        """Returns the ends of those of its needs that do not count as a success."""
+        return [self.final[need] for need in node.needs if not self._counts_as_success(need)]
 
     def is_left_out(self, node: NodeSpec) -> bool:
         """Whether every switch that names a node has chosen, and none of them this one.

@@ -71,6 +71,12 @@ class History:
         """The exit code of the last attempt of each node."""
         return {attempt.key.node: attempt.exit_code for attempt in self.attempts}
 
+    @property
+    def names(self) -> list[str]:
+        """The nodes that it knows: those that ended in the order of their ends, then others."""
+        begun = (attempt.key.node for attempt in self.attempts)
+        return [*dict.fromkeys((*(status.node for status in self.nodes), *begun))]
+
     def standing(self, node: str, retry: RetrySpec, chance: float) -> Standing:
         """Returns where a node stands that is not final; `FRESH` when it has not begun."""
         attempts = self._by_node.get(node)

@@ -19,13 +19,14 @@ from datetime import datetime, timedelta
 from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner, interrupted
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import FRESH, History, Standing
+from flowrunner.engine.judging import obstacle_to, status_answers
 from flowrunner.engine.retries import judged
 from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, node_context
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Failure, NodeStatus
-from flowrunner.model.expressions import truth, uses_status_function
+from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.model.states import AttemptState, NodeState, Reason
@@ -157,16 +158,15 @@ class PartRun:
         self._write_settled(decided)
 
     def _skip_or_failure(self, spec: NodeSpec, scope: ContextScope) -> NodeStatus | None:
-        """Returns the final status of a node that does not start, or None when it does."""
-        condition = spec.condition
-        asks = condition is not None and any(
-            uses_status_function(expression) for expression in condition.expressions
-        )
-        obstacle = None
-        if self._about is None and (not asks or self.walk.is_left_out(spec)):
-            obstacle = self.walk.obstacle(spec)
+        """Returns the final status of a node that does not start, or None when it does.
+
+        It ends at the instant that `now()` was, so that the journal has it.
+        """
+        at = scope.now()
+        obstacle = obstacle_to(spec, self.walk, self._about)
         if obstacle is not None:
-            return self._status(spec.id, NodeState.SKIPPED, obstacle)
+            return self._status(spec.id, NodeState.SKIPPED, obstacle, at)
+        condition = spec.condition
         if condition is None:
             return None
         try:
@@ -174,9 +174,9 @@ class PartRun:
         except ExecutionError as error:
             details = dict(error.details)
             failure = Failure(code=error.code, message=f"if: {error.message}", details=details)
-            return self._status(spec.id, NodeState.FAILED, error.code, failure)
+            return self._status(spec.id, NodeState.FAILED, error.code, at, failure)
         if not wanted:
-            return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE)
+            return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE, at)
         return None
 
     def _start(self, spec: NodeSpec, scope: ContextScope, standing: Standing) -> None:
@@ -261,7 +261,7 @@ class PartRun:
         reason = self._cut.reason or Reason.CANCELLED
         decided: list[NodeStatus] = []
         for name in names:
-            status = self._status(name, NodeState.CANCELLED, reason)
+            status = self._status(name, NodeState.CANCELLED, reason, self._services.clock.now())
             self._shared.node_contexts[name] = node_context(status, None)
             self.walk.settle(status)
             attempt = self._history.open_attempt(name)
@@ -277,7 +277,12 @@ class PartRun:
             self._shared.writes.add(self._services.journal.settle(decided))
 
     def _status(
-        self, name: str, state: NodeState, reason: str, error: Failure | None = None
+        self,
+        name: str,
+        state: NodeState,
+        reason: str,
+        at: datetime,
+        error: Failure | None = None,
     ) -> NodeStatus:
         """Returns the status of a node that ends without an attempt of its own deciding it."""
         return NodeStatus(
@@ -286,29 +291,14 @@ class PartRun:
             state=state,
             reason=str(reason),
             error=error,
-            ended_at=self._services.clock.now(),
+            ended_at=at,
         )
 
     def _scope(self, spec: NodeSpec, moment: datetime) -> ContextScope:
         """Returns what a node sees that starts now: the same instant in `if` and every attempt."""
-        about, reason = self._about, self._runtime.cancel_reason
-
-        def status(name: str) -> bool:
-            match name:
-                case "success":
-                    return about.all_succeeded() if about else self.walk.success(spec)
-                case "failure" if about:
-                    return about.any_failed() or reason is Reason.TIMEOUT
-                case "failure":
-                    return self.walk.failure(spec)
-                case "skipped":
-                    return about.any_skipped() if about else self.walk.skipped(spec)
-                case "cancelled":
-                    return reason not in (None, Reason.TIMEOUT)
-                case _:
-                    return True
-
-        return ContextScope(self._shared.contexts, status, moment)
+        reason = self._runtime.cancel_reason
+        answers = status_answers(spec, self.walk, self._about, reason)
+        return ContextScope(self._shared.contexts, answers, moment)
 
 
 def _node_status(outcome: AttemptOutcome, started_at: datetime) -> NodeStatus:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from flowrunner.engine.attempt import AttemptOutcome
 from flowrunner.engine.scope import ContextScope
 from flowrunner.errors import ExecutionError
-from flowrunner.model.expressions import truth
+from flowrunner.model.execution import Attempt
+from flowrunner.model.expressions import Template, truth
 from flowrunner.model.flow import RetrySpec
 from flowrunner.model.ids import Json
 
@@ -32,20 +33,30 @@ def judged(
     if retry.condition is None:
         return outcome
     try:
-        is_wanted = truth(retry.condition.evaluate(scope.with_context("attempt", _seen(outcome))))
+        is_wanted = truth(_wanted(retry.condition, outcome, scope))
     except ExecutionError as error:
         return _explained(outcome, error.message)
     return replace(outcome, may_retry=is_wanted)
 
 
-def _seen(outcome: AttemptOutcome) -> Mapping[str, Json]:
-    """Returns what `attempt` is after an attempt that failed."""
-    attempt, error = outcome.attempt, outcome.attempt.error
+def _wanted(condition: Template, outcome: AttemptOutcome, scope: ContextScope) -> Json:
+    seen = attempt_context(outcome.attempt, outcome.outputs or {})
+    return condition.evaluate(scope.with_context("attempt", seen))
+
+
+def attempt_context(attempt: Attempt, outputs: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Returns what `attempt` is after an attempt that failed.
+
+    Args:
+        attempt: As it ended.
+        outputs: What it had written until then.
+    """
+    error = attempt.error
     return {
         "number": attempt.key.number,
         "exit_code": attempt.exit_code,
         "error": None if error is None else {"code": error.code, "message": error.message},
-        "outputs": dict(outcome.outputs or {}),
+        "outputs": dict(outputs),
         "reason": attempt.reason,
     }
 

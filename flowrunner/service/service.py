@@ -35,6 +35,7 @@ from flowrunner.service.ports import (
     StartsByHand,
     TakesDeliveries,
 )
+from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -64,6 +65,7 @@ class ServiceParts:
     retries: StartsAgain
     schedules: KnowsSlots
     executions: ExecutionReader
+    traces: TraceReader
     health: Health
     clock: Clock
     logger: logging.Logger
@@ -137,6 +139,15 @@ class FlowService:
     async def execution(self, execution_id: str) -> ExecutionView:
         """Returns one execution with its nodes; raises `NotFoundError`."""
         return await self._parts.executions.view(ExecutionId(execution_id))
+
+    async def trace(self, execution_id: str, *, after: str | None, limit: int) -> TracePage:
+        """Returns why an execution went as it did; see `TraceReader.page`.
+
+        Raises:
+            NotFoundError: There is no such execution.
+            ValidationError: ``request.parameter``: it has no node `after`.
+        """
+        return await self._parts.traces.page(ExecutionId(execution_id), after=after, limit=limit)
 
     async def logs(
         self,

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState
-from flowrunner.web.names import EXECUTION_ID, NAME
+from flowrunner.web.names import EXECUTION_ID, NAME, NODE
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
@@ -68,6 +68,14 @@ def execution_cursor_of(request: Request) -> ExecutionId | None:
     if text is not None and not EXECUTION_ID.fullmatch(text):
         raise _bad_cursor()
     return None if text is None else ExecutionId(text)
+
+
+def node_cursor_of(request: Request) -> str | None:
+    """Returns where the next page of nodes begins: the last node of this one."""
+    text = request.query_params.get("cursor")
+    if text is not None and not NODE.fullmatch(text):
+        raise _bad_cursor()
+    return text
 
 
 def flow_cursor_of(request: Request) -> FlowKey | None:

@@ -125,7 +125,7 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "group": execution.group,
         "inputs": execution.inputs,
         "outputs": execution.outputs,
-        "error": _failure(execution.error),
+        "error": failure_json(execution.error),
         "created_at": time_text(execution.created_at),
         "started_at": time_text(execution.started_at),
         "ended_at": time_text(execution.ended_at),
@@ -295,7 +295,8 @@ def _findings(findings: Iterable[Finding]) -> Json:
     ]
 
 
-def _failure(failure: Failure | None) -> Json:
+def failure_json(failure: Failure | None) -> Json:
+    """Returns the shape of an error; null for none."""
     if failure is None:
         return None
     return {"code": failure.code, "message": failure.message, "details": failure.details}
@@ -313,13 +314,14 @@ def _node(node: NodeView) -> Json:
             "succeeded": int(node.state is NodeState.SUCCEEDED),
             "failed": int(node.state.is_failure),
         },
-        "attempts": [_attempt(attempt) for attempt in node.attempts],
+        "attempts": [attempt_json(attempt) for attempt in node.attempts],
         "outputs": node.outputs,
-        "error": _failure(node.error),
+        "error": failure_json(node.error),
     }
 
 
-def _attempt(attempt: Attempt) -> Json:
+def attempt_json(attempt: Attempt) -> Json:
+    """Returns the shape of an attempt."""
     return {
         "number": attempt.key.number,
         "item_index": attempt.key.item_index,

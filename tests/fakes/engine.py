@@ -167,6 +167,7 @@ class World:
         storage: What an earlier life left; a new one by default.
         files: Likewise.
         host: Real processes, files and logs; the fakes stay unused then.
+        clock: Another one than that of the loop.
     """
 
     def __init__(
@@ -179,9 +180,10 @@ class World:
         storage: MemoryStorage | None = None,
         files: FakeFiles | None = None,
         host: RealHost | None = None,
+        clock: FakeClock | None = None,
     ) -> None:
         self.acts: dict[str, Act | Sequence[Act]] = dict(acts or {})
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.files = files or FakeFiles()
         self.storage = storage or MemoryStorage()
         self.disk = Disk()

@@ -11,10 +11,13 @@ from flowrunner.errors import FlowError, NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Failure
+from flowrunner.model.expressions.explain import Came
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
+from flowrunner.model.trace import NodeTrace, Shown, TracedAttempt, TracedExpression
 from flowrunner.registry.entry import PassResult, RejectedFile
+from flowrunner.service.traces import TracePage
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -123,6 +126,29 @@ def make_execution_view(number: int = 1) -> ExecutionView:
     return ExecutionView(execution=execution, nodes=(node,))
 
 
+def make_trace_page(view: ExecutionView) -> TracePage:
+    """A page with one node, in which data is in every place that can hold some."""
+    shown = Shown(value=SECRET_INPUT)
+    told = TracedExpression(text="inputs.target", came=Came.EVALUATED, value=shown)
+    node = NodeTrace(
+        id="dump",
+        type="shell",
+        is_final_part=False,
+        state=NodeState.FAILED,
+        reason="exit_code",
+        needs=(),
+        ended_as=1,
+        condition=told,
+        params={"script": shown},
+        env={"TARGET": shown},
+        stdin=shown,
+        attempts=(TracedAttempt(attempt=view.nodes[0].attempts[0], retry_if=told),),
+        outputs=shown,
+        error=view.nodes[0].error,
+    )
+    return TracePage(execution=view.execution, nodes=(node,))
+
+
 def make_log_page(*texts: str, is_complete: bool = False) -> LogPage:
     """What the first attempt of one node printed."""
     lines = tuple(LogEntry(at=NOON, stream="stdout", text=text) for text in texts)
@@ -200,6 +226,10 @@ class FakeService:
     async def execution(self, execution_id: str) -> ExecutionView:
         self._called("execution", execution_id=execution_id)
         return self._find(execution_id)
+
+    async def trace(self, execution_id: str, *, after: str | None, limit: int) -> TracePage:
+        self._called("trace", execution_id=execution_id, after=after, limit=limit)
+        return make_trace_page(self._find(execution_id))
 
     async def logs(
         self,

@@ -1,4 +1,4 @@
-"""`flowrunner show`: one execution with its nodes and their attempts."""
+"""`flowrunner show`: one execution with its nodes and their attempts, or why it went so."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from flowrunner.cli.arguments import add_control, add_execution, add_output
-from flowrunner.cli.client import address, connect
+from flowrunner.cli.client import ControlClient, address, connect
 from flowrunner.cli.execution_ids import find_execution
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import (
@@ -22,7 +22,11 @@ from flowrunner.cli.render import (
     with_reason,
 )
 from flowrunner.cli.text import safe
+from flowrunner.cli.trace_text import trace_text
 from flowrunner.model.ids import Json
+
+_PAGE = 1_000
+"""Nodes of a trace asked for at once; the most that the daemon gives."""
 
 _MOST_DATA = 100
 """Characters of inputs and outputs, which may be hundreds of kilobytes."""
@@ -31,6 +35,9 @@ _MOST_DATA = 100
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the execution and how to show it."""
     add_execution(parser)
+    parser.add_argument(
+        "--trace", action="store_true", help="why it went as it did: conditions, values, attempts"
+    )
     add_output(parser)
     add_control(parser)
 
@@ -39,9 +46,30 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the execution."""
     client = connect(args, host)
     execution_id = find_execution(client, args.id)
+    if args.trace:
+        trace = read_trace(client, execution_id)
+        show(host, args.output, trace, lambda wide: trace_text(trace, wide=wide))
+        return 0
     execution = client.get(address("api", "v1", "executions", execution_id))
     show(host, args.output, execution, lambda wide: execution_text(execution, wide=wide))
     return 0
+
+
+def read_trace(client: ControlClient, execution_id: str) -> Json:
+    """Returns the trace of an execution, all of its pages in one.
+
+    Raises:
+        FlowError: As `ControlClient.get`.
+    """
+    path = address("api", "v1", "executions", execution_id, "trace")
+    items: list[Json] = []
+    cursor: str | None = None
+    while True:
+        page = client.get(path, {"limit": _PAGE, "cursor": cursor})
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return {**page, "items": items}
 
 
 def execution_text(execution: Json, *, wide: bool = False) -> str:

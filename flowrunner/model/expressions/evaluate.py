@@ -41,6 +41,15 @@ from flowrunner.model.secret import SecretValue, revealed
 
 Evaluator: TypeAlias = Callable[[Evaluation], Json]
 
+CompilePart: TypeAlias = Callable[[Node], Evaluator]
+"""Makes the evaluators of what stands below a node."""
+
+Work: TypeAlias = Callable[[Sequence[Json]], Json]
+"""A function over values of the kinds that it takes, or over others, which it refuses."""
+
+OverSecrets: TypeAlias = Callable[[str, Work, Sequence[Json], Sequence[int]], SecretValue]
+"""Answers a call with secrets among its arguments: name, work, arguments and their offsets."""
+
 _ORDER_TESTS: dict[str, Callable[[Json, Json], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -55,6 +64,11 @@ def compile_node(node: Node) -> Evaluator:
 
     Offsets in its errors are those of the tree.
     """
+    return compile_with(node, compile_node, call_over_secrets)
+
+
+def compile_with(node: Node, part: CompilePart, over_secrets: OverSecrets) -> Evaluator:
+    """Returns what `compile_node` does, for who wants to see the parts or to answer for secrets."""
     match node:
         case Literal():
             return _literal(node)
@@ -63,15 +77,15 @@ def compile_node(node: Node) -> Evaluator:
         case Path(base=Name(name=name)):
             return _path(name, node.keys)
         case Path():
-            return _members(node)
+            return _members(node, part)
         case Not():
-            return _not(node)
+            return _not(node, part)
         case Comparison():
-            return _comparison(node)
+            return _comparison(node, part)
         case Logical():
-            return _logical(node)
+            return _logical(node, part)
         case Call():
-            return _call(node)
+            return _call(node, part, over_secrets)
 
 
 def _literal(node: Literal) -> Evaluator:
@@ -89,8 +103,8 @@ def _path(name: str, keys: tuple[str | int, ...]) -> Evaluator:
     return evaluate
 
 
-def _members(node: Path) -> Evaluator:
-    base, keys = compile_node(node.base), node.keys
+def _members(node: Path, part: CompilePart) -> Evaluator:
+    base, keys = part(node.base), node.keys
 
     def evaluate(run: Evaluation) -> Json:
         value = base(run)
@@ -101,13 +115,13 @@ def _members(node: Path) -> Evaluator:
     return evaluate
 
 
-def _not(node: Not) -> Evaluator:
-    operand, offset = compile_node(node.operand), node.operand.offset
+def _not(node: Not, part: CompilePart) -> Evaluator:
+    operand, offset = part(node.operand), node.operand.offset
     return lambda run: not truth(operand(run), offset)
 
 
-def _comparison(node: Comparison) -> Evaluator:
-    left, right = compile_node(node.left), compile_node(node.right)
+def _comparison(node: Comparison, part: CompilePart) -> Evaluator:
+    left, right = part(node.left), part(node.right)
     offset = node.offset
     if node.operator == "==":
         return lambda run: equal(left(run), right(run), offset, run.spend)
@@ -126,10 +140,10 @@ def _comparison(node: Comparison) -> Evaluator:
     return evaluate
 
 
-def _logical(node: Logical) -> Evaluator:
+def _logical(node: Logical, part: CompilePart) -> Evaluator:
     """Returns the operand that decides, else the last one."""
     decides = node.operator == "||"
-    *first, final = [(compile_node(operand), operand.offset) for operand in node.operands]
+    *first, final = [(part(operand), operand.offset) for operand in node.operands]
     last = final[0]
 
     def evaluate(run: Evaluation) -> Json:
@@ -142,13 +156,13 @@ def _logical(node: Logical) -> Evaluator:
     return evaluate
 
 
-def _call(node: Call) -> Evaluator:
+def _call(node: Call, part: CompilePart, over_secrets: OverSecrets) -> Evaluator:
     name, function = node.function, FUNCTIONS[node.function]
     implementation = function.run
     if implementation is None:
         return lambda run: run.scope.status(name)
     arguments = tuple(
-        (compile_node(argument), argument.offset, function.kinds_at(index))
+        (part(argument), argument.offset, function.kinds_at(index))
         for index, argument in enumerate(node.arguments)
     )
     offsets = tuple(argument.offset for argument in node.arguments)
@@ -164,31 +178,37 @@ def _call(node: Call) -> Evaluator:
     def evaluate(run: Evaluation) -> Json:
         values = [argument(run) for argument, _, _ in arguments]
         if SecretValue in map(type, values):
-            return _call_over_secrets(name, partial(work, run), values, offsets)
+            return over_secrets(name, partial(work, run), values, offsets)
         return work(run, values)
 
     return evaluate
 
 
-def _call_over_secrets(
-    name: str,
-    work: Callable[[Sequence[Json]], Json],
-    values: Sequence[Json],
-    offsets: Sequence[int],
+def call_over_secrets(
+    name: str, work: Work, values: Sequence[Json], offsets: Sequence[int]
 ) -> SecretValue:
     """Returns the result over the revealed values, which is a secret like them.
 
     This is the one place for all functions. Their own errors may quote what they met, so
     another is raised, and outside of the handler: it must not carry the first one along.
     """
-    if name in DECIDING_FUNCTIONS:
-        at = next(at for value, at in zip(values, offsets, strict=True) if _is_secret(value))
-        raise ExpressionError(no_answer(name), offset=at, hint=UNDECIDED_HINT)
+    refuse_to_answer(name, values, offsets)
     try:
         return SecretValue(work(tuple(map(revealed, values))))
     except ExpressionError as error:
         at = error.offset
     raise ExpressionError(f"{name} cannot be computed over this secret", offset=at)
+
+
+def refuse_to_answer(name: str, values: Sequence[Json], offsets: Sequence[int]) -> None:
+    """Refuses what would answer a question about the secrets among some arguments.
+
+    Raises:
+        ExpressionError: ``expression``, where the first of them stands.
+    """
+    if name in DECIDING_FUNCTIONS:
+        at = next(at for value, at in zip(values, offsets, strict=True) if _is_secret(value))
+        raise ExpressionError(no_answer(name), offset=at, hint=UNDECIDED_HINT)
 
 
 def _is_secret(value: Json) -> bool:

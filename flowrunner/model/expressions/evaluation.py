@@ -51,6 +51,11 @@ class Evaluation:
         self.lookup = scope.lookup
         self._left = MAX_WORK
 
+    @property
+    def spent(self) -> int:
+        """How much was done until now."""
+        return MAX_WORK - self._left
+
     def spend(self, amount: int, offset: int) -> None:
         """Counts work.
 

@@ -53,6 +53,12 @@ class Expression:
         except ExpressionError as error:
             raise error.within(self.source, self.start) from None
 
+    def evaluated_by(self, evaluator: Evaluator) -> Expression:
+        """Returns the same expression with another way to its value."""
+        other = Expression(source=self.source, start=self.start, tree=self.tree)
+        object.__setattr__(other, "_evaluator", evaluator)
+        return other
+
 
 def parse_expression(text: str) -> Expression:
     """Returns the expression that a text is; the text has no wrapper.

@@ -108,6 +108,7 @@ class _Parser:
         return self._comparison(_ORDER, self._negation)
 
     def _logical(self, operator: str, operand: Callable[[], Node]) -> Node:
+        start = self._token.offset
         first = operand()
         if self._token.kind != operator:
             return first
@@ -118,11 +119,12 @@ class _Parser:
         return Logical(
             operator=operator,
             operands=tuple(operands),
-            offset=first.offset,
-            end=operands[-1].end,
+            offset=start,
+            end=self._end,
         )
 
     def _comparison(self, operators: frozenset[str], operand: Callable[[], Node]) -> Node:
+        start = self._token.offset
         left = operand()
         if self._token.kind not in operators:
             return left
@@ -134,9 +136,7 @@ class _Parser:
                 self._token.offset,
                 "join two of them, as in a < b && b < c",
             )
-        return Comparison(
-            operator=operator, left=left, right=right, offset=left.offset, end=right.end
-        )
+        return Comparison(operator=operator, left=left, right=right, offset=start, end=self._end)
 
     def _negation(self) -> Node:
         if self._token.kind != "!":
@@ -145,7 +145,7 @@ class _Parser:
         self._enter(sign)
         operand = self._negation()
         self._depth -= 1
-        return Not(operand=operand, offset=sign.offset, end=operand.end)
+        return Not(operand=operand, offset=sign.offset, end=self._end)
 
     def _value(self) -> Node:
         token = self._token
@@ -220,10 +220,9 @@ class _Parser:
             )
         if not keys:
             return base
-        end = self._tokens[self._index - 1].end
         if isinstance(base, Path):
-            return Path(base=base.base, keys=(*base.keys, *keys), offset=offset, end=end)
-        return Path(base=base, keys=tuple(keys), offset=offset, end=end)
+            return Path(base=base.base, keys=(*base.keys, *keys), offset=offset, end=self._end)
+        return Path(base=base, keys=tuple(keys), offset=offset, end=self._end)
 
     def _named(self) -> str:
         if self._token.kind == WORD:
@@ -239,6 +238,11 @@ class _Parser:
         self._take()
         self._close("]", opening)
         return token.value if isinstance(token.value, int) else str(token.value)
+
+    @property
+    def _end(self) -> int:
+        """Where the last token that was taken ends: parentheses around a part belong to it."""
+        return self._tokens[self._index - 1].end
 
     def _take(self) -> Token:
         token = self._token

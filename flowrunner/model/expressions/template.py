@@ -62,9 +62,21 @@ class Template:
         sole = self.sole_expression
         if sole is not None:
             return sole.evaluate(scope)
+        return self._mixed(Evaluation(scope))
+
+    def evaluate_in(self, evaluation: Evaluation) -> Json:
+        """Returns the value as a part of an evaluation, whose work it shares.
+
+        Raises:
+            ExpressionError: ``expression``.
+        """
+        sole = self.sole_expression
+        return self._mixed(evaluation) if sole is None else sole.evaluate_in(evaluation)
+
+    def _mixed(self, evaluation: Evaluation) -> Json:
         secrets: list[SecretValue] = []
         try:
-            text = bounded(self._texts(Evaluation(scope), secrets), 0)
+            text = bounded(self._texts(evaluation, secrets), 0)
         except ExpressionError as error:
             raise error.within(self.source, 0) from None
         return SecretValue(text) if secrets else text

@@ -11,12 +11,21 @@ from starlette.responses import Response, StreamingResponse
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
+from flowrunner.service.traces import TracePage
 from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.web.accept import preferred
 from flowrunner.web.context import is_restricted
 from flowrunner.web.log_cursor import unpack_cursor
-from flowrunner.web.query import execution_cursor_of, limit_of, name_of, states_of, wait_of
+from flowrunner.web.query import (
+    execution_cursor_of,
+    limit_of,
+    name_of,
+    node_cursor_of,
+    states_of,
+    wait_of,
+)
 from flowrunner.web.responses import COMMON_HEADERS, JSON_TYPE, TEXT_TYPE, json_response
+from flowrunner.web.trace_wire import trace_json
 from flowrunner.web.wire import execution_json, log_page_json, log_page_text, page_json
 
 
@@ -37,6 +46,9 @@ class ReadsExecutions(Protocol):
 
     async def execution(self, execution_id: str) -> ExecutionView:
         """Returns one execution with its nodes; raises `NotFoundError`."""
+
+    async def trace(self, execution_id: str, *, after: str | None, limit: int) -> TracePage:
+        """Returns a page of a trace; raises `NotFoundError`, or `ValidationError` for `after`."""
 
     async def logs(
         self,
@@ -76,6 +88,13 @@ class ExecutionRoutes:
         view = await self._service.execution(request.path_params["id"])
         return await asyncio.to_thread(_response, view, redacted=is_restricted(request.scope))
 
+    async def trace(self, request: Request) -> Response:
+        """Answers with why an execution went as it did, node by node."""
+        page = await self._service.trace(
+            request.path_params["id"], after=node_cursor_of(request), limit=limit_of(request)
+        )
+        return await asyncio.to_thread(_trace_response, page)
+
     async def logs(self, request: Request) -> Response:
         """Answers with a page of logs as JSON, or with all of them so far as text."""
         execution_id, node = request.path_params["id"], request.query_params.get("node")
@@ -109,6 +128,10 @@ def _page_response(page: Page, *, redacted: bool) -> Response:
 
 def _response(view: ExecutionView, *, redacted: bool) -> Response:
     return json_response(execution_json(view, redacted=redacted))
+
+
+def _trace_response(page: TracePage) -> Response:
+    return json_response(trace_json(page))
 
 
 def _log_response(page: LogPage) -> Response:

@@ -122,7 +122,7 @@ def test_every_part_knows_where_it_stands() -> None:
     tree = parse_expression("'\U0001f600' == a.b && !(c)").tree
     assert isinstance(tree, Logical)
     comparison, negation = tree.operands
-    assert (tree.offset, tree.end) == (0, 17)
+    assert (tree.offset, tree.end) == (0, 18)
     assert isinstance(comparison, Comparison)
     assert (comparison.left.offset, comparison.left.end) == (0, 3)
     assert (comparison.right.offset, comparison.right.end) == (7, 10)

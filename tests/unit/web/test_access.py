@@ -14,6 +14,7 @@ from flowrunner.web.app import control_table, make_public_app, public_table
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.routing import Right, Route, RouteTable
 from tests.fakes.asgi import Answer, Call, answer, ask
+from tests.fakes.service import SECRET_INPUT
 from tests.unit.web.apps import COMMANDER, EXECUTION, FLOW, control_app, make_parts, public_app
 
 FORWARDED = {"x-forwarded-for": "203.0.113.9"}
@@ -29,6 +30,7 @@ READ_ADDRESSES = {
 FULL_ADDRESSES = {
     "definition": f"/api/v1/flows/{FLOW}/definition",
     "logs": f"/api/v1/executions/{EXECUTION}/logs",
+    "trace": f"/api/v1/executions/{EXECUTION}/trace",
 }
 HEALTH_ADDRESSES = {"livez": "/livez", "readyz": "/readyz", "healthz": "/healthz"}
 COMMANDS = {
@@ -87,17 +89,18 @@ def test_local_caller_reads(target: str, local: LocalAccess) -> None:
 
 @pytest.mark.parametrize("target", FULL_ADDRESSES.values(), ids=FULL_ADDRESSES)
 def test_restricted_caller_sees_no_data(target: str) -> None:
-    """Logs and definitions answer a restricted caller 401, with a challenge and no data."""
+    """Logs, definitions and traces answer a restricted caller 401, with no data."""
     got = get(public_app(local="restricted"), target)
 
     assert got.status == 401
+    assert SECRET_INPUT.encode() not in got.body
     assert got.headers["www-authenticate"] == "FlowRunner"
     assert got.json["code"] == "auth.missing"
 
 
 @pytest.mark.parametrize("target", FULL_ADDRESSES.values(), ids=FULL_ADDRESSES)
 def test_open_access_shows_data(target: str) -> None:
-    """With `auth.local: open` a local caller sees logs and definitions."""
+    """With `auth.local: open` a local caller sees logs, definitions and traces."""
     assert get(public_app(local="open"), target).status == 200
 
 

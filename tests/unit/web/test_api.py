@@ -109,6 +109,41 @@ def test_execution_filters_reach_the_service() -> None:
     ]
 
 
+def test_trace_has_its_shape_over_the_control_socket() -> None:
+    """A trace is a list of nodes, and has all its keys; the unix socket has the right to it."""
+    got = ask(control_app(), "GET", f"/api/v1/executions/{EXECUTION}/trace", peer=COMMANDER)
+
+    assert got.status == 200
+    assert set(got.json) == {"execution", "waits_for", "problem", "items", "next_cursor"}
+    assert set(got.json["items"][0]) == {
+        *("id", "type", "finally", "state", "reason", "needs", "ended_as", "now", "why"),
+        *("waits_for", "if", "params", "env", "stdin", "choice", "attempts", "outputs", "error"),
+        *("doubts", "started_at", "ended_at"),
+    }
+    assert set(got.json["items"][0]["if"]) == {
+        *("text", "state", "value", "cut", "error", "parts"),
+    }
+    assert set(got.json["items"][0]["attempts"][0]) == {
+        *("number", "item_index", "state", "reason", "exit_code", "started_at", "ended_at"),
+        *("error", "verdict", "retry_if", "delay_s", "delay_is_longest"),
+    }
+
+
+def test_page_of_a_trace_reaches_the_service() -> None:
+    """Limit and cursor are what the service is asked; a cursor that is no node is refused."""
+    service = FakeService()
+    app = public_app(service, local="open")
+    path = f"/api/v1/executions/{EXECUTION}/trace"
+
+    assert ask(app, "GET", f"{path}?limit=7&cursor=dump").status == 200
+    assert service.calls == [
+        ("trace", {"execution_id": EXECUTION, "after": "dump", "limit": 7}),
+    ]
+    assert ask(app, "GET", f"{path}?cursor=../x").json["code"] == "request.parameter"
+    assert ask(app, "GET", f"{path}?limit=1001").json["code"] == "request.parameter"
+    assert ask(app, "GET", f"{path}?node=dump").status == 400
+
+
 def test_execution_page_has_a_cursor_when_there_are_more() -> None:
     """The cursor of a page is the id of its last execution."""
     service = FakeService()
