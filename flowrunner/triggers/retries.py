@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.engine import Engine
+from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import FlowCompiler
 from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.execution import RETRIED_TRIGGER, Cause, Execution
