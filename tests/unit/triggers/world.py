@@ -156,6 +156,7 @@ class World:
             dispatcher=self.dispatcher,
             engine=self.engine,
             executions=services.executions,
+            journal=services.journal,
             definitions=services.definitions,
             compiler=services.compiler,
             ids=self.ids,
