@@ -63,19 +63,20 @@ class Entry:
             return False
         return self.run.takes_cancel if self.run else True
 
-    def asked_to_end(self, reason: Reason, at: datetime) -> Execution:
-        """Returns the execution as it is journaled while it is asked to end.
+    def as_running(self, at: datetime, asked: Reason | None = None) -> Execution:
+        """Returns the execution as it is journaled while it runs, also if it is asked to end.
 
         Args:
-            reason: Why; one that it was asked to end for before stays.
             at: When it began, if it has not.
+            asked: Why it is asked to end now; a reason that it was asked for before stays.
         """
-        asked = self.execution
-        if asked.state is ExecutionState.QUEUED:
-            asked = replace(asked, state=ExecutionState.RUNNING, started_at=at)
+        running = self.execution
+        if running.state is ExecutionState.QUEUED:
+            running = replace(running, state=ExecutionState.RUNNING, started_at=at)
         if self.is_forced and self.spec.finals:
-            return replace(asked, reason=str(Reason.FORCED))
-        return replace(asked, reason=asked.reason or str(self.cancel_reason or reason))
+            return replace(running, reason=str(Reason.FORCED))
+        reason = self.cancel_reason or asked or ""
+        return replace(running, reason=running.reason or str(reason))
 
     def cancel(self, reason: Reason, *, force: bool = False) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays.
@@ -168,7 +169,7 @@ class Carrier:
         while not entry.is_held:
             await asyncio.sleep(_AGAIN_S)
             try:
-                await self._store(entry.execution)
+                await self._store(entry.as_running(self._services.clock.now()))
                 return History(
                     nodes=await journal.nodes(execution_id),
                     attempts=await journal.attempts(execution_id),
@@ -193,10 +194,7 @@ class Carrier:
         return True
 
     def _running(self, entry: Entry) -> Execution:
-        now, reason = self._services.clock.now(), entry.cancel_reason
-        if reason is not None:
-            return entry.asked_to_end(reason, now)
-        return replace(entry.execution, state=ExecutionState.RUNNING, started_at=now)
+        return entry.as_running(self._services.clock.now())
 
     async def _make_run(self, entry: Entry) -> ExecutionRun:
         services, execution = self._services, entry.execution

@@ -106,7 +106,7 @@ class Engine:
         if entry.run is not None:
             await entry.run.written()
         elif entry.takes_cancel:
-            asked = entry.asked_to_end(reason, self._services.clock.now())
+            asked = entry.as_running(self._services.clock.now())
             await self._services.executions.update(asked)
         return True
 

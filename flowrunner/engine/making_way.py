@@ -57,7 +57,7 @@ def departure(
         if waits is not None and _is_stored(waits):
             waiting.append((waits, ended_in_line(waits.execution, reason, now)))
         elif runs is not None and reason is Reason.REPLACED and _may_be_asked(runs):
-            asked.append((runs, runs.asked_to_end(reason, now), reason))
+            asked.append((runs, runs.as_running(now, reason), reason))
     return Departure(waiting=tuple(waiting), running=tuple(asked))
 
 

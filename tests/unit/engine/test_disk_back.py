@@ -89,6 +89,26 @@ def test_cancel_while_the_disk_is_full_has_its_effect_when_it_is_back() -> None:
     assert outcome.reasons == {"a": "", "b": "cancelled", "c": "cancelled"}
 
 
+def test_cancel_that_was_kept_is_not_taken_back_by_what_goes_on() -> None:
+    """The first write of an execution that goes on says no less than the journal did before."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish b", "update")
+        await asyncio.sleep(30)
+        world.disk.mend()
+        world.disk.latency_s = 10
+        cancelling = asyncio.create_task(world.engine.cancel(accepted.id))
+        await asyncio.sleep(2)
+        assert world.record[-2:] == ["update running", "update running"]
+        assert (await world.outcome(accepted.id)).execution.reason == "cancelled"
+        assert await cancelling
+        await world.end_of(accepted.id)
+
+    simulate(story, {"b": Act(lasts_s=10)})
+
+
 def test_stop_while_the_disk_is_full_leaves_it_to_the_next_start() -> None:
     """The daemon does not wait for the disk; the journal has what the next life needs."""
 
