@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "show": "show an execution with its nodes and attempts",
         "logs": "print what the nodes of an execution printed",
         "cancel": "end an execution",
-        "retry": "start an ended execution once more",
+        "retry": "start an ended execution once more, whole or from a node",
         "pause": "keep a flow from starting",
         "resume": "end the pause of a flow",
         "status": "show the daemon at a glance",

@@ -223,6 +223,7 @@ def _retries(
         dispatcher=dispatcher,
         engine=engine,
         executions=services.executions,
+        journal=services.journal,
         definitions=services.definitions,
         compiler=services.compiler,
         ids=ids,

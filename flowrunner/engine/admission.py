@@ -78,8 +78,8 @@ class Decision:
 
     Attributes:
         reason: Why not, when it is refused.
-        superseded: Who waits in the place that this one takes; to be ended by the caller as
-            soon as this one is durable.
+        superseded: Who waits in the place that this one takes; to be ended by the caller in the
+            write that accepts this one.
         replaced: Who runs or waits and must go for this one, likewise.
     """
 
@@ -87,6 +87,12 @@ class Decision:
     reason: Reason | None = None
     superseded: tuple[ExecutionId, ...] = ()
     replaced: tuple[ExecutionId, ...] = ()
+
+    @property
+    def leaving(self) -> dict[ExecutionId, Reason]:
+        """Who goes for this one, each with its reason."""
+        superseded = dict.fromkeys(self.superseded, Reason.SUPERSEDED)
+        return {**superseded, **dict.fromkeys(self.replaced, Reason.REPLACED)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

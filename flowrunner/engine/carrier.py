@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.history import NOTHING, History
@@ -24,6 +25,8 @@ _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
 _AGAIN_S = 1.0
 """Seconds until a step that could not be journaled is tried again."""
+_OWN_FAULT = "storage.conflict"
+"""What the store refuses though it works: waiting would change nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -33,11 +36,12 @@ class Entry:
     Attributes:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
-        history: What an earlier life of the daemon journaled of it.
+        history: What the journal had of it when it was last taken up.
         is_resumed: Whether an earlier life has started it.
         is_forced: Whether its `finally` shall not run.
         is_held: Whether nothing more of it may start.
         is_stopping: Whether the daemon stops: what cannot be ended now is left.
+        is_ending: Whether its end is decided, and only to be journaled.
     """
 
     execution: Execution
@@ -50,12 +54,37 @@ class Entry:
     is_forced: bool = False
     is_held: bool = False
     is_stopping: bool = False
+    is_ending: bool = False
+
+    @property
+    def takes_cancel(self) -> bool:
+        """Whether a cancel without `force` would change anything."""
+        if self.is_ending:
+            return False
+        return self.run.takes_cancel if self.run else True
+
+    def as_running(self, at: datetime, asked: Reason | None = None) -> Execution:
+        """Returns the execution as it is journaled while it runs, also if it is asked to end.
+
+        Args:
+            at: When it began, if it has not.
+            asked: Why it is asked to end now; a reason that it was asked for before stays.
+        """
+        running = self.execution
+        if running.state is ExecutionState.QUEUED:
+            running = replace(running, state=ExecutionState.RUNNING, started_at=at)
+        if self.is_forced and self.spec.finals:
+            return replace(running, reason=str(Reason.FORCED))
+        reason = self.cancel_reason or asked or ""
+        return replace(running, reason=running.reason or str(reason))
 
     def cancel(self, reason: Reason, *, force: bool = False) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays.
 
         With `force` its `finally` does not run.
         """
+        if self.is_ending:
+            return
         self.cancel_reason = self.cancel_reason or reason
         self.is_forced = self.is_forced or force
         if self.run is not None:
@@ -85,18 +114,16 @@ class Carrier:
         try:
             if not await self._mark_running(entry):
                 return None
-            entry.run = await self._make_run(entry)
-            if entry.is_held:
-                entry.run.hold()
-            if entry.cancel_reason is not None:
-                entry.run.cancel(entry.cancel_reason, force=entry.is_forced)
-            ended = await entry.run.run()
+            ended = await self._run(entry)
         except FlowError as error:
             return await self._fail(entry, error)
         except Exception as error:  # noqa: BLE001 - survival: one execution is not the daemon
             _LOG.exception("execution.crashed id=%s", entry.execution.id)
             return await self._fail(entry, _crash(error))
-        return None if ended is None else await self._written(entry, lambda: self._store(ended))
+        if ended is None:
+            return None
+        entry.is_ending = True
+        return await self._written(entry, lambda: self._store(ended))
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
@@ -109,6 +136,48 @@ class Carrier:
             await asyncio.to_thread(self._services.files.remove_tree, folder)
         except OSError as error:
             _LOG.warning("execution.work_left id=%s: %s", entry.execution.id, error)
+
+    async def _run(self, entry: Entry) -> Execution | None:
+        """Carries the nodes; when the store fails meanwhile, goes on once it works again.
+
+        What was at work has been ended by then. It goes on from what the journal has, as after a
+        restart.
+        """
+        while True:
+            run = entry.run = await self._make_run(entry)
+            if entry.is_held:
+                run.hold()
+            if entry.cancel_reason is not None:
+                run.cancel(entry.cancel_reason, force=entry.is_forced)
+            try:
+                return await run.run()
+            except StorageError as error:
+                if error.code == _OWN_FAULT:
+                    raise
+            entry.run, entry.execution = None, run.asked_to_end
+            history = await self._read_again(entry)
+            if history is None:
+                return None
+            entry.history = history
+
+    async def _read_again(self, entry: Entry) -> History | None:
+        """Returns what the journal has, once it is written again; None at a stop of the daemon.
+
+        Only a write that is kept tells that what is read will stay.
+        """
+        journal, execution_id = self._services.journal, entry.execution.id
+        while not entry.is_held:
+            await asyncio.sleep(_AGAIN_S)
+            try:
+                await self._store(entry.as_running(self._services.clock.now()))
+                return History(
+                    nodes=await journal.nodes(execution_id),
+                    attempts=await journal.attempts(execution_id),
+                )
+            except StorageError as error:
+                if error.code == _OWN_FAULT:
+                    raise
+        return None
 
     async def _mark_running(self, entry: Entry) -> bool:
         """Journals that a waiting execution begins; False when a stop came before the disk."""
@@ -125,8 +194,7 @@ class Carrier:
         return True
 
     def _running(self, entry: Entry) -> Execution:
-        now = self._services.clock.now()
-        return replace(entry.execution, state=ExecutionState.RUNNING, started_at=now)
+        return entry.as_running(self._services.clock.now())
 
     async def _make_run(self, entry: Entry) -> ExecutionRun:
         services, execution = self._services, entry.execution
@@ -161,6 +229,7 @@ class Carrier:
             quotes_data=isinstance(error, ExecutionError) and error.quotes_data,
         )
         services, execution = self._services, entry.execution
+        entry.is_ending = True
         return await self._written(
             entry, lambda: fail_on_paper(services, execution, entry.spec, failure)
         )

@@ -10,52 +10,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry
-from flowrunner.engine.groups import group_named, ticket_of
-from flowrunner.engine.history import History
+from flowrunner.engine.groups import ticket_of
+from flowrunner.engine.history import NOTHING, History
+from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_line
+from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
-from flowrunner.model.execution import Cause, Execution, ScheduleKey
+from flowrunner.model.execution import NOTHING_KEPT, Execution
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState, NodeState, Reason
 from flowrunner.storage.protocols import Submitted
 
 T = TypeVar("T")
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartRequest:
-    """What a trigger asks of the engine; everything is pinned from here on.
-
-    Attributes:
-        definition: The effective definition the spec was compiled from, kept by its digest.
-        start_key: At most one execution ever has it; None for starts by hand.
-        cursor: The schedule whose cursor moves with this start, in one transaction.
-        is_forced: Whether it goes although its flow is suspended or paused.
-        retry_of: The ended execution that it repeats.
-        judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
-    """
-
-    id: ExecutionId
-    spec: FlowSpec
-    definition: Mapping[str, Json]
-    revision: Revision
-    cause: Cause
-    inputs: dict[str, Json] = field(default_factory=dict)
-    start_key: str | None = None
-    cursor: ScheduleKey | None = None
-    judged_at: datetime | None = None
-    is_forced: bool = False
-    retry_of: ExecutionId | None = None
 
 
 class Engine:
@@ -95,9 +70,10 @@ class Engine:
         """
         if self._is_draining:
             raise RefusedError("the daemon is stopping", code="draining")
-        execution = self._execution(request)
+        created_at = request.judged_at or self._services.clock.now()
+        execution = request.execution(created_at)
         decision = self._decide(execution, request.spec)
-        entry = self._entry(execution, request.spec, decision)
+        entry = self._entry(execution, request, decision)
         accepting = self._accept(request, entry, decision)
         return await asyncio.shield(self._own(accepting, f"accept:{request.id}"))
 
@@ -116,18 +92,22 @@ class Engine:
 
         Raises:
             StorageError: The end of a queued one cannot be journaled: it stays in line. Or not
-                what was asked of a running one: it is given up.
+                what was asked of a running one: it ends all the same, unless a crash comes before
+                the disk is back.
         """
         if execution_id in self._queued:
             ending = self._end_queued(execution_id, reason)
             await asyncio.shield(self._own(ending, f"cancel:{execution_id}"))
             return True
         entry = self._running.get(execution_id)
-        if entry is None:
+        if entry is None or not await entry.stored:
             return False
         entry.cancel(reason, force=force)
         if entry.run is not None:
             await entry.run.written()
+        elif entry.takes_cancel:
+            asked = entry.as_running(self._services.clock.now())
+            await self._services.executions.update(asked)
         return True
 
     async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
@@ -166,9 +146,12 @@ class Engine:
         """Starts what may start now: after a recovery, or when a limit has grown."""
         self._admit(self._admission.next_ready)
 
-    def restore(self, execution: Execution, spec: FlowSpec) -> None:
-        """Puts an accepted execution that has not begun back in line, after a restart."""
-        entry = Entry(execution=execution, spec=spec, stored=_new_future())
+    def restore(self, execution: Execution, spec: FlowSpec, history: History = NOTHING) -> None:
+        """Puts an accepted execution that has not begun back in line, after a restart.
+
+        `history` is what it was accepted with.
+        """
+        entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
         entry.stored.set_result(True)
         self._queue(entry)
         self._services.observer.execution_queued(execution)
@@ -211,29 +194,15 @@ class Engine:
             raise RefusedError(f"flow {execution.flow} takes no more: {reason}", code=str(reason))
         return decision
 
-    def _execution(self, request: StartRequest) -> Execution:
-        """Returns the execution that is asked for, queued as long as nothing is decided."""
-        created_at = request.judged_at or self._services.clock.now()
-        return Execution(
-            id=request.id,
-            flow=request.spec.key,
-            state=ExecutionState.QUEUED,
-            cause=request.cause,
-            start_key=request.start_key,
-            group=group_named(request.spec, request.cause, request.inputs, created_at),
-            is_forced=request.is_forced,
-            retry_of=request.retry_of,
-            revision=request.revision,
-            digest=request.spec.digest,
-            inputs=dict(request.inputs),
-            created_at=created_at,
-        )
-
-    def _entry(self, execution: Execution, spec: FlowSpec, decision: Decision) -> Entry:
+    def _entry(self, execution: Execution, request: StartRequest, decision: Decision) -> Entry:
         if decision.verdict is Verdict.START:
             now = self._services.clock.now()
             execution = replace(execution, state=ExecutionState.RUNNING, started_at=now)
-        entry = Entry(execution=execution, spec=spec, stored=_new_future())
+        history, kept = NOTHING, request.kept
+        if kept is not NOTHING_KEPT:
+            history = History(nodes=kept.nodes, attempts=kept.attempts)
+        stored = _new_future()
+        entry = Entry(execution=execution, spec=request.spec, stored=stored, history=history)
         if decision.verdict is not Verdict.START:
             self._queued[execution.id] = entry
         return entry
@@ -242,7 +211,10 @@ class Engine:
         """Makes an admitted execution durable, then lets it run or wait."""
         try:
             await self._services.definitions.put(request.spec.digest, request.definition)
-            answer = await self._store(request, entry)
+            if leaving := decision.leaving:
+                answer = await self._store_and_part(request, entry, leaving)
+            else:
+                answer = await self._store(request, entry)
         except BaseException:
             self._drop(entry)
             raise
@@ -254,26 +226,48 @@ class Engine:
             self._launch(entry)
         else:
             self._services.observer.execution_queued(entry.execution)
-        for older in decision.superseded:
-            await self._try_to_end(older, Reason.SUPERSEDED)
-        for other in decision.replaced:
-            await self._replace(other)
         return answer
 
-    async def _replace(self, execution_id: ExecutionId) -> None:
-        """Makes an execution go for a newer one; what runs ends in its own time."""
-        running = self._running.get(execution_id)
-        if running is not None:
-            running.cancel(Reason.REPLACED)
-        else:
-            await self._try_to_end(execution_id, Reason.REPLACED)
+    async def _store_and_part(
+        self, request: StartRequest, entry: Entry, leaving: Mapping[ExecutionId, Reason]
+    ) -> Submitted:
+        """Stores a newcomer and, in the same write, that others go for it, or nothing at all.
 
-    async def _store(self, request: StartRequest, entry: Entry) -> Submitted:
+        What runs ends in its own time.
+        """
+        for each in leaving:
+            known = self._queued.get(each) or self._running.get(each)
+            if known is not None:
+                await known.stored
+        gone = departure(leaving, self._queued, self._running, self._services.clock.now())
+        for waiting, _ in gone.waiting:
+            del self._queued[waiting.execution.id]
+            self._admission.release(ticket_of(waiting.execution))
+        is_accepted = False
+        try:
+            answer = await self._store(request, entry, gone)
+            is_accepted = answer.created
+        finally:
+            for waiting, ended in gone.waiting:
+                if is_accepted:
+                    self._services.observer.execution_ended(ended)
+                else:
+                    self._queue(waiting)
+            self.admit_waiting()
+        for running, _, reason in gone.running if is_accepted else ():
+            running.cancel(reason)
+        return answer
+
+    async def _store(
+        self, request: StartRequest, entry: Entry, gone: Departure = NOBODY
+    ) -> Submitted:
         slot_at = request.cause.slot_at
         cursor = None
         if request.cursor is not None and slot_at is not None:
             cursor = (request.cursor, slot_at)
-        return await self._services.executions.create(entry.execution, cursor=cursor)
+        return await self._services.executions.create(
+            entry.execution, cursor=cursor, also=gone.changed, kept=request.kept
+        )
 
     def _drop(self, entry: Entry) -> None:
         """Forgets an execution that never came to be."""
@@ -337,12 +331,7 @@ class Engine:
         self._release(entry)
         if not await entry.stored:
             return False
-        ended = replace(
-            entry.execution,
-            state=ExecutionState.CANCELLED,
-            reason=str(reason),
-            ended_at=self._services.clock.now(),
-        )
+        ended = ended_in_line(entry.execution, reason, self._services.clock.now())
         try:
             await self._services.executions.update(ended)
         except StorageError:

@@ -6,7 +6,7 @@ Source: FLOW_FORMAT 4, `on_interrupt`; DESIGN 3, recovery.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -93,6 +93,12 @@ class History:
             delay_s = retry.delay_after(number - cut_short, chance)
             due_at = last.ended_at + timedelta(seconds=delay_s)
         return Standing(number=number + 1, cut_short=cut_short, began_at=began_at, due_at=due_at)
+
+    def began_at(self, nodes: Collection[str]) -> datetime | None:
+        """Returns when the first of some nodes began or was decided; None when none has."""
+        attempts = [each.started_at for each in self.attempts if each.key.node in nodes]
+        decided = [each.started_at or each.ended_at for each in self.nodes if each.node in nodes]
+        return min((at for at in (*attempts, *decided) if at is not None), default=None)
 
     def open_attempt(self, node: str) -> Attempt | None:
         """Returns the attempt of a node that the journal knows as running."""

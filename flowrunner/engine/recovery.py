@@ -13,13 +13,14 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from flowrunner.engine.admission import RulesOf
 from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
+from flowrunner.engine.making_way import ended_in_line
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Execution, Failure
@@ -119,7 +120,7 @@ class _Recovery:
         if has_begun:
             self._engine.resume(execution, spec, history)
             return "resumed"
-        self._engine.restore(execution, spec)
+        self._engine.restore(execution, spec, history)
         return "restored"
 
     async def _spec(self, execution: Execution) -> FlowSpec | None:
@@ -143,11 +144,6 @@ class _Recovery:
         self._services.observer.execution_ended(ended)
 
     async def _cancel(self, execution: Execution) -> None:
-        ended = replace(
-            execution,
-            state=ExecutionState.CANCELLED,
-            reason=str(Reason.DELETED),
-            ended_at=self._services.clock.now(),
-        )
+        ended = ended_in_line(execution, Reason.DELETED, self._services.clock.now())
         await self._services.executions.update(ended)
         self._services.observer.execution_ended(ended)

@@ -46,9 +46,9 @@ class ExecutionRun:
             give_up=self._give_up,
         )
         self._nodes = PartRun(runtime, runtime.spec.nodes, shared, history)
-        self._finals = PartRun(
-            runtime, runtime.spec.finals, shared, history, about=self._nodes.walk
-        )
+        finals = runtime.spec.finals
+        self._finals = PartRun(runtime, finals, shared, history, about=self._nodes.walk)
+        self._finally_began = history.began_at({node.id for node in finals}) if finals else None
         started_at = runtime.execution.started_at or runtime.execution.created_at
         self._deadline = Deadline(
             self._services.clock,
@@ -62,9 +62,20 @@ class ExecutionRun:
         return {**self._nodes.walk.states, **self._finals.walk.states}
 
     @property
+    def asked_to_end(self) -> Execution:
+        """The execution as it is journaled, with the reason for which it is asked to end."""
+        return self._runtime.asked_to_end
+
+    @property
+    def takes_cancel(self) -> bool:
+        """Whether a cancel without `force` would change anything."""
+        return self._runtime.cancel_reason is None and not self._nodes.walk.is_complete
+
+    @property
     def withstands_cancel(self) -> bool:
         """Whether its `finally` is all that is left, and not because it is being cancelled."""
-        is_cancelled = self._runtime.cancel_reason not in (None, Reason.TIMEOUT)
+        runtime = self._runtime
+        is_cancelled = runtime.is_forced or runtime.cancel_reason not in (None, Reason.TIMEOUT)
         return not (is_cancelled or self._finals.walk.is_complete) and self._nodes.walk.is_complete
 
     async def run(self) -> Execution | None:
@@ -79,12 +90,14 @@ class ExecutionRun:
         asked_before = self._runtime.cancel_reason
         if asked_before is not None:
             self._nodes.cut(asked_before)
+            if self._runtime.is_forced:
+                self._finals.cut(asked_before)
         await _within(self._deadline, self._nodes)
         if self._nodes.walk.is_complete and self._runtime.spec.finals:
             bound = timedelta(seconds=self._runtime.spec.finally_timeout_s)
             deadline = Deadline(
                 self._services.clock,
-                self._services.clock.now() + bound,
+                (self._finally_began or self._services.clock.now()) + bound,
                 lambda: self._finals.cut(Reason.FINALLY_TIMEOUT),
             )
             await _within(deadline, self._finals)
@@ -100,11 +113,16 @@ class ExecutionRun:
         `finally` or ends it. The reason is journaled, so that a restart meanwhile does not forget
         it.
         """
-        if self._runtime.cancel_reason is None and not self._nodes.walk.is_complete:
-            self._runtime.cancel_reason = reason
-            self._writes.add(self._services.executions.update(self._runtime.asked_to_end))
+        runtime, is_asked, is_forced = self._runtime, self.takes_cancel, False
+        if is_asked:
+            runtime.cancel_reason = reason
+        if force and not (runtime.is_forced or self._finals.walk.is_complete):
+            runtime.is_forced = is_forced = True
+        if is_asked or is_forced:
+            self._writes.add(self._services.executions.update(runtime.asked_to_end))
+        if is_asked:
             self._nodes.cut(reason)
-        if force:
+        if is_forced:
             self._finals.cut(reason)
 
     async def written(self) -> None:

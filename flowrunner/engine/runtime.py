@@ -115,6 +115,7 @@ class ExecutionRuntime:
         secrets: The flow's secrets that exist on this host, read at its start.
         cancel_reason: Set once, when the execution is asked to end early, in this life of the
             daemon or in one before.
+        is_forced: Whether it was asked to end without its `finally`.
     """
 
     services: EngineServices
@@ -123,12 +124,16 @@ class ExecutionRuntime:
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     cancel_reason: Reason | None = field(init=False)
+    is_forced: bool = field(init=False)
     _logs: Path = field(init=False)
     _hidden: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         reason = self.execution.reason
+        self.is_forced = reason == Reason.FORCED
         self.cancel_reason = Reason(reason) if reason else None
+        if self.is_forced:
+            self.cancel_reason = Reason.CANCELLED
         self._logs = log_folder(self.services.folders.logs, self.execution)
         self._hidden = tuple(secret_texts(self.secrets))
 
@@ -140,7 +145,8 @@ class ExecutionRuntime:
     @property
     def asked_to_end(self) -> Execution:
         """The execution as it is journaled while it is asked to end: running, with a reason."""
-        return replace(self.execution, reason=str(self.cancel_reason or ""))
+        reason = Reason.FORCED if self.is_forced else self.cancel_reason
+        return replace(self.execution, reason=str(reason or ""))
 
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""

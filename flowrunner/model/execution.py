@@ -137,6 +137,17 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What a new execution takes over of an ended one, under its own id: final nodes, attempts."""
+
+    nodes: tuple[NodeStatus, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+
+
+NOTHING_KEPT = Kept()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleKey:
     """The identity of a cursor in the slot ledger; a changed schedule begins a new one.
 

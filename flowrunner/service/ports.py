@@ -33,8 +33,10 @@ class StartsByHand(Protocol):
 class StartsAgain(Protocol):
     """The part of the retries that a command reaches; see `flowrunner.triggers.retries`."""
 
-    async def retry(self, execution_id: ExecutionId, *, force: bool = False) -> ExecutionId:
-        """Starts an ended execution once more."""
+    async def retry(
+        self, execution_id: ExecutionId, *, force: bool = False, from_node: str | None = None
+    ) -> ExecutionId:
+        """Starts an ended execution once more, whole or from a node."""
 
 
 class PausesFlows(Protocol):

@@ -216,18 +216,27 @@ class FlowService:
         await self._parts.pauses.resume(key)
         return self.flow(key)
 
-    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
+    async def retry(
+        self, execution_id: str, *, force: bool = False, from_node: str | None = None
+    ) -> ExecutionView:
         """Starts an ended execution once more and returns the accepted one.
+
+        Args:
+            execution_id: The ended one.
+            force: Starts it even while its flow is suspended or paused.
+            from_node: Begins with this node; None: with all of them.
 
         Raises:
             NotFoundError: There is no such execution.
-            RefusedError: It has not ended, its definition or flow is gone, or the flow may not
-                start.
+            ValidationError: ``request.from``: it has no such node outside of `finally`.
+            RefusedError: It has not ended, its definition or flow is gone, the flow may not
+                start, or a node above `from_node` has not ended well.
             StorageError: Nothing was accepted.
         """
-        return await self.execution(
-            await self._parts.retries.retry(ExecutionId(execution_id), force=force)
+        accepted = await self._parts.retries.retry(
+            ExecutionId(execution_id), force=force, from_node=from_node
         )
+        return await self.execution(accepted)
 
     async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
         """Ends what waits of a flow and returns which executions that were, oldest first.

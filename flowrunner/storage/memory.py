@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.execution import (
+    NOTHING_KEPT,
+    Attempt,
+    Execution,
+    Kept,
+    NodeStatus,
+    ScheduleKey,
+)
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
 from flowrunner.storage.memory_pauses import MemoryPauses
+from flowrunner.storage.memory_slots import MemorySlots, SlotTables
 from flowrunner.storage.protocols import (
     ExecutionQuery,
     Expiry,
@@ -29,7 +37,7 @@ from flowrunner.storage.protocols import (
 
 
 @dataclass(slots=True)
-class _Tables:
+class _Tables(SlotTables):
     """Everything the stores share."""
 
     executions: dict[ExecutionId, Execution] = field(default_factory=dict)
@@ -37,21 +45,25 @@ class _Tables:
     spent_keys: dict[str, tuple[ExecutionId, datetime]] = field(default_factory=dict)
     attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
     nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
-    cursors: dict[ScheduleKey, datetime] = field(default_factory=dict)
-    runs: dict[int, SlotRun] = field(default_factory=dict)
-    open_runs: dict[ScheduleKey, int] = field(default_factory=dict)
 
-    def move_cursor(self, schedule: ScheduleKey, at: datetime, *, open_run: int | None) -> None:
-        """Moves a cursor forward; `open_run` is the row that the next slot may join."""
-        self.cursors[schedule] = max(at, self.cursors.get(schedule, at))
-        if open_run is None:
-            self.open_runs.pop(schedule, None)
-        else:
-            self.open_runs[schedule] = open_run
+    def keep(self, attempts: Sequence[Attempt], nodes: Sequence[NodeStatus]) -> None:
+        """Records attempts and nodes, all or none."""
+        named = {each.key.execution for each in attempts} | {each.execution for each in nodes}
+        unknown = named - self.executions.keys()
+        if unknown:
+            raise _unknown(min(unknown))
+        for attempt in attempts:
+            self.attempts.setdefault(attempt.key.execution, {})[attempt.key] = attempt
+        for node in nodes:
+            self.nodes.setdefault(node.execution, {})[node.node] = node
 
 
 def _conflict(message: str) -> StorageError:
     return StorageError(message, code="storage.conflict")
+
+
+def _unknown(execution_id: ExecutionId) -> StorageError:
+    return _conflict(f"the execution {execution_id} is unknown")
 
 
 def _done(write: Callable[[], None]) -> asyncio.Future[None]:
@@ -82,13 +94,21 @@ class MemoryExecutions:
         self._tables = tables
 
     async def create(
-        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+        self,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+        also: Sequence[Execution] = (),
+        kept: Kept = NOTHING_KEPT,
     ) -> Submitted:
-        """Adds an execution once per start key, and moves the schedule's cursor with it."""
+        """Adds an execution once per start key, and what goes with it."""
         tables, key = self._tables, execution.start_key
         known = None if key is None else self._holder(key)
         if known is None and execution.id in tables.executions:
             raise _conflict(f"the execution {execution.id} exists already")
+        unknown = {each.id for each in also} - tables.executions.keys()
+        if known is None and unknown:
+            raise _unknown(min(unknown))
         if cursor is not None:
             tables.move_cursor(*cursor, open_run=None)
         if known is not None:
@@ -96,6 +116,9 @@ class MemoryExecutions:
         tables.executions[execution.id] = execution
         if key is not None:
             tables.keys[key] = execution.id
+        for other in also:
+            self._update(other)
+        tables.keep(kept.attempts, kept.nodes)
         return Submitted(execution.id, created=True)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
@@ -207,7 +230,7 @@ class MemoryExecutions:
     def _update(self, execution: Execution) -> None:
         known = self._tables.executions.get(execution.id)
         if known is None:
-            raise _conflict(f"the execution {execution.id} is unknown")
+            raise _unknown(execution.id)
         self._tables.executions[execution.id] = replace(
             known,
             state=execution.state,
@@ -231,11 +254,11 @@ class MemoryJournal:
 
     def finish(self, attempt: Attempt, node: NodeStatus | None = None) -> asyncio.Future[None]:
         """Records the end of an attempt and of the node it decides."""
-        return _done(lambda: self._keep([attempt], [] if node is None else [node]))
+        return _done(lambda: self._tables.keep([attempt], [] if node is None else [node]))
 
     def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
         """Records final nodes, all or none."""
-        return _done(lambda: self._keep([], nodes))
+        return _done(lambda: self._tables.keep([], nodes))
 
     async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:
         """Returns the attempts of an execution in order of their key."""
@@ -255,68 +278,7 @@ class MemoryJournal:
     def _begin(self, attempt: Attempt) -> None:
         if attempt.key in self._tables.attempts.get(attempt.key.execution, {}):
             raise _conflict(f"the attempt {attempt.key} is known already")
-        self._keep([attempt], [])
-
-    def _keep(self, attempts: Sequence[Attempt], nodes: Sequence[NodeStatus]) -> None:
-        tables = self._tables
-        named = {each.key.execution for each in attempts} | {each.execution for each in nodes}
-        unknown = named - tables.executions.keys()
-        if unknown:
-            raise _conflict(f"the execution {min(unknown)} is unknown")
-        for attempt in attempts:
-            tables.attempts.setdefault(attempt.key.execution, {})[attempt.key] = attempt
-        for node in nodes:
-            tables.nodes.setdefault(node.execution, {})[node.node] = node
-
-
-class MemorySlots:
-    """Meets `SlotStore`."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._tables = tables
-
-    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
-        """Returns up to when the slots of a schedule are accounted for."""
-        return self._tables.cursors.get(schedule)
-
-    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
-        """Returns the cursor; a schedule without one begins at `at`."""
-        return self._tables.cursors.setdefault(schedule, at)
-
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
-        """Removes the cursors of schedules; no later slot joins their rows."""
-        for schedule in schedules:
-            self._tables.cursors.pop(schedule, None)
-            self._tables.open_runs.pop(schedule, None)
-
-    async def record(self, run: SlotRun) -> None:
-        """Adds slots that did not start, joining the row before them if they continue it."""
-        tables = self._tables
-        position = tables.open_runs.get(run.schedule)
-        if position is not None and _continues(tables.runs[position], run):
-            before = tables.runs[position]
-            tables.runs[position] = replace(run, first=before.first, count=before.count + run.count)
-        else:
-            position = max(tables.runs, default=0) + 1
-            tables.runs[position] = run
-        tables.move_cursor(run.schedule, run.last, open_run=position)
-
-    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
-        """Returns rows of one flow, the one that was begun last first."""
-        runs = reversed(self._tables.runs.values())
-        return [run for run in runs if run.schedule.flow == flow][:limit]
-
-    async def prune(self, before: datetime, *, limit: int) -> int:
-        """Removes old rows, none that the next slot may join."""
-        runs, joined = self._tables.runs, set(self._tables.open_runs.values())
-        old = [at for at, run in runs.items() if run.last < before and at not in joined][:limit]
-        for position in old:
-            del runs[position]
-        return len(old)
-
-
-def _continues(before: SlotRun, run: SlotRun) -> bool:
-    return (before.outcome, before.reason) == (run.outcome, run.reason)
+        self._tables.keep([attempt], [])
 
 
 class MemoryStorage:

@@ -22,7 +22,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.execution import (
+    NOTHING_KEPT,
+    Attempt,
+    Execution,
+    Kept,
+    NodeStatus,
+    ScheduleKey,
+    SlotRun,
+)
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
@@ -135,14 +143,29 @@ class ExecutionStore(Protocol):
     """Executions. Accepted means durable: after `create` returns, a crash loses nothing."""
 
     async def create(
-        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+        self,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+        also: Sequence[Execution] = (),
+        kept: Kept = NOTHING_KEPT,
     ) -> Submitted:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
         If another execution has the same `start_key`, nothing is written but the cursor and that
         one's id is returned. Two concurrent calls with one key create exactly one execution. A
         `start_key` stays taken for as long as its execution is kept, and after `prune` until
-        `forget_keys`. Raises ``storage.conflict`` when the id exists.
+        `forget_keys`. The write takes its place in the order of the calls at once.
+
+        Args:
+            execution: The new one.
+            cursor: Where a schedule stands now.
+            also: Others that are changed with it, as `update` does: all of them, or nothing is
+                written at all.
+            kept: What its journal has from the beginning.
+
+        Raises:
+            StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
         """
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.engine import Engine
+from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.execution import Cause, ScheduleKey

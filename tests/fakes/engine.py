@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from flowrunner.definitions.compiler import Compiler
-from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import RecoveryReport, recover
+from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
 from flowrunner.model.execution import Attempt, Cause, Execution, NodeStatus, ScheduleKey
 from flowrunner.model.flow import FlowSpec, StartRules

@@ -6,15 +6,25 @@ They stand in front of the memory backend and leave keeping to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any, TypeVar
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
+from flowrunner.model.execution import (
+    NOTHING_KEPT,
+    Attempt,
+    Execution,
+    Kept,
+    NodeStatus,
+    ScheduleKey,
+)
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
+
+T = TypeVar("T")
 
 FULL = StorageError("no space left on device", code="storage.full")
 
@@ -79,6 +89,19 @@ class Disk:
         return future
 
 
+def _driven(work: Coroutine[Any, Any, T], keep: Callable[[T], None]) -> asyncio.Future[None]:
+    """Carries out at once what waits for nothing, and says how it went."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    try:
+        work.send(None)
+    except StopIteration as done:
+        keep(done.value)
+        future.set_result(None)
+    except StorageError as error:
+        future.set_exception(error)
+    return future
+
+
 def _done(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
     future: asyncio.Future[None] = loop.create_future()
     future.set_result(None)
@@ -122,10 +145,22 @@ class FakeExecutions:
         self._disk = disk
 
     async def create(
-        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+        self,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+        also: Sequence[Execution] = (),
+        kept: Kept = NOTHING_KEPT,
     ) -> Submitted:
-        await self._disk.ask(f"create {execution.id}")
-        return await self._inner.create(execution, cursor=cursor)
+        answers: list[Submitted] = []
+
+        def keep() -> asyncio.Future[None]:
+            creating = self._inner.create(execution, cursor=cursor, also=also, kept=kept)
+            return _driven(creating, answers.append)
+
+        changes = (f"{each.state} {each.reason}" for each in also)
+        await self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)
+        return answers[0]
 
     def update(self, execution: Execution) -> asyncio.Future[None]:
         text = f"update {execution.state}"

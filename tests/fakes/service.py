@@ -275,8 +275,10 @@ class FakeService:
         self._called("cancel_queued", key=key)
         return tuple(view.execution.id for view in self.seen)
 
-    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
-        self._called("retry", execution_id=execution_id, force=force)
+    async def retry(
+        self, execution_id: str, *, force: bool = False, from_node: str | None = None
+    ) -> ExecutionView:
+        self._called("retry", execution_id=execution_id, force=force, from_node=from_node)
         return self._find(execution_id)
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:

@@ -19,15 +19,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.execution import (
+    NOTHING_KEPT,
+    Attempt,
+    Execution,
+    Kept,
+    NodeStatus,
+    ScheduleKey,
+    SlotRun,
+)
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.pause import PauseRecord
 from flowrunner.storage.health import StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
-from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemorySlots, MemoryStorage
+from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
 from flowrunner.storage.memory_pauses import MemoryPauses
+from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Restored, Submitted
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
 from tests.fakes.simulated_loop import SimulatedLoop
@@ -152,12 +161,19 @@ class SimulatedExecutions:
         self._writer = writer
 
     async def create(
-        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+        self,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+        also: Sequence[Execution] = (),
+        kept: Kept = NOTHING_KEPT,
     ) -> Submitted:
         write = Write(
             kind="create",
-            values=(execution, cursor),
-            apply=lambda: _driven(self._inner.create(execution, cursor=cursor)),
+            values=(execution, cursor, also, kept),
+            apply=lambda: _driven(
+                self._inner.create(execution, cursor=cursor, also=also, kept=kept)
+            ),
         )
         answer: Submitted = await self._writer.submit(write)
         return answer

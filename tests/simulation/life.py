@@ -193,6 +193,7 @@ class Life:
             dispatcher=self.dispatcher,
             engine=self.engine,
             executions=self.storage.executions,
+            journal=self.storage.journal,
             definitions=self.storage.definitions,
             compiler=ground.compiler,
             ids=ids,

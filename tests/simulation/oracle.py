@@ -199,10 +199,13 @@ class Oracle:
         if write.kind in judges:
             judges[write.kind](*write.values)
         cursors = dict(self._tables.cursors)
+        known = dict(self._tables.executions) if write.kind == "create" else {}
         result = apply()
         accounted = 0
         if write.kind == "create":
             accounted = self._created(write.values[0], is_new=result.created)
+            for other in write.values[2] if result.created else ():
+                self._changes(known.get(other.id), other)
         elif write.kind == "record":
             accounted = write.values[0].count
         for schedule, at in self._tables.cursors.items():
@@ -264,7 +267,9 @@ class Oracle:
             )
 
     def _updates(self, execution: Execution) -> None:
-        known = self._tables.executions.get(execution.id)
+        self._changes(self._tables.executions.get(execution.id), execution)
+
+    def _changes(self, known: Execution | None, execution: Execution) -> None:
         if known is None:
             self.fail(f"{execution.id} is updated and was never accepted")
             return

@@ -18,7 +18,8 @@ from unittest.mock import patch
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.engine import recovery
 from flowrunner.engine.admission import Admission, Ticket
-from flowrunner.engine.engine import Engine, StartRequest
+from flowrunner.engine.engine import Engine
+from flowrunner.engine.requests import StartRequest
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import canonical_json
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
@@ -53,17 +54,17 @@ def _exchange(owner: type, name: str, make: Callable[[Any], Any]) -> Callable[[]
 
 
 def _acknowledges_early(original: Any) -> Any:
-    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
-        self._own(original(self, request, entry), "late")
+    async def store(self: Engine, request: StartRequest, entry: Any, *rest: Any) -> Submitted:
+        self._own(original(self, request, entry, *rest), "late")
         return Submitted(request.id, created=True)
 
     return store
 
 
 def _accepts_without_room(original: Any) -> Any:
-    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
+    async def store(self: Engine, request: StartRequest, entry: Any, *rest: Any) -> Submitted:
         try:
-            answer: Submitted = await original(self, request, entry)
+            answer: Submitted = await original(self, request, entry, *rest)
         except StorageError:
             return Submitted(request.id, created=True)
         return answer
@@ -72,8 +73,8 @@ def _accepts_without_room(original: Any) -> Any:
 
 
 def _forgets_the_cursor(original: Any) -> Any:
-    async def store(self: Engine, request: StartRequest, entry: Any) -> Submitted:
-        answer: Submitted = await original(self, replace(request, cursor=None), entry)
+    async def store(self: Engine, request: StartRequest, entry: Any, *rest: Any) -> Submitted:
+        answer: Submitted = await original(self, replace(request, cursor=None), entry, *rest)
         return answer
 
     return store
@@ -190,12 +191,13 @@ def _moves_the_cursor_first(original: Any) -> Any:
         execution: Execution,
         *,
         cursor: tuple[ScheduleKey, datetime] | None = None,
+        **rest: Any,
     ) -> Submitted:
         if cursor is not None:
             tables, (key, at) = self._inner._tables, cursor
             move = partial(tables.move_cursor, key, at, open_run=None)
             await self._writer.submit(Write(kind="cursor", apply=move))
-        answer: Submitted = await original(self, execution)
+        answer: Submitted = await original(self, execution, **rest)
         return answer
 
     return create
@@ -216,7 +218,7 @@ BUGS = {
     ),
     "accept while the disk is full": Bug(
         plant=_exchange(Engine, "_store", _accepts_without_room),
-        found_as="was acknowledged to .* and is not durable|was never accepted",
+        found_as="was acknowledged to .* and is not durable|was never accepted|slots and accounts",
     ),
     "start without moving the cursor": Bug(
         plant=_exchange(Engine, "_store", _forgets_the_cursor), found_as="started and is"

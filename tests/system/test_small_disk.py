@@ -73,6 +73,34 @@ def test_full_disk_degrades_the_store_and_room_heals_it(flows: Path, disk: Path)
         assert running.output.count("store.healthy") == 1
 
 
+def test_execution_goes_on_when_there_is_room_again(flows: Path, disk: Path) -> None:
+    """What could not be journaled was cut short, what may run again does, and `finally` runs."""
+    nodes = """nodes:
+  - id: work
+    on_interrupt: rerun
+    outputs: {text: {}}
+    run: |
+      printf 'text=%0200000d\\n' 7 > "$FLOW_OUTPUT"
+      echo written
+      while [ -e "$FLOW_DIR/hold" ]; do sleep 0.05; done
+finally: [{id: tidy, run: echo tidy}]
+"""
+    write_flow(flows, "large", nodes)
+    (flows / "hold").touch()
+
+    with daemon(flows, disk, env=ENVIRONMENT) as running:
+        execution_id = running.start("large")
+        eventually(lambda: "written" in running.logs(execution_id))
+        ballast = fill(disk)
+        (flows / "hold").unlink()
+        eventually(lambda: "execution.given_up" in running.output)
+        ballast.unlink()
+        execution = running.ended(execution_id)
+        assert execution["state"] == "succeeded"
+        assert [each["reason"] for each in execution["nodes"][0]["attempts"]] == ["interrupted", ""]
+        assert execution["nodes"][1]["state"] == "succeeded"
+
+
 def test_below_the_floor_new_executions_are_refused(flows: Path, disk: Path) -> None:
     """A disk with less room than `storage.min_free` takes no start, and says so."""
     write_flow(flows, "hooked", hook(), NOTHING)

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import Execution, ScheduleKey
+from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
@@ -24,6 +24,7 @@ from flowrunner.storage.local.codec import (
     micros_of,
     pins_row,
 )
+from flowrunner.storage.local.journal import write_kept
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.slots import move_cursor
 from flowrunner.storage.local.writer import Writer
@@ -75,10 +76,17 @@ class LocalExecutions:
         self._readers = readers
 
     async def create(
-        self, execution: Execution, *, cursor: tuple[ScheduleKey, datetime] | None = None
+        self,
+        execution: Execution,
+        *,
+        cursor: tuple[ScheduleKey, datetime] | None = None,
+        also: Sequence[Execution] = (),
+        kept: Kept = NOTHING_KEPT,
     ) -> Submitted:
-        """Adds an execution once per start key, and moves the schedule's cursor with it."""
-        return await self._writer.submit(partial(_create, execution=execution, cursor=cursor))
+        """Adds an execution once per start key, and what goes with it, in one transaction."""
+        return await self._writer.submit(
+            partial(_create, execution=execution, cursor=cursor, also=also, kept=kept)
+        )
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         """Returns the execution with its payload and outputs, or None."""
@@ -142,6 +150,8 @@ def _create(
     *,
     execution: Execution,
     cursor: tuple[ScheduleKey, datetime] | None,
+    also: Sequence[Execution],
+    kept: Kept,
 ) -> Submitted:
     if cursor is not None:
         schedule, at = cursor
@@ -156,6 +166,10 @@ def _create(
     pins = pins_row(execution)
     if any(pins):
         connection.execute(_INSERT_PINS, (execution.id, *pins))
+    for other in also:
+        _update(connection, execution=other)
+    if kept is not NOTHING_KEPT:
+        write_kept(connection, kept)
     return Submitted(execution.id, created=True)
 
 

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from flowrunner.model.execution import Attempt, NodeStatus
+from flowrunner.model.execution import Attempt, Kept, NodeStatus
 from flowrunner.model.ids import ExecutionId
 from flowrunner.storage.local.codec import (
     ATTEMPT_COLUMNS,
@@ -72,6 +72,12 @@ class LocalJournal:
     async def running(self) -> list[Attempt]:
         """Returns every attempt that has not ended."""
         return await self._readers.run(partial(_attempts, sql=_RUNNING))
+
+
+def write_kept(connection: sqlite3.Connection, kept: Kept) -> None:
+    """Writes what a new execution has taken over, in the transaction that adds it."""
+    connection.executemany(_BEGIN, map(attempt_row, kept.attempts))
+    connection.executemany(_SETTLE, map(node_row, kept.nodes))
 
 
 def _begin(connection: sqlite3.Connection, *, attempt: Attempt) -> None:

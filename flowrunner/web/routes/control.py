@@ -20,6 +20,7 @@ from flowrunner.web.responses import json_response
 from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
 
 _START_KEYS = frozenset({"inputs", "as_text", "force"})
+_RETRY_KEYS = frozenset({"force", "from"})
 _PAUSE_KEYS = frozenset({"reason", "until"})
 _LONGEST_REASON = 500
 _CANCEL_FLAGS = ("queued", "force")
@@ -54,8 +55,10 @@ class TakesCommands(Protocol):
     async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
         """Ends what waits of a flow."""
 
-    async def retry(self, execution_id: str, *, force: bool = False) -> ExecutionView:
-        """Starts an ended execution once more."""
+    async def retry(
+        self, execution_id: str, *, force: bool = False, from_node: str | None = None
+    ) -> ExecutionView:
+        """Starts an ended execution once more, whole or from a node."""
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
@@ -113,9 +116,11 @@ class ControlRoutes:
         return json_response({"execution_ids": list(ended)})
 
     async def retry(self, request: Request) -> Response:
-        """Starts an ended execution once more with `{force}`; answers 202 with the new id."""
-        force = _flag_of(await read_object(request), "force")
-        view = await self._service.retry(request.path_params["id"], force=force)
+        """Starts an ended execution once more with `{force, from}`; answers 202 with the new id."""
+        force, from_node = _retry_of(await read_object(request))
+        view = await self._service.retry(
+            request.path_params["id"], force=force, from_node=from_node
+        )
         return _started(view)
 
     async def reconcile(self, request: Request) -> Response:
@@ -190,6 +195,17 @@ def _start_of(content: dict[str, Json]) -> tuple[dict[str, Json], dict[str, bool
     messages.extend(_no_flags(flags))
     _complain(messages)
     return inputs, flags
+
+
+def _retry_of(content: dict[str, Json]) -> tuple[bool, str | None]:
+    """Returns whether to force and the node; raises `ValidationError` (``request.body``)."""
+    messages, node = _unknown(content, _RETRY_KEYS), content.get("from")
+    flags = {"force": content.get("force", False)}
+    if not isinstance(node, str | None):
+        messages.append("'from' must be the name of a node or null")
+    messages.extend(_no_flags(flags))
+    _complain(messages)
+    return flags["force"], node
 
 
 def _pause_of(content: dict[str, Json]) -> tuple[str, datetime | None]:

@@ -75,6 +75,13 @@ def test_retry_prints_the_new_id(server: ControlServer, capsys: Captured, *, for
     assert capsys.readouterr().out == "new\n"
 
 
+def test_retry_names_the_node_to_begin_with(server: ControlServer) -> None:
+    """Without one nothing is said about it; a name is left to the daemon to know."""
+    server.put(f"POST /control/v1/executions/{EXECUTION_ID}/retry", {"execution_id": "new"})
+    assert main(["retry", EXECUTION_ID, "--from", "build"]) == 0
+    assert server.bodies == [{"force": False, "from": "build"}]
+
+
 def test_cancel_of_an_ended_execution_is_refused(server: ControlServer, capsys: Captured) -> None:
     """What the daemon refuses exits with 5 and its words."""
     server.put_problem(f"POST /control/v1/executions/{EXECUTION_ID}/cancel", 409, "ended")

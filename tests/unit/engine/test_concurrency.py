@@ -259,8 +259,8 @@ def test_slots_that_come_together_leave_one_waiting() -> None:
     simulate(story, MINUTE)
 
 
-def test_slot_that_started_meanwhile_is_not_superseded() -> None:
-    """A slot that got its turn while the newer one was written keeps it; both run."""
+def test_slot_goes_in_the_write_that_accepts_the_newer_one() -> None:
+    """A crash finds both or neither; a place that gets free meanwhile is for the newer one."""
 
     async def story(world: World) -> None:
         spec = world.define(limited())
@@ -268,12 +268,12 @@ def test_slot_that_started_meanwhile_is_not_superseded() -> None:
         older = (await world.submit(spec, trigger="schedule:nightly")).id
         await asyncio.sleep(59)
         world.disk.latency_s = 5
-        accepting = asyncio.create_task(world.submit(spec, trigger="schedule:nightly"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        newer = await world.submit(spec, trigger="schedule:nightly")
+        assert f"durable create {newer.id} and cancelled superseded" in world.record
         world.disk.latency_s = 0
-        for each in (older, (await accepting).id):
-            assert (await world.end_of(each)).execution.state is ExecutionState.SUCCEEDED
+        assert (await world.end_of(newer.id)).execution.state is ExecutionState.SUCCEEDED
+        assert older not in world.observer.started
+        assert await state_of(world, older) == "cancelled superseded"
 
     simulate(story, MINUTE)
 
@@ -435,23 +435,6 @@ def test_place_that_gets_free_meanwhile_is_taken() -> None:
             await cancelling
         outcome = await world.end_of(accepted[1])
         assert outcome.execution.state is ExecutionState.SUCCEEDED
-
-    simulate(story, MINUTE)
-
-
-def test_slot_that_cannot_be_superseded_does_not_stop_the_newer_one() -> None:
-    """The newer slot is accepted, the older one stays in line, nobody is told otherwise."""
-
-    async def story(world: World) -> None:
-        spec = world.define(limited())
-        await world.submit(spec)
-        older = (await world.submit(spec, trigger="schedule:nightly")).id
-        world.disk.fail("update cancelled")
-        newer = await world.submit(spec, trigger="schedule:nightly")
-        assert newer.created
-        world.disk.mend()
-        for each in (older, newer.id):
-            assert (await world.end_of(each)).execution.state is ExecutionState.SUCCEEDED
 
     simulate(story, MINUTE)
 

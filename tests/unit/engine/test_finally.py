@@ -356,8 +356,8 @@ def test_finally_that_was_cut_short_goes_on() -> None:
     assert outcome.states["tell"] == "succeeded"
 
 
-def test_finally_timeout_starts_anew_after_a_restart() -> None:
-    """What is left of `finally` has the whole bound in each life of the daemon."""
+def test_finally_timeout_counts_over_a_restart() -> None:
+    """It is one bound from the begin of `finally`, however many lives of the daemon it takes."""
     text = flow(NODES, top=f"finally_timeout: 30s\n{FINALLY}")
 
     async def story(world: World) -> Outcome:
@@ -368,7 +368,37 @@ def test_finally_timeout_starts_anew_after_a_restart() -> None:
     outcome = simulate(story, {"tidy": HANGS})
     assert outcome.states["tell"] == "cancelled"
     assert outcome.execution.ended_at is not None
-    assert (outcome.execution.ended_at - outcome.execution.created_at).total_seconds() == 20 + 30
+    assert (outcome.execution.ended_at - outcome.execution.created_at).total_seconds() == 30
+
+
+def test_finally_timeout_that_strikes_during_a_stop_is_not_forgotten() -> None:
+    """What the stop left of `finally` does not run in the next life of the daemon."""
+    text = flow(NODES, top=f"finally_timeout: 30s\n{FINALLY}")
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(20)
+        await world.engine.drain(60)
+        return await resumed(world, accepted.id, {})
+
+    outcome = simulate(story, {"tidy": HANGS})
+    assert outcome.reasons["tidy"] == outcome.reasons["tell"] == "finally_timeout"
+    assert outcome.execution.state is ExecutionState.TIMED_OUT
+
+
+def test_time_without_a_daemon_does_not_keep_finally_from_beginning() -> None:
+    """A long outage between the nodes and `finally` leaves it its whole time."""
+    text = flow(NODES, top=f"finally_timeout: 30s\n{FINALLY}")
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(1)
+        await world.engine.drain(300)
+        await asyncio.sleep(3600)
+        return await resumed(world, accepted.id, {"tidy": Act(lasts_s=20)})
+
+    outcome = simulate(story, {"a": Act(lasts_s=5)})
+    assert outcome.execution.state is ExecutionState.SUCCEEDED
 
 
 def test_stop_leaves_finally_for_the_next_start() -> None:

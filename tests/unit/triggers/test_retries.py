@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flowrunner.errors import NotFoundError, RefusedError
+from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.delivery import Delivery
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, Json
@@ -157,5 +157,48 @@ def test_retry_is_a_start_by_hand() -> None:
         await world.apply(flow_text("a", nodes=SLEEP, concurrency={"on_conflict": "skip"}))
         await run(world)
         assert await refusal(world, first) == "concurrency"
+
+    simulate(story)
+
+
+# From a node
+
+TWO: list[Json] = [
+    {"id": "first", "type": "set", "params": {"values": {"n": "${{ inputs.n }}"}}},
+    {"id": "second", "type": "fail", "params": {"message": "no"}},
+]
+
+
+def test_retry_from_a_node_takes_over_the_rest() -> None:
+    """The new execution names the first one; its nodes above have their results already."""
+
+    async def story(world: World) -> None:
+        await world.apply(flow_text("a", inputs={"n": {}}, nodes=TWO))
+        first = await run(world, n="7")
+        found = await world.retries.retry(first.id, from_node="second")
+        await turns()
+        nodes = await world.storage.journal.nodes(found)
+        assert [(each.node, each.state, each.reason) for each in nodes] == [
+            ("first", "succeeded", "kept"),
+            ("second", "failed", "fail"),
+        ]
+        assert nodes[0].outputs == {"n": "7"}
+        again = (await world.executions())[-1]
+        assert (again.id, again.retry_of, again.inputs) == (found, first.id, {"n": "7"})
+
+    simulate(story)
+
+
+def test_retry_from_a_node_that_is_none_starts_nothing() -> None:
+    """A name that the pinned version does not have is refused, and nothing is accepted."""
+
+    async def story(world: World) -> None:
+        await world.apply(flow_text("a", inputs={"n": {}}, nodes=TWO))
+        first = await run(world, n="7")
+        await world.apply(flow_text("a", nodes=[{"id": "third", "type": "noop"}]))
+        with pytest.raises(ValidationError, match="no node 'third'") as caught:
+            await world.retries.retry(first.id, from_node="third")
+        assert caught.value.code == "request.from"
+        assert await world.executions() == [first]
 
     simulate(story)

@@ -139,9 +139,11 @@ def test_accepted_is_durable() -> None:
         task = asyncio.create_task(sender.send())
         await asyncio.sleep(4)
         assert not task.done()
-        assert await sender.world.executions() == []
+        durable = f"durable {sender.world.disk.record[-1]}"
         await asyncio.sleep(2)
         assert (await task).status == 202
+        assert durable.startswith("durable create")
+        assert durable in sender.world.disk.record
 
     told(story, flow())
 

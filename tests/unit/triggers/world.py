@@ -20,7 +20,8 @@ from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.memory import MemorySlots, MemoryStorage
+from flowrunner.storage.memory import MemoryStorage
+from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
@@ -155,6 +156,7 @@ class World:
             dispatcher=self.dispatcher,
             engine=self.engine,
             executions=services.executions,
+            journal=services.journal,
             definitions=services.definitions,
             compiler=services.compiler,
             ids=self.ids,

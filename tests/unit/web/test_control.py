@@ -57,10 +57,15 @@ def test_retry_returns_the_new_execution() -> None:
     """A retry is answered as a start is, with what was accepted."""
     service = FakeService()
 
-    got = post(service, f"/control/v1/executions/{EXECUTION}/retry", {"force": True})
+    path = f"/control/v1/executions/{EXECUTION}/retry"
+    got = post(service, path, {"force": True})
+    post(service, path, {"from": "build"})
 
     assert (got.status, got.json) == (202, {"execution_id": EXECUTION})
-    assert service.calls == [("retry", {"execution_id": EXECUTION, "force": True})]
+    assert service.calls == [
+        ("retry", {"execution_id": EXECUTION, "force": True, "from_node": None}),
+        ("retry", {"execution_id": EXECUTION, "force": False, "from_node": "build"}),
+    ]
 
 
 def test_cancel_of_what_waits_tells_the_ids() -> None:

@@ -1,0 +1,160 @@
+"""A store that fails in the middle of an execution: it goes on when the disk is back."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.states import ExecutionState
+from tests.fakes.engine import HANGS, OK, Act, Acts, Outcome, World, flow, simulate
+from tests.fakes.records import make_attempt
+
+RERUN = """
+  - {id: a, run: x}
+  - {id: b, run: x, on_interrupt: rerun}
+  - {id: c, run: x}"""
+CLEANED = "finally: [{id: f, run: x}]"
+
+
+def after_a_full_disk(text: str, acts: Acts, *beginnings: str, full_s: float = 60) -> Outcome:
+    """Runs a flow whose disk takes none of these writes from the fifth second on."""
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(5)
+        world.disk.fail(*beginnings, "update")
+        await asyncio.sleep(full_s)
+        assert world.observer.ended == []
+        world.disk.mend()
+        outcome = await world.end_of(accepted.id)
+        assert world.observer.started == [accepted.id]
+        assert world.observer.ended == [outcome.execution]
+        assert await world.storage.journal.running() == []
+        return outcome
+
+    return simulate(story, acts)
+
+
+def test_execution_goes_on_when_the_disk_is_back() -> None:
+    """What had ended is kept, what was at work is repeated where the flow says so."""
+    acts = {"b": [Act(lasts_s=10), OK]}
+    outcome = after_a_full_disk(flow(RERUN), acts, "finish b")
+    assert outcome.execution.state is ExecutionState.SUCCEEDED
+    ends = [(each.key.node, each.key.number, each.reason) for each in outcome.attempts]
+    assert ends == [("a", 1, ""), ("b", 1, "interrupted"), ("b", 2, ""), ("c", 1, "")]
+
+
+def test_finally_runs_when_the_disk_is_back() -> None:
+    """An attempt that may not be repeated has failed, and what cleans up after it runs."""
+    text = flow("  - {id: a, run: x}\n  - {id: b, run: x}", top=CLEANED)
+    outcome = after_a_full_disk(text, {"a": Act(lasts_s=10)}, "finish a")
+    assert outcome.execution.reason == "interrupted"
+    assert outcome.states == {"a": "failed", "b": "skipped", "f": "succeeded"}
+
+
+def test_timeout_strikes_while_the_disk_is_full() -> None:
+    """The bound of an execution counts the time in which nothing could be journaled."""
+    text = flow("  - {id: a, run: x, on_interrupt: rerun}", top=f"timeout: 30s\n{CLEANED}")
+    outcome = after_a_full_disk(text, {"a": [Act(lasts_s=10), HANGS]}, "finish a")
+    assert outcome.execution.state is ExecutionState.TIMED_OUT
+    assert outcome.states == {"a": "cancelled", "f": "succeeded"}
+
+
+def test_reason_to_end_that_could_not_be_journaled_is_not_forgotten() -> None:
+    """A timeout that strikes on a full disk still ends the execution when it is back."""
+    text = flow("  - {id: a, run: x}", top=f"timeout: 30s\n{CLEANED}")
+    outcome = after_a_full_disk(text, {"a": HANGS}, "nothing else")
+    assert outcome.execution.state is ExecutionState.TIMED_OUT
+    assert outcome.states == {"a": "cancelled", "f": "succeeded"}
+
+
+def test_cancel_while_the_disk_is_full_has_its_effect_when_it_is_back() -> None:
+    """It is refused as not durable, and kept in mind all the same."""
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish b", "update")
+        await asyncio.sleep(30)
+        assert world.engine.live_states(accepted.id) is None
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        world.disk.mend()
+        return await world.end_of(accepted.id)
+
+    outcome = simulate(story, {"b": Act(lasts_s=10)})
+    assert outcome.execution.state is ExecutionState.CANCELLED
+    assert outcome.reasons == {"a": "", "b": "cancelled", "c": "cancelled"}
+
+
+def test_cancel_that_was_kept_is_not_taken_back_by_what_goes_on() -> None:
+    """The first write of an execution that goes on says no less than the journal did before."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish b", "update")
+        await asyncio.sleep(30)
+        world.disk.mend()
+        world.disk.latency_s = 10
+        cancelling = asyncio.create_task(world.engine.cancel(accepted.id))
+        await asyncio.sleep(2)
+        assert world.record[-2:] == ["update running", "update running"]
+        assert (await world.outcome(accepted.id)).execution.reason == "cancelled"
+        assert await cancelling
+        await world.end_of(accepted.id)
+
+    simulate(story, {"b": Act(lasts_s=10)})
+
+
+def test_stop_while_the_disk_is_full_leaves_it_to_the_next_start() -> None:
+    """The daemon does not wait for the disk; the journal has what the next life needs."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish b", "update")
+        await asyncio.sleep(30)
+        await world.engine.drain(60)
+        assert world.observer.ended == []
+        after = world.after_crash({"b": OK})
+        await after.recover()
+        outcome = await after.end_of(accepted.id)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        await after.idle()
+
+    simulate(story, {"b": Act(lasts_s=10)})
+
+
+def test_disk_that_fails_again_is_waited_for_again() -> None:
+    """Each time the execution goes on from what is on disk then."""
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await asyncio.sleep(5)
+        for _ in range(3):
+            world.disk.fail("finish b", "update")
+            await asyncio.sleep(60)
+            world.disk.mend()
+            await asyncio.sleep(5)
+        return await world.end_of(accepted.id)
+
+    outcome = simulate(story, {"b": Act(lasts_s=10)})
+    assert outcome.execution.state is ExecutionState.SUCCEEDED
+    numbers = [each.key.number for each in outcome.attempts if each.key.node == "b"]
+    assert numbers == [1, 2, 3, 4]
+
+
+def test_what_the_store_refuses_for_good_fails_the_execution() -> None:
+    """Waiting would not help an attempt that the journal has already, which must not be."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow(RERUN)))
+        await world.storage.journal.begin(make_attempt(accepted.id, "c"))
+        outcome = await world.end_of(accepted.id)
+        assert outcome.execution.reason == "storage.conflict"
+        assert outcome.states == {"a": "succeeded", "b": "succeeded", "c": "failed"}
+
+    simulate(story, {"b": Act(lasts_s=10)})
