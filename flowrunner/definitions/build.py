@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.catalog import NodeCatalog, NodeFacts
 from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
@@ -138,6 +138,16 @@ def node_params(raw: Mapping[str, Json]) -> dict[str, Json]:
     return {"script": raw["run"]} if "run" in raw else dict(raw.get("params") or {})
 
 
+def has_script(raw: Mapping[str, Json]) -> bool:
+    """Whether a node as written has a text that its `shell` runs."""
+    return node_type(raw) == "shell" or (node_type(raw) == "wait" and "probe" in node_params(raw))
+
+
+def facts_of(raw: Mapping[str, Json], catalog: NodeCatalog) -> NodeFacts | None:
+    """Returns the facts of a node as written, which its params may decide; None if unknown."""
+    return catalog.get(node_type(raw), node_params(raw))
+
+
 def _templated_deep(value: Json) -> Json:
     if isinstance(value, dict):
         return {name: _templated_deep(item) for name, item in value.items()}
@@ -212,7 +222,7 @@ def _node(
     chosen_by: tuple[str, ...],
     catalog: NodeCatalog,
 ) -> NodeSpec:
-    facts = catalog.get(node_type(raw))
+    facts = facts_of(raw, catalog)
     if facts is None:
         raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
     return NodeSpec(

@@ -28,7 +28,6 @@ PLANNED: dict[str, frozenset[str]] = {
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
-    "params-wait": frozenset({"every", "probe"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 

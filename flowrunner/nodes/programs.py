@@ -92,6 +92,8 @@ class ProgramRunner:
         env = build_environment(ctx, self._host, extra)
         self._files.make_folder(ctx.directories.work)
         self._files.make_folder(tmp)
+        if program.is_repeated:
+            self._files.remove(output)
         argv = program.argv
         if program.script is not None:
             script = _beside(tmp, "script")

@@ -1,5 +1,8 @@
 """`wait`: lets time pass, without holding a thread or a process; a restart does not disturb it.
 
+The third end of a wait, a `probe` that succeeds, starts processes: `flowrunner.nodes.builtin.probe`
+carries it out, by the schema and the rules that stand here.
+
 Both ends are moments on the wall clock: that of `for` counts from the begin of the attempt, which
 the next life of the daemon knows; that of `until` is written or computed, the same in every life.
 """
@@ -19,7 +22,11 @@ from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.system.clock import Clock
 
-_EITHER = "a wait has exactly one of 'for' and 'until'"
+_EITHER = "a wait has exactly one of 'for', 'until' and 'probe'"
+_ENDS = ("for", "until", "probe")
+_LEAST_S, _MOST_S = 1, 86_400
+"""Of `every`: often enough for a person who waits, and seldom enough to start a process."""
+
 _TIME_HINT = "a time is an RFC 3339 text with its zone, such as 2026-03-30T02:30:00+02:00"
 _LONGEST_QUOTE = 60
 _GLANCE_S = 60.0
@@ -49,6 +56,21 @@ class WaitNode:
                 "x-moment": True,
                 "examples": ["2026-03-30T02:30:00+02:00", "add(execution.created_at, '2h')"],
             },
+            "probe": {
+                "description": "Text of a script that looks, again and again, until it succeeds; "
+                "takes no expressions, use `env`. Needs `every`.",
+                "type": "string",
+                "minLength": 1,
+                "x-interpreted": True,
+                "examples": ["test -e /srv/inbox/orders.csv"],
+            },
+            "every": {
+                "description": "From the start of one probe to the start of the next, `1s` to "
+                "`1d`; one that takes longer is followed at once.",
+                "type": "string",
+                "pattern": DURATION_PATTERN,
+                "examples": ["30s"],
+            },
         },
     }
     is_shell_like = False
@@ -58,13 +80,8 @@ class WaitNode:
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
-        """Checks that there is one end, and that it is a duration or a time if it is written."""
-        given = [key for key in ("for", "until") if key in params]
-        if len(given) != 1:
-            hint = "write for: 90s, or until: with a time or an expression"
-            at = ("until",) if given else ()
-            return (ParamProblem(path=at, message=_EITHER, hint=hint),)
-        return _problems_of_for(params) if "for" in params else _problems_of_until(params)
+        """Checks that there is one end, and that it is right if it is written."""
+        return problems_of_wait(params)
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Sleeps until the end of the wait, restarts included.
@@ -84,12 +101,50 @@ class WaitNode:
         return NodeResult()
 
 
+def problems_of_wait(params: Mapping[str, Json]) -> Sequence[ParamProblem]:
+    """Returns what the schema cannot say about the params of a wait, in either form."""
+    given = [key for key in _ENDS if key in params]
+    if len(given) != 1:
+        hint = "write for: 90s, until: with a time or an expression, or probe: with every:"
+        return (ParamProblem(path=tuple(given[1:2]), message=_EITHER, hint=hint),)
+    if ("every" in params) != (given == ["probe"]):
+        return (_every_alone() if "every" in params else _probe_alone(),)
+    if "probe" in params:
+        return _problems_of_probe(params)
+    return _problems_of_for(params) if "for" in params else _problems_of_until(params)
+
+
+def _every_alone() -> ParamProblem:
+    message, hint = "'every' has no effect without 'probe'", "it says how often a probe is run"
+    return ParamProblem(path=("every",), message=message, hint=hint)
+
+
+def _probe_alone() -> ParamProblem:
+    message = "a probe needs 'every': how often it is run"
+    return ParamProblem(path=("probe",), message=message, hint="write every: 30s beside it")
+
+
+def _problems_of_probe(params: Mapping[str, Json]) -> Sequence[ParamProblem]:
+    if "\0" in str(params["probe"]):
+        return (ParamProblem(path=("probe",), message="the probe contains a NUL character"),)
+    if problems := _problems_of_duration(params, "every"):
+        return problems
+    if not _LEAST_S <= parse_duration(str(params["every"])) <= _MOST_S:
+        message = f"a probe every {params['every']} is not between 1s and 1d"
+        return (ParamProblem(path=("every",), message=message),)
+    return ()
+
+
 def _problems_of_for(params: Mapping[str, Json]) -> Sequence[ParamProblem]:
+    return _problems_of_duration(params, "for")
+
+
+def _problems_of_duration(params: Mapping[str, Json], key: str) -> Sequence[ParamProblem]:
     try:
-        parse_duration(str(params["for"]))
+        parse_duration(str(params[key]))
     except ValidationError as error:
         hint = str(getattr(error, "hint", ""))
-        return (ParamProblem(path=("for",), message=error.message, hint=hint),)
+        return (ParamProblem(path=(key,), message=error.message, hint=hint),)
     return ()
 
 
