@@ -68,6 +68,7 @@ def build_flow(
         vars=definition.get("vars", {}),
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
+        users=_users(definition),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         is_suspended=definition.get("suspend", False),
@@ -247,6 +248,11 @@ def _node(
     )
 
 
+def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:
+    nodes = (node for part in NODE_LISTS for node in definition.get(part, ()))
+    return tuple(sorted({node["user"] for node in nodes if "user" in node}))
+
+
 def _retry(raw: Mapping[str, Json]) -> RetrySpec:
     """Returns what `retry` says; a delay that is longer than the default bound raises it."""
     delay_s = parse_duration(raw.get("delay", "1s"))
@@ -270,6 +276,7 @@ def _process(raw: Mapping[str, Json]) -> ProcessSpec:
         umask=raw.get("umask"),
         nice=int(raw.get("nice", 0)),
         stdin=text_or_template(raw.get("stdin")),
+        user=raw.get("user"),
         limits=_limits(raw.get("limits", {})),
     )
 

@@ -73,6 +73,6 @@ def _reaching(
     if facts is None:
         return {}
     reach = {"timeout": facts.acts_outside, "retry": facts.acts_outside}
-    reach |= dict.fromkeys(("kill_after", "working_dir"), facts.is_shell_like)
+    reach |= dict.fromkeys(("kill_after", "working_dir", "user"), facts.is_shell_like)
     reach["shell"] = has_script(node)
     return {key: value for key, value in defaults.items() if reach[key]}

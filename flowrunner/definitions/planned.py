@@ -20,10 +20,8 @@ PLANNED: dict[str, frozenset[str]] = {
             "fail_fast",
             "foreach",
             "max_parallel",
-            "user",
         }
     ),
-    "defaults": frozenset({"user"}),
     "folder": frozenset({"notify"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),

@@ -17,6 +17,7 @@ _SHELL_LIKE_KEYS = (
     "outputs",
     "kill_after",
     "working_dir",
+    "user",
     "umask",
     "nice",
     "stdin",

@@ -13,9 +13,9 @@ from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import parse_duration
 from flowrunner.nodes.base import NodeFailedError, NodeResult, ParamProblem
-from flowrunner.nodes.builtin.wait import WaitNode, problems_of_wait
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.program import Program, RunsPrograms
+from flowrunner.nodes.wait_params import WAIT_SCHEMA, problems_of_wait
 
 _NO_COMMAND = frozenset({126, 127})
 """A command that is not there, or not executable. Source: POSIX.1-2017, 2.8.2, Exit Status."""
@@ -25,7 +25,7 @@ class ProbeNode:
     """Runs `probe` every `every` until its exit code is one of a success."""
 
     type = "wait"
-    schema = WaitNode.schema
+    schema = WAIT_SCHEMA
     is_shell_like = True
     acts_outside = True
     on_interrupt = OnInterrupt.RERUN
