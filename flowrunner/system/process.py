@@ -299,6 +299,9 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
         stderr, stderr_end = os.pipe()
         on_failure.callback(os.close, stderr)
         always.callback(os.close, stderr_end)
+        if request.identity is not None:  # else `echo > /dev/stderr` would be refused
+            for pipe in (stdout_end, stderr_end):
+                os.fchown(pipe, request.identity.uid, request.identity.gid)
         popen = subprocess.Popen(
             (*enclosure.prologue, *request.prologue, *words, *request.argv),
             env=env,

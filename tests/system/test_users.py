@@ -47,8 +47,9 @@ nodes:
     env: {{KEY: "${{{{ secrets.KEY }}}}", IFS: "x", PATH: "/opt:/usr/bin:/bin", EMPTY: ""}}
     stdin: "told"
     run: |
-      id -un; id -G; echo "$HOME $USER $LOGNAME $PATH[$EMPTY]"; umask; ulimit -n; nice; cat; echo
-      echo "$KEY"; env | grep -c ^_ || true
+      id -un; id -G; echo "$HOME $USER $LOGNAME $PATH[$EMPTY]"; umask
+      ulimit -n; nice; cat /dev/stdin; echo
+      echo "$KEY" > /dev/stdout; env | grep -c ^_ || true
       pwd > "$WORK_DIR/made"; touch "$TMPDIR/own"
       echo "by=$(id -un)" >> "$FLOW_OUTPUT"
     outputs: {{by: {{}}}}
