@@ -37,7 +37,9 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "engine.max_running_nodes": st.integers(0, 10_000),
     "engine.max_running_executions": st.integers(1, 100_000),
     "engine.timeout": st.integers(1, 23).map("{}h".format),
-    "engine.users": st.lists(st.from_regex(USER_NAME, fullmatch=True), max_size=3, unique=True),
+    "engine.users": st.lists(
+        st.from_regex(USER_NAME.strip("^$"), fullmatch=True), max_size=3, unique=True
+    ),
     "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
     "engine.retention_executions": st.integers(1, 1_000),
     "engine.retention_age": st.integers(1, 6).map("{}d".format),
