@@ -65,7 +65,7 @@ def test_kill_9_within_a_probe_disturbs_nothing(flows: Path, state: Path) -> Non
         assert (execution["state"], execution["outputs"]) == ("succeeded", {"by": "crash"})
         (attempt,) = execution["nodes"][0]["attempts"]
         assert attempt["state"] == "succeeded"
-    assert not list((state / "work").iterdir())
+        eventually(lambda: not list((state / "work").iterdir()))
 
 
 def test_cancel_ends_a_running_probe(flows: Path, state: Path) -> None:
