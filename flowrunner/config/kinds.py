@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from flowrunner.errors import SettingsError
 from flowrunner.model.ids import Json
+from flowrunner.model.process import USER_NAME
 from flowrunner.model.quantities import (
     DURATION_PATTERN,
     SIZE_PATTERN,
@@ -139,6 +140,26 @@ def choice(options: tuple[str, ...]) -> Kind:
         return value
 
     return Kind(parse=parse, schema={"type": "string", "enum": list(options)})
+
+
+def user_names() -> Kind:
+    """A list of names of users, each once; a text has commas between them."""
+    hint = "write a list, for example [deploy, backup]"
+
+    def parse(value: Json, _: Path) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            raise _wrong_type(value, "a list of users", hint)
+        for name in value:
+            if not isinstance(name, str) or not re.fullmatch(USER_NAME, name):
+                raise BadValueError(f"{quote(name)} is no name of a user", hint=hint)
+        return tuple(dict.fromkeys(value))
+
+    return Kind(
+        parse=parse,
+        render=list,
+        from_text=lambda text: [name.strip() for name in text.split(",")] if text.strip() else [],
+        schema={"type": "array", "items": {"type": "string", "pattern": USER_NAME}},
+    )
 
 
 def file_path(*, nullable: bool = False) -> Kind:

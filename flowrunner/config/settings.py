@@ -21,6 +21,7 @@ from flowrunner.config.kinds import (
     file_path,
     listen_address,
     size,
+    user_names,
 )
 
 StorageBackend = Literal["local", "memory"]
@@ -206,6 +207,13 @@ class EngineSettings:
     Default `1d`, from `1s` to `365d`. It counts from the start on the wall clock, so waits, delays
     of retries and restarts are part of it. A bound at all, so that nothing holds its place for
     ever."""
+
+    users: tuple[str, ...] = field(
+        default=(), metadata=_about(user_names(), example=["deploy", "backup"])
+    )
+    """Users that nodes may run as besides the daemon's own, a list of names (in the environment
+    with commas between). Default `[]`: who may commit to the flows does not choose whose rights
+    they have. It takes effect where the daemon is root: see `privileged.conf.example`."""
 
     drain_timeout: float = field(default=300.0, metadata=_about(duration(0, 86_400), example="30s"))
     """How long running attempts may go on after the daemon was told to stop, a duration; then they

@@ -255,6 +255,7 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         ground.clock,
         (pauses, *starts.subscribers, leaver),
         preparers=(starts.schedules,),
+        users=ground.users,
     )
 
 

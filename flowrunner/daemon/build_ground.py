@@ -22,6 +22,7 @@ from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
 from flowrunner.system.files import Files, LocalFiles
 from flowrunner.system.process import LocalSpawner
+from flowrunner.system.users import Users, local_users
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 
@@ -40,6 +41,7 @@ class Ground:
     metrics: Metrics
     observer: DaemonObserver
     secrets: Secrets
+    users: Users
     storage: Storage
     store_watch: StoreWatch
     registry: FlowRegistry
@@ -75,6 +77,7 @@ def make_ground(
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
         secrets=make_secrets(os.environ, secret_environment),
+        users=local_users(settings.engine.users),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
         registry=FlowRegistry(),

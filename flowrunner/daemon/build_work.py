@@ -23,7 +23,9 @@ from flowrunner.system.leftovers import MarkedLeftovers
 def node_types(ground: Ground) -> NodeRegistry:
     """Returns the types of nodes that this daemon knows."""
     nodes = NodeRegistry()
-    runner = ProgramRunner(spawner=ground.spawner, files=ground.files, host=ground.host)
+    runner = ProgramRunner(
+        spawner=ground.spawner, files=ground.files, host=ground.host, users=ground.users
+    )
     register_builtins(nodes, runner)
     return nodes
 

@@ -6,10 +6,11 @@ them. A secret is only looked for; its value goes nowhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
@@ -18,17 +19,19 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.reconcile.missing_secrets import missing_secrets
 from flowrunner.secrets.lookup import ENVIRONMENT_PREFIX, Secrets
+from flowrunner.system.users import Users
 
 
 class HostCheckingReader:
     """Compiles files and adds what this host lacks for them; such a flow keeps its spec."""
 
-    def __init__(self, reader: Reader, secrets: Secrets) -> None:
+    def __init__(self, reader: Reader, secrets: Secrets, users: Users) -> None:
         self._reader = reader
         self._secrets = secrets
+        self._users = users
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
-        """Returns what a `_defaults.yaml` says: it names no secrets."""
+        """Returns what a `_defaults.yaml` says; a user in it counts where it reaches."""
         return self._reader.read_defaults(data, file=file)
 
     def is_current(self, candidate: Candidate) -> bool:
@@ -38,19 +41,21 @@ class HostCheckingReader:
     def read(
         self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
     ) -> Candidate:
-        """Returns the candidate, with `FR601` at each name of a secret that is missing."""
+        """Returns the candidate, with a finding at each secret or user that this host lacks."""
         candidate = self._reader.read(data, file=file, account=account, layers=layers)
-        if candidate.spec is None or not candidate.spec.secrets_in_use:
+        if candidate.spec is None:
             return candidate
-        key = FlowKey(account, candidate.spec.key.name)
-        names = missing_secrets({key: candidate.spec}, self._secrets).get(key, ())
-        if not names:
+        key, spec = FlowKey(account, candidate.spec.key.name), candidate.spec
+        names = missing_secrets({key: spec}, self._secrets).get(key, ())
+        problems = {name: text for name in spec.users if (text := self._users.problem(name))}
+        if not names and not problems:
             return candidate
-        added = _findings(read_yaml(data, file=file), names)
+        document = read_yaml(data, file=file)
+        added = {*_of_secrets(document, names), *_of_users(document, problems)}
         return replace(candidate, findings=tuple(sorted({*candidate.findings, *added})))
 
 
-def _findings(document: Document, names: Sequence[str]) -> Iterator[Finding]:
+def _of_secrets(document: Document, names: Sequence[str]) -> Iterator[Finding]:
     for path, name in _places(document.data):
         if name in names:
             yield document.finding(
@@ -59,6 +64,22 @@ def _findings(document: Document, names: Sequence[str]) -> Iterator[Finding]:
                 path=path,
                 hint=f"a file {name} in the credentials directory, or {ENVIRONMENT_PREFIX}{name}",
             )
+
+
+def _of_users(document: Document, problems: Mapping[str, str]) -> Iterator[Finding]:
+    """Yields findings at the keys `user`; at the name of the flow, for defaults of a folder."""
+    data, told = document.data, set[str]()
+    holders: list[tuple[Path, Json]] = [(("defaults",), data.get("defaults", {}))]
+    for part in NODE_LISTS:
+        holders.extend(((part, index), node) for index, node in enumerate(data.get(part, ())))
+    for path, holder in holders:
+        name = holder.get("user")
+        if name in problems:
+            told.add(name)
+            text = problems[name]
+            yield document.finding(codes.USER_NOT_PERMITTED, text, path=(*path, "user"))
+    for name in problems.keys() - told:
+        yield document.finding(codes.USER_NOT_PERMITTED, problems[name], path=("name",))
 
 
 def _places(definition: Json) -> Iterator[tuple[Path, str]]:

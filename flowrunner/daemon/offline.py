@@ -41,6 +41,7 @@ from flowrunner.reconcile.scan import (
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 from flowrunner.system.private_folder import PrivateFolder, user_cache_folder
+from flowrunner.system.users import local_users
 
 read_settings_yaml = read_yaml
 """The reader of settings files, for `flowrunner.config.loader.load_settings`."""
@@ -104,6 +105,7 @@ def validate(
     *,
     stdin: bytes | None = None,
     for_host: bool = False,
+    users: Sequence[str] = (),
     environment: Mapping[str, str] = MappingProxyType({}),
     use_cache: bool = False,
 ) -> Report:
@@ -117,7 +119,9 @@ def validate(
     Args:
         paths: Files, folders, or `-` for `stdin`.
         stdin: The content of standard input, when a path is `-`.
-        for_host: Whether to look at this host too: at the secrets that its settings lead to.
+        for_host: Whether to look at this host too: at the secrets that its settings lead to, and
+            at the users that nodes may run as.
+        users: The setting `engine.users` of this host.
         environment: Tells where secrets and caches lie.
         use_cache: Whether to keep what was compiled. It never changes what is found.
 
@@ -127,7 +131,9 @@ def validate(
     cache = _cache(paths, environment) if use_cache else None
     reader: Reader = cache or make_compiler()
     if for_host:
-        reader = HostCheckingReader(reader, make_secrets(environment, environment))
+        reader = HostCheckingReader(
+            reader, make_secrets(environment, environment), local_users(users)
+        )
     scanner = Scanner(LocalFiles(), reader, NoRevisions(), SystemClock())
     with _without_collector():
         snapshot = _everything(scanner, paths, stdin)

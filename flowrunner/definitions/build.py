@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
-from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.catalog import NodeCatalog, NodeFacts
 from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import condition_of, template_of
@@ -68,6 +68,7 @@ def build_flow(
         vars=definition.get("vars", {}),
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
+        users=_users(definition),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         is_suspended=definition.get("suspend", False),
@@ -136,6 +137,16 @@ def node_type(raw: Mapping[str, Json]) -> str:
 def node_params(raw: Mapping[str, Json]) -> dict[str, Json]:
     """Returns the params of a node as written, `run` resolved."""
     return {"script": raw["run"]} if "run" in raw else dict(raw.get("params") or {})
+
+
+def has_script(raw: Mapping[str, Json]) -> bool:
+    """Whether a node as written has a text that its `shell` runs."""
+    return node_type(raw) == "shell" or (node_type(raw) == "wait" and "probe" in node_params(raw))
+
+
+def facts_of(raw: Mapping[str, Json], catalog: NodeCatalog) -> NodeFacts | None:
+    """Returns the facts of a node as written, which its params may decide; None if unknown."""
+    return catalog.get(node_type(raw), node_params(raw))
 
 
 def _templated_deep(value: Json) -> Json:
@@ -212,7 +223,7 @@ def _node(
     chosen_by: tuple[str, ...],
     catalog: NodeCatalog,
 ) -> NodeSpec:
-    facts = catalog.get(node_type(raw))
+    facts = facts_of(raw, catalog)
     if facts is None:
         raise ValidationError(f"there is no node type {node_type(raw)!r}", code="node.unknown")
     return NodeSpec(
@@ -235,6 +246,11 @@ def _node(
         success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
         process=_process(raw),
     )
+
+
+def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:
+    nodes = (node for part in NODE_LISTS for node in definition.get(part, ()))
+    return tuple(sorted({node["user"] for node in nodes if "user" in node}))
 
 
 def _retry(raw: Mapping[str, Json]) -> RetrySpec:
@@ -260,6 +276,7 @@ def _process(raw: Mapping[str, Json]) -> ProcessSpec:
         umask=raw.get("umask"),
         nice=int(raw.get("nice", 0)),
         stdin=text_or_template(raw.get("stdin")),
+        user=raw.get("user"),
         limits=_limits(raw.get("limits", {})),
     )
 

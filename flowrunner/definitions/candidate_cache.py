@@ -129,6 +129,7 @@ class CachingReader:
             spec = replace(
                 build_flow(key, Digest(entry.digest), definition, self._catalog),
                 references=references_of(entry.outline),
+                users=tuple(entry.users),
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
@@ -142,6 +143,7 @@ class _Entry:
     Attributes:
         outline: The definition without schedules, and without nodes but those that name a flow;
             None for a file with errors.
+        users: Those that its nodes run as.
         claims: The places of `Claims`.
     """
 
@@ -150,6 +152,7 @@ class _Entry:
     digest: str
     findings: list[dict[str, Any]]
     outline: dict[str, Json] | None
+    users: list[str]
     claims: dict[str, Any]
 
 
@@ -177,6 +180,7 @@ def _encoded(candidate: Candidate) -> bytes:
         "digest": "" if spec is None else spec.digest,
         "findings": [_told(finding, candidate.file) for finding in candidate.findings],
         "outline": None if definition is None else _outline(definition),
+        "users": [] if spec is None else list(spec.users),
         "claims": asdict(candidate.claims),
     }
     return json.dumps(entry).encode()

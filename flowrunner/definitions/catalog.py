@@ -59,8 +59,8 @@ class NodeCatalog(Protocol):
     def types(self) -> tuple[str, ...]:
         """All types, sorted."""
 
-    def get(self, node_type: str) -> NodeFacts | None:
-        """Returns a type's facts, or None."""
+    def get(self, node_type: str, params: Mapping[str, Json] = ...) -> NodeFacts | None:
+        """Returns a type's facts, in the form that params give it; None when it is unknown."""
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
         """Returns the schema of `params` for every type."""

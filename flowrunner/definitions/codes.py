@@ -376,6 +376,14 @@ SECRET_MISSING = Code(
     "flow is valid, but would not be Ready on this host. Of several secrets of a webhook one is "
     "enough.",
 )
+USER_NOT_PERMITTED = Code(
+    "FR602",
+    "user not permitted on this host",
+    "On this host, with the settings given by `--settings`, a program cannot run as the user that "
+    "the node names: it does not exist, the daemon is not root, or `engine.users` does not list "
+    "it. Judged is who runs `validate`: let that be the daemon's user. The flow is valid, but "
+    "would not be Ready.",
+)
 
 CODES: Mapping[str, Code] = MappingProxyType(
     {value.code: value for value in tuple(globals().values()) if isinstance(value, Code)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flowrunner.definitions.build import NODE_LISTS, node_type
+from flowrunner.definitions.build import NODE_LISTS, facts_of, has_script
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.folder_defaults import Layers, merged_defaults
@@ -69,10 +69,10 @@ def _reaching(
     node: Mapping[str, Json], defaults: Mapping[str, Json], catalog: NodeCatalog
 ) -> dict[str, Json]:
     """Returns the defaults that have an effect on a node of its type."""
-    facts = catalog.get(node_type(node))
+    facts = facts_of(node, catalog)
     if facts is None:
         return {}
     reach = {"timeout": facts.acts_outside, "retry": facts.acts_outside}
-    reach |= dict.fromkeys(("kill_after", "working_dir"), facts.is_shell_like)
-    reach["shell"] = node_type(node) == "shell"
+    reach |= dict.fromkeys(("kill_after", "working_dir", "user"), facts.is_shell_like)
+    reach["shell"] = has_script(node)
     return {key: value for key, value in defaults.items() if reach[key]}

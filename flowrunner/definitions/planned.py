@@ -20,15 +20,12 @@ PLANNED: dict[str, frozenset[str]] = {
             "fail_fast",
             "foreach",
             "max_parallel",
-            "user",
         }
     ),
-    "defaults": frozenset({"user"}),
     "folder": frozenset({"notify"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
-    "params-wait": frozenset({"every", "probe"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flowrunner.definitions.schema_parts import UMASK, described, duration
+from flowrunner.model.process import USER_NAME
 from flowrunner.model.quantities import SIZE_PATTERN
 
 _LEAST_FILES, _MOST_FILES = 16, 1_048_576
@@ -28,6 +29,13 @@ def default_process_keys() -> dict[str, Any]:
             type=["string", "array"],
             minItems=1,
             items={"type": "string"},
+        ),
+        "user": described(
+            "Whose rights a process has; other users than the daemon's take a privileged daemon "
+            "that lists them.",
+            "deploy",
+            type="string",
+            pattern=USER_NAME,
         ),
     }
 

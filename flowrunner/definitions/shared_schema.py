@@ -122,8 +122,8 @@ def node_defaults() -> dict[str, Any]:
     return {
         **described(
             "What nodes have that do not say it themselves; `timeout` and `retry` reach types that "
-            "act outside, `kill_after` and `working_dir` those that start a process, `shell` those "
-            "with a script.",
+            "act outside, `kill_after`, `working_dir` and `user` those that start a process, "
+            "`shell` those with a script.",
             {"timeout": "15m", "retry": {"max_attempts": 3}},
         ),
         "x-kind": "defaults",

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
 _TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
-_LOOK_AGAIN = "let a script look again and again, within the timeout of its node"
 _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 _BY_HAND = "start by hand what was missed: flowrunner run"
 _COMMENT_OUT = "turn the trigger into a comment"
@@ -38,7 +37,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",
         "wait_timeout": _ASK_FOR_THE_END,
     },
-    "params-wait": {"every": _LOOK_AGAIN, "probe": _LOOK_AGAIN},
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",

@@ -92,7 +92,7 @@ class AttemptRunner:
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
         """
-        node = self._services.nodes.require(spec.type)
+        node = self._services.nodes.require(spec.type, spec.params)
         attempt = resumed or Attempt(
             key=AttemptKey(self._runtime.execution.id, spec.id, 0, number),
             state=AttemptState.RUNNING,
@@ -210,6 +210,7 @@ class AttemptRunner:
             kill_after_s=spec.kill_after_s,
             payload=runtime.execution.cause.payload,
             directories=runtime.directories,
+            place=runtime.place,
             sink=log,
             logger=logging.LoggerAdapter(_LOG, facts),
             clock=self._services.clock,

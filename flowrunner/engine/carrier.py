@@ -127,9 +127,9 @@ class Carrier:
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""
-        types = {node.type for node in entry.spec.all_nodes}
         nodes = self._services.nodes
-        if not any((node := nodes.get(each)) and node.is_shell_like for each in types):
+        kinds = (nodes.get(each.type, each.params) for each in entry.spec.all_nodes)
+        if not any(node is not None and node.is_shell_like for node in kinds):
             return
         folder = self._services.folders.work / entry.execution.id
         try:

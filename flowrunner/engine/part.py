@@ -21,7 +21,7 @@ from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import FRESH, History, Standing
 from flowrunner.engine.judging import obstacle_to, status_answers
 from flowrunner.engine.retries import judged
-from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
+from flowrunner.engine.runtime import Cut, ExecutionRuntime, holds_place, survives
 from flowrunner.engine.scope import ContextScope, node_context
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import ExecutionError
@@ -130,7 +130,7 @@ class PartRun:
     def _take_up(self, spec: NodeSpec, standing: Standing) -> None:
         """Goes on with a node that had begun in an earlier life of the daemon."""
         scope = self._scope(spec, standing.began_at or self._services.clock.now())
-        node = self._services.nodes.require(spec.type)
+        node = self._services.nodes.require(spec.type, spec.params)
         if standing.open is None or survives(node, spec):
             self._start(spec, scope, standing)
             return
@@ -225,9 +225,8 @@ class PartRun:
         self, spec: NodeSpec, scope: ContextScope, standing: Standing
     ) -> AttemptOutcome:
         """Carries out one attempt; a process waits for its place among those of the host."""
-        if self._services.nodes.require(spec.type).is_shell_like:
-            by_hand = self._runtime.execution.cause.is_by_hand
-            async with self._services.node_slots.place(by_hand=by_hand):
+        if holds_place(self._services.nodes.require(spec.type, spec.params)):
+            async with self._runtime.place():
                 outcome = await self._work(spec, scope, standing)
         else:
             outcome = await self._work(spec, scope, standing)
@@ -240,7 +239,7 @@ class PartRun:
         self, spec: NodeSpec, scope: ContextScope, standing: Standing
     ) -> AttemptOutcome:
         self.walk.states[spec.id] = NodeState.RUNNING
-        if not survives(self._services.nodes.require(spec.type), spec):
+        if not survives(self._services.nodes.require(spec.type, spec.params), spec):
             self._at_work.add(spec.id)
         try:
             return await self._attempts.run(spec, standing.number, scope, resumed=standing.open)

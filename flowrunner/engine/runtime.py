@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -107,6 +108,14 @@ def survives(node: Node, spec: NodeSpec) -> bool:
     return node.survives_restart and spec.on_interrupt is OnInterrupt.RERUN
 
 
+def holds_place(node: Node) -> bool:
+    """Whether an attempt is one of the host's processes all the time.
+
+    A type that survives a restart mostly waits: it takes places by itself, as it needs them.
+    """
+    return node.is_shell_like and not node.survives_restart
+
+
 @dataclass(slots=True, kw_only=True)
 class ExecutionRuntime:
     """One execution under way.
@@ -147,6 +156,10 @@ class ExecutionRuntime:
         """The execution as it is journaled while it is asked to end: running, with a reason."""
         reason = Reason.FORCED if self.is_forced else self.cancel_reason
         return replace(self.execution, reason=str(reason or ""))
+
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Waits for a place among the processes of the host, and holds it."""
+        return self.services.node_slots.place(by_hand=self.execution.cause.is_by_hand)
 
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""

@@ -46,6 +46,7 @@ class ConditionReason(StrEnum):
     GROUP_DEADLOCK = "GroupDeadlock"
     UNIDENTIFIED_FILE = "UnidentifiedFile"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    USER_NOT_PERMITTED = "UserNotPermitted"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"
     NOT_READY = "NotReady"

@@ -266,6 +266,7 @@ class FlowSpec:
     Attributes:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
+        users: The users that its nodes run as, where they name one.
         finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
         is_suspended: Whether its file keeps it from starting.
@@ -283,6 +284,7 @@ class FlowSpec:
     vars: Mapping[str, Json] = field(default_factory=dict)
     env: Mapping[str, Template | str | None] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     is_suspended: bool = False

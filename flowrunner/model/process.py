@@ -20,6 +20,9 @@ SHELLS = {
 }
 """The words of `shell` that need no list."""
 
+USER_NAME = "^[A-Za-z_][A-Za-z0-9_.-]{0,31}$"
+"""Source: useradd(8), with capitals, as directories in the network have them; never a number."""
+
 Shell: TypeAlias = tuple[str, ...]
 
 
@@ -50,6 +53,7 @@ class ProcessSpec:
         umask: Octal digits; None: that of the daemon.
         nice: 0 to 19, added to that of the daemon.
         stdin: A text or a template; None: nothing can be read.
+        user: Whose rights it has; None: the daemon's.
     """
 
     shell: Shell = SHELLS["sh"]
@@ -57,6 +61,7 @@ class ProcessSpec:
     umask: str | None = None
     nice: int = 0
     stdin: Template | Json = None
+    user: str | None = None
     limits: Limits = Limits()
 
 

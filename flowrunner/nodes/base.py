@@ -52,8 +52,9 @@ class NodeFailedError(ExecutionError):
         exit_code: int | None,
         reason: str,
         outputs: Mapping[str, Json] | None = None,
+        final: bool = False,
     ) -> None:
-        super().__init__(message, details={"exit_code": exit_code, "reason": reason})
+        super().__init__(message, details={"exit_code": exit_code, "reason": reason}, final=final)
         self.exit_code = exit_code
         self.reason = reason
         self.outputs = outputs or {}
@@ -77,7 +78,8 @@ class Node(Protocol):
         on_interrupt: What becomes of an attempt that the daemon's end cut short, unless the node
             says it: `rerun` for types that may act twice.
         survives_restart: Whether such an attempt simply goes on in the next life of the daemon,
-            where another may follow at all: `ExecutionContext.started_at` is the first one's.
+            where another may follow at all: `ExecutionContext.started_at` is the first one's. Such
+            a type takes a place for each process that it starts: `ExecutionContext.place`.
         output_names: Names of its outputs where they do not depend on params; None when params
             or declarations decide.
     """

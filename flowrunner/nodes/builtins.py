@@ -6,6 +6,7 @@ from flowrunner.nodes.builtin.exec import ExecNode
 from flowrunner.nodes.builtin.fail import FailNode
 from flowrunner.nodes.builtin.log import LogNode
 from flowrunner.nodes.builtin.noop import NoopNode
+from flowrunner.nodes.builtin.probe import ProbeNode
 from flowrunner.nodes.builtin.set_values import SetNode
 from flowrunner.nodes.builtin.shell import ShellNode
 from flowrunner.nodes.builtin.switch import SwitchNode
@@ -24,3 +25,4 @@ def register_builtins(registry: NodeRegistry, runner: RunsPrograms) -> None:
     registry.register("shell", lambda: ShellNode(runner))
     registry.register("switch", SwitchNode)
     registry.register("wait", WaitNode)
+    registry.register_form("wait", "probe", lambda: ProbeNode(runner))

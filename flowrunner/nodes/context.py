@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import LoggerAdapter
@@ -60,6 +61,8 @@ class ExecutionContext:
         deadline: When the attempt's `timeout` strikes; None without one.
         kill_after_s: Seconds between the polite and the final signal.
         payload: Raw body of the delivery that started the execution, if one did.
+        place: Waits for a place among the processes of the host, and holds it. A type that starts
+            processes and survives a restart asks for each; for the others the engine does.
     """
 
     flow: FlowKey
@@ -80,6 +83,7 @@ class ExecutionContext:
     kill_after_s: float = 10.0
     payload: bytes | None = None
     directories: Directories
+    place: Callable[[], AbstractAsyncContextManager[None]]
     sink: AttemptSink
     logger: LoggerAdapter[Any]
     clock: Clock

@@ -15,10 +15,15 @@ from flowrunner.nodes.context import ExecutionContext
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run: an argument list; in it `SCRIPT` stands for the path of the script, if any."""
+    """What to run: an argument list; in it `SCRIPT` stands for the path of the script, if any.
+
+    Attributes:
+        is_repeated: Whether the attempt may have run it before: outputs of then are forgotten.
+    """
 
     argv: tuple[str, ...]
     script: str | None = None
+    is_repeated: bool = False
 
 
 class RunsPrograms(Protocol):

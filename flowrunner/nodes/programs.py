@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,21 @@ from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, parse_outputs
 from flowrunner.nodes.program import Program
 from flowrunner.nodes.prologue import prologue
 from flowrunner.system.files import Files, FileTooLargeError
+from flowrunner.system.identity import Identity
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
+from flowrunner.system.users import OWN_USER, Users
 
 
 class ProgramRunner:
     """Runs programs for attempts. Safe to cancel at any await: all they started is ended first."""
 
-    def __init__(self, *, spawner: Spawner, files: Files, host: HostFacts) -> None:
+    def __init__(
+        self, *, spawner: Spawner, files: Files, host: HostFacts, users: Users = OWN_USER
+    ) -> None:
         self._spawner = spawner
         self._files = files
         self._host = host
+        self._users = users
 
     async def run(self, ctx: ExecutionContext, program: Program) -> NodeResult:
         """Runs one program to its end.
@@ -89,9 +95,13 @@ class ProgramRunner:
         extra = {"TMPDIR": str(tmp), "FLOW_OUTPUT": str(output)}
         if ctx.payload is not None:
             extra["FLOW_PAYLOAD_FILE"] = str(_beside(tmp, "payload"))
-        env = build_environment(ctx, self._host, extra)
+        name = ctx.process.user
+        identity = None if name is None else self._users.identity(name)
+        env = build_environment(ctx, _seen_by(identity, self._host), extra)
         self._files.make_folder(ctx.directories.work)
         self._files.make_folder(tmp)
+        if program.is_repeated:
+            self._files.remove(output)
         argv = program.argv
         if program.script is not None:
             script = _beside(tmp, "script")
@@ -99,13 +109,32 @@ class ProgramRunner:
             argv = tuple(str(script) if word == SCRIPT else word for word in argv)
         if ctx.payload is not None:
             self._files.replace(_beside(tmp, "payload"), ctx.payload)
+        if identity is not None:
+            self._hand_over(ctx, identity)
+        elif self._users.has_others:
+            self._files.replace(output, b"")  # 0600, whatever the umask: the folder may be passable
         return SpawnRequest(
             argv=argv,
             env=env,
             cwd=ctx.directories.work / (ctx.process.working_dir or ""),
             prologue=prologue(ctx.process),
             stdin=None if ctx.stdin is None else _bytes(ctx.stdin),
+            identity=identity,
         )
+
+    def _hand_over(self, ctx: ExecutionContext, identity: Identity) -> None:
+        """Gives another user what is its own; the folder in which that lies stays ours.
+
+        So it cannot make `$FLOW_OUTPUT` itself, nor put anything else in its place.
+        """
+        tmp, private = ctx.tmp, ctx.directories.private
+        output = _beside(tmp, "output")
+        self._files.replace(output, b"")
+        files = [_beside(tmp, name) for name in ("script", "payload")]
+        there = [path for path in files if self._files.stat(path) is not None]
+        own = (ctx.directories.work, tmp, output, *there)
+        state = private.parent.parent
+        self._users.hand_over(identity, (state, private.parent, private), own)
 
     def _read_outputs(self, ctx: ExecutionContext) -> Mapping[str, Json]:
         try:
@@ -125,6 +154,13 @@ class ProgramRunner:
             return self._read_outputs(ctx)
         except ExecutionError:
             return {}
+
+
+def _seen_by(identity: Identity | None, host: HostFacts) -> HostFacts:
+    """Returns the facts with the user that a program runs as."""
+    if identity is None:
+        return host
+    return replace(host, user=identity.name, home=identity.home)
 
 
 def _bytes(stdin: str | SecretValue) -> bytes:

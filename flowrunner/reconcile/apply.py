@@ -10,18 +10,21 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.missing_secrets import missing_secrets
 from flowrunner.reconcile.plan import Plan
+from flowrunner.reconcile.refused_users import refused_users
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
+from flowrunner.system.users import OWN_USER, Users
 
 
 class FlowsSubscriber(Protocol):
@@ -42,6 +45,24 @@ class FlowsPreparer(Protocol):
         """Gets ready for versions that come into force; raises `StorageError`: the pass fails."""
 
 
+class _Lacking(NamedTuple):
+    """What a flow lacks on this host."""
+
+    secrets: tuple[str, ...] = ()
+    user: str = ""
+
+
+class _Lacks(NamedTuple):
+    """What flows lack on this host."""
+
+    secrets: Mapping[FlowKey, tuple[str, ...]]
+    users: Mapping[FlowKey, str]
+
+    def of(self, key: FlowKey) -> _Lacking:
+        """Returns what one flow lacks."""
+        return _Lacking(self.secrets.get(key, ()), self.users.get(key, ""))
+
+
 class Applier:
     """Applies plans to the store, the registry and the subscribers; one plan at a time."""
 
@@ -54,10 +75,12 @@ class Applier:
         subscribers: tuple[FlowsSubscriber, ...],
         *,
         preparers: tuple[FlowsPreparer, ...] = (),
+        users: Users = OWN_USER,
     ) -> None:
         self._registry = registry
         self._store = store
         self._secrets = secrets
+        self._users = users
         self._clock = clock
         self._subscribers = subscribers
         self._preparers = preparers
@@ -96,11 +119,11 @@ class Applier:
             await preparer.flows_coming(coming, before)
         await self._keep(plan, before, must_sync=must_sync)
         specs = {key: entry.spec for key, entry in plan.entries.items() if entry.spec}
-        missing = await asyncio.to_thread(missing_secrets, specs, self._secrets)
+        lacks = await asyncio.to_thread(self._lacks, specs)
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
         entries = {
-            key: self._settled(entry, before.get(key), missing.get(key, ()), now)
+            key: self._settled(entry, before.get(key), lacks.of(key), now)
             for key, entry in plan.entries.items()
         }
         changed = dict(current) != entries
@@ -125,16 +148,21 @@ class Applier:
             subscriber.flows_changed(self._registry.entries, removed)
         self._unannounced = None
 
+    def _lacks(self, specs: Mapping[FlowKey, FlowSpec]) -> _Lacks:
+        """Returns what this host has to say; blocks."""
+        missing = missing_secrets(specs, self._secrets)
+        return _Lacks(missing, refused_users(specs, self._users))
+
     def _settled(
-        self, entry: FlowEntry, before: FlowEntry | None, missing: tuple[str, ...], now: datetime
+        self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
         current = self._registry.get(entry.key)
         if entry is before and current is not None:
             entry = current
-            if entry.conditions and entry.missing_secrets == missing:
+            if entry.conditions and lacking == _Lacking(entry.missing_secrets, entry.refused_user):
                 return entry
-        known = replace(entry, missing_secrets=missing)
+        known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user)
         pause = self._registry.pause_of(entry.key)
         settled = replace(known, conditions=flow_conditions(known, pause, now))
         return current if current == settled else settled

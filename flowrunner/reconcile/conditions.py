@@ -65,6 +65,9 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
         return _condition(
             ConditionType.READY, Status.FALSE, ConditionReason.SECRET_MISSING, text, now
         )
+    if entry.refused_user:
+        reason = ConditionReason.USER_NOT_PERMITTED
+        return _condition(ConditionType.READY, Status.FALSE, reason, entry.refused_user, now)
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
 
 

@@ -27,6 +27,7 @@ class FlowEntry:
             after a restart it goes on from the version in force.
         observed_generation: The generation in force; 0 for a flow that never was valid.
         missing_secrets: Secrets the flow needs and this host does not have.
+        refused_user: Why a user that it names cannot be on this host; empty if it can.
         findings: Of the latest content, warnings included.
     """
 
@@ -39,6 +40,7 @@ class FlowEntry:
     generation: int = 1
     observed_generation: int = 0
     missing_secrets: tuple[str, ...] = ()
+    refused_user: str = ""
     findings: tuple[Finding, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -14,7 +14,6 @@ used and must not be ignored by the daemon.
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import signal
 import subprocess
@@ -26,24 +25,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from flowrunner.errors import ExecutionError
 from flowrunner.system.descent import signal_group
-from flowrunner.system.family import SHELL, Enclosure, Families
+from flowrunner.system.family import Enclosure, Families
+from flowrunner.system.identity import Identity, as_user
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
 from flowrunner.system.program_file import check_program
+from flowrunner.system.spawn_errors import spawn_error
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
-
-_LONGEST_DETAIL = 255
-_MUST_EXIST = "it must be a folder that exists and may be entered before the program starts"
-_TOO_LARGE = (
-    "its arguments and environment are larger than the system takes (128 KiB each, 2 MiB in all as "
-    "a rule); pass large data in a file, such as one below $WORK_DIR or a webhook's "
-    "$FLOW_PAYLOAD_FILE"
-)
-"""Source: execve(2), "Limits on size of arguments and environment": E2BIG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +47,7 @@ class SpawnRequest:
         cwd: An existing folder.
         prologue: A command that becomes the one behind it, `argv`; none if empty.
         stdin: What it can read; None: nothing. It lies in memory, never on disk.
+        identity: As whom it runs; None: as this process.
     """
 
     argv: tuple[str, ...]
@@ -63,6 +55,7 @@ class SpawnRequest:
     cwd: Path
     prologue: tuple[str, ...] = ()
     stdin: bytes | None = None
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,14 +272,15 @@ def _start(prepare: Callable[[], SpawnRequest], families: Families) -> _Child:
         request = prepare()
         return _enclosed(request, families)
     except (OSError, ValueError) as error:
-        raise _spawn_error(request, error) from error
+        program, folder = (request.argv[0], request.cwd) if request else (None, None)
+        raise spawn_error(program, folder, error) from error
 
 
 def _enclosed(request: SpawnRequest, families: Families) -> _Child:
     enclosure = families.enclose(request.env)
     with ExitStack() as on_failure:
         on_failure.callback(enclosure.abandon)
-        if enclosure.prologue or request.prologue:
+        if enclosure.prologue or request.prologue or request.identity:
             check_program(request.argv[0], request.env, request.cwd)
         child = _popen(request, enclosure)
         on_failure.pop_all()
@@ -294,6 +288,10 @@ def _enclosed(request: SpawnRequest, families: Families) -> _Child:
 
 
 def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
+    words: tuple[str, ...] = ()
+    env = request.env
+    if request.identity is not None:
+        words, env = as_user(request.identity, env)
     with ExitStack() as on_failure, ExitStack() as always:
         stdout, stdout_end = os.pipe()
         on_failure.callback(os.close, stdout)
@@ -301,9 +299,12 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
         stderr, stderr_end = os.pipe()
         on_failure.callback(os.close, stderr)
         always.callback(os.close, stderr_end)
+        if request.identity is not None:  # else `echo > /dev/stderr` would be refused
+            for pipe in (stdout_end, stderr_end):
+                os.fchown(pipe, request.identity.uid, request.identity.gid)
         popen = subprocess.Popen(
-            (*enclosure.prologue, *request.prologue, *request.argv),
-            env=request.env,
+            (*enclosure.prologue, *request.prologue, *words, *request.argv),
+            env=env,
             cwd=request.cwd,
             stdin=_stdin(request.stdin, always),
             stdout=stdout_end,
@@ -367,33 +368,3 @@ def _signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal between SIGRTMIN and SIGRTMAX
         return f"SIG{number}"
-
-
-def _spawn_error(request: SpawnRequest | None, error: OSError | ValueError) -> ExecutionError:
-    """Returns why nothing was started; names and values, which may be data, go into the details."""
-    told = {"error": str(error)[:_LONGEST_DETAIL]}
-    reason = getattr(error, "strerror", None) or type(error).__name__
-    if request is None:
-        text = f"the attempt cannot be prepared: {reason}"
-        return ExecutionError(text, code="spawn_failed", details=told)
-    if isinstance(error, ValueError):  # a NUL byte in an argument or a value, '=' in a name
-        text = "the command cannot be passed to the system"
-        return ExecutionError(text, code="spawn_failed", details=told, final=True)
-    program = request.argv[0]
-    details = {"program": program[:_LONGEST_DETAIL], "cwd": str(request.cwd)[:_LONGEST_DETAIL]}
-    # Popen names the folder when changing to it failed, and else the program: the shell where one
-    # was to become it.
-    if error.filename in (program, *SHELL):
-        if isinstance(error, FileNotFoundError | NotADirectoryError):
-            text = "command not found, or the interpreter that its first line names"
-            return ExecutionError(text, code="command_not_found", details=details, final=True)
-        if isinstance(error, PermissionError) or error.errno == errno.ENOEXEC:
-            text = f"not executable: {reason}"
-            return ExecutionError(text, code="not_executable", details=details, final=True)
-        if error.errno == errno.E2BIG:
-            text = f"cannot start: {_TOO_LARGE}"
-            return ExecutionError(text, code="spawn_failed", details=details, final=True)
-    text = f"cannot start: {reason}"
-    if error.filename == request.cwd:
-        text = f"cannot start in its working_dir: {reason}; {_MUST_EXIST}"
-    return ExecutionError(text, code="spawn_failed", details=details | told)

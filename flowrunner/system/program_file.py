@@ -58,10 +58,14 @@ def _check(path: Path, name: str) -> None:
 
 def _check_head(path: Path, name: str) -> None:
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
+        # A pipe may have come into its place meanwhile: nobody is waited for.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:  # it may be run, not read: the system knows better
         return
+    try:
+        head = os.read(fd, _HEAD_BYTES)
+    finally:
+        os.close(fd)
     if not head.startswith(_SHEBANG):
         if b"\0" not in head:  # text, or nothing at all
             raise _error(errno.ENOEXEC, name)

@@ -136,6 +136,8 @@ def ready_spec(entry: FlowEntry) -> FlowSpec:
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
         raise RefusedError(f"flow {entry.key} lacks the secret {names}", code="not_ready")
+    if entry.refused_user:
+        raise RefusedError(f"flow {entry.key}: {entry.refused_user}", code="not_ready")
     return entry.spec
 
 

@@ -34,6 +34,21 @@ def test_unit_is_accepted(profile: str, tmp_path: Path) -> None:
     assert "flowrunner" not in verified.stderr
 
 
+def test_unit_may_run_as_root(tmp_path: Path) -> None:
+    """The privileged drop-in with its lines for nodes with `user` is read without a complaint."""
+    unit = _unit_with_existing_program(tmp_path)
+    _add_drop_in(unit, "privileged")
+    drop_in = unit.with_name(f"{unit.name}.d") / "privileged.conf"
+    text = drop_in.read_text(encoding="utf-8")
+    assert text.count("\n#User=root\n#Group=root\n") == 1
+    drop_in.write_text(text.replace("#User=", "User=").replace("#Group=", "Group="), "utf-8")
+
+    verified = _analyze("verify", "--man=no", str(unit))
+
+    assert verified.returncode == 0, verified.stderr
+    assert "flowrunner" not in verified.stderr
+
+
 def test_unit_is_hardened(tmp_path: Path) -> None:
     """The exposure that systemd computes for the unit is at most 2.0."""
     unit = _unit_with_existing_program(tmp_path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,8 +90,9 @@ class Act:
 
 
 OK, FAILS, HANGS = Act(), Act(exit_code=1), Act(lasts_s=None)
-Acts = Mapping[str, Act | Sequence[Act]]
-"""By node; a sequence has one act for each attempt, the last for all that follow."""
+Acts = Mapping[str, Act | Sequence[Act] | Iterator[Act]]
+"""By node; a sequence has one act for each attempt, the last for all that follow; an iterator one
+for each process, of which an attempt may have several, in whichever life of the daemon."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,7 @@ class World:
         host: RealHost | None = None,
         clock: FakeClock | None = None,
     ) -> None:
-        self.acts: dict[str, Act | Sequence[Act]] = dict(acts or {})
+        self.acts: dict[str, Act | Sequence[Act] | Iterator[Act]] = dict(acts or {})
         self.clock = clock or FakeClock()
         self.files = files or FakeFiles()
         self.storage = storage or MemoryStorage()
@@ -387,7 +388,10 @@ class World:
         node, number = request.env["NODE_ID"], int(request.env["ATTEMPT"])
         self.record.append(f"spawn {node}.{number}")
         acts = self.acts.get(node, OK)
-        act = acts if isinstance(acts, Act) else acts[min(number, len(acts)) - 1]
+        if isinstance(acts, Iterator):
+            act = next(acts)
+        else:
+            act = acts if isinstance(acts, Act) else acts[min(number, len(acts)) - 1]
         if act.raises is not None:
             raise act.raises
         if act.outputs:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,34 @@ def test_value_of_a_secret_is_never_printed(tmp_path: Path, form: str) -> None:
     assert VALUE not in process.out + process.err
 
 
+@pytest.mark.parametrize("runs_before", [0, 1])
+def test_refused_user_is_told_where_it_is_named(tmp_path: Path, runs_before: int) -> None:
+    """At each key, or at the name of the flow for a user of a folder's defaults; cached or not."""
+    flows = tmp_path / "flows"
+    flows.mkdir()
+    (flows / "_defaults.yaml").write_text("defaults: {user: no-such-user}\n")
+    text = """version: 1
+name: {}
+defaults: {}
+nodes:
+  - {{id: a, run: id{}}}
+"""
+    (flows / "a.yaml").write_text(text.format("a", "{user: not-there}", ""))
+    (flows / "b.yaml").write_text(text.format("b", "{}", ""))
+    own = pwd.getpwuid(os.geteuid()).pw_name
+    (flows / "c.yaml").write_text(text.format("c", "{}", f", user: {own}"))
+    environment = {"HOME": str(tmp_path)}
+    for _ in range(runs_before):
+        validate([str(flows)], environment=environment, use_cache=True)
+    report = validate([str(flows)], for_host=True, environment=environment, use_cache=True)
+    found = [(Path(f.file).name, f.line, f.column, f.code, f.message) for f in report.findings]
+    assert found[:2] == [
+        ("a.yaml", 3, 18, "FR602", "this host has no user not-there"),
+        ("b.yaml", 2, 7, "FR602", "this host has no user no-such-user"),
+    ]
+    assert len(found) == 2
+
+
 def test_invalid_file_is_not_asked_for_secrets(tmp_path: Path) -> None:
     """What is wrong with the file itself comes first."""
     (tmp_path / "bad.yaml").write_text(FLOW.replace("type: noop", "type: nope"))
@@ -104,4 +134,4 @@ def test_host_adds_findings_and_takes_none_away() -> None:
     alone = set(validate([str(FOLDER)]).findings)
     both = set(validate([str(FOLDER)], for_host=True).findings)
     assert alone <= both
-    assert {finding.code for finding in both - alone} == {"FR601"}
+    assert {finding.code for finding in both - alone} == {"FR601", "FR602"}

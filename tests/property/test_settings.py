@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flowrunner.config.describe import Row, describe_settings
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SETTINGS, Setting
+from flowrunner.model.process import USER_NAME
 from tests.unit.config.documents import load
 
 Key = tuple[str, ...]
@@ -36,6 +37,9 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "engine.max_running_nodes": st.integers(0, 10_000),
     "engine.max_running_executions": st.integers(1, 100_000),
     "engine.timeout": st.integers(1, 23).map("{}h".format),
+    "engine.users": st.lists(
+        st.from_regex(USER_NAME.strip("^$"), fullmatch=True), max_size=3, unique=True
+    ),
     "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
     "engine.retention_executions": st.integers(1, 1_000),
     "engine.retention_age": st.integers(1, 6).map("{}d".format),
@@ -56,6 +60,11 @@ def spoken_about(which: list[Setting]) -> st.SearchStrategy[dict[Key, Any]]:
 
 ALL = list(SETTINGS.values())
 FLAGGED = [it for it in ALL if it.flag]
+
+
+def text_of(value: Any) -> str:
+    """Returns a value as a variable holds it."""
+    return ",".join(value) if isinstance(value, list) else str(value)
 
 
 def rows_of(loaded: LoadedSettings) -> dict[Key, Row]:
@@ -85,7 +94,7 @@ def test_strongest_source_wins_for_each_setting(
     loaded = load(
         data,
         file=file,
-        environment={SETTINGS[key].variable: str(value) for key, value in in_environment.items()},
+        environment={SETTINGS[key].variable: text_of(it) for key, it in in_environment.items()},
         flags={str(SETTINGS[key].flag): value for key, value in in_flags.items()},
     )
     rows, defaults = rows_of(loaded), rows_of(load())

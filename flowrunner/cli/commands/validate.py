@@ -38,6 +38,7 @@ class Validate(Protocol):
         *,
         stdin: bytes | None = None,
         for_host: bool = False,
+        users: Sequence[str] = (),
         environment: Mapping[str, str] = MappingProxyType({}),
         use_cache: bool = False,
     ) -> Report:
@@ -63,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings",
         metavar="FILE",
-        help="settings of a host, this one: also report the secrets that it lacks",
+        help="settings of a host, this one: also report the secrets and users that it lacks",
     )
     parser.add_argument(
         "--no-cache",
@@ -78,12 +79,12 @@ def execute(args: argparse.Namespace, host: Host, validate: Validate | None = No
     Raises:
         SettingsError: With everything that is wrong with the file of `--settings`.
     """
-    if args.settings is not None:
-        _check_settings(args.settings, host)
+    users = () if args.settings is None else _listed_users(args.settings, host)
     report = (validate or offline_validate())(
         args.paths,
         stdin=host.read_stdin(_LARGEST_STDIN) if "-" in args.paths else None,
         for_host=args.settings is not None,
+        users=users,
         environment=host.environment,
         use_cache=not args.no_cache,
     )
@@ -101,10 +102,10 @@ def offline_validate() -> Validate:
     return validate
 
 
-def _check_settings(file: str, host: Host) -> None:
+def _listed_users(file: str, host: Host) -> Sequence[str]:
     from flowrunner.cli.settings import load_file
 
-    load_file(file, host)
+    return load_file(file, host).settings.engine.users
 
 
 def _as_text(report: Report, host: Host) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import node_type
+from flowrunner.definitions.build import facts_of, node_type
 from flowrunner.definitions.checks.kinds import FlowKinds, misfits
 from flowrunner.definitions.checks.needs import FlowOrder
 from flowrunner.definitions.checks.places import Kind, Place, places
@@ -246,14 +246,14 @@ class _Checker:
 
     def _how_to_declare(self, node: str, output: str) -> str:
         raw = self._order.raws[self._order.paths[node]]
-        facts = self._subject.catalog.get(node_type(raw))
+        facts = facts_of(raw, self._subject.catalog)
         if facts is not None and facts.is_shell_like:
             return f"declare it: outputs: {{{output}: {{type: string}}}} on the node {node}"
         return known_here(self._outputs(node)) or f"a {node_type(raw)} node has none"
 
     def _outputs(self, name: str) -> frozenset[str]:
         node = self._order.raws[self._order.paths[name]]
-        facts = self._subject.catalog.get(node_type(node))
+        facts = facts_of(node, self._subject.catalog)
         if facts is not None and facts.output_names is not None:
             return facts.output_names
         if facts is not None and not facts.is_shell_like:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from flowrunner.definitions.build import node_type
+from flowrunner.definitions.build import facts_of, node_type
 from flowrunner.definitions.checks.places import Kind as PlaceKind
 from flowrunner.definitions.checks.places import Place
 from flowrunner.definitions.checks.subject import Subject
@@ -104,7 +104,7 @@ class FlowKinds:
     def _output(
         self, node: Mapping[str, Json], name: str | int, rest: tuple[str | int, ...]
     ) -> Kinds:
-        facts = self._subject.catalog.get(node_type(node))
+        facts = facts_of(node, self._subject.catalog)
         if facts is None:
             return ANY
         if facts.is_shell_like:

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice, pairwise
+from math import inf
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.build import facts_of, node_params, node_type
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.folder_defaults import merged_defaults
@@ -57,7 +58,7 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
 
 def _acts_outside(subject: Subject, raw: Mapping[str, Json]) -> bool:
     """Whether the defaults of `retry` reach a node."""
-    facts = subject.catalog.get(node_type(raw))
+    facts = facts_of(raw, subject.catalog)
     return facts is not None and facts.acts_outside
 
 
@@ -79,11 +80,15 @@ def _ends(path: Path, bound: float) -> str:
 def _wait(
     subject: Subject, path: Path, raw: Mapping[str, Json], whole: float | None
 ) -> Iterator[Finding]:
-    written = node_params(raw).get("for")
+    params = node_params(raw)
+    own = _seconds(raw.get("timeout"))
+    if "probe" in params:
+        yield from _probe(subject, path, raw, min(own or inf, whole or inf))
+        return
+    written = params.get("for")
     seconds = _seconds(written)
     if seconds is None:
         return
-    own = _seconds(raw.get("timeout"))
     at = (*path, "params", "for")
     if own is not None and seconds > own:
         message = f"a wait of {written} always times out: the node's timeout is {raw['timeout']}"
@@ -91,6 +96,16 @@ def _wait(
     elif whole is not None and seconds > whole:
         message = f"a wait of {written} never ends: {_ends(path, whole)}"
         yield _warning(subject, at, message)
+
+
+def _probe(
+    subject: Subject, path: Path, raw: Mapping[str, Json], bound: float
+) -> Iterator[Finding]:
+    written = node_params(raw).get("every")
+    seconds = _seconds(written)
+    if seconds is not None and seconds >= bound:
+        message = f"there is one probe at most: the wait ends after {render_duration(bound)}"
+        yield _warning(subject, (*path, "params", "every"), message)
 
 
 def _retry(

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.build import facts_of, node_params, node_type
 from flowrunner.definitions.checks.interpreters import code_arguments
 from flowrunner.definitions.checks.places import Kind, param_texts
 from flowrunner.definitions.checks.subject import Subject
@@ -51,7 +51,7 @@ def _lookalikes(subject: Subject) -> Iterator[Finding]:
     for at, node in subject.all_nodes:
         yield from _env(subject, (*at, "env"), node.get("env", {}))
         yield from _process(subject, at, node)
-        facts = None if "run" in node else subject.catalog.get(node_type(node))
+        facts = None if "run" in node else facts_of(node, subject.catalog)
         if facts is None:
             continue
         params = node_params(node)

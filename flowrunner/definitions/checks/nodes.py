@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.build import facts_of, has_script, node_params, node_type
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.templates import holds_expression
@@ -17,6 +17,7 @@ _SHELL_LIKE_KEYS = (
     "outputs",
     "kill_after",
     "working_dir",
+    "user",
     "umask",
     "nice",
     "stdin",
@@ -28,7 +29,7 @@ _SHELL_LIKE_KEYS = (
 def check_nodes(subject: Subject) -> Iterator[Finding]:
     """Yields findings of node types about their params, and about keys without effect."""
     for path, node in subject.all_nodes:
-        facts = subject.catalog.get(node_type(node))
+        facts = facts_of(node, subject.catalog)
         if facts is None:
             continue
         params = node_params(node)
@@ -43,10 +44,10 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
                 hint=issue.hint,
             )
         if not facts.is_shell_like:
-            hint = "it belongs to nodes that start a process: shell, exec"
+            hint = "it belongs to nodes that start a process: shell, exec, a wait with a probe"
             yield from _without_effect(subject, path, node, _SHELL_LIKE_KEYS, hint)
-        if node_type(node) != "shell":
-            hint = "it belongs to nodes with a script: run, or type: shell"
+        if not has_script(node):
+            hint = "it belongs to nodes with a script: run, type: shell, a wait with a probe"
             yield from _without_effect(subject, path, node, ("shell",), hint)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from flowrunner.definitions.build import node_params, node_type
+from flowrunner.definitions.build import facts_of, node_params, node_type
 from flowrunner.definitions.checks.interpreters import code_arguments
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
@@ -106,7 +106,7 @@ def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[P
     if "run" in node:
         yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=at)
         return
-    facts = subject.catalog.get(node_type(node))
+    facts = facts_of(node, subject.catalog)
     schema = facts.schema if facts is not None else {}
     params = node_params(node)
     for path, text, kind in param_texts(params, schema, (*at, "params"), Kind.LITERAL):

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.build import facts_of
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
+from flowrunner.definitions.folder_defaults import merged_defaults
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 from flowrunner.model.process import SCRIPT, SHELLS
 
 _LONGEST_QUOTE = 80
+_ROOT = "root"
+"""May do anything in the folder of another, so it shares it."""
+
 _HINT = f'write sh, bash, or a list such as [python3, "{SCRIPT}"]'
 
 
 def check_processes(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about `shell` and `working_dir`, of nodes and of `defaults`."""
+    """Yields findings about `shell`, `working_dir` and `user`, of nodes and of `defaults`."""
     yield from _check(subject, ("defaults",), subject.data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _check(subject, path, node)
+    yield from _users(subject)
 
 
 def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator[Finding]:
@@ -31,6 +37,28 @@ def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator
         yield subject.document.finding(
             codes.VALUE_NOT_ALLOWED, message, path=(*path, "working_dir")
         )
+
+
+def _users(subject: Subject) -> Iterator[Finding]:
+    """Yields each node that cannot share `$WORK_DIR`, which belongs to one user, with another."""
+    own = subject.data.get("defaults", {})
+    default = merged_defaults(subject.inherited or {}, own).get("user")
+    owner, by = None, ""
+    for path, node in subject.all_nodes:
+        facts = facts_of(node, subject.catalog)
+        user = node.get("user", default) if facts is not None and facts.is_shell_like else None
+        if user in (None, _ROOT):
+            continue
+        if owner is None:
+            owner, by = user, str(node.get("id"))
+        elif user != owner:
+            at = (*path, "user") if "user" in node else path
+            yield subject.document.finding(
+                codes.EXCLUSIVE_KEYS,
+                f"$WORK_DIR belongs to one user: {by!r} runs as {owner}, this node as {user}",
+                path=at,
+                hint="give the nodes one user (root may be another), or make two flows of them",
+            )
 
 
 def _shell(subject: Subject, path: Path, shell: Json) -> Iterator[Finding]:

@@ -1,5 +1,8 @@
 """`wait`: lets time pass, without holding a thread or a process; a restart does not disturb it.
 
+The third end of a wait, a `probe` that succeeds, starts processes: `flowrunner.nodes.builtin.probe`
+carries it out. What params either form may have: `flowrunner.nodes.wait_params`.
+
 Both ends are moments on the wall clock: that of `for` counts from the begin of the attempt, which
 the next life of the daemon knows; that of `until` is written or computed, the same in every life.
 """
@@ -8,20 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
-from flowrunner.errors import ExecutionError, ValidationError
+from flowrunner.errors import ExecutionError
 from flowrunner.model.flow import OnInterrupt
-from flowrunner.model.formats import is_written_moment, parse_moment
+from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import Json
-from flowrunner.model.quantities import DURATION_PATTERN, parse_duration
+from flowrunner.model.quantities import parse_duration
 from flowrunner.nodes.base import NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
+from flowrunner.nodes.wait_params import TIME_HINT, WAIT_SCHEMA, problems_of_wait
 from flowrunner.system.clock import Clock
 
-_EITHER = "a wait has exactly one of 'for' and 'until'"
-_TIME_HINT = "a time is an RFC 3339 text with its zone, such as 2026-03-30T02:30:00+02:00"
-_LONGEST_QUOTE = 60
 _GLANCE_S = 60.0
 """How often `until` looks at the wall clock, in seconds: somebody may set it meanwhile."""
 
@@ -30,27 +30,7 @@ class WaitNode:
     """Waits for a duration or until a time, on the event loop; holds no thread and no process."""
 
     type = "wait"
-    schema: Mapping[str, Any] = {
-        "type": "object",
-        "additionalProperties": False,
-        "properties": {
-            "for": {
-                "description": "How long, as a duration with its unit. Either this or `until`.",
-                "type": "string",
-                "pattern": DURATION_PATTERN,
-                "examples": ["90s"],
-            },
-            "until": {
-                "description": "A time (RFC 3339, with its zone), or an expression that gives one, "
-                "with or without the wrapper. A time in the past ends the wait at once.",
-                "type": "string",
-                "minLength": 1,
-                "x-expression": True,
-                "x-moment": True,
-                "examples": ["2026-03-30T02:30:00+02:00", "add(execution.created_at, '2h')"],
-            },
-        },
-    }
+    schema = WAIT_SCHEMA
     is_shell_like = False
     acts_outside = False
     on_interrupt = OnInterrupt.RERUN
@@ -58,13 +38,8 @@ class WaitNode:
     output_names = frozenset[str]()
 
     def validate(self, params: Mapping[str, Json]) -> Sequence[ParamProblem]:
-        """Checks that there is one end, and that it is a duration or a time if it is written."""
-        given = [key for key in ("for", "until") if key in params]
-        if len(given) != 1:
-            hint = "write for: 90s, or until: with a time or an expression"
-            at = ("until",) if given else ()
-            return (ParamProblem(path=at, message=_EITHER, hint=hint),)
-        return _problems_of_for(params) if "for" in params else _problems_of_until(params)
+        """Checks that there is one end, and that it is right if it is written."""
+        return problems_of_wait(params)
 
     async def execute(self, ctx: ExecutionContext, params: Mapping[str, Json]) -> NodeResult:
         """Sleeps until the end of the wait, restarts included.
@@ -84,28 +59,11 @@ class WaitNode:
         return NodeResult()
 
 
-def _problems_of_for(params: Mapping[str, Json]) -> Sequence[ParamProblem]:
-    try:
-        parse_duration(str(params["for"]))
-    except ValidationError as error:
-        hint = str(getattr(error, "hint", ""))
-        return (ParamProblem(path=("for",), message=error.message, hint=hint),)
-    return ()
-
-
-def _problems_of_until(params: Mapping[str, Json]) -> Sequence[ParamProblem]:
-    written = str(params["until"])
-    if not is_written_moment(written) or parse_moment(written) is not None:
-        return ()  # whether an expression gives a time is known when it is evaluated
-    message = f"{written[:_LONGEST_QUOTE]!r} is no time"
-    return (ParamProblem(path=("until",), message=message, hint=_TIME_HINT),)
-
-
 def _moment(value: Json) -> datetime:
     """Returns the time that `until` gave; what it gave instead is data, so nothing quotes it."""
     moment = parse_moment(value) if isinstance(value, str) else None
     if moment is None:
-        text = f"'until' gave no time: {_TIME_HINT}"
+        text = f"'until' gave no time: {TIME_HINT}"
         raise ExecutionError(text, code="expression", final=True)
     return moment
 

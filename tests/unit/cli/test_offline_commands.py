@@ -49,6 +49,7 @@ class FakeCheck:
         *,
         stdin: bytes | None = None,
         for_host: bool = False,
+        users: Sequence[str] = (),
         environment: Mapping[str, str] = MappingProxyType({}),
         use_cache: bool = False,
     ) -> FakeReport:

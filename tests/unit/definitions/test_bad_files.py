@@ -24,6 +24,7 @@ TESTED_ELSEWHERE = {
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
     "FR505": "tests/unit/reconcile/test_unknown_flows.py",
     "FR601": "tests/integration/test_validate_host.py",
+    "FR602": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 

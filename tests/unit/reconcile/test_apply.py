@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from flowrunner.errors import StorageError
+from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.apply import Applier
@@ -16,6 +16,7 @@ from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_flows import MemoryFlows
 from flowrunner.storage.protocols import FlowRecord
+from flowrunner.triggers.dispatcher import ready_spec
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import (
     NOT_YAML,
@@ -28,6 +29,7 @@ from tests.fakes.definitions import (
     snapshot,
 )
 from tests.fakes.inline_threads import run_inline
+from tests.fakes.users import FakeUsers
 from tests.unit.reconcile.sources import Files
 
 A, B = key_of("a"), key_of("b")
@@ -91,6 +93,7 @@ class World:
         self.registry = FlowRegistry()
         self.store = FaultyFlows()
         self.secrets = FakeSecrets()
+        self.users = FakeUsers()
         self.clock = FakeClock()
         self.subscriber = Subscriber(self.registry, self.store.calls)
         self.restart()
@@ -98,7 +101,12 @@ class World:
     def restart(self) -> None:
         """Forgets what only memory knew, but for the registry."""
         self.applier = Applier(
-            self.registry, self.store, self.secrets, self.clock, (self.subscriber,)
+            self.registry,
+            self.store,
+            self.secrets,
+            self.clock,
+            (self.subscriber,),
+            users=self.users,
         )
 
     def apply(self, files: Files, revision: str = "r1") -> bool:
@@ -383,6 +391,39 @@ def test_each_hook_needs_a_secret_of_its_own(world: World) -> None:
     hooks = [hook("one", "ONE", id="one"), hook("two", "TWO", id="two")]
     world.apply({"a.yaml": flow_text("a", triggers=hooks)})
     assert world.registry.entries[A].missing_secrets == ("TWO",)
+
+
+# Users
+
+
+def as_user(name: str, user: str) -> bytes:
+    """A flow whose one node runs as a user."""
+    return flow_text(name, nodes=[{"id": "a", "run": "id", "user": user}])
+
+
+def test_refused_user_makes_the_flow_not_ready(world: World) -> None:
+    """A flow that names a user as whom nothing can run is not Ready, and its file is valid."""
+    world.users.problems["deploy"] = "no"
+    world.apply({"a.yaml": as_user("a", "deploy"), "b.yaml": as_user("b", "backup")})
+    message = world.condition(A, ConditionType.READY)
+    assert message == (Status.FALSE, ConditionReason.USER_NOT_PERMITTED, "no")
+    assert world.condition(A, ConditionType.VALID)[0] is Status.TRUE
+    assert world.ready(B) == (Status.TRUE, ConditionReason.READY)
+    with pytest.raises(RefusedError, match="no") as caught:
+        ready_spec(world.registry.entries[A])
+    assert caught.value.code == "not_ready"
+    assert ready_spec(world.registry.entries[B]).users == ("backup",)
+
+
+def test_user_that_comes_makes_the_flow_ready(world: World) -> None:
+    """The next pass sees it, though no file changed; each user is asked for once."""
+    world.users.problems["deploy"] = "no"
+    files = {"a.yaml": as_user("a", "deploy"), "b.yaml": as_user("b", "deploy")}
+    world.apply(files)
+    assert world.users.asked == ["deploy"]
+    del world.users.problems["deploy"]
+    assert world.apply(files)
+    assert world.ready(A) == (Status.TRUE, ConditionReason.READY)
 
 
 # Conditions
