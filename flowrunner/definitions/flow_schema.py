@@ -24,6 +24,7 @@ from flowrunner.definitions.schema_parts import (
 from flowrunner.definitions.shared_schema import (
     attempt_keys,
     environment,
+    item_keys,
     labels,
     node_defaults,
     retention,
@@ -300,6 +301,7 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
             **{"type": ["string", "boolean"], "x-expression": True},
         ),
         "env": environment("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
+        **item_keys(),
         **attempt_keys(),
         **process_keys(),
         "outputs": described(

@@ -17,9 +17,6 @@ PLANNED: dict[str, frozenset[str]] = {
     ),
     "node": frozenset(
         {
-            "fail_fast",
-            "foreach",
-            "max_parallel",
             "user",
         }
     ),

@@ -21,7 +21,7 @@ from flowrunner.engine.groups import group_named, ticket_of
 from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
-from flowrunner.model.execution import Cause, Execution, ScheduleKey
+from flowrunner.model.execution import Cause, Execution, ItemCounts, ScheduleKey
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, NodeState, Reason
@@ -161,6 +161,11 @@ class Engine:
         """Returns the states of the nodes of a running execution, or None."""
         entry = self._running.get(execution_id)
         return entry.run.states if entry and entry.run else None
+
+    def live_items(self, execution_id: ExecutionId) -> Mapping[str, ItemCounts]:
+        """Returns how far the nodes of a running execution are that go through items now."""
+        entry = self._running.get(execution_id)
+        return entry.run.items if entry and entry.run else {}
 
     def admit_waiting(self) -> None:
         """Starts what may start now: after a recovery, or when a limit has grown."""

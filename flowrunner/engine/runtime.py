@@ -9,14 +9,16 @@ from typing import Protocol
 
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
+from flowrunner.engine.output_size import EXECUTION_LIMIT
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
-from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import Reason
 from flowrunner.nodes.base import Node
 from flowrunner.nodes.context import AttemptSink, Directories
 from flowrunner.nodes.environment import HostFacts
+from flowrunner.nodes.outputs import output_error
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.secrets.hidden import secret_texts
 from flowrunner.secrets.lookup import Secrets
@@ -97,9 +99,14 @@ class EngineServices:
 
 @dataclass(slots=True)
 class Cut:
-    """Why nodes are ended early: written by who ends them, read by who says why."""
+    """Why nodes are ended early: written by who ends them, read by who says why.
+
+    Attributes:
+        is_held: Whether nothing may start any more, since the daemon stops.
+    """
 
     reason: Reason | None = None
+    is_held: bool = False
 
 
 def survives(node: Node, spec: NodeSpec) -> bool:
@@ -115,6 +122,7 @@ class ExecutionRuntime:
         secrets: The flow's secrets that exist on this host, read at its start.
         cancel_reason: Set once, when the execution is asked to end early, in this life of the
             daemon or in one before.
+        output_bytes: How much the outputs of its nodes take together.
     """
 
     services: EngineServices
@@ -122,6 +130,7 @@ class ExecutionRuntime:
     spec: FlowSpec
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
+    output_bytes: int = 0
     cancel_reason: Reason | None = field(init=False)
     _logs: Path = field(init=False)
     _hidden: tuple[str, ...] = field(init=False)
@@ -142,13 +151,26 @@ class ExecutionRuntime:
         """The execution as it is journaled while it is asked to end: running, with a reason."""
         return replace(self.execution, reason=str(self.cancel_reason or ""))
 
+    def keep_outputs(self, size: int) -> None:
+        """Counts the outputs of an attempt that succeeded, in bytes.
+
+        Raises:
+            ExecutionError: ``output``: together with those before they are too large.
+        """
+        if self.output_bytes + size > EXECUTION_LIMIT:
+            most = f"{EXECUTION_LIMIT // 1024**2} MiB"
+            raise output_error(f"the outputs of all nodes together are larger than {most}")
+        self.output_bytes += size
+
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""
         return tuple(dict.fromkeys((*self._hidden, *secret_texts(given))))
 
-    def open_log(self, key: AttemptKey, hidden: Iterable[str]) -> ClosableSink:
+    def open_log(
+        self, key: AttemptKey, hidden: Iterable[str], *, is_item: bool = False
+    ) -> ClosableSink:
         """Opens the log of an attempt, which hides texts; its file comes with the first line."""
-        name, most_bytes = log_name(key.node, key.number), self.spec.retention.log_bytes
+        name, most_bytes = log_name(key, is_item=is_item), self.spec.retention.log_bytes
         return self.services.make_log(self._logs, name, hidden, most_bytes)
 
 
@@ -157,11 +179,11 @@ def log_folder(logs: Path, execution: Execution) -> Path:
     return logs / f"{execution.created_at:%Y-%m-%d}" / execution.id
 
 
-def log_name(node: str, number: int) -> str:
-    """Returns the name of the file of one attempt's log."""
-    return f"{node}.{number}.log"
+def log_name(key: AttemptKey, *, is_item: bool) -> str:
+    """Returns the name of the file of one attempt's log: `<node>[.<item index>].<number>.log`."""
+    return f"{attempt_name(key, is_item=is_item)}.log"
 
 
-def log_path(logs: Path, execution: Execution, node: str, number: int) -> Path:
+def log_path(logs: Path, execution: Execution, key: AttemptKey, *, is_item: bool) -> Path:
     """Returns the file of one attempt's log."""
-    return log_folder(logs, execution) / log_name(node, number)
+    return log_folder(logs, execution) / log_name(key, is_item=is_item)

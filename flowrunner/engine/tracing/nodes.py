@@ -105,7 +105,9 @@ def _trace(replay: Replay, spec: NodeSpec, budget: Budget) -> NodeTrace:
     condition, doubt = _judged(replay, spec, teller) if judged else (None, "")
     if condition is None and spec.condition is not None:
         condition = teller.unasked(spec.condition)
-    given = _given(replay, spec, teller) if replay.has_begun(spec) else _NOTHING
+    # What a node with items was given depends on the item.
+    has_given = replay.has_begun(spec) and spec.foreach is None
+    given = _given(replay, spec, teller) if has_given else _NOTHING
     outputs = None if end is None or end.outputs is None else shelf.show(end.outputs)
     return NodeTrace(
         id=shelf.note(spec.id),

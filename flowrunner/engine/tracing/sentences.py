@@ -80,6 +80,8 @@ def wait_of(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait | None:
     if state is NodeState.QUEUED:
         return _delay(replay, spec) or _place()
     attempts = replay.attempts(spec.id)
+    if spec.foreach is not None:
+        return NodeWait(kind=NodeWaitKind.WORK, message="its items are at work")
     if attempts and attempts[-1].state is not AttemptState.RUNNING:
         return _delay(replay, spec) or _place()
     until = _end_of_wait(replay, spec, params)
