@@ -400,6 +400,7 @@ def test_logs_for_programs_are_one_object_each(server: ControlServer, capsys: Ca
     expected = [
         {
             "node": "dump",
+            "item_index": None,
             "attempt": 1,
             "at": "2027-03-01T12:00:00Z",
             "stream": "stdout",
