@@ -117,8 +117,8 @@ def attempt_keys() -> dict[str, Any]:
     }
 
 
-def item_keys() -> dict[str, Any]:
-    """Returns the keys of a node that is tried for each item of a list."""
+def trying_keys() -> dict[str, Any]:
+    """Returns the keys that say how a node is tried, and for which items."""
     return {
         "foreach": described(
             "Tries the node for each item of a list, or of what an expression gives, as `item` and "
@@ -145,6 +145,7 @@ def item_keys() -> dict[str, Any]:
             type="boolean",
             default=True,
         ),
+        **attempt_keys(),
     }
 
 

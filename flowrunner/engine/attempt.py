@@ -157,9 +157,9 @@ class AttemptRunner:
             raise ExecutionError(text, code="internal", details=details, final=True) from error
         finally:
             await _close(log)
-        size = _check_outputs(result.outputs)
-        refuse_secrets(result.outputs, given.hidden)
-        if size:
+        if result.outputs:
+            size = _check_outputs(result.outputs)
+            refuse_secrets(result.outputs, given.hidden)
             self._runtime.keep_outputs(size)
         return result
 

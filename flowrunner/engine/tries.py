@@ -14,6 +14,7 @@ from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.model.flow import NodeSpec, OnInterrupt
+from flowrunner.nodes.base import Node
 
 
 class Tries:
@@ -74,23 +75,24 @@ class Tries:
         self, spec: NodeSpec, scope: ContextScope, standing: Standing, item: int
     ) -> AttemptOutcome:
         """Carries out one attempt; a process waits for its place among those of the host."""
-        if self._services.nodes.require(spec.type).is_shell_like:
+        node = self._services.nodes.require(spec.type)
+        if node.is_shell_like:
             by_hand = self._runtime.execution.cause.is_by_hand
             async with self._services.node_slots.place(by_hand=by_hand):
-                outcome = await self._work(spec, scope, standing, item)
+                outcome = await self._work(node, spec, scope, standing, item)
         else:
-            outcome = await self._work(spec, scope, standing, item)
+            outcome = await self._work(node, spec, scope, standing, item)
         self._services.observer.attempt_ended(spec.type, outcome.attempt)
         if self._cut.reason is not None:
             return replace(outcome, may_retry=False)
         return judged(spec.retry, outcome, scope, tries=standing.tries)
 
     async def _work(
-        self, spec: NodeSpec, scope: ContextScope, standing: Standing, item: int
+        self, node: Node, spec: NodeSpec, scope: ContextScope, standing: Standing, item: int
     ) -> AttemptOutcome:
         self._begun(spec.id)
         task = asyncio.current_task()
-        if not survives(self._services.nodes.require(spec.type), spec):
+        if not survives(node, spec):
             self._at_work.add(task)
         try:
             return await self._attempts.run(

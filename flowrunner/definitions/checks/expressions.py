@@ -164,10 +164,10 @@ class _Checker:
 
     def _reference(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, offset = reference.root, reference.offset
-        if root in ITEM_CONTEXTS and self._kinds.speaks_of_items(place):
-            return
-        if root not in _CONTEXTS[place.kind]:
-            known = _CONTEXTS[place.kind]
+        known = _CONTEXTS[place.kind]
+        if self._kinds.speaks_of_items(place):
+            known |= frozenset(ITEM_CONTEXTS)
+        if root not in known:
             hint = _ELSEWHERE.get(root) or meant_or_known(root, known)
             if root in ITEM_CONTEXTS and self._kinds.has_items(place.node):
                 hint = _ONCE
@@ -179,7 +179,7 @@ class _Checker:
             yield from self._secret(place, complaint_about(reference, place.kind, self._secrets))
         elif root == "nodes":
             yield from self._node(place, reference)
-        elif reference.path:
+        elif reference.path and root not in ITEM_CONTEXTS:
             yield from self._member(place, reference)
 
     def _member(self, place: Place, reference: Reference) -> Iterator[Finding]:
