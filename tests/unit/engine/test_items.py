@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from flowrunner.engine.writes import MOST_PENDING
 from flowrunner.model.execution import ItemCounts
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
@@ -348,6 +349,22 @@ def test_items_of_types_that_never_wait_let_others_have_turns() -> None:
     simulate(story)
 
 
+def test_items_wait_for_a_slow_disk() -> None:
+    """Ends that are not on disk yet are bounded, so that no list fills the queue of the writer."""
+
+    async def story(world: World) -> None:
+        world.disk.latency_s = 1
+        items = "split('" + "," * 2_999 + "', ',')"
+        await world.run(flow(f'  - {{id: m, type: noop, foreach: "{items}"}}'))
+        waiting = most = 0
+        for text in world.record:
+            waiting += text.startswith("finish m") - text.startswith("durable finish m")
+            most = max(most, waiting)
+        assert 0 < most <= MOST_PENDING + 1
+
+    simulate(story)
+
+
 # Restarts
 
 
@@ -537,3 +554,26 @@ def test_items_run_in_finally() -> None:
     top = "finally: [{id: m, run: x, foreach: [a, b], " + ENV + "}]"
     outcome = run_flow(flow("  - {id: n, run: x}", top=top), {"n": FAILS})
     assert outcome.states == {"n": "failed", "m": "succeeded"}
+
+
+def test_later_nodes_see_items_of_an_earlier_life() -> None:
+    """Their outputs, and the exit code of the one that failed first, are those of the journal."""
+    values = "{code: '${{ nodes.m.exit_code }}', all: '${{ nodes.m.outputs }}'}"
+    after = f"""
+  - {{id: h, run: x, on_interrupt: rerun}}
+  - {{id: s, type: set, params: {{values: {values}}}}}"""
+    acts = {"m.b": Act(exit_code=3), "m.c": Act(exit_code=4), "h": HANGS}
+    outcome = resumed(each(", continue_on_error: true", after=after), acts, {"h": OK})
+    assert outcome.nodes["s"].outputs == {"code": 3, "all": [{}, None, None]}
+
+
+def test_outputs_of_an_earlier_life_count() -> None:
+    """The bound of an execution's outputs does not begin anew with a restart."""
+    large = Act(outputs=b"n=" + b"x" * 260_000 + b"\n")
+    after = f"""
+  - {{id: h, run: x, on_interrupt: rerun}}
+  - {{id: z, run: x, foreach: [0, 1, 2, 3, 4, 5, 6, 7], {ENV}}}"""
+    text = each(items="[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]", after=after)
+    outcome = resumed(text, {"m": large, "z": large, "h": HANGS}, {"h": OK})
+    assert outcome.reasons["z"] == "output"
+    assert ends(outcome, "z")[-2:] == ["5.1 succeeded", "6.1 failed output"]
