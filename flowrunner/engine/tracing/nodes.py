@@ -1,7 +1,7 @@
 """The trace of nodes: what was decided about each, over which values, and how it went.
 
-One item for each node, until a node can go through a list: `traced_attempts` and `_given` are where
-items come in.
+Of a node with `foreach` it tells the attempts, item by item, and not what each was given: `_given`
+is where items would come in.
 """
 
 from __future__ import annotations
@@ -159,6 +159,8 @@ def _fate(replay: Replay, spec: NodeSpec) -> str:
     end = replay.ends.get(spec.id)
     if end is not None and end.state is NodeState.SKIPPED:
         return end.reason
+    if end is not None and end.error is not None and end.error.message.startswith("foreach: "):
+        return ""  # its if held, and then there were no items
     return "" if replay.has_begun(spec) or end is None else _FAILED
 
 
