@@ -20,6 +20,7 @@ REMOVED = (
     "the logs of this execution were removed: the settings engine.retention_log_bytes and "
     "engine.retention_age bound what is kept"
 )
+_OF_CHUNK = ("node", "item_index", "attempt")
 _ZONE = re.compile("Z$")
 
 
@@ -34,11 +35,17 @@ class Line(NamedTuple):
     """A line with what it belongs to; `document` is the line for programs."""
 
     node: str
+    item: int | None
     attempt: int
     at: str
     stream: str
     text: str
     document: Json
+
+    @property
+    def name(self) -> str:
+        """The node, with the index of the item behind it."""
+        return self.node if self.item is None else f"{self.node}.{self.item}"
 
 
 def read_lines(
@@ -46,6 +53,7 @@ def read_lines(
     execution_id: str,
     *,
     node: str | None = None,
+    item: int | None = None,
     follow: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Line]:
@@ -55,6 +63,7 @@ def read_lines(
         client: The daemon.
         execution_id: The execution.
         node: Only lines of this node.
+        item: Only those of its item with this index.
         follow: Go on until the execution has ended; else the lines end with what is there now.
         tell: Learns that there are no lines any more.
 
@@ -65,7 +74,7 @@ def read_lines(
     cursor: str | None = None
     wait: int | None = None
     while True:
-        page = client.get(path, {"node": node, "cursor": cursor, "wait": wait})
+        page = client.get(path, {"node": node, "item": item, "cursor": cursor, "wait": wait})
         lines = _lines_of(page)
         yield from lines
         if page.get("removed"):
@@ -77,15 +86,15 @@ def read_lines(
 
 
 def plain(line: Line, *, with_node: bool, terminal: bool) -> str:
-    """Returns a line as it was printed, behind the name of its node."""
+    """Returns a line as it was printed, behind the name of its node, with the item's index."""
     text = safe_line(line.text) if terminal else line.text
-    return f"{line.node}: {text}" if with_node else text
+    return f"{line.name}: {text}" if with_node else text
 
 
 def stamped(line: Line, *, terminal: bool) -> str:
-    """Returns a line behind its time, node, attempt and stream."""
+    """Returns a line behind its time, node, item, attempt and stream."""
     text = safe_line(line.text) if terminal else line.text
-    return f"{line.at} {line.node}.{line.attempt} {line.stream} {text}"
+    return f"{line.at} {line.name}.{line.attempt} {line.stream} {text}"
 
 
 def _is_busy(lines: list[Line]) -> bool:
@@ -96,11 +105,12 @@ def _lines_of(page: Json) -> list[Line]:
     lines = [
         Line(
             node=chunk["node"],
+            item=chunk["item_index"],
             attempt=chunk["attempt"],
             at=line["at"],
             stream=line["stream"],
             text=line["text"],
-            document={"node": chunk["node"], "attempt": chunk["attempt"], **line},
+            document={**{key: chunk[key] for key in _OF_CHUNK}, **line},
         )
         for chunk in page["chunks"]
         for line in chunk["lines"]

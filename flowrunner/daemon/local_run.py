@@ -146,7 +146,7 @@ async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str],
         cursor = page.cursor
         for chunk in page.chunks:
             for line in chunk.lines:
-                emit(f"{chunk.node}: {line.text}")
+                emit(f"{chunk.name}: {line.text}")
         if page.is_complete:
             ended = (await parts.service.execution(execution_id)).execution
             return LocalEnd(str(ended.state), ended.reason, ended.error)

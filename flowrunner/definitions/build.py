@@ -245,12 +245,21 @@ def _node(
         continue_on_error=raw.get("continue_on_error", False),
         success_exit_codes=frozenset(int(code) for code in raw.get("success_exit_codes", (0,))),
         process=_process(raw),
+        foreach=_foreach(raw.get("foreach")),
+        max_parallel=int(raw.get("max_parallel", 1)),
+        fail_fast=raw.get("fail_fast", True),
     )
 
 
 def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:
     nodes = (node for part in NODE_LISTS for node in definition.get(part, ()))
     return tuple(sorted({node["user"] for node in nodes if "user" in node}))
+
+
+def _foreach(value: Json) -> Template | tuple[Json, ...] | None:
+    if value is None:
+        return None
+    return condition_of(value) if isinstance(value, str) else tuple(_templated_deep(value))
 
 
 def _retry(raw: Mapping[str, Json]) -> RetrySpec:

@@ -22,11 +22,11 @@ from flowrunner.definitions.schema_parts import (
     duration,
 )
 from flowrunner.definitions.shared_schema import (
-    attempt_keys,
     environment,
     labels,
     node_defaults,
     retention,
+    trying_keys,
 )
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
@@ -300,7 +300,7 @@ def _node_properties(types: list[str]) -> dict[str, Any]:
             **{"type": ["string", "boolean"], "x-expression": True},
         ),
         "env": environment("Environment of a shell-like node.", {"DAY": "${{ inputs.day }}"}),
-        **attempt_keys(),
+        **trying_keys(),
         **process_keys(),
         "outputs": described(
             "Outputs a shell-like node writes to $FLOW_OUTPUT, with their types.",

@@ -15,13 +15,6 @@ PLANNED: dict[str, frozenset[str]] = {
             "sla",
         }
     ),
-    "node": frozenset(
-        {
-            "fail_fast",
-            "foreach",
-            "max_parallel",
-        }
-    ),
     "folder": frozenset({"notify"}),
     "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowrunner.definitions.process_schema import default_process_keys
 from flowrunner.definitions.schema_parts import ENV_NAME, LABEL_NAME, described, duration, size
-from flowrunner.model.flow import Backoff
+from flowrunner.model.flow import MOST_ITEMS, Backoff
 
 _SCALAR = ["string", "integer", "number", "boolean", "null"]
 
@@ -114,6 +114,38 @@ def attempt_keys() -> dict[str, Any]:
                 ),
             },
         },
+    }
+
+
+def trying_keys() -> dict[str, Any]:
+    """Returns the keys that say how a node is tried, and for which items."""
+    return {
+        "foreach": described(
+            "Tries the node for each item of a list, or of what an expression gives, as `item` and "
+            "`index`; its outputs are a list.",
+            ["web1", "web2"],
+            **{
+                "type": ["array", "string"],
+                "minLength": 1,
+                "maxItems": MOST_ITEMS,
+                "x-expression": True,
+            },
+        ),
+        "max_parallel": described(
+            "How many items are tried at once.",
+            4,
+            type="integer",
+            minimum=1,
+            maximum=1_000,
+            default=1,
+        ),
+        "fail_fast": described(
+            "Whether an item that failed ends those in progress and lets no other start.",
+            False,
+            type="boolean",
+            default=True,
+        ),
+        **attempt_keys(),
     }
 
 

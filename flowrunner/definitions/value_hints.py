@@ -39,6 +39,7 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("retries", "retryPolicy"), "retry"),
         **dict.fromkeys(("timeout-minutes", "timeout_minutes", "timeoutSec"), "timeout"),
         **dict.fromkeys(("when", "only"), "if"),
+        **dict.fromkeys(("matrix", "loop", "with_items", "withItems", "for_each"), "foreach"),
         "name": "id",
         "uses": "type",
     },

@@ -22,7 +22,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL},
-    "node": {},
     "schedule": {
         "catchup": _BY_HAND,
         "catchup_window": _BY_HAND,

@@ -7,13 +7,13 @@ decided in `flowrunner.engine.retries`; ending processes is the node's own affai
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from flowrunner.engine.output_size import size_of
 from flowrunner.engine.runtime import ClosableSink, Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, resolve
 from flowrunner.engine.writes import PendingWrites
@@ -34,7 +34,6 @@ from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
 _LOG = logging.getLogger(__name__)
 _LONGEST_CRASH = 500
 _INTERRUPTED = "the daemon ended before the attempt did"
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,20 +80,26 @@ class AttemptRunner:
         self._services = runtime.services
 
     async def run(
-        self, spec: NodeSpec, number: int, scope: ContextScope, *, resumed: Attempt | None = None
+        self,
+        spec: NodeSpec,
+        number: int,
+        scope: ContextScope,
+        *,
+        item: int = 0,
+        resumed: Attempt | None = None,
     ) -> AttemptOutcome:
         """Carries out one attempt to its end; journals its begin, not its end.
 
         Cancelling it ends the node's work first and yields a cancelled outcome, or an
         interrupted one when the daemon stops; an attempt that survives the stop is cancelled
-        without an outcome. `resumed` is one that goes on.
+        without an outcome. `item` is the index of its item, `resumed` is one that goes on.
 
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
         """
         node = self._services.nodes.require(spec.type, spec.params)
         attempt = resumed or Attempt(
-            key=AttemptKey(self._runtime.execution.id, spec.id, 0, number),
+            key=AttemptKey(self._runtime.execution.id, spec.id, item, number),
             state=AttemptState.RUNNING,
             started_at=self._services.clock.now(),
         )
@@ -129,7 +134,8 @@ class AttemptRunner:
         given: _Given,
     ) -> NodeResult:
         """Returns what the node gives back; every way to fail is an `ExecutionError`."""
-        log = self._runtime.open_log(attempt.key, given.hidden)
+        is_item = spec.foreach is not None
+        log = self._runtime.open_log(attempt.key, given.hidden, is_item=is_item)
         context = self._context(spec, attempt, scope, given, log)
         bound = asyncio.timeout(self._time_left_s(node, spec, attempt))
         try:
@@ -151,8 +157,10 @@ class AttemptRunner:
             raise ExecutionError(text, code="internal", details=details, final=True) from error
         finally:
             await _close(log)
-        _check_outputs(result.outputs)
-        refuse_secrets(result.outputs, given.hidden)
+        if result.outputs:
+            size = _check_outputs(result.outputs)
+            refuse_secrets(result.outputs, given.hidden)
+            self._runtime.keep_outputs(size)
         return result
 
     def _time_left_s(self, node: Node, spec: NodeSpec, attempt: Attempt) -> float | None:
@@ -197,6 +205,7 @@ class AttemptRunner:
             node_type=spec.type,
             inputs=runtime.execution.inputs,
             upstream=MappingProxyType(scope.lookup("nodes")),
+            is_item=spec.foreach is not None,
             env=given.env,
             secrets=runtime.secrets,
             hidden=given.hidden,
@@ -275,10 +284,13 @@ def _variable(value: Json) -> str | SecretValue:
     return SecretValue(text) if isinstance(value, SecretValue) else text
 
 
-def _check_outputs(outputs: Mapping[str, Json]) -> None:
-    """Refuses outputs that could not be told as JSON, or are too large or too deep to be kept."""
+def _check_outputs(outputs: Mapping[str, Json]) -> int:
+    """Refuses outputs that could not be told as JSON, or are too large or too deep to be kept.
+
+    Returns how many bytes they take.
+    """
     try:
-        size = sum(len(_text(value).encode(errors="surrogatepass")) for value in outputs.values())
+        size = size_of(outputs)
     except (TypeError, ValueError, RecursionError) as error:
         raise output_error("an output cannot be written as JSON") from error
     if size > OUTPUT_LIMIT:
@@ -286,10 +298,7 @@ def _check_outputs(outputs: Mapping[str, Json]) -> None:
     for name, value in outputs.items():
         if is_deeper(value):
             raise output_error(f"output {name} {TOO_DEEP}")
-
-
-def _text(value: Json) -> str:
-    return value if isinstance(value, str) else _ENCODER.encode(value)
+    return size
 
 
 async def _close(log: ClosableSink) -> None:

@@ -22,7 +22,7 @@ from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
-from flowrunner.model.execution import NOTHING_KEPT, Execution
+from flowrunner.model.execution import NOTHING_KEPT, Execution, ItemCounts
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState, NodeState, Reason
@@ -141,6 +141,11 @@ class Engine:
         """Returns the states of the nodes of a running execution, or None."""
         entry = self._running.get(execution_id)
         return entry.run.states if entry and entry.run else None
+
+    def live_items(self, execution_id: ExecutionId) -> Mapping[str, ItemCounts]:
+        """Returns how far the nodes of a running execution are that go through items now."""
+        entry = self._running.get(execution_id)
+        return entry.run.items if entry and entry.run else {}
 
     def admit_waiting(self) -> None:
         """Starts what may start now: after a recovery, or when a limit has grown."""

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from flowrunner.engine.output_size import size_of
 from flowrunner.model.execution import Attempt, NodeStatus
 from flowrunner.model.flow import RetrySpec
 from flowrunner.model.states import AttemptState, Reason
+
+ITEM = "item_index"
+"""Key of the details of an error of a node: the index of the item at fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +63,21 @@ class Standing:
 FRESH = Standing()
 
 
+def standing_of(attempts: Sequence[Attempt], retry: RetrySpec, chance: float) -> Standing:
+    """Returns where a node, or an item, stands that is not final after at least one attempt."""
+    last = attempts[-1]
+    cut_short = sum(attempt.reason == Reason.INTERRUPTED for attempt in attempts)
+    began_at = attempts[0].started_at
+    number = last.key.number
+    if last.state is AttemptState.RUNNING:
+        return Standing(number=number, cut_short=cut_short, began_at=began_at, open=last)
+    due_at = None
+    if last.reason != Reason.INTERRUPTED and last.ended_at is not None:
+        delay_s = retry.delay_after(number - cut_short, chance)
+        due_at = last.ended_at + timedelta(seconds=delay_s)
+    return Standing(number=number + 1, cut_short=cut_short, began_at=began_at, due_at=due_at)
+
+
 @dataclass(frozen=True, kw_only=True)
 class History:
     """Final nodes in the order of their ends, and attempts in the order of their keys."""
@@ -66,10 +85,21 @@ class History:
     nodes: Sequence[NodeStatus] = ()
     attempts: Sequence[Attempt] = ()
 
-    @cached_property
-    def exit_codes(self) -> Mapping[str, int | None]:
-        """The exit code of the last attempt of each node."""
-        return {attempt.key.node: attempt.exit_code for attempt in self.attempts}
+    def exit_code(self, status: NodeStatus) -> int | None:
+        """Returns the exit code of a final node: of its last attempt, or of the item at fault."""
+        attempts = self.of_node(status.node)
+        if isinstance(status.outputs, list):
+            at_fault = None if status.error is None else status.error.details.get(ITEM)
+            attempts = [each for each in attempts if each.key.item_index == at_fault]
+        return attempts[-1].exit_code if attempts else None
+
+    @property
+    def output_bytes(self) -> int:
+        """How much the outputs of nodes and of items take that ended well."""
+        nodes = (each.outputs for each in self.nodes if isinstance(each.outputs, dict))
+        ends = (each.item_end for each in self.attempts if each.item_end is not None)
+        items = (end.outputs for end in ends if end.outputs is not None)
+        return sum(map(size_of, (*nodes, *items)))
 
     @property
     def names(self) -> list[str]:
@@ -79,20 +109,8 @@ class History:
 
     def standing(self, node: str, retry: RetrySpec, chance: float) -> Standing:
         """Returns where a node stands that is not final; `FRESH` when it has not begun."""
-        attempts = self._by_node.get(node)
-        if not attempts:
-            return FRESH
-        last = attempts[-1]
-        cut_short = sum(attempt.reason == Reason.INTERRUPTED for attempt in attempts)
-        began_at = attempts[0].started_at
-        number = last.key.number
-        if last.state is AttemptState.RUNNING:
-            return Standing(number=number, cut_short=cut_short, began_at=began_at, open=last)
-        due_at = None
-        if last.reason != Reason.INTERRUPTED and last.ended_at is not None:
-            delay_s = retry.delay_after(number - cut_short, chance)
-            due_at = last.ended_at + timedelta(seconds=delay_s)
-        return Standing(number=number + 1, cut_short=cut_short, began_at=began_at, due_at=due_at)
+        attempts = self.of_node(node)
+        return standing_of(attempts, retry, chance) if attempts else FRESH
 
     def began_at(self, nodes: Collection[str]) -> datetime | None:
         """Returns when the first of some nodes began or was decided; None when none has."""
@@ -100,10 +118,13 @@ class History:
         decided = [each.started_at or each.ended_at for each in self.nodes if each.node in nodes]
         return min((at for at in (*attempts, *decided) if at is not None), default=None)
 
-    def open_attempt(self, node: str) -> Attempt | None:
-        """Returns the attempt of a node that the journal knows as running."""
-        last = self._by_node.get(node, (None,))[-1]
-        return last if last is not None and last.state is AttemptState.RUNNING else None
+    def open_attempts(self, node: str) -> list[Attempt]:
+        """Returns the attempts of a node that the journal knows as running; one of each item."""
+        return [each for each in self.of_node(node) if each.state is AttemptState.RUNNING]
+
+    def of_node(self, node: str) -> Sequence[Attempt]:
+        """Returns the attempts of a node, those of an item side by side."""
+        return self._by_node.get(node, ())
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Attempt]]:

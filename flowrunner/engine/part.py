@@ -12,20 +12,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from flowrunner.engine.attempt import AttemptOutcome, AttemptRunner, interrupted
+from flowrunner.engine.attempt import AttemptOutcome, interrupted
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import FRESH, History, Standing
+from flowrunner.engine.items import ItemsOfNode, ItemsRun, items_of
 from flowrunner.engine.judging import obstacle_to, status_answers
-from flowrunner.engine.retries import judged
-from flowrunner.engine.runtime import Cut, ExecutionRuntime, holds_place, survives
+from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, node_context
+from flowrunner.engine.tries import Tries
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import ExecutionError
-from flowrunner.model.execution import Failure, NodeStatus
+from flowrunner.model.execution import Attempt, Failure, ItemCounts, NodeStatus
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
 from flowrunner.model.ids import Json
@@ -78,16 +79,20 @@ class PartRun:
         self._shared = shared
         self._history = history
         self._cut = Cut()
-        self._attempts = AttemptRunner(runtime, self._cut, shared.writes)
+        self._tries = Tries(runtime, self._cut, shared.writes, self._begun)
         self._tasks: dict[asyncio.Task[None], str] = {}
-        self._at_work: set[str] = set()
+        self._items: dict[str, ItemsRun] = {}
         self._all_ended = asyncio.Event()
-        self._is_held = False
         self.walk.take_over(history.nodes)
+
+    @property
+    def items(self) -> dict[str, ItemCounts]:
+        """How far each node is that goes through its items now."""
+        return {name: run.counts for name, run in self._items.items()}
 
     async def run(self) -> None:
         """Takes up what had begun, starts what is ready, and returns when nothing is under way."""
-        if self._cut.reason is None and not self._is_held:
+        if self._cut.reason is None and not self._cut.is_held:
             self._take_up_all()
         if self._tasks:
             await self._all_ended.wait()
@@ -100,16 +105,21 @@ class PartRun:
         if self._cut.reason is not None:
             return
         self._cut.reason = reason
-        for task in self._tasks:
-            task.cancel()
+        for task, name in self._tasks.items():
+            if name in self._items:
+                self._items[name].cut(reason)
+            else:
+                task.cancel()
         running = set(self._tasks.values())
         self._settle_cancelled([name for name in self.walk.open_nodes() if name not in running])
 
     def hold(self) -> None:
         """Lets attempts that are at work go on; nothing starts any more, what waits is left."""
-        self._is_held = True
+        self._cut.is_held = True
         for task, name in self._tasks.items():
-            if name not in self._at_work:
+            if name in self._items:
+                self._items[name].hold()
+            elif not self._tries.is_at_work(task):
                 task.cancel()
 
     def stop(self) -> None:
@@ -120,6 +130,9 @@ class PartRun:
     def _take_up_all(self) -> None:
         fresh: list[NodeSpec] = []
         for spec in self.walk.ready():
+            if spec.foreach is not None and (past := self._history.of_node(spec.id)):
+                self._take_up_items(spec, past)
+                continue
             standing = self._history.standing(spec.id, spec.retry, self._services.chance())
             if standing is FRESH:
                 fresh.append(spec)
@@ -142,15 +155,22 @@ class PartRun:
         else:
             self._conclude(AttemptOutcome(attempt=ended), scope.now())
 
+    def _take_up_items(self, spec: NodeSpec, past: Sequence[Attempt]) -> None:
+        """Goes on with the items of a node that had begun in an earlier life of the daemon."""
+        scope = self._scope(spec, min(attempt.started_at for attempt in past))
+        status = self._begin(spec, scope, past)
+        if status is not None:
+            self._write_end(status)
+            self._start_ready(self.walk.settle(status))
+
     def _start_ready(self, ready: Iterable[NodeSpec]) -> None:
         """Decides about each ready node; a skip settles it and may make others ready."""
         queue, decided = deque(ready), list[NodeStatus]()
-        while queue and self._cut.reason is None and not self._is_held:
+        while queue and self._cut.reason is None and not self._cut.is_held:
             spec = queue.popleft()
             scope = self._scope(spec, self._services.clock.now())
-            status = self._skip_or_failure(spec, scope)
+            status = self._skip_or_failure(spec, scope) or self._begin(spec, scope)
             if status is None:
-                self._start(spec, scope, FRESH)
                 continue
             decided.append(status)
             self._shared.node_contexts[spec.id] = node_context(status, None)
@@ -172,19 +192,40 @@ class PartRun:
         try:
             wanted = truth(condition.evaluate(scope))
         except ExecutionError as error:
-            details = dict(error.details)
-            failure = Failure(code=error.code, message=f"if: {error.message}", details=details)
-            return self._status(spec.id, NodeState.FAILED, error.code, at, failure)
+            return self._failed(spec, "if", error, at)
         if not wanted:
             return self._status(spec.id, NodeState.SKIPPED, Reason.IF_FALSE, at)
         return None
 
+    def _begin(
+        self, spec: NodeSpec, scope: ContextScope, past: Sequence[Attempt] = ()
+    ) -> NodeStatus | None:
+        """Starts a node, unless it is one whose items are not to be had, which has failed."""
+        if spec.foreach is None:
+            self._start(spec, scope, FRESH)
+            return None
+        try:
+            items = items_of(spec, scope)
+        except ExecutionError as error:
+            return self._failed(spec, "foreach", error, scope.now())
+        node = ItemsOfNode(spec=spec, scope=scope, items=items, past=past)
+        run = ItemsRun(self._runtime, self._shared.writes, node, self._begun, self._shared.give_up)
+        self._items[spec.id] = run
+        self._own(spec, self._carry_items(spec, run))
+        return None
+
     def _start(self, spec: NodeSpec, scope: ContextScope, standing: Standing) -> None:
+        self._own(spec, self._carry(spec, scope, standing))
+
+    def _own(self, spec: NodeSpec, work: Coroutine[None, None, None]) -> None:
         self.walk.states[spec.id] = NodeState.QUEUED
         name = f"node:{self._runtime.execution.id}:{spec.id}"
-        task = asyncio.create_task(self._carry(spec, scope, standing), name=name)
+        task = asyncio.create_task(work, name=name)
         self._tasks[task] = spec.id
         task.add_done_callback(self._node_ended)
+
+    def _begun(self, name: str) -> None:
+        self.walk.states[name] = NodeState.RUNNING
 
     def _node_ended(self, task: asyncio.Task[None]) -> None:
         """Settles a node that was cancelled between its attempts, or before the first."""
@@ -201,50 +242,18 @@ class PartRun:
 
         `now()` is journaled as the start of the node: the instant at which its `if` held.
         """
-        while True:
-            if standing.due_at is not None:
-                await self._sleep_until(standing.due_at)
-            outcome = await self._attempt(spec, scope, standing)
-            if not outcome.may_retry:
-                break
-            self._shared.writes.add(self._services.journal.finish(outcome.attempt))
-            if self._is_held:
-                return
-            ended_at = outcome.attempt.ended_at or self._services.clock.now()
-            delay_s = spec.retry.delay_after(standing.tries, self._services.chance())
-            standing = standing.after(outcome.attempt, ended_at + timedelta(seconds=delay_s))
-        if outcome.is_interrupted and spec.on_interrupt is OnInterrupt.RERUN:
-            self._shared.writes.add(self._services.journal.finish(outcome.attempt))
-            return
-        self._conclude(outcome, scope.now())
+        outcome = await self._tries.run(spec, scope, standing)
+        if outcome is not None:
+            self._conclude(outcome, scope.now())
 
-    async def _sleep_until(self, at: datetime) -> None:
-        await asyncio.sleep(max(0.0, (at - self._services.clock.now()).total_seconds()))
-
-    async def _attempt(
-        self, spec: NodeSpec, scope: ContextScope, standing: Standing
-    ) -> AttemptOutcome:
-        """Carries out one attempt; a process waits for its place among those of the host."""
-        if holds_place(self._services.nodes.require(spec.type, spec.params)):
-            async with self._runtime.place():
-                outcome = await self._work(spec, scope, standing)
-        else:
-            outcome = await self._work(spec, scope, standing)
-        self._services.observer.attempt_ended(spec.type, outcome.attempt)
-        if self._cut.reason is not None:
-            return replace(outcome, may_retry=False)
-        return judged(spec.retry, outcome, scope, tries=standing.tries)
-
-    async def _work(
-        self, spec: NodeSpec, scope: ContextScope, standing: Standing
-    ) -> AttemptOutcome:
-        self.walk.states[spec.id] = NodeState.RUNNING
-        if not survives(self._services.nodes.require(spec.type, spec.params), spec):
-            self._at_work.add(spec.id)
-        try:
-            return await self._attempts.run(spec, standing.number, scope, resumed=standing.open)
-        finally:
-            self._at_work.discard(spec.id)
+    async def _carry_items(self, spec: NodeSpec, run: ItemsRun) -> None:
+        """Goes through the items of a node, then settles it and starts what waited for it."""
+        status = await run.run()
+        del self._items[spec.id]
+        if status is not None:
+            self._shared.node_contexts[spec.id] = node_context(status, run.exit_code)
+            self._write_settled([status])
+            self._start_ready(self.walk.settle(status))
 
     def _conclude(self, outcome: AttemptOutcome, started_at: datetime) -> None:
         """Settles the node of an attempt that no other follows."""
@@ -255,25 +264,40 @@ class PartRun:
 
     def _settle_cancelled(self, names: Iterable[str]) -> None:
         """Settles nodes that a cancel keeps from their end; none that is left as it was."""
-        if self._is_held:
+        if self._cut.is_held:
             return
         reason = self._cut.reason or Reason.CANCELLED
         decided: list[NodeStatus] = []
         for name in names:
             status = self._status(name, NodeState.CANCELLED, reason, self._services.clock.now())
-            self._shared.node_contexts[name] = node_context(status, None)
             self.walk.settle(status)
-            attempt = self._history.open_attempt(name)
-            if attempt is None:
-                decided.append(status)
+            if self._history.open_attempts(name):
+                self._write_end(status)
             else:
-                ended = interrupted(attempt, self._services.clock.now())
-                self._shared.writes.add(self._services.journal.finish(ended, status))
+                self._shared.node_contexts[name] = node_context(status, None)
+                decided.append(status)
         self._write_settled(decided)
+
+    def _write_end(self, status: NodeStatus) -> None:
+        """Journals the end of a node, before it that of attempts that an earlier life began."""
+        self._shared.node_contexts[status.node] = node_context(status, None)
+        still_open = self._history.open_attempts(status.node)
+        for left, attempt in enumerate(reversed(still_open)):
+            ended = interrupted(attempt, self._services.clock.now())
+            is_last = left == len(still_open) - 1
+            write = self._services.journal.finish(ended, status if is_last else None)
+            self._shared.writes.add(write)
+        self._write_settled([] if still_open else [status])
 
     def _write_settled(self, decided: list[NodeStatus]) -> None:
         if decided:
             self._shared.writes.add(self._services.journal.settle(decided))
+
+    def _failed(self, spec: NodeSpec, key: str, error: ExecutionError, at: datetime) -> NodeStatus:
+        """Returns the status of a node that did not start for the fault of one of its keys."""
+        message, details = f"{key}: {error.message}", dict(error.details)
+        failure = Failure(code=error.code, message=message, details=details)
+        return self._status(spec.id, NodeState.FAILED, error.code, at, failure)
 
     def _status(
         self,

@@ -18,7 +18,7 @@ from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import execution_contexts, node_context
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import FlowError
-from flowrunner.model.execution import Execution
+from flowrunner.model.execution import Execution, ItemCounts
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import NodeState, Reason
@@ -32,10 +32,10 @@ class ExecutionRun:
     def __init__(self, runtime: ExecutionRuntime, history: History = NOTHING) -> None:
         self._runtime = runtime
         self._services = runtime.services
+        runtime.output_bytes = history.output_bytes
         self._error: BaseException | None = None
         self._node_contexts: dict[str, Json] = {
-            status.node: node_context(status, history.exit_codes.get(status.node))
-            for status in history.nodes
+            status.node: node_context(status, history.exit_code(status)) for status in history.nodes
         }
         self._writes = PendingWrites(self._give_up)
         self._contexts = self._make_contexts()
@@ -70,6 +70,11 @@ class ExecutionRun:
     def takes_cancel(self) -> bool:
         """Whether a cancel without `force` would change anything."""
         return self._runtime.cancel_reason is None and not self._nodes.walk.is_complete
+
+    @property
+    def items(self) -> dict[str, ItemCounts]:
+        """How far each node is that goes through its items now."""
+        return {**self._nodes.items, **self._finals.items}
 
     @property
     def withstands_cancel(self) -> bool:

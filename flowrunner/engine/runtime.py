@@ -10,14 +10,16 @@ from typing import Protocol
 
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
+from flowrunner.engine.output_size import EXECUTION_LIMIT
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
-from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import Reason
 from flowrunner.nodes.base import Node
 from flowrunner.nodes.context import AttemptSink, Directories
 from flowrunner.nodes.environment import HostFacts
+from flowrunner.nodes.outputs import output_error
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.secrets.hidden import secret_texts
 from flowrunner.secrets.lookup import Secrets
@@ -98,9 +100,14 @@ class EngineServices:
 
 @dataclass(slots=True)
 class Cut:
-    """Why nodes are ended early: written by who ends them, read by who says why."""
+    """Why nodes are ended early: written by who ends them, read by who says why.
+
+    Attributes:
+        is_held: Whether nothing may start any more, since the daemon stops.
+    """
 
     reason: Reason | None = None
+    is_held: bool = False
 
 
 def survives(node: Node, spec: NodeSpec) -> bool:
@@ -125,6 +132,7 @@ class ExecutionRuntime:
         cancel_reason: Set once, when the execution is asked to end early, in this life of the
             daemon or in one before.
         is_forced: Whether it was asked to end without its `finally`.
+        output_bytes: How much the outputs of its nodes take together.
     """
 
     services: EngineServices
@@ -132,6 +140,7 @@ class ExecutionRuntime:
     spec: FlowSpec
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
+    output_bytes: int = 0
     cancel_reason: Reason | None = field(init=False)
     is_forced: bool = field(init=False)
     _logs: Path = field(init=False)
@@ -161,13 +170,26 @@ class ExecutionRuntime:
         """Waits for a place among the processes of the host, and holds it."""
         return self.services.node_slots.place(by_hand=self.execution.cause.is_by_hand)
 
+    def keep_outputs(self, size: int) -> None:
+        """Counts the outputs of an attempt that succeeded, in bytes.
+
+        Raises:
+            ExecutionError: ``output``: together with those before they are too large.
+        """
+        if self.output_bytes + size > EXECUTION_LIMIT:
+            most = f"{EXECUTION_LIMIT // 1024**2} MiB"
+            raise output_error(f"the outputs of all nodes together are larger than {most}")
+        self.output_bytes += size
+
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""
         return tuple(dict.fromkeys((*self._hidden, *secret_texts(given))))
 
-    def open_log(self, key: AttemptKey, hidden: Iterable[str]) -> ClosableSink:
+    def open_log(
+        self, key: AttemptKey, hidden: Iterable[str], *, is_item: bool = False
+    ) -> ClosableSink:
         """Opens the log of an attempt, which hides texts; its file comes with the first line."""
-        name, most_bytes = log_name(key.node, key.number), self.spec.retention.log_bytes
+        name, most_bytes = log_name(key, is_item=is_item), self.spec.retention.log_bytes
         return self.services.make_log(self._logs, name, hidden, most_bytes)
 
 
@@ -176,11 +198,11 @@ def log_folder(logs: Path, execution: Execution) -> Path:
     return logs / f"{execution.created_at:%Y-%m-%d}" / execution.id
 
 
-def log_name(node: str, number: int) -> str:
-    """Returns the name of the file of one attempt's log."""
-    return f"{node}.{number}.log"
+def log_name(key: AttemptKey, *, is_item: bool) -> str:
+    """Returns the name of the file of one attempt's log: `<node>[.<item index>].<number>.log`."""
+    return f"{attempt_name(key, is_item=is_item)}.log"
 
 
-def log_path(logs: Path, execution: Execution, node: str, number: int) -> Path:
+def log_path(logs: Path, execution: Execution, key: AttemptKey, *, is_item: bool) -> Path:
     """Returns the file of one attempt's log."""
-    return log_folder(logs, execution) / log_name(node, number)
+    return log_folder(logs, execution) / log_name(key, is_item=is_item)

@@ -39,6 +39,11 @@ class ContextScope:
         """Returns the same scope with one context more."""
         return ContextScope({**self._contexts, name: value}, self._status, self._moment)
 
+    def with_item(self, item: Json, index: int) -> ContextScope:
+        """Returns the same scope for one item of a `foreach`."""
+        contexts = {**self._contexts, "item": item, "index": index}
+        return ContextScope(contexts, self._status, self._moment)
+
     def lookup(self, name: str) -> Json:
         """Returns a context by its root name; null for one that is not offered here."""
         value = self._contexts.get(name)
@@ -121,12 +126,16 @@ def _slot_date(slot_at: datetime, execution: Execution, spec: FlowSpec) -> str:
 
 
 def node_context(status: NodeStatus, exit_code: int | None) -> dict[str, Json]:
-    """Returns what `nodes.<id>` is; outputs of anything but a success are null."""
+    """Returns what `nodes.<id>` is; outputs of anything but a success are null.
+
+    Those of a node with items are a list whatever became of it, null for what did not succeed.
+    """
     error = status.error
+    is_told = status.state is NodeState.SUCCEEDED or isinstance(status.outputs, list)
     return {
         "state": str(status.state),
         "exit_code": exit_code,
-        "outputs": status.outputs if status.state is NodeState.SUCCEEDED else None,
+        "outputs": status.outputs if is_told else None,
         "error": None if error is None else {"code": error.code, "message": error.message},
         "duration_s": _duration_s(status.started_at, status.ended_at),
     }

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+MOST_PENDING = 500
+"""Writes of one execution after which items of a `foreach` wait for the disk."""
+
 
 class PendingWrites:
     """Keeps futures until they are done; a fault is told at once."""
@@ -12,11 +15,18 @@ class PendingWrites:
     def __init__(self, on_error: Callable[[BaseException], None]) -> None:
         self._on_error = on_error
         self._pending: set[asyncio.Future[None]] = set()
+        self._latest: asyncio.Future[None] | None = None
 
     def add(self, future: asyncio.Future[None]) -> None:
         """Leaves a write to itself."""
         self._pending.add(future)
+        self._latest = future
         future.add_done_callback(self._written)
+
+    async def eased(self) -> None:
+        """Returns at once, or, while too many writes are pending, when those until now are kept."""
+        if len(self._pending) > MOST_PENDING and self._latest is not None:
+            await asyncio.wait((self._latest,))
 
     async def settled(self) -> None:
         """Returns when nothing is pending any more."""

@@ -120,11 +120,37 @@ class NodeStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ItemEnd:
+    """What an item of a `foreach` came to, journaled with its last attempt.
+
+    Attributes:
+        outputs: What it gave back; None for an item that did not succeed.
+    """
+
+    outputs: dict[str, Json] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemCounts:
+    """How far a node is with its items; one without `foreach` has one.
+
+    Attributes:
+        total: 0 as long as the list is not known.
+        failed: Those that failed or timed out for good.
+    """
+
+    total: int = 0
+    succeeded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of one node; journaled before its side effect and again at its end.
+    """One try of one node, or of one item of it; journaled before its side effect and at its end.
 
     `exit_code` is None for nodes without a process and for a process killed by a signal, whose
-    `reason` is then `signal:SIGKILL` or the like.
+    `reason` is then `signal:SIGKILL` or the like. `item_end` is None unless it is the last attempt
+    of an item.
     """
 
     key: AttemptKey
@@ -134,6 +160,7 @@ class Attempt:
     error: Failure | None = None
     started_at: datetime
     ended_at: datetime | None = None
+    item_end: ItemEnd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

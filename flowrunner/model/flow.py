@@ -101,6 +101,10 @@ class RetrySpec:
         return whole * (1 - self.jitter * chance)
 
 
+MOST_ITEMS = 10_000
+"""Items of one node. Source: FLOW_FORMAT 4, `foreach`."""
+
+
 class OnInterrupt(StrEnum):
     """What becomes of an attempt that the end of the daemon cut short."""
 
@@ -125,6 +129,10 @@ class NodeSpec:
         on_interrupt: What its type does when it says nothing, resolved.
         success_exit_codes: The exit codes that are no failure, for shell-like nodes.
         process: How its process is started, for shell-like nodes.
+        foreach: Its items: a list that may hold templates, or the template that gives one; None
+            for a node that has none.
+        max_parallel: How many items are tried at once.
+        fail_fast: Whether an item that failed keeps the others from going on.
     """
 
     id: str
@@ -142,6 +150,9 @@ class NodeSpec:
     on_interrupt: OnInterrupt = OnInterrupt.FAIL
     success_exit_codes: frozenset[int] = frozenset({0})
     process: ProcessSpec = PLAIN_PROCESS
+    foreach: Template | tuple[Json, ...] | None = None
+    max_parallel: int = 1
+    fail_fast: bool = True
 
 
 class OnConflict(StrEnum):

@@ -40,3 +40,9 @@ class AttemptKey(NamedTuple):
     node: str
     item_index: int
     number: int
+
+
+def attempt_name(key: AttemptKey, *, is_item: bool) -> str:
+    """Returns the name of what is kept of one attempt: `<node>[.<item index>].<number>`."""
+    item = f".{key.item_index}" if is_item else ""
+    return f"{key.node}{item}.{key.number}"

@@ -77,6 +77,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     FORCED = "forced"
     DRAINED = "drained"
+    FAIL_FAST = "fail_fast"
     IF_FALSE = "if"
     NEEDS = "needs"
     NOT_CHOSEN = "not_chosen"

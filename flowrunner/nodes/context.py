@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from flowrunner.model.flow import ValueType
-from flowrunner.model.ids import AttemptKey, FlowKey, Json
+from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.secret import SecretValue
 from flowrunner.system.clock import Clock
@@ -45,6 +45,7 @@ class ExecutionContext:
     """One attempt's view of the world.
 
     Attributes:
+        is_item: Whether it is of an item of a `foreach`.
         env: The flow's and the node's `env`, resolved; secrets still masked and always
             texts, None removes.
         upstream: What expressions see as `nodes`: the nodes that have ended, by id.
@@ -70,6 +71,7 @@ class ExecutionContext:
     node_type: str
     inputs: Mapping[str, Json]
     upstream: Mapping[str, Json]
+    is_item: bool = False
     env: Mapping[str, str | SecretValue | None] = field(default_factory=dict)
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
@@ -95,7 +97,7 @@ class ExecutionContext:
         Its script, `$FLOW_OUTPUT` and payload stand beside it, under names that begin with its
         name and a dot. Joined on demand: most types never ask.
         """
-        return self.directories.private / f"{self.key.node}.{self.key.number}"
+        return self.directories.private / attempt_name(self.key, is_item=self.is_item)
 
     @property
     def account(self) -> str:

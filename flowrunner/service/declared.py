@@ -7,6 +7,7 @@ come back for it: somebody who follows a log asks every second.
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import NamedTuple
 
 from flowrunner.definitions.build import node_type
 from flowrunner.model.ids import Digest
@@ -15,8 +16,17 @@ from flowrunner.storage.protocols import DefinitionStore
 MOST_KEPT = 64
 """Definitions of which the nodes are kept, the last asked for: one may have thousands."""
 
-Declared = tuple[tuple[str, str], ...]
-"""The id and the type of each node, those of `finally` last."""
+
+class DeclaredNode(NamedTuple):
+    """A node of a definition; `has_items` says that it has `foreach`."""
+
+    id: str
+    type: str
+    has_items: bool = False
+
+
+Declared = tuple[DeclaredNode, ...]
+"""The nodes, those of `finally` last."""
 
 
 class DeclaredNodes:
@@ -38,7 +48,7 @@ class DeclaredNodes:
             if definition is None:
                 return ()
             raws = (*definition["nodes"], *definition.get("finally", ()))
-            found = tuple((raw["id"], node_type(raw)) for raw in raws)
+            found = tuple(DeclaredNode(raw["id"], node_type(raw), "foreach" in raw) for raw in raws)
             self._kept[digest] = found
         self._kept.move_to_end(digest)
         if len(self._kept) > MOST_KEPT:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from flowrunner.engine.engine import Engine
-from flowrunner.engine.runtime import log_path
 from flowrunner.errors import NotFoundError
-from flowrunner.model.execution import Attempt, Execution, NodeStatus
+from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId
-from flowrunner.model.states import NodeState
 from flowrunner.service.declared import DeclaredNodes
 from flowrunner.service.log_feed import LogFeed, Place
 from flowrunner.service.log_pages import LoggedAttempt, read_page
-from flowrunner.service.views import ExecutionView, LogCursor, LogPage, NodeView, Page
+from flowrunner.service.node_views import logged_attempts, node_views
+from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.storage.protocols import ExecutionQuery, Storage
 
 PAGE_DATA = 4 * 1024**2
@@ -81,10 +80,11 @@ class ExecutionReader:
         settled = await self._storage.journal.nodes(execution_id)
         attempts = await self._storage.journal.attempts(execution_id)
         declared = await self._declared.of(execution.digest)
+        items = self._engine.live_items(execution_id)
         if len(declared) + len(attempts) <= _QUICK:
-            nodes = node_views(declared, live, settled, attempts)
+            nodes = node_views(declared, live, items, settled, attempts)
         else:
-            nodes = await asyncio.to_thread(node_views, declared, live, settled, attempts)
+            nodes = await asyncio.to_thread(node_views, declared, live, items, settled, attempts)
         return ExecutionView(execution=execution, nodes=nodes)
 
     async def logs(self, place: Place, wait_s: float) -> LogPage:
@@ -97,7 +97,11 @@ class ExecutionReader:
 
     async def _read_logs(self, place: Place) -> LogPage:
         execution, node = await self._get(ExecutionId(place.execution_id)), place.node
-        attempts = [each for each in await self._logged(execution) if node in (None, each.node)]
+        attempts = [
+            each
+            for each in await self._logged(execution)
+            if node in (None, each.node) and place.item in (None, each.item)
+        ]
         page = await asyncio.to_thread(
             read_page, attempts, place.cursor, execution_ended=execution.state.is_final
         )
@@ -109,67 +113,12 @@ class ExecutionReader:
         """Returns every attempt that may have a log, in order of start."""
         live = self._engine.live_states(execution.id) or {}
         attempts = await self._storage.journal.attempts(execution.id)
-        ended = {
-            (attempt.key.node, attempt.key.number): attempt.ended_at is not None
-            for attempt in sorted(attempts, key=lambda attempt: attempt.started_at)
-        }
-        for name, state in live.items():
-            if state is NodeState.RUNNING:
-                ended.setdefault((name, 1), False)
         declared = await self._declared.of(execution.digest)
-        positions = {name: position for position, (name, _) in enumerate(declared)}
-        return [
-            LoggedAttempt(
-                node=name,
-                number=number,
-                position=positions.get(name),
-                has_ended=has_ended,
-                path=log_path(self._logs, execution, name, number),
-            )
-            for (name, number), has_ended in ended.items()
-        ]
+        settled = await self._storage.journal.nodes(execution.id)
+        return logged_attempts(execution, declared, live, settled, attempts, self._logs)
 
     async def _get(self, execution_id: ExecutionId) -> Execution:
         execution = await self._storage.executions.get(execution_id)
         if execution is None:
             raise NotFoundError(f"there is no execution {execution_id[:64]!r}")
         return execution
-
-
-def node_views(
-    declared: Sequence[tuple[str, str]],
-    live: Mapping[str, NodeState],
-    settled: Sequence[NodeStatus],
-    attempts: Sequence[Attempt],
-) -> tuple[NodeView, ...]:
-    """Returns the nodes in the order of the definition; takes time linear in their number."""
-    status = {each.node: each for each in settled}
-    own: dict[str, list[Attempt]] = {}
-    for attempt in attempts:
-        own.setdefault(attempt.key.node, []).append(attempt)
-    return tuple(
-        _node(name, kind, live.get(name), status.get(name), tuple(own.get(name, ())))
-        for name, kind in declared
-    )
-
-
-def _node(
-    name: str,
-    kind: str,
-    live: NodeState | None,
-    settled: NodeStatus | None,
-    attempts: tuple[Attempt, ...],
-) -> NodeView:
-    if settled is None:
-        return NodeView(
-            id=name, type=kind, state=live or NodeState.PENDING, reason="", attempts=attempts
-        )
-    return NodeView(
-        id=name,
-        type=kind,
-        state=settled.state,
-        reason=settled.reason,
-        attempts=attempts,
-        outputs=settled.outputs,
-        error=settled.error,
-    )

@@ -24,17 +24,22 @@ LONGEST_WAIT_S = 2.0
 
 
 class Place(NamedTuple):
-    """A place in the logs of an execution; `node` is the only one of interest, if not None."""
+    """A place in the logs of an execution.
+
+    Attributes:
+        node: The only one of interest, if not None.
+        item: The index of the only item of it that is of interest, if not None.
+    """
 
     execution_id: str
     node: str | None
     cursor: LogCursor
+    item: int | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What is equal for equal places."""
-        offsets = tuple(sorted(self.cursor.offsets.items()))
-        return self.execution_id, self.node, self.cursor.done, offsets
+        return self.execution_id, self.node, self.item, self.cursor.key
 
 
 @dataclass(slots=True)

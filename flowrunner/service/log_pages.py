@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flowrunner.service.read_items import ReadItems
 from flowrunner.service.views import LogChunk, LogCursor, LogEntry, LogPage
 from flowrunner.telemetry.attempt_log import LogLine, read_log
 
@@ -28,14 +29,18 @@ class LoggedAttempt:
     """An attempt that may have a log.
 
     Attributes:
+        item: The index of its item; None without `foreach`.
         position: Of its node in the definition; None when the definition does not have it.
         has_ended: Whether its log cannot grow any more.
+        is_last: Whether no other attempt of its item follows.
     """
 
     node: str
+    item: int | None = None
     number: int
     position: int | None
     has_ended: bool
+    is_last: bool = False
     path: Path
 
 
@@ -71,9 +76,11 @@ class _Page:
     size: int = 0
     done: list[int] = field(init=False)
     offsets: dict[str, int] = field(init=False)
+    items: ReadItems = field(init=False)
 
     def __post_init__(self) -> None:
         self.done, self.offsets = list(self.begin.done), dict(self.begin.offsets)
+        self.items = ReadItems(self.begin)
 
     @property
     def is_full(self) -> bool:
@@ -82,6 +89,10 @@ class _Page:
 
     def is_done(self, attempt: LoggedAttempt) -> bool:
         """Whether the whole log of an attempt was read, by this page or one before."""
+        if attempt.item is not None and attempt.position is not None:
+            return self.items.is_done(
+                attempt.position, attempt.item, attempt.number, is_last=attempt.is_last
+            )
         return attempt.number <= self._done_of(attempt.position)
 
     def add(self, attempt: LoggedAttempt) -> bool:
@@ -92,14 +103,23 @@ class _Page:
                 LogEntry(at=line.at, stream=line.stream, text=line.text, is_partial=line.partial)
                 for line in lines
             )
-            self.chunks.append(LogChunk(node=attempt.node, attempt=attempt.number, lines=entries))
+            self.chunks.append(
+                LogChunk(
+                    node=attempt.node, item=attempt.item, attempt=attempt.number, lines=entries
+                )
+            )
         if at_end and attempt.has_ended:
             self._note_done(attempt)
         return at_end
 
     def cursor(self) -> LogCursor:
         """Returns where the next page begins."""
-        return LogCursor(done=tuple(self.done), offsets=self.offsets)
+        return LogCursor(
+            done=tuple(self.done),
+            offsets=self.offsets,
+            items=self.items.ranges,
+            tries=self.items.tries,
+        )
 
     def _read(self, attempt: LoggedAttempt) -> tuple[list[LogLine], bool]:
         name, found = attempt.path.name, list[LogLine]()
@@ -121,9 +141,15 @@ class _Page:
         return self.done[position] if position is not None and position < len(self.done) else 0
 
     def _note_done(self, attempt: LoggedAttempt) -> None:
-        """Counts an attempt as read when those before it are: attempts of a node come in turn."""
+        """Counts an attempt as read when those before it are: attempts come in turn."""
         position = attempt.position
-        if position is None or self._done_of(position) != attempt.number - 1:
+        if position is None:
+            return
+        if attempt.item is not None:
+            if self.items.note(position, attempt.item, attempt.number, is_last=attempt.is_last):
+                self.offsets.pop(attempt.path.name, None)
+            return
+        if self._done_of(position) != attempt.number - 1:
             return
         self.done += [0] * (position + 1 - len(self.done))
         self.done[position] = attempt.number

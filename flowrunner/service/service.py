@@ -154,14 +154,16 @@ class FlowService:
         execution_id: str,
         *,
         node: str | None = None,
+        item: int | None = None,
         cursor: LogCursor | None = None,
         wait_s: float = 0.0,
     ) -> LogPage:
         """Returns what was logged since the cursor; raises `NotFoundError`.
 
-        While there is nothing it waits, for `wait_s` seconds at most.
+        `item` is the index of an item of the node. While there is nothing it waits, for `wait_s`
+        seconds at most.
         """
-        place = Place(execution_id, node, cursor or LogCursor())
+        place = Place(execution_id, node, cursor or LogCursor(), item)
         return await self._parts.executions.logs(place, wait_s)
 
     async def start(

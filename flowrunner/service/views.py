@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowrunner.model.conditions import Condition
-from flowrunner.model.execution import Attempt, Execution, Failure
+from flowrunner.model.execution import Attempt, Execution, Failure, ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, NodeState
@@ -80,13 +80,18 @@ class FlowView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
-    """One node of an execution; `items` counts the items of a node, 1 without `foreach`."""
+    """One node of an execution.
+
+    Attributes:
+        items: Counts its items; 1 without `foreach`.
+    """
 
     id: str
     type: str
     state: NodeState
     reason: str
     attempts: tuple[Attempt, ...]
+    items: ItemCounts
     outputs: Json = None
     error: Failure | None = None
 
@@ -116,11 +121,21 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogChunk:
-    """Lines of the log of one attempt."""
+    """Lines of the log of one attempt.
+
+    Attributes:
+        item: The index of its item; None without `foreach`.
+    """
 
     node: str
+    item: int | None = None
     attempt: int
     lines: tuple[LogEntry, ...]
+
+    @property
+    def name(self) -> str:
+        """The node, with the index of the item behind it."""
+        return self.node if self.item is None else f"{self.node}.{self.item}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +146,21 @@ class LogCursor:
         done: For each node in the order of the definition, how many of its attempts were read to
             their ends; nodes without any may be missing at the end.
         offsets: Bytes read of the other log files, by name.
+        items: For nodes with `foreach`, by position, which items were read to their ends: from
+            the first of these numbers up to the second, which is not among them, and so on.
+        tries: How many attempts of other items were read to their ends, by `<position>.<index>`.
     """
 
     done: tuple[int, ...] = ()
     offsets: Mapping[str, int] = field(default_factory=dict)
+    items: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    tries: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What is equal for equal places."""
+        maps = (self.offsets, self.items, self.tries)
+        return (self.done, *(tuple(sorted(each.items())) for each in maps))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

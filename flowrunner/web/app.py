@@ -166,7 +166,12 @@ def _reading(parts: WebParts) -> list[Route]:
         _get(f"{flow}/definition", Right.FULL, flows.definition),
         _get("/api/v1/executions", Right.READ, executions.page, query=(*pages, "flow", "state")),
         _get(execution, Right.READ, executions.one),
-        _get(f"{execution}/logs", Right.FULL, executions.logs, query=("node", "cursor", "wait")),
+        _get(
+            f"{execution}/logs",
+            Right.FULL,
+            executions.logs,
+            query=("node", "item", "cursor", "wait"),
+        ),
         _get(f"{execution}/trace", Right.FULL, executions.trace, query=("limit", "cursor")),
         _get("/api/v1/reconcile", Right.READ, reconcile.state),
     ]

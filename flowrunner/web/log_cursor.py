@@ -10,6 +10,7 @@ import json
 import re
 import zlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from itertools import pairwise
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import Json
@@ -25,12 +26,15 @@ _LARGEST_OFFSET = 2**40
 _UNREADABLE = (ValueError, TypeError, AttributeError, RecursionError, zlib.error)
 """What a text that is no cursor may cause."""
 
+_NUMBERS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _FILE_NAME = re.compile(r"[a-z][A-Za-z0-9_.-]{0,254}")
 
 
 def pack_cursor(cursor: LogCursor) -> str:
     """Writes a cursor as letters, digits, dashes and underscores."""
-    content = [list(cursor.done), dict(cursor.offsets)]
+    content: list[Json] = [list(cursor.done), dict(cursor.offsets)]
+    if cursor.items or cursor.tries:
+        content += [dict(cursor.items), dict(cursor.tries)]
     packed = zlib.compress(json.dumps(content, separators=(",", ":")).encode())
     return urlsafe_b64encode(packed).decode().rstrip("=")
 
@@ -39,9 +43,16 @@ def unpack_cursor(text: str) -> LogCursor:
     """Reads what `pack_cursor` wrote; raises `ValidationError` (``request.parameter``)."""
     try:
         packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        done, offsets = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
-        if all(map(_is_number, done)) and all(map(_is_entry, offsets.items())):
-            return LogCursor(done=tuple(done), offsets=offsets)
+        content = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+        done, offsets, items, tries = content if len(content) > 2 else (*content, {}, {})  # noqa: PLR2004 - without items
+        if (
+            all(map(_is_number, done))
+            and all(map(_is_entry, offsets.items()))
+            and all(map(_are_ranges, items.items()))
+            and all(map(_is_try, tries.items()))
+        ):
+            ranges = {position: tuple(borders) for position, borders in items.items()}
+            return LogCursor(done=tuple(done), offsets=offsets, items=ranges, tries=tries)
     except _UNREADABLE as error:
         raise _bad() from error
     raise _bad()
@@ -50,6 +61,18 @@ def unpack_cursor(text: str) -> LogCursor:
 def _is_entry(entry: tuple[Json, Json]) -> bool:
     name, offset = entry
     return bool(_FILE_NAME.fullmatch(name)) and _is_number(offset)
+
+
+def _are_ranges(entry: tuple[Json, Json]) -> bool:
+    """Whether the borders of the ranges rise, two for each."""
+    position, borders = entry
+    are_ranges = len(borders) % 2 == 0 and all(a < b for a, b in pairwise(borders))
+    return bool(_NUMBERS.fullmatch(position)) and all(map(_is_number, borders)) and are_ranges
+
+
+def _is_try(entry: tuple[Json, Json]) -> bool:
+    name, number = entry
+    return bool(_NUMBERS.fullmatch(name)) and _is_number(number)
 
 
 def _is_number(value: Json) -> bool:

@@ -13,6 +13,7 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1_000
 
 _LIMIT_DIGITS = 4
+_ITEM_DIGITS = 5
 
 
 def invalid(parameter: str, message: str) -> ValidationError:
@@ -40,6 +41,18 @@ def wait_of(request: Request) -> float:
     if text in ("0", "1", "2"):
         return float(text)
     raise invalid("wait", "must be 0, 1 or 2: seconds")
+
+
+def item_of(request: Request) -> int | None:
+    """Returns the index of an item of a node, or None when it is not asked for."""
+    text = request.query_params.get("item")
+    if text is None:
+        return None
+    if "node" not in request.query_params:
+        raise invalid("item", "needs the parameter 'node'")
+    if text.isascii() and text.isdigit() and len(text) <= _ITEM_DIGITS:
+        return int(text)
+    raise invalid("item", "must be the index of an item, from 0")
 
 
 def name_of(request: Request, parameter: str) -> str | None:

@@ -14,7 +14,6 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
-from flowrunner.model.states import NodeState
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -141,6 +140,7 @@ def log_page_json(page: LogPage) -> Json:
         "chunks": [
             {
                 "node": chunk.node,
+                "item_index": chunk.item,
                 "attempt": chunk.attempt,
                 "lines": [_line(line) for line in chunk.lines],
             }
@@ -153,11 +153,11 @@ def log_page_json(page: LogPage) -> Json:
 
 
 def log_page_text(page: LogPage) -> str:
-    """Returns a page of logs as text: time, node and attempt, stream and what was printed."""
+    """Returns a page of logs as text: time, node, item and attempt, stream and what was printed."""
     if page.is_removed:
         return "[the logs were removed by retention]\n"
     return "".join(
-        f"{time_text(line.at)} {chunk.node}.{chunk.attempt} {line.stream} {line.text}\n"
+        f"{time_text(line.at)} {chunk.name}.{chunk.attempt} {line.stream} {line.text}\n"
         for chunk in page.chunks
         for line in chunk.lines
     )
@@ -308,11 +308,10 @@ def _node(node: NodeView) -> Json:
         "type": node.type,
         "state": str(node.state),
         "reason": node.reason,
-        # One item each, until a node can go through a list.
         "items": {
-            "total": 1,
-            "succeeded": int(node.state is NodeState.SUCCEEDED),
-            "failed": int(node.state.is_failure),
+            "total": node.items.total,
+            "succeeded": node.items.succeeded,
+            "failed": node.items.failed,
         },
         "attempts": [attempt_json(attempt) for attempt in node.attempts],
         "outputs": node.outputs,

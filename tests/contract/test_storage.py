@@ -15,7 +15,7 @@ import pytest
 
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import digest_of
-from flowrunner.model.execution import Cause, Failure, ScheduleKey
+from flowrunner.model.execution import Cause, Failure, ItemEnd, ScheduleKey
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
@@ -589,6 +589,25 @@ class TestJournal:
             found = await storage.journal.attempts(execution.id)
             assert [each.key[1:] for each in found] == sorted(keys)
             assert await storage.journal.attempts(sequential_id(2)) == []
+
+        use(body)
+
+    def test_ends_of_items_are_kept_with_their_attempts(self, use: Use) -> None:
+        """An attempt that decides its item has its outputs; one that another follows has not."""
+        execution = make_execution()
+        tried, failed, done = (
+            make_attempt(execution.id, item_index=item, number=number, state=AttemptState.FAILED)
+            for item, number in ((0, 1), (0, 2), (1, 1))
+        )
+        failed = replace(failed, item_end=ItemEnd())
+        done = replace(done, state=AttemptState.SUCCEEDED, item_end=ItemEnd(outputs={"n": [1]}))
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(execution)
+            await storage.journal.begin(make_attempt(execution.id, item_index=1))
+            for attempt in (tried, failed, done):
+                await storage.journal.finish(attempt)
+            assert await storage.journal.attempts(execution.id) == [tried, failed, done]
 
         use(body)
 

@@ -92,7 +92,10 @@ class Act:
 OK, FAILS, HANGS = Act(), Act(exit_code=1), Act(lasts_s=None)
 Acts = Mapping[str, Act | Sequence[Act] | Iterator[Act]]
 """By node; a sequence has one act for each attempt, the last for all that follow; an iterator one
-for each process, of which an attempt may have several, in whichever life of the daemon."""
+for each process, of which an attempt may have several, in whichever life of the daemon.
+
+Of a node with a variable `ITEM` also by `node.ITEM`.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -340,7 +343,7 @@ class World:
             await asyncio.wait(self.engine._tasks)
 
     def log(self, execution_id: ExecutionId, node: str, number: int = 1) -> list[str]:
-        """Returns the text of the lines an attempt has logged."""
+        """Returns the text of the lines an attempt has logged; `node` may be `node.item`."""
         wanted = f"{execution_id}/{node}.{number}.log"
         found = [data for path, data in self.log_writer.files.items() if str(path).endswith(wanted)]
         return [line.split(" ", 3)[3] for data in found for line in data.decode().splitlines()]
@@ -386,8 +389,9 @@ class World:
 
     def _act(self, request: SpawnRequest) -> Performance:
         node, number = request.env["NODE_ID"], int(request.env["ATTEMPT"])
-        self.record.append(f"spawn {node}.{number}")
-        acts = self.acts.get(node, OK)
+        item = f"{node}.{request.env['ITEM']}" if "ITEM" in request.env else node
+        self.record.append(f"spawn {item}.{number}")
+        acts = self.acts.get(item, self.acts.get(node, OK))
         if isinstance(acts, Iterator):
             act = next(acts)
         else:

@@ -207,4 +207,5 @@ class FakeExecutions:
 
 
 def _name(attempt: Attempt) -> str:
-    return f"{attempt.key.node}.{attempt.key.number}"
+    _, node, item, number = attempt.key
+    return f"{node}.{item}.{number}" if item else f"{node}.{number}"

@@ -10,7 +10,7 @@ from typing import Any
 from flowrunner.errors import FlowError, NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
-from flowrunner.model.execution import Failure
+from flowrunner.model.execution import Failure, ItemCounts
 from flowrunner.model.expressions.explain import Came
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
@@ -120,6 +120,7 @@ def make_execution_view(number: int = 1) -> ExecutionView:
         state=NodeState.FAILED,
         reason="exit_code",
         attempts=(make_attempt(execution.id, state=AttemptState.FAILED),),
+        items=ItemCounts(total=1, failed=1),
         outputs={"rows": SECRET_INPUT},
         error=failure,
     )
@@ -236,10 +237,13 @@ class FakeService:
         execution_id: str,
         *,
         node: str | None = None,
+        item: int | None = None,
         cursor: LogCursor | None = None,
         wait_s: float = 0.0,
     ) -> LogPage:
-        more = {"wait_s": wait_s} if wait_s else {}
+        more: dict[str, Json] = {"wait_s": wait_s} if wait_s else {}
+        if item is not None:
+            more["item"] = item
         self._called("logs", node=node, cursor=cursor, **more)
         self._find(execution_id)
         return self.log_pages.pop(0) if self.log_pages else make_log_page()

@@ -59,6 +59,28 @@ KINDS = {
     "noop": ("type: noop", [], "succeeded"),
     "fail": ("type: fail, params: {message: no}", [], "failed"),
     "wait": ("type: wait, params: {for: 5s}", [], "succeeded"),
+    "items": ("run: x, foreach: [a, b, c], max_parallel: 2", [Act(lasts_s=2)], "succeeded"),
+    "items_bad": (
+        "run: x, foreach: [a, b, c], max_parallel: 2",
+        [Act(exit_code=1, lasts_s=2)],
+        "failed",
+    ),
+    "items_all_bad": (
+        "run: x, foreach: [a, b, c], max_parallel: 2, fail_fast: false",
+        [Act(exit_code=1, lasts_s=2)],
+        "failed",
+    ),
+    "items_second": (
+        "run: x, foreach: [a, b, c], max_parallel: 2, retry: {max_attempts: 2, delay: 3s}",
+        [Act(exit_code=1), Act(lasts_s=1)],
+        "succeeded",
+    ),
+    "items_wait": (
+        "type: wait, foreach: [a, b, c], max_parallel: 2, params: {for: 3s}",
+        [],
+        "succeeded",
+    ),
+    "items_noop": ("type: noop, foreach: [a, b, c], max_parallel: 2", [], "succeeded"),
 }
 
 
@@ -147,6 +169,17 @@ def assert_sound(graph: Sequence[Play], outcome: Outcome) -> None:
     assert all(attempt.state != "running" for attempt in outcome.attempts)
     assert_needs_came_first(graph, outcome)
     assert_agrees(graph, outcome)
+    assert_items_ended_once(outcome)
+
+
+def assert_items_ended_once(outcome: Outcome) -> None:
+    """No item is tried after its end, and one that ended well is told so by its node."""
+    for attempt, following in zip(outcome.attempts, outcome.attempts[1:], strict=False):
+        assert attempt.item_end is None or attempt.key[:3] != following.key[:3]
+    for attempt in outcome.attempts:
+        outputs = outcome.nodes[attempt.key.node].outputs
+        if attempt.item_end is not None and isinstance(outputs, list):
+            assert outputs[attempt.key.item_index] == attempt.item_end.outputs
 
 
 def assert_needs_came_first(graph: Sequence[Play], outcome: Outcome) -> None:

@@ -17,6 +17,7 @@ from flowrunner.model.execution import (
     Cause,
     Execution,
     Failure,
+    ItemEnd,
     NodeStatus,
     ScheduleKey,
     SlotRun,
@@ -109,6 +110,7 @@ attempts = st.builds(
     error=st.none() | failures,
     started_at=times,
     ended_at=st.none() | times,
+    item_end=st.none() | st.builds(ItemEnd, outputs=st.none() | json_objects(any_texts)),
 )
 nodes = st.builds(
     NodeStatus,

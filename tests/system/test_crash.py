@@ -60,6 +60,41 @@ def test_kill_9_loses_nothing_queued_and_ends_what_was_in_flight(flows: Path, st
         assert starts == sorted(starts)
 
 
+def test_kill_9_repeats_no_item_that_had_ended(flows: Path, state: Path) -> None:
+    """Outputs of items come back after the restart, and only those that had not ended run."""
+    script = f"""echo $ITEM $ATTEMPT
+echo "n=$ITEM" >> "$FLOW_OUTPUT"
+[ "$ITEM" != c ] || {HELD}"""
+    nodes = f"""nodes:
+  - id: each
+    foreach: [a, b, c, d]
+    on_interrupt: rerun
+    env: {{ITEM: '${{{{ item }}}}'}}
+    run: |
+{indent(script, "      ")}
+"""
+    write_flow(flows, "items", nodes)
+    (flows / "hold").touch()
+
+    with daemon(flows, state, env=OPEN) as running:
+        execution_id = running.start("items")
+        eventually(lambda: "c 1" in running.logs(execution_id))
+        (node,) = running.execution(execution_id)["nodes"]
+        assert node["items"] == {"total": 4, "succeeded": 2, "failed": 0}
+        running.kill()
+
+    (flows / "hold").unlink()
+    with daemon(flows, state, env=OPEN) as running:
+        (node,) = running.ended(execution_id)["nodes"]
+        assert node["items"] == {"total": 4, "succeeded": 4, "failed": 0}
+        assert node["outputs"] == [{"n": item} for item in "abcd"]
+        tried = [(each["item_index"], each["reason"]) for each in node["attempts"]]
+        assert tried == [(0, ""), (1, ""), (2, "interrupted"), (2, ""), (3, "")]
+        assert running.logs(execution_id) == "a 1\nb 1\nc 1\nc 2\nd 1\n"
+        names = {path.name for path in state.glob(f"logs/*/{execution_id}/*")}
+        assert names == {f"each.{name}.log" for name in ("0.1", "1.1", "2.1", "2.2", "3.1")}
+
+
 def test_kill_9_repeats_nothing_that_had_ended(flows: Path, state: Path) -> None:
     """The execution goes on: what had ended stays so, and what was cut short runs again if told."""
     second = f"echo second $ATTEMPT\n{HELD}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from flowrunner.cli.arguments import add_control, add_execution, add_output
 from flowrunner.cli.client import ControlClient, address, connect
@@ -27,6 +27,10 @@ from flowrunner.model.ids import Json
 
 _PAGE = 1_000
 """Nodes of a trace asked for at once; the most that the daemon gives."""
+
+_OF_ITEMS = frozenset({"ITEM", "ITEMS"})
+_MOST_ATTEMPTS = 100
+"""Attempts of one node in the table of attempts, unless it may be wide."""
 
 _MOST_DATA = 100
 """Characters of inputs and outputs, which may be hundreds of kilobytes."""
@@ -78,15 +82,40 @@ def execution_text(execution: Json, *, wide: bool = False) -> str:
     `files: live` says that its revision does not pin the files beside the flow.
     """
     most = None if wide else _MOST_DATA
+    nodes = execution["nodes"]
+    has_items = any(map(_has_items, nodes))
+    columns = ("NODE", "TYPE", "STATE", "REASON", "ITEMS", "ATTEMPTS", "OUTPUTS")
     return blocks(
         facts(_facts(execution, most)),
-        table(
-            ("NODE", "TYPE", "STATE", "REASON", "ATTEMPTS", "OUTPUTS"),
-            (_node_row(node, most) for node in execution["nodes"]),
-        ),
-        _attempts_text(execution["nodes"]),
-        "\n".join(_errors(execution["nodes"])),
+        _table(columns, (_node_row(node, most) for node in nodes), has_items=has_items),
+        _attempts_text(nodes, wide=wide, has_items=has_items),
+        "\n".join((*_errors(nodes), *_left_out(nodes, wide=wide))),
     )
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, has_items: bool) -> str:
+    """Returns a table, without the columns about items where there are none."""
+    kept = [i for i, name in enumerate(columns) if has_items or name not in _OF_ITEMS]
+    return table(tuple(columns[i] for i in kept), (tuple(row[i] for i in kept) for row in rows))
+
+
+def _has_items(node: Json) -> bool:
+    return bool(node["items"]["total"] != 1)
+
+
+def _shown(node: Json, *, wide: bool) -> Sequence[Json]:
+    """Returns the attempts of a node to show; of many those that did not succeed come first."""
+    attempts: Sequence[Json] = node["attempts"]
+    if wide or len(attempts) <= _MOST_ATTEMPTS:
+        return attempts
+    return sorted(attempts, key=lambda each: each["state"] == "succeeded")[:_MOST_ATTEMPTS]
+
+
+def _left_out(nodes: Sequence[Json], *, wide: bool) -> Iterator[str]:
+    for node in nodes:
+        left = len(node["attempts"]) - len(_shown(node, wide=wide))
+        if left:
+            yield f"{node['id']}: {left:,} attempts are not shown; -o wide shows all"
 
 
 def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
@@ -111,17 +140,20 @@ def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
 
 
 def _node_row(node: Json, most: int | None) -> Sequence[object]:
+    items = node["items"]
     return (
         *(node[key] for key in ("id", "type", "state", "reason")),
+        f"{items['succeeded']}/{items['total']}" if _has_items(node) else None,
         len(node["attempts"]),
         clip(node["outputs"] or None, most),
     )
 
 
-def _attempts_text(nodes: Sequence[Json]) -> str:
+def _attempts_text(nodes: Sequence[Json], *, wide: bool, has_items: bool) -> str:
     rows = [
         (
             node["id"],
+            attempt["item_index"] if _has_items(node) else None,
             attempt["number"],
             attempt["state"],
             attempt["reason"],
@@ -130,10 +162,10 @@ def _attempts_text(nodes: Sequence[Json]) -> str:
             span(attempt["started_at"], attempt["ended_at"]),
         )
         for node in nodes
-        for attempt in node["attempts"]
+        for attempt in _shown(node, wide=wide)
     ]
-    columns = ("NODE", "ATTEMPT", "STATE", "REASON", "EXIT", "STARTED", "TOOK")
-    return table(columns, rows) if rows else ""
+    columns = ("NODE", "ITEM", "ATTEMPT", "STATE", "REASON", "EXIT", "STARTED", "TOOK")
+    return _table(columns, rows, has_items=has_items) if rows else ""
 
 
 def _errors(nodes: Sequence[Json]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import facts_of, node_type
-from flowrunner.definitions.checks.kinds import FlowKinds, misfits
+from flowrunner.definitions.checks.kinds import ITEM_CONTEXTS, FlowKinds, misfits
 from flowrunner.definitions.checks.needs import FlowOrder
 from flowrunner.definitions.checks.places import Kind, Place, places
 from flowrunner.definitions.checks.secrecy import (
@@ -49,6 +49,8 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.RETRY: _BASE[Kind.CONDITION] | {"attempt"},
     Kind.DEFAULT_RETRY: frozenset({"attempt", "trigger", "execution", "flow", "host"}),
     Kind.WHEN: _BASE[Kind.CONDITION],
+    Kind.FOREACH: _BASE[Kind.CONDITION],
+    Kind.ITEM: _BASE[Kind.CONDITION],
     Kind.MOMENT: _BASE[Kind.CONDITION],
     Kind.PARAM: _BASE[Kind.CONDITION],
     Kind.SECRET_PARAM: _BASE[Kind.CONDITION],
@@ -58,11 +60,11 @@ _CONTEXTS: Mapping[Kind, frozenset[str]] = {
     Kind.TRIGGER_INPUT: _BASE[Kind.TRIGGER_CONDITION],
 }
 _ELSEWHERE = {
-    "item": "planned",
-    "index": "planned",
+    **dict.fromkeys(ITEM_CONTEXTS, "it is known where a node with foreach speaks of each item"),
     "attempt": "it is known in the 'if' of a retry: retry: {if: attempt.exit_code == 75}",
 }
 """What is said about contexts that are known at no place or at few."""
+_ONCE = "it is evaluated once, before the first item"
 _MEMBERS = {
     "trigger": frozenset({"id", "type", "headers", "query", "body"}),
     "execution": frozenset(
@@ -162,9 +164,13 @@ class _Checker:
 
     def _reference(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, offset = reference.root, reference.offset
-        if root not in _CONTEXTS[place.kind]:
-            known = _CONTEXTS[place.kind]
+        known = _CONTEXTS[place.kind]
+        if self._kinds.speaks_of_items(place):
+            known |= frozenset(ITEM_CONTEXTS)
+        if root not in known:
             hint = _ELSEWHERE.get(root) or meant_or_known(root, known)
+            if root in ITEM_CONTEXTS and self._kinds.has_items(place.node):
+                hint = _ONCE
             message = f"{root!r} is not known in {place.kind.value}"
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
         elif not self._knows_names and root not in _MEMBERS:
@@ -173,7 +179,7 @@ class _Checker:
             yield from self._secret(place, complaint_about(reference, place.kind, self._secrets))
         elif root == "nodes":
             yield from self._node(place, reference)
-        elif reference.path:
+        elif reference.path and root not in ITEM_CONTEXTS:
             yield from self._member(place, reference)
 
     def _member(self, place: Place, reference: Reference) -> Iterator[Finding]:
@@ -231,7 +237,13 @@ class _Checker:
             yield from self._node_member(place, reference, name)
 
     def _node_member(self, place: Place, reference: Reference, name: str) -> Iterator[Finding]:
-        members = [str(part) for part in reference.path[1:3]]
+        path = reference.path[1:]
+        if path[:1] == ("outputs",) and self._kinds.has_items(self._order.paths[name]):
+            if len(path) > 1 and not isinstance(path[1], int):
+                yield self._not_of_an_item(place, reference, name)
+                return
+            path = (path[0], *path[2:])
+        members = [str(part) for part in path[:2]]
         if members and members[0] not in _NODE_MEMBERS:
             message = f"there is no nodes.{name}.{members[0]}"
             hint = meant_or_known(members[0], _NODE_MEMBERS)
@@ -243,6 +255,11 @@ class _Checker:
                 message = f"the node {name!r} has no output {members[1]!r}"
                 hint = did_you_mean(members[1], known) or self._how_to_declare(name, members[1])
                 yield self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
+
+    def _not_of_an_item(self, place: Place, reference: Reference, name: str) -> Finding:
+        message = f"the outputs of {name!r} are a list: those of each item"
+        hint = f"write nodes.{name}.outputs[0].{reference.path[2]} for those of the first"
+        return self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
 
     def _how_to_declare(self, node: str, output: str) -> str:
         raw = self._order.raws[self._order.paths[node]]

@@ -7,15 +7,19 @@ be of any kind.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TypeAlias
 
 from flowrunner.definitions.build import facts_of, node_type
+from flowrunner.definitions.checks.places import OF_ITEMS, Place
 from flowrunner.definitions.checks.places import Kind as PlaceKind
-from flowrunner.definitions.checks.places import Place
 from flowrunner.definitions.checks.subject import Subject
-from flowrunner.definitions.templates import holds_expression
-from flowrunner.model.expressions import Reference, Template
+from flowrunner.definitions.document import Path
+from flowrunner.definitions.templates import condition_of, holds_expression
+from flowrunner.model.expressions import ExpressionSyntaxError, Reference, Template
 from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
+from flowrunner.model.expressions.syntax import Name
+from flowrunner.model.expressions.syntax import Path as PathTree
 from flowrunner.model.expressions.types import NULL, Misfit, infer, members, shown
 from flowrunner.model.expressions.values import Kind, kind_of, member
 from flowrunner.model.ids import Json
@@ -57,18 +61,35 @@ _NODE: Mapping[str, _Shape] = {
     "error": _MAP | NULL,
 }
 _ERROR: Mapping[str, _Shape] = {"code": TEXT | NULL, "message": TEXT | NULL}
+ITEM_CONTEXTS = ("item", "index")
+"""What is known in `OF_ITEMS` of a node with `foreach`."""
 
 
 class FlowKinds:
-    """Answers for one definition; called with a reference."""
+    """Answers for one definition; called with a reference and the place in which it stands."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
         self._nodes = {raw["id"]: (path, raw) for path, raw in subject.all_nodes}
+        self._foreach = {
+            path: raw["foreach"] for path, raw in subject.all_nodes if "foreach" in raw
+        }
 
-    def __call__(self, reference: Reference) -> Kinds:
+    def has_items(self, node: Path | None) -> bool:
+        """Whether the node at a path has `foreach`."""
+        return node in self._foreach
+
+    def speaks_of_items(self, place: Place) -> bool:
+        """Whether `item` and `index` are known at a place."""
+        return place.kind in OF_ITEMS and self.has_items(place.node)
+
+    def __call__(self, reference: Reference, place: Place | None = None) -> Kinds:
         """Returns the kinds that the reference may have."""
         root, keys = reference.root, reference.path
+        if root == "index":
+            return _below(NUMBER, keys)
+        if root == "item":
+            return self._item(place.node, keys) if place and place.node in self._foreach else ANY
         if root in _CONTEXTS:
             return _below(_CONTEXTS[root], keys)
         if root in {"inputs", "vars", "env"}:
@@ -92,14 +113,53 @@ class FlowKinds:
             return _below(TEXT, rest)
         return _of_literal(self._subject.data["vars"][name], rest)
 
+    def _item(self, node: Path | None, keys: tuple[str | int, ...]) -> Kinds:
+        """Returns the kinds of `item`, or of a member of it, for a node."""
+        if node is None or self._subject.is_doubtful(*node):
+            return ANY
+        items = self._foreach[node]
+        if isinstance(items, list):
+            if not items or any(map(_is_computed, items)):
+                return ANY
+            return frozenset().union(*(_of_literal(each, keys) for each in items))
+        return _below(self._members_of(items), keys)
+
+    def _members_of(self, foreach: str) -> Kinds:
+        """Returns the kinds of the items of an input, as far as it declares them."""
+        try:
+            tree = condition_of(foreach).expressions[0].tree
+        except ExpressionSyntaxError:
+            return ANY
+        match tree:
+            case PathTree(base=Name(name="inputs"), keys=(str() as name,)):
+                raw = self._subject.inputs.get(name, {})
+                declared = raw.get("items") if raw.get("type") == "array" else None
+                if declared is None or self._subject.is_doubtful("inputs", name):
+                    return ANY
+                return _TYPES.get(declared.get("type", "string"), ANY)
+        return ANY
+
     def _node(self, keys: tuple[str | int, ...]) -> Kinds:
         path, raw = self._nodes.get(str(keys[0]), ((), {}))
         if not path or self._subject.is_doubtful(*path):
             return ANY
+        if keys[1:2] == ("outputs",) and path in self._foreach:
+            return self._outputs_of_items(raw, keys[2:])
         if keys[1:2] == ("outputs",) and len(keys) > 2:  # noqa: PLR2004 - nodes.x.outputs.y
             return self._output(raw, keys[2], keys[3:]) | NULL
         shape = {**_NODE, "error": _ERROR} if len(keys) > 2 else _NODE  # noqa: PLR2004 - its member
         return _below(shape, keys[1:])
+
+    def _outputs_of_items(self, node: Mapping[str, Json], keys: tuple[str | int, ...]) -> Kinds:
+        """Returns the kinds of the outputs of a node with `foreach`: a list of maps and nulls."""
+        match keys:
+            case ():
+                return LIST | NULL
+            case (_,):
+                return _MAP | NULL
+            case (_, name, *rest):
+                return self._output(node, name, tuple(rest)) | NULL
+        return ANY
 
     def _output(
         self, node: Mapping[str, Json], name: str | int, rest: tuple[str | int, ...]
@@ -119,10 +179,13 @@ class FlowKinds:
 def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misfit]:
     """Yields what can never work in the expressions of a place, or as a value of the place."""
     for expression in template.expressions:
-        found, problems = infer(expression.tree, kinds)
+        found, problems = infer(expression.tree, partial(kinds, place=place))
         yield from problems
         if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
             message = f"a group is named by a text or a whole number, never by {shown(found)}"
+            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
+        if place.kind is PlaceKind.FOREACH and not found & LIST:
+            message = f"a foreach goes through a list, never {shown(found)}"
             yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
         if place.kind is PlaceKind.MOMENT and not found & TEXT:
             message = f"a time is an RFC 3339 text, never {shown(found)}"

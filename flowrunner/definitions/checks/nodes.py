@@ -8,6 +8,7 @@ from flowrunner.definitions import codes
 from flowrunner.definitions.build import facts_of, has_script, node_params, node_type
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
+from flowrunner.definitions.switches import SWITCH
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
@@ -29,6 +30,7 @@ _SHELL_LIKE_KEYS = (
 def check_nodes(subject: Subject) -> Iterator[Finding]:
     """Yields findings of node types about their params, and about keys without effect."""
     for path, node in subject.all_nodes:
+        yield from _items(subject, path, node)
         facts = facts_of(node, subject.catalog)
         if facts is None:
             continue
@@ -51,6 +53,32 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
             yield from _without_effect(subject, path, node, ("shell",), hint)
 
 
+def _items(subject: Subject, path: Path, node: dict[str, Json]) -> Iterator[Finding]:
+    """Yields findings about `foreach` where it has no place, and about keys that go with it."""
+    if "foreach" not in node:
+        for key in ("max_parallel", "fail_fast"):
+            if key in node:
+                hint = "it belongs to nodes with a foreach: foreach: [a, b]"
+                yield _no_effect(subject, path, key, "without 'foreach'", hint)
+        return
+    if node_type(node) == SWITCH:
+        hint = "it chooses once; the nodes that it names may have a foreach"
+        yield _no_effect(subject, path, "foreach", "on a node of type 'switch'", hint)
+    if node.get("fail_fast") is True and node.get("continue_on_error") is True:
+        hint = "an item that may fail ends no other: leave one of the two out"
+        yield _no_effect(subject, path, "fail_fast", "beside 'continue_on_error'", hint)
+
+
+def _no_effect(subject: Subject, path: Path, key: str, where: str, hint: str) -> Finding:
+    return subject.document.finding(
+        codes.EXCLUSIVE_KEYS,
+        f"{key!r} has no effect {where}",
+        path=(*path, key),
+        key=True,
+        hint=hint,
+    )
+
+
 def _is_expression(params: Json, path: Path) -> bool:
     """Whether a path of params leads to a text with an expression."""
     for part in path:
@@ -63,10 +91,4 @@ def _without_effect(
 ) -> Iterator[Finding]:
     for key in keys:
         if key in node:
-            yield subject.document.finding(
-                codes.EXCLUSIVE_KEYS,
-                f"{key!r} has no effect on a node of type {node_type(node)!r}",
-                path=(*path, key),
-                key=True,
-                hint=hint,
-            )
+            yield _no_effect(subject, path, key, f"on a node of type {node_type(node)!r}", hint)

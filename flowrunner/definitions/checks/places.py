@@ -29,6 +29,8 @@ class Kind(Enum):
     DEFAULT_RETRY = "if of a retry in defaults"
     PARAM = "params of a node"
     SECRET_PARAM = "params that may be secret"  # noqa: S105 - a kind of place, not a secret
+    FOREACH = "foreach of a node"
+    ITEM = "an item of a foreach"
     NODE_ENV = "env of a node"
     STDIN = "stdin of a node"
     FLOW_ENV = "env of the flow"
@@ -42,11 +44,17 @@ class Kind(Enum):
     @property
     def is_bare(self) -> bool:
         """Whether the whole text is an expression, with or without the wrapper."""
-        return self in (*CONDITIONS, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP)
+        bare = (Kind.FOREACH, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP)
+        return self in CONDITIONS or self in bare
 
 
 CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
 """Where an expression decides about nodes and their attempts."""
+
+OF_ITEMS = frozenset(
+    {Kind.RETRY, Kind.MOMENT, Kind.PARAM, Kind.SECRET_PARAM, Kind.NODE_ENV, Kind.STDIN}
+)
+"""Where a node with `foreach` says something about each item."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +107,11 @@ def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[P
     again = node.get("retry", {}).get("if")
     if isinstance(again, str):
         yield Place(path=(*at, "retry", "if"), text=again, kind=Kind.RETRY, node=at)
+    items = node.get("foreach")
+    if isinstance(items, str):
+        yield Place(path=(*at, "foreach"), text=items, kind=Kind.FOREACH, node=at)
+    for path, text in _texts(items if isinstance(items, list) else (), (*at, "foreach")):
+        yield Place(path=path, text=text, kind=Kind.ITEM, node=at)
     for path, text in _texts(node.get("env", {}), (*at, "env")):
         yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=at)
     if isinstance(node.get("stdin"), str):

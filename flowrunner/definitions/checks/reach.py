@@ -155,6 +155,7 @@ class _Foretelling:
 
 def _end(raw: dict[str, Json], *, starts: bool, skips: bool, left_out: bool, has_if: bool) -> _End:
     can_succeed = node_type(raw) != "fail" or raw.get("continue_on_error", False) is not False
+    can_succeed |= "foreach" in raw  # the list may be empty
     end = _End(0)
     if skips or (starts and can_succeed):
         end |= _End.SUCCESS

@@ -17,6 +17,8 @@ from flowrunner.model.expressions import UNDECIDED_HINT, Expression, Reference, 
 
 _KEEPS_SECRETS = frozenset({Kind.NODE_ENV, Kind.FLOW_ENV, Kind.STDIN, Kind.SECRET_PARAM})
 
+_DECIDING = CONDITIONS | {Kind.FOREACH, Kind.ITEM}
+
 
 class Complaint(NamedTuple):
     """A finding that lacks its place."""
@@ -41,7 +43,7 @@ def complaint_about(
     name = path[0] if path and isinstance(path[0], str) else None
     if kind not in _KEEPS_SECRETS:
         message = f"a secret is not allowed in {kind.value}"
-        hint = UNDECIDED_HINT if kind in CONDITIONS else _way_of(name or "NAME")
+        hint = UNDECIDED_HINT if kind in _DECIDING else _way_of(name or "NAME")
     elif name is None:
         message = "a secret is used by its name"
         hint = "write secrets.NAME, with a name that the flow lists under 'secrets'"

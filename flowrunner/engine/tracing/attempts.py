@@ -18,6 +18,7 @@ from flowrunner.model.states import AttemptState, NodeState, Reason
 from flowrunner.model.trace import TracedAttempt, TracedExpression
 
 _FAILURES = frozenset({AttemptState.FAILED, AttemptState.TIMED_OUT})
+_OF_ITEM = "not worked out: a trace does not go through the items of a foreach"
 _NOT_KEPT = "not worked out: the outputs of a failed attempt are not kept"
 
 
@@ -30,7 +31,13 @@ def _traced(replay: Replay, spec: NodeSpec, teller: Teller) -> Iterator[TracedAt
     attempts = replay.attempts(spec.id)
     cut_short = 0
     for index, attempt in enumerate(attempts):
-        is_followed = index + 1 < len(attempts) or spec.id not in replay.ends
+        if attempt.key.number == 1:  # the first of another item
+            cut_short = 0
+        following = attempts[index + 1].key[:3] if index + 1 < len(attempts) else None
+        is_open = spec.id not in replay.ends and following is None
+        if spec.foreach is not None:
+            is_open = spec.id not in replay.ends and attempt.item_end is None
+        is_followed = following == attempt.key[:3] or is_open
         if attempt.reason == Reason.INTERRUPTED:
             cut_short += 1
             yield TracedAttempt(attempt=attempt, verdict=_of_interrupted(is_followed=is_followed))
@@ -57,7 +64,10 @@ def _failed(
 ) -> TracedAttempt:
     retry, told, holds = spec.retry, None, None
     if retry.condition is not None and tries < retry.max_attempts:
-        told, holds = _asked(retry.condition, attempt, teller)
+        if spec.foreach is None:
+            told, holds = _asked(retry.condition, attempt, teller)
+        else:
+            told = teller.unasked(retry.condition, error=_OF_ITEM)
     if is_followed:
         return TracedAttempt(
             attempt=attempt,

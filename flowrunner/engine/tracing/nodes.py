@@ -1,7 +1,7 @@
 """The trace of nodes: what was decided about each, over which values, and how it went.
 
-One item for each node, until a node can go through a list: `traced_attempts` and `_given` are where
-items come in.
+Of a node with `foreach` it tells the attempts, item by item, and not what each was given: `_given`
+is where items would come in.
 """
 
 from __future__ import annotations
@@ -105,7 +105,9 @@ def _trace(replay: Replay, spec: NodeSpec, budget: Budget) -> NodeTrace:
     condition, doubt = _judged(replay, spec, teller) if judged else (None, "")
     if condition is None and spec.condition is not None:
         condition = teller.unasked(spec.condition)
-    given = _given(replay, spec, teller) if replay.has_begun(spec) else _NOTHING
+    # What a node with items was given depends on the item.
+    has_given = replay.has_begun(spec) and spec.foreach is None
+    given = _given(replay, spec, teller) if has_given else _NOTHING
     outputs = None if end is None or end.outputs is None else shelf.show(end.outputs)
     return NodeTrace(
         id=shelf.note(spec.id),
@@ -157,6 +159,8 @@ def _fate(replay: Replay, spec: NodeSpec) -> str:
     end = replay.ends.get(spec.id)
     if end is not None and end.state is NodeState.SKIPPED:
         return end.reason
+    if end is not None and end.error is not None and end.error.message.startswith("foreach: "):
+        return ""  # its if held, and then there were no items
     return "" if replay.has_begun(spec) or end is None else _FAILED
 
 
@@ -178,7 +182,7 @@ def _given(replay: Replay, spec: NodeSpec, teller: Teller) -> _Given:
     if spec.type == SWITCH:
         choice, doubt = _choice(replay, spec, teller)
         params = {name: each for name, each in params.items() if name not in ("cases", "default")}
-    node, env, stdin = replay.subject.nodes.get(spec.type), None, None
+    node, env, stdin = replay.subject.nodes.get(spec.type, spec.params), None, None
     if node is not None and node.is_shell_like:
         merged = {**replay.subject.spec.env, **spec.env}
         env = {name: teller.text(each) for name, each in merged.items()}

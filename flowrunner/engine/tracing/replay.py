@@ -136,7 +136,7 @@ class Replay:
         if end is not None and end.started_at is not None:
             return end.started_at
         if attempts:
-            return attempts[0].started_at
+            return min(attempt.started_at for attempt in attempts)
         return (end.ended_at if end else None) or self.subject.asked_at
 
     def scope(self, spec: NodeSpec) -> ContextScope:
@@ -158,7 +158,7 @@ class Replay:
         """Returns that of its last attempt, unless a cancel ended the node apart from it."""
         if end.state is NodeState.CANCELLED:
             return None
-        return self.subject.history.exit_codes.get(end.node)
+        return self.subject.history.exit_code(end)
 
     def _cut_reason(self) -> Reason | None:
         """Returns why its nodes were ended early: what `finally` is told by `cancelled()`."""

@@ -80,6 +80,8 @@ def wait_of(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait | None:
     if state is NodeState.QUEUED:
         return _delay(replay, spec) or _place()
     attempts = replay.attempts(spec.id)
+    if spec.foreach is not None:
+        return NodeWait(kind=NodeWaitKind.WORK, message="its items are at work")
     if attempts and attempts[-1].state is not AttemptState.RUNNING:
         return _delay(replay, spec) or _place()
     until = _end_of_wait(replay, spec, params)
@@ -123,7 +125,7 @@ def _delay(replay: Replay, spec: NodeSpec) -> NodeWait | None:
 
 def _end_of_wait(replay: Replay, spec: NodeSpec, params: Json) -> datetime | None:
     """Returns when a node of a type that only lets time pass goes on."""
-    node, attempts = replay.subject.nodes.get(spec.type), replay.attempts(spec.id)
+    node, attempts = replay.subject.nodes.get(spec.type, spec.params), replay.attempts(spec.id)
     if node is None or not survives(node, spec) or not params or not attempts:
         return None
     until, duration = params.get("until"), params.get("for")

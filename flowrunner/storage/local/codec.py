@@ -18,6 +18,7 @@ from flowrunner.model.execution import (
     Cause,
     Execution,
     Failure,
+    ItemEnd,
     NodeStatus,
     ScheduleKey,
     SlotRun,
@@ -52,7 +53,8 @@ LISTED_ROW = f"{LISTED_COLUMNS}, NULL, NULL, {LISTED_PINS}"
 """What `execution_of` takes of an execution in a list."""
 
 ATTEMPT_COLUMNS = (
-    "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at"
+    "execution, node, item_index, number, state, reason, exit_code, error, started_at, ended_at,"
+    " item_end"
 )
 """In the order of `attempt_row` and `attempt_of`."""
 
@@ -198,6 +200,7 @@ def attempt_row(attempt: Attempt) -> Row:
         _failure_text(attempt.error),
         micros_of(attempt.started_at),
         _maybe_micros(attempt.ended_at),
+        None if attempt.item_end is None else text_of(attempt.item_end.outputs),
     )
 
 
@@ -211,6 +214,7 @@ def attempt_of(row: Row) -> Attempt:
         error=_failure_of(row[7]),
         started_at=moment_of(row[8]),
         ended_at=_maybe_moment(row[9]),
+        item_end=None if row[10] is None else ItemEnd(outputs=json.loads(row[10])),
     )
 
 

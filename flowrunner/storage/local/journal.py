@@ -27,7 +27,8 @@ _BEGIN = f"INSERT INTO attempts ({ATTEMPT_COLUMNS}) VALUES ({_ATTEMPT_MARKS})"  
 _FINISH = f"""{_BEGIN}
 ON CONFLICT (execution, node, item_index, number) DO UPDATE SET
   state = excluded.state, reason = excluded.reason, exit_code = excluded.exit_code,
-  error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at
+  error = excluded.error, started_at = excluded.started_at, ended_at = excluded.ended_at,
+  item_end = excluded.item_end
 """
 _SETTLE = f"""INSERT INTO nodes ({NODE_COLUMNS}) VALUES ({_NODE_MARKS})
 ON CONFLICT (execution, node) DO UPDATE SET

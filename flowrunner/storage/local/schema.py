@@ -175,5 +175,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX executions_by_digest ON executions (digest)",
     ),
     (_PINS, _PAUSES),
+    # JSON: what an item of a `foreach` came to, with its last attempt; NULL for all others.
+    ("ALTER TABLE attempts ADD COLUMN item_end TEXT",),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

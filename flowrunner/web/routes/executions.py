@@ -18,6 +18,7 @@ from flowrunner.web.context import is_restricted
 from flowrunner.web.log_cursor import unpack_cursor
 from flowrunner.web.query import (
     execution_cursor_of,
+    item_of,
     limit_of,
     name_of,
     node_cursor_of,
@@ -55,6 +56,7 @@ class ReadsExecutions(Protocol):
         execution_id: str,
         *,
         node: str | None = None,
+        item: int | None = None,
         cursor: LogCursor | None = None,
         wait_s: float = 0.0,
     ) -> LogPage:
@@ -100,22 +102,26 @@ class ExecutionRoutes:
         execution_id, node = request.path_params["id"], request.query_params.get("node")
         text = request.query_params.get("cursor")
         cursor = LogCursor() if text is None else unpack_cursor(text)
-        wait_s = wait_of(request)
-        page = await self._service.logs(execution_id, node=node, cursor=cursor, wait_s=wait_s)
+        wait_s, item = wait_of(request), item_of(request)
+        page = await self._service.logs(
+            execution_id, node=node, item=item, cursor=cursor, wait_s=wait_s
+        )
         accept = request.headers.get("accept", "")
         if preferred(accept, (JSON_TYPE, TEXT_TYPE)) == JSON_TYPE:
             return await asyncio.to_thread(_log_response, page)
         return StreamingResponse(
-            self._text(execution_id, node, page),
+            self._text(execution_id, node, item, page),
             headers=COMMON_HEADERS,
             media_type="text/plain; charset=utf-8",
         )
 
-    async def _text(self, execution_id: str, node: str | None, page: LogPage) -> AsyncIterator[str]:
+    async def _text(
+        self, execution_id: str, node: str | None, item: int | None, page: LogPage
+    ) -> AsyncIterator[str]:
         """Yields page after page, until one has nothing new."""
         while page.chunks:
             yield await asyncio.to_thread(_log_text, page)
-            page = await self._service.logs(execution_id, node=node, cursor=page.cursor)
+            page = await self._service.logs(execution_id, node=node, item=item, cursor=page.cursor)
 
 
 # The bodies are made in a thread: an execution may have 10,000 nodes.

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from flowrunner.model.conditions import ConditionReason, Status
+from flowrunner.model.execution import ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.model.states import AttemptState
 from flowrunner.registry.entry import RejectedFile
 from flowrunner.service.views import (
     HealthCheck,
@@ -121,6 +123,21 @@ def execution(**more: Any) -> dict[str, Any]:
     return dict(execution_json(replace(view, execution=record, nodes=nodes), redacted=False))
 
 
+def execution_with_items(total: int, *, failed: int) -> dict[str, Any]:
+    """A failed execution with a node of so many items, the last of which failed."""
+    view = make_execution_view()
+    states = [AttemptState.SUCCEEDED] * (total - failed) + [AttemptState.FAILED] * failed
+    attempts = tuple(
+        make_attempt(view.execution.id, item_index=index, state=state)
+        for index, state in enumerate(states)
+    )
+    counts = ItemCounts(total=total, succeeded=total - failed, failed=failed)
+    nodes = tuple(
+        replace(node, attempts=attempts, items=counts, outputs=[{}] * total) for node in view.nodes
+    )
+    return dict(execution_json(replace(view, nodes=nodes), redacted=False))
+
+
 def page(*items: Any, next_cursor: str | None = None) -> dict[str, Any]:
     """A page of a list."""
     return dict(page_json(items, next_cursor))
@@ -168,3 +185,13 @@ def status() -> dict[str, Any]:
         ),
     )
     return dict(status_json(view))
+
+
+def item_log_page() -> dict[str, Any]:
+    """What two items of the node `map` printed."""
+    chunks = tuple(
+        replace(chunk, node="map", item=index)
+        for text, index in (("one", 0), ("two", 12))
+        for chunk in make_log_page(text).chunks
+    )
+    return dict(log_page_json(LogPage(chunks=chunks, is_complete=True)))

@@ -292,6 +292,35 @@ dump: exit_code: exit 2
     assert "x" * 200 in capsys.readouterr().out
 
 
+def test_items_are_shown_with_their_attempts(server: ControlServer, capsys: Captured) -> None:
+    """Where a node has items, the tables have columns for them."""
+    server.put(EXECUTION, documents.execution_with_items(3, failed=1))
+    assert main(["show", EXECUTION_ID]) == 0
+    tables = capsys.readouterr().out.split("\n\n")
+    nodes, attempts = ([line.split() for line in text.splitlines()] for text in tables[1:3])
+    assert nodes[0][4:6] == ["ITEMS", "ATTEMPTS"]
+    assert nodes[1][4:6] == ["2/3", "3"]
+    assert attempts[0][:4] == ["NODE", "ITEM", "ATTEMPT", "STATE"]
+    assert [row[1:4] for row in attempts[1:]] == [
+        ["0", "1", "succeeded"],
+        ["1", "1", "succeeded"],
+        ["2", "1", "failed"],
+    ]
+
+
+def test_many_attempts_are_cut_short(server: ControlServer, capsys: Captured) -> None:
+    """Of 10,000 items those are shown that did not succeed, and some others; wide shows all."""
+    server.put(EXECUTION, documents.execution_with_items(10_000, failed=3))
+    assert main(["show", EXECUTION_ID]) == 0
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) < 150
+    assert "9997/10000" in shown
+    assert shown.count("  failed ") == 1 + 3
+    assert "dump: 9,900 attempts are not shown; -o wide shows all" in shown
+    assert main(["show", EXECUTION_ID, "-o", "wide"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) > 10_000
+
+
 @pytest.mark.parametrize("output", ["json", "yaml"])
 def test_execution_for_programs_is_the_document(
     server: ControlServer, capsys: Captured, output: str
@@ -319,6 +348,26 @@ def test_logs_of_one_node_are_bare_lines(server: ControlServer, capsys: Captured
     assert main(["logs", EXECUTION_ID, "--node", "dump"]) == 0
     assert capsys.readouterr().out == "\x1b[1mone\n"
     assert server.asked == [f"{LOGS}?node=dump"]
+
+
+def test_logs_of_items_tell_which(server: ControlServer, capsys: Captured) -> None:
+    """The index stands behind the node, unless one item alone is asked for."""
+    server.put(LOGS, documents.item_log_page())
+    assert main(["logs", EXECUTION_ID, "--node", "map"]) == 0
+    assert main(["logs", EXECUTION_ID, "-o", "wide"]) == 0
+    assert main(["logs", EXECUTION_ID, "--node", "map", "--item", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["map.0: one", "map.12: two"]
+    assert [line.split()[1] for line in lines[2:4]] == ["map.0.1", "map.12.1"]
+    assert lines[4:] == ["one", "two"]
+    assert server.asked == [f"{LOGS}?node=map", LOGS, f"{LOGS}?node=map&item=0"]
+
+
+@pytest.mark.parametrize("more", ["--item 1", "--node map --item -1", "--node map --item x"])
+def test_item_of_nothing_is_a_mistake(more: str, server: ControlServer) -> None:
+    """An item is one of a node, by a number from 0."""
+    assert main(["logs", EXECUTION_ID, *more.split()]) == 2
+    assert server.asked == []
 
 
 def test_logs_of_a_running_execution_end_with_what_is_there(
@@ -351,6 +400,7 @@ def test_logs_for_programs_are_one_object_each(server: ControlServer, capsys: Ca
     expected = [
         {
             "node": "dump",
+            "item_index": None,
             "attempt": 1,
             "at": "2027-03-01T12:00:00Z",
             "stream": "stdout",

@@ -286,3 +286,24 @@ def test_moment_of_a_condition_is_the_one_it_was_judged_at() -> None:
     trace = run_inline(main())
     assert {node.state for node in trace.values()} == {"succeeded", "skipped"}
     assert all(node.doubts == () for node in trace.values())
+
+
+def test_items_are_told_attempt_by_attempt() -> None:
+    """Each item has its verdicts; what is said of each item is not worked out, and is no story."""
+    keys = "foreach: [a, b, c], fail_fast: false, env: {ITEM: '${{ item }}'}"
+    retry = "retry: {max_attempts: 2, if: item == 'a'}"
+    trace = run(f"  - {{id: m, run: x, {keys}, {retry}}}", {"m.a": [FAILS, OK], "m.b": FAILS})["m"]
+
+    assert [(each.attempt.key[2:], each.verdict) for each in trace.attempts] == [
+        ((0, 1), "retried: it was try 1 of 2"),
+        ((0, 2), ""),
+        ((1, 1), "not retried: its error is final, or the execution was being ended"),
+        ((2, 1), ""),
+    ]
+    assert (trace.env, trace.doubts) == (None, ())
+
+
+def test_foreach_that_gives_no_list_is_no_doubt() -> None:
+    """The node was judged, and failed before its first item."""
+    trace = run("  - {id: m, type: noop, foreach: from_json(inputs.day)}")["m"]
+    assert (trace.state, trace.doubts) == ("failed", ())

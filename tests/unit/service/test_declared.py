@@ -26,7 +26,11 @@ def test_definition_is_read_once() -> None:
         first = await nodes.of(digest(1))
         await storage.definitions.delete(digest(1))
         assert await nodes.of(digest(1)) is first
-        assert first == (("a", "shell"), ("b", "noop"), ("b", "noop"))
+        assert [tuple(node) for node in first] == [
+            ("a", "shell", False),
+            ("b", "noop", False),
+            ("b", "noop", False),
+        ]
 
     asyncio.run(main())
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 from flowrunner.engine.engine import Engine
-from flowrunner.model.execution import Attempt
-from flowrunner.model.states import NodeState
+from flowrunner.model.execution import Attempt, ItemCounts, ItemEnd, NodeStatus
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.service import executions
-from flowrunner.service.executions import ExecutionReader, node_views
+from flowrunner.service.declared import DeclaredNode
+from flowrunner.service.executions import ExecutionReader
+from flowrunner.service.node_views import logged_attempts, node_views
 from flowrunner.service.views import Page
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
@@ -40,12 +42,71 @@ def test_nodes_are_put_together_in_one_pass() -> None:
     attempts = CountedAttempts(make_attempt(EXECUTION, name) for name in names)
     settled = [make_node(EXECUTION, names[0])]
 
-    found = node_views([(name, "shell") for name in names], {}, settled, attempts)
+    declared = [DeclaredNode(name, "shell") for name in names]
+
+    found = node_views(declared, {}, {}, settled, attempts)
 
     assert [view.id for view in found] == names
     assert [[each.key.node for each in view.attempts] for view in found] == [[n] for n in names]
     assert (found[0].state, found[1].state) == (settled[0].state, NodeState.PENDING)
     assert attempts.passes == 1
+
+
+ITEMS = [DeclaredNode("map", "shell", has_items=True)]
+
+
+def item(index: int, *, number: int = 1, state: AttemptState = AttemptState.SUCCEEDED) -> Attempt:
+    return make_attempt(EXECUTION, "map", item_index=index, number=number, state=state)
+
+
+def counts_of(
+    attempts: Sequence[Attempt],
+    *,
+    end: NodeStatus | None = None,
+    live: ItemCounts | None = None,
+) -> ItemCounts:
+    items = {} if live is None else {"map": live}
+    (view,) = node_views(ITEMS, {}, items, [] if end is None else [end], attempts)
+    return view.items
+
+
+def test_items_are_counted_by_their_last_attempts() -> None:
+    """A node that has ended has as many items as outputs, whatever had begun of them."""
+    failed = AttemptState.FAILED
+    attempts = [item(0, state=failed), item(0, number=2), item(1, state=failed)]
+    end = make_node(EXECUTION, "map", state=NodeState.FAILED, outputs=[{}, None, None])
+
+    assert counts_of(attempts, end=end) == ItemCounts(total=3, succeeded=1, failed=1)
+
+
+def test_items_of_a_node_at_work_are_those_of_the_engine() -> None:
+    """It alone knows how long the list is, and which failure is for good."""
+    live = ItemCounts(total=9, succeeded=1)
+    assert counts_of([item(0), item(1, state=AttemptState.FAILED)], live=live) == live
+
+
+def test_node_without_list_has_no_items() -> None:
+    """Before it starts, or when it was skipped, nothing is counted."""
+    skipped = make_node(EXECUTION, "map", state=NodeState.SKIPPED)
+    assert counts_of([]) == counts_of([], end=skipped) == ItemCounts()
+
+
+def test_logs_of_items_have_names_of_their_own() -> None:
+    """What runs without being journaled is no attempt of an item; an item ends with its last."""
+    execution = make_execution(state=ExecutionState.RUNNING)
+    tried = item(3, state=AttemptState.FAILED)
+    ended = replace(item(0), item_end=ItemEnd(outputs={}))
+    declared = [*ITEMS, DeclaredNode("one", "shell")]
+    live = {"map": NodeState.RUNNING, "one": NodeState.RUNNING}
+
+    found = logged_attempts(execution, declared, live, [], [ended, tried], Path("/logs"))
+
+    shown = {each.path.name: (each.item, each.is_last) for each in found}
+    assert shown == {
+        "map.0.1.log": (0, True),
+        "map.3.1.log": (3, False),
+        "one.1.log": (None, False),
+    }
 
 
 def page_of(query: ExecutionQuery, *, with_inputs: bool, **inputs: Any) -> Page:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,46 @@ def test_logs_of_many_attempts_come_in_bounded_pages(tmp_path: Path) -> None:
     assert found == [f"n{i}.{text}" for i in range(10_000) for text in "xy"]
     assert max(len(texts(page)) for page in pages) <= log_pages.PAGE_LINES
     assert max(len(pack_cursor(page.cursor)) for page in pages) < HEAD_BYTES // 8
+
+
+def test_logs_of_many_items_come_in_bounded_pages(tmp_path: Path) -> None:
+    """10,000 items beside one that never ends leave a short cursor, and no line comes twice."""
+    slow = replace(attempt(tmp_path, "m.0", 0, "x", ended=False), node="m", item=0)
+    ended = [
+        replace(attempt(tmp_path, f"m.{i}", 0, "x"), node="m", item=i, is_last=True)
+        for i in range(1, 10_000)
+    ]
+    cursor, count = LogCursor(), 0
+    while True:
+        page = read_page([slow, *reversed(ended)], cursor, execution_ended=False)
+        cursor, count = page.cursor, count + len(texts(page))
+        if not page.chunks:
+            break
+
+    assert count == 10_000
+    assert cursor.items == {"0": (1, 10_000)}
+    assert len(pack_cursor(cursor)) < 200
+
+
+def test_items_at_work_bound_the_cursor(tmp_path: Path) -> None:
+    """With 1,000 items at once, each of them tried again, it fits the head of a request."""
+    busy = range(0, 10_000, 10)
+    attempts = [
+        replace(
+            attempt(tmp_path, f"m.{i}", 0, "x", number=n, ended=n == 1 or i not in busy),
+            node="m",
+            item=i,
+            is_last=i not in busy,
+        )
+        for i in range(10_000)
+        for n in ((1, 2) if i in busy else (1,))
+    ]
+    cursor = LogCursor()
+    while (page := read_page(attempts, cursor, execution_ended=False)).chunks:
+        cursor = page.cursor
+
+    assert len(cursor.tries) == len(cursor.offsets) == 1_000
+    assert len(pack_cursor(cursor)) < HEAD_BYTES * 3 // 4
 
 
 def test_long_lines_end_a_page_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

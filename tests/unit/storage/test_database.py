@@ -9,8 +9,17 @@ from pathlib import Path
 import pytest
 
 from flowrunner.errors import StorageError
+from flowrunner.model.states import AttemptState
+from flowrunner.storage.local.codec import (
+    ATTEMPT_COLUMNS,
+    EXECUTION_COLUMNS,
+    attempt_of,
+    attempt_row,
+    execution_row,
+)
 from flowrunner.storage.local.database import open_reader, open_writer
 from flowrunner.storage.local.schema import MIGRATIONS
+from tests.fakes.records import make_attempt, make_execution
 
 FIRST = ("CREATE TABLE words (word TEXT)",)
 SECOND = ("ALTER TABLE words ADD COLUMN length INTEGER", "UPDATE words SET length = length(word)")
@@ -48,6 +57,26 @@ def test_older_database_is_migrated_with_its_content(path: Path) -> None:
     with closing(open_writer(path, migrations=[FIRST, SECOND])) as connection:
         assert connection.execute("SELECT * FROM words").fetchall() == [("flow", 4)]
         assert pragma(connection, "user_version") == 2
+
+
+def test_attempts_of_older_versions_have_no_ends_of_items(path: Path) -> None:
+    """What was journaled before nodes had items is read as it was."""
+    execution = make_execution()
+    attempt = make_attempt(execution.id, state=AttemptState.SUCCEEDED)
+    with closing(open_writer(path, migrations=MIGRATIONS[:5])) as connection:
+        columns, row = EXECUTION_COLUMNS.split(", "), execution_row(execution)[:-1]
+        _insert(connection, "executions", columns, row)
+        _insert(connection, "attempts", ATTEMPT_COLUMNS.split(", ")[:-1], attempt_row(attempt)[:-1])
+    with closing(open_writer(path)) as connection:
+        (found,) = connection.execute(f"SELECT {ATTEMPT_COLUMNS} FROM attempts")
+        assert attempt_of(found) == attempt
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, columns: list[str], row: tuple[object, ...]
+) -> None:
+    marks = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", row)
 
 
 def test_failed_migration_leaves_the_database_as_it_was(path: Path) -> None:

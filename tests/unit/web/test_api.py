@@ -10,7 +10,7 @@ from flowrunner.config.settings import LocalAccess
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.states import ExecutionState
-from flowrunner.service.views import ExecutionView, LogCursor
+from flowrunner.service.views import ExecutionView, LogCursor, LogPage
 from flowrunner.web.log_cursor import pack_cursor
 from flowrunner.web.wire import WITHHELD, execution_json
 from tests.fakes.asgi import ask
@@ -288,6 +288,7 @@ def test_logs_come_page_by_page() -> None:
         "chunks": [
             {
                 "node": "dump",
+                "item_index": None,
                 "attempt": 1,
                 "lines": [
                     {
@@ -303,6 +304,25 @@ def test_logs_come_page_by_page() -> None:
         "complete": True,
         "removed": False,
     }
+
+
+def test_logs_of_one_item_are_asked_for_by_its_index() -> None:
+    """The text names the item between node and attempt."""
+    service, chunk = FakeService(), make_log_page("hello").chunks[0]
+    service.log_pages = [LogPage(chunks=(replace(chunk, item=3),))]
+
+    target, headers = f"{LOGS}?node=dump&item=3", {"accept": "text/plain"}
+    got = ask(public_app(service, local="open"), "GET", target, headers=headers)
+
+    assert service.calls[0] == ("logs", {"node": "dump", "cursor": LogCursor(), "item": 3})
+    assert got.text == "2027-03-01T12:00:00Z dump.3.1 stdout hello\n"
+
+
+@pytest.mark.parametrize("query", ["item=1", "node=dump&item=-1", "node=dump&item=x"])
+def test_an_item_of_nothing_is_refused(query: str) -> None:
+    """An item is one of a node, by a number from 0."""
+    answer = ask(public_app(FakeService(), local="open"), "GET", f"{LOGS}?{query}")
+    assert (answer.status, answer.json["code"]) == (400, "request.parameter")
 
 
 def test_logs_may_be_waited_for() -> None:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from flowrunner.model.execution import ItemCounts
 from flowrunner.model.ids import FlowKey, Revision
-from flowrunner.model.states import NodeState
 from flowrunner.service.views import ExecutionView, SourceView
 from flowrunner.web.wire import execution_json, flow_json, source_json, time_text
-from tests.fakes.records import NOON, make_execution
+from tests.fakes.records import NOON, make_attempt, make_execution
 from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
 
 CONDITION = {"type", "status", "reason", "message", "last_transition_at"}
@@ -119,24 +119,19 @@ def test_execution_without_error_redacts_to_none() -> None:
     assert shape["error"] is None
 
 
-@pytest.mark.parametrize(
-    ("state", "succeeded", "failed"),
-    [
-        (NodeState.SUCCEEDED, 1, 0),
-        (NodeState.FAILED, 0, 1),
-        (NodeState.TIMED_OUT, 0, 1),
-        (NodeState.CANCELLED, 0, 0),
-        (NodeState.RUNNING, 0, 0),
-    ],
-)
-def test_items_follow_the_state(state: NodeState, succeeded: int, failed: int) -> None:
-    """A node has one item, counted as its state says."""
+def test_items_are_told_with_their_attempts() -> None:
+    """A node with items tells how many there are, and each attempt which it was of."""
     view = make_execution_view()
-    node = replace(view.nodes[0], state=state)
+    counts = ItemCounts(total=5, succeeded=2, failed=1)
+    attempts = tuple(make_attempt(view.execution.id, item_index=index) for index in (0, 4))
+    node = replace(view.nodes[0], items=counts, attempts=attempts, outputs=[{}, None])
 
-    shape = execution_json(replace(view, nodes=(node,)), redacted=False)
+    (shape,) = execution_json(replace(view, nodes=(node,)), redacted=False)["nodes"]
+    (reticent,) = execution_json(replace(view, nodes=(node,)), redacted=True)["nodes"]
 
-    assert shape["nodes"][0]["items"] == {"total": 1, "succeeded": succeeded, "failed": failed}
+    assert shape["items"] == reticent["items"] == {"total": 5, "succeeded": 2, "failed": 1}
+    assert [attempt["item_index"] for attempt in shape["attempts"]] == [0, 4]
+    assert (shape["outputs"], reticent["outputs"]) == ([{}, None], None)
 
 
 def test_source_has_its_keys() -> None:
