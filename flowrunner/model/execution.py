@@ -34,16 +34,23 @@ BY_HAND = frozenset({"manual", "retry"})
 RETRIED_TRIGGER = "retried_trigger"
 """Key of the context of a retry: the id of the trigger of the first execution."""
 
+CALLING_FLOW = "flow"
+"""Key of the context of a child: the name of the flow that asked for it, `trigger.flow`."""
+
+FOR_A_PERSON = "for_a_person"
+"""Key of the context of a child: a person started the execution at the top of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
     """What asked for an execution.
 
     Attributes:
-        trigger_id: The trigger's id in the flow, or `manual` or `retry`.
-        trigger_type: `schedule`, `webhook`, `manual` or `retry`.
+        trigger_id: The trigger's id in the flow, or `manual`, `retry` or `parent`.
+        trigger_type: `schedule`, `webhook`, `manual`, `retry` or `flow`.
         slot_at: The slot this execution stands for, or repeats; None without one.
-        context: What expressions see as `trigger.headers` and `trigger.query` of a delivery.
+        context: What expressions see as `trigger.headers` and `trigger.query` of a delivery, and
+            as `trigger.flow` of a child.
         payload: The raw body of a delivery; None when there is none.
     """
 
@@ -65,8 +72,23 @@ class Cause:
 
     @property
     def is_by_hand(self) -> bool:
-        """Whether a person waits for it."""
-        return self.trigger_type in BY_HAND
+        """Whether a person waits for it, or for what asked for it."""
+        return self.trigger_type in BY_HAND or FOR_A_PERSON in self.context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """The attempt that asked for an execution, which is its child.
+
+    Attributes:
+        attempt: Its key; the execution that it names may be gone.
+        is_waited: Whether it waits for the end of the child.
+        depth: How many executions stand above the child, whether they wait or not; 1 or more.
+    """
+
+    attempt: AttemptKey
+    is_waited: bool
+    depth: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +100,8 @@ class Execution:
     the same execution (a slot, a delivery).
     `outputs` is its result: None unless it succeeded and its flow declares any. `group` is the
     concurrency group it was accepted for, pinned too: None means the flow's own. `is_forced` says
-    that it goes although its flow is held; `retry_of` is the ended execution that it repeats.
+    that it goes although its flow is held; `retry_of` is the ended execution that it repeats;
+    `parent` the attempt of a node of type `flow` that asked for it.
     """
 
     id: ExecutionId
@@ -90,6 +113,7 @@ class Execution:
     group: str | None = None
     is_forced: bool = False
     retry_of: ExecutionId | None = None
+    parent: Parent | None = None
     revision: Revision
     digest: Digest
     inputs: dict[str, Json] = field(default_factory=dict)

@@ -76,6 +76,7 @@ class Reason(StrEnum):
     FINALLY_TIMEOUT = "finally_timeout"
     CANCELLED = "cancelled"
     FORCED = "forced"
+    PARENT = "parent"
     DRAINED = "drained"
     FAIL_FAST = "fail_fast"
     IF_FALSE = "if"

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from flowrunner.errors import StorageError
@@ -79,12 +80,13 @@ def _done(write: Callable[[], None]) -> asyncio.Future[None]:
 
 
 def _without_data(execution: Execution) -> Execution:
-    return replace(execution, cause=replace(execution.cause, payload=None), outputs=None)
+    cause = replace(execution.cause, payload=None)
+    return replace(execution, cause=cause, outputs=None, parent=None)
 
 
 def _listed(execution: Execution) -> Execution:
     cause = replace(execution.cause, payload=None, context={})
-    return replace(execution, cause=cause, inputs={}, outputs=None)
+    return replace(execution, cause=cause, inputs={}, outputs=None, parent=None)
 
 
 class MemoryExecutions:
@@ -186,6 +188,15 @@ class MemoryExecutions:
         else:
             _, created_at = self._tables.spent_keys[start_key]
         return found if created_at >= since else None
+
+    async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
+        """Returns what attempts of an execution have asked for, oldest first."""
+        found = (
+            replace(_listed(each), parent=each.parent)
+            for each in reversed(self._newest_first())
+            if each.parent is not None and each.parent.attempt.execution == parent
+        )
+        return list(islice(found, limit))
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow."""

@@ -210,13 +210,19 @@ class ExecutionStore(Protocol):
     async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
         """Returns the execution that has this key, if created at or after `since`."""
 
+    async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
+        """Returns the executions that attempts of one have asked for, oldest first.
+
+        At most `limit` of them, without what may be large, as in a list; each has its `parent`.
+        """
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow, without payload and outputs."""
 
     async def list(self, query: ExecutionQuery) -> list[Execution]:
         """Returns a page, newest first, without what may be large.
 
-        `cause.payload` and `outputs` are None, `cause.context` and `inputs` are empty.
+        `cause.payload`, `outputs` and `parent` are None, `cause.context` and `inputs` are empty.
         """
 
     async def inputs(

@@ -31,6 +31,7 @@ from tests.fakes.records import (
     make_attempt,
     make_execution,
     make_node,
+    make_parent,
     make_record,
     make_slots,
     minutes,
@@ -209,6 +210,7 @@ class TestExecutions:
             group="web-1",
             is_forced=True,
             retry_of=sequential_id(7),
+            parent=make_parent(sequential_id(8), "build", index=3, number=2, is_waited=True),
             started_at=minutes(2),
             outputs={"rows": 42, "text": "☃ \ud800", "none": None},
         )

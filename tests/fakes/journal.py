@@ -194,6 +194,9 @@ class FakeExecutions:
     async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
         return await self._inner.find(start_key, since=since)
 
+    async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
+        return await self._inner.children(parent, limit=limit)
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         return await self._inner.last_of_each()
 

@@ -10,6 +10,7 @@ from flowrunner.model.execution import (
     Cause,
     Execution,
     NodeStatus,
+    Parent,
     ScheduleKey,
     SlotRun,
 )
@@ -73,6 +74,19 @@ def make_execution(
         created_at=minutes(number),
         ended_at=ended,
     )
+
+
+def make_parent(
+    execution: ExecutionId,
+    node: str = "dump",
+    *,
+    index: int = 0,
+    number: int = 1,
+    is_waited: bool = False,
+) -> Parent:
+    """An attempt that asked for an execution, and above which there is nothing."""
+    key = AttemptKey(execution, node, index, number)
+    return Parent(attempt=key, is_waited=is_waited, depth=1)
 
 
 def make_attempt(

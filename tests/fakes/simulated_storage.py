@@ -223,6 +223,10 @@ class SimulatedExecutions:
         await self._writer.reading()
         return await self._inner.find(start_key, since=since)
 
+    async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
+        await self._writer.reading()
+        return await self._inner.children(parent, limit=limit)
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         await self._writer.reading()
         return await self._inner.last_of_each()

@@ -20,6 +20,7 @@ from flowrunner.model.execution import (
     Failure,
     ItemEnd,
     NodeStatus,
+    Parent,
     ScheduleKey,
     SlotRun,
 )
@@ -35,7 +36,7 @@ EXECUTION_COLUMNS = (
     " revision, digest, inputs, error, created_at, started_at, ended_at"
 )
 """In the order of `execution_row`, which has the outputs behind them; `execution_of` wants outputs,
-payload and pins there, or NULL."""
+payload, pins and call there, or NULL."""
 
 LISTED_COLUMNS = EXECUTION_COLUMNS.replace("context", "'{}'").replace("inputs", "'{}'")
 """As `EXECUTION_COLUMNS`, without what may be large."""
@@ -49,7 +50,16 @@ LISTED_PINS = ", ".join(
 )
 """The pins of an execution where its table alone is read."""
 
-LISTED_ROW = f"{LISTED_COLUMNS}, NULL, NULL, {LISTED_PINS}"
+CALL_COLUMNS = "calls.execution, node, item_index, number, is_waited, depth"
+"""In the order of `call_row`; all NULL for an execution that no other one has asked for."""
+
+NO_CALL = ", ".join(["NULL"] * len(CALL_COLUMNS.split(", ")))
+"""In the place of `CALL_COLUMNS` where nobody asks for them."""
+
+LISTED_DATA = f"{LISTED_COLUMNS}, NULL, NULL, {LISTED_PINS}"
+"""What `execution_of` takes of an execution in a list, but for `CALL_COLUMNS`."""
+
+LISTED_ROW = f"{LISTED_DATA}, {NO_CALL}"
 """What `execution_of` takes of an execution in a list."""
 
 ATTEMPT_COLUMNS = (
@@ -148,6 +158,11 @@ def pins_row(execution: Execution) -> Row:
     return (execution.group, execution.is_forced, execution.retry_of)
 
 
+def call_row(child: ExecutionId, parent: Parent) -> Row:
+    """Returns the row that says which attempt has asked for an execution."""
+    return (child, *parent.attempt, parent.is_waited, parent.depth)
+
+
 def execution_change(execution: Execution) -> Row:
     """Returns what may change: state, reason, error, times, outputs; and the id behind."""
     return (
@@ -162,7 +177,7 @@ def execution_change(execution: Execution) -> Row:
 
 
 def execution_of(row: Row) -> Execution:
-    """Returns the execution of `EXECUTION_COLUMNS`, outputs, a payload and `PIN_COLUMNS`."""
+    """Returns the execution of `EXECUTION_COLUMNS`, outputs, a payload, pins and a call."""
     return Execution(
         id=ExecutionId(row[0]),
         flow=FlowKey(row[1], row[2]),
@@ -179,6 +194,7 @@ def execution_of(row: Row) -> Execution:
         group=row[19],
         is_forced=bool(row[20]),
         retry_of=None if row[21] is None else ExecutionId(row[21]),
+        parent=None if row[22] is None else _parent_of(row[22:]),
         revision=Revision(row[10]),
         digest=Digest(row[11]),
         inputs=json.loads(row[12]),
@@ -188,6 +204,12 @@ def execution_of(row: Row) -> Execution:
         ended_at=_maybe_moment(row[16]),
         outputs=None if row[17] is None else json.loads(row[17]),
     )
+
+
+def _parent_of(row: Row) -> Parent:
+    execution, node, item_index, number, is_waited, depth = row
+    key = AttemptKey(ExecutionId(execution), node, item_index, number)
+    return Parent(attempt=key, is_waited=bool(is_waited), depth=depth)
 
 
 def attempt_row(attempt: Attempt) -> Row:

@@ -14,10 +14,14 @@ from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKe
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
+    CALL_COLUMNS,
     EXECUTION_COLUMNS,
+    LISTED_DATA,
     LISTED_PINS,
     LISTED_ROW,
+    NO_CALL,
     PIN_COLUMNS,
+    call_row,
     execution_change,
     execution_of,
     execution_row,
@@ -46,10 +50,19 @@ _DELETE = "DELETE FROM executions WHERE id = ?"
 
 _INSERT_PINS = f"INSERT INTO pins (execution, {PIN_COLUMNS}) VALUES ({_PIN_MARKS})"  # noqa: S608 - constants
 
+_CALL_MARKS = ", ".join("?" * (1 + len(CALL_COLUMNS.split(","))))
+_INSERT_CALL = f"INSERT INTO calls VALUES ({_CALL_MARKS})"  # noqa: S608 - constants
+
 _WITH_DATA = (
-    f"SELECT {_COLUMNS}, body, {PIN_COLUMNS} FROM executions"  # noqa: S608 - constants
+    f"SELECT {_COLUMNS}, body, {PIN_COLUMNS}, {CALL_COLUMNS} FROM executions"  # noqa: S608 - constants
     " LEFT JOIN payloads ON payloads.execution = executions.id"
     " LEFT JOIN pins ON pins.execution = executions.id"
+    " LEFT JOIN calls ON calls.child = executions.id"
+)
+_CHILDREN = (
+    f"SELECT {LISTED_DATA}, {CALL_COLUMNS} FROM calls"  # noqa: S608 - constants
+    " JOIN executions ON executions.id = calls.child"
+    " WHERE calls.execution = ? ORDER BY calls.child LIMIT ?"
 )
 _LISTED = f"SELECT {LISTED_ROW} FROM executions"  # noqa: S608 - constants
 _INPUTS = "SELECT inputs FROM executions WHERE id = ?"
@@ -59,7 +72,7 @@ _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
 # In each flow from the newest back to the first that ended.
 _LAST_OF_EACH = f"""
 {pruning.FLOWS}
-SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS} FROM executions WHERE id IN (
+SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS}, {NO_CALL} FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
     WHERE account = flows.account AND flow = flows.flow AND NOT {pruning.IS_UNFINISHED}
@@ -129,6 +142,10 @@ class LocalExecutions:
         """Returns the execution with this key, if it is not older than `since`."""
         return await self._readers.run(partial(_find, start_key=start_key, since=since))
 
+    async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
+        """Returns what attempts of an execution have asked for, oldest first."""
+        return await self._readers.run(partial(_select, sql=_CHILDREN, values=(parent, limit)))
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow, without payload and outputs."""
         found = await self._readers.run(partial(_select, sql=_LAST_OF_EACH))
@@ -166,6 +183,8 @@ def _create(
     pins = pins_row(execution)
     if any(pins):
         connection.execute(_INSERT_PINS, (execution.id, *pins))
+    if execution.parent is not None:
+        connection.execute(_INSERT_CALL, call_row(execution.id, execution.parent))
     for other in also:
         _update(connection, execution=other)
     if kept is not NOTHING_KEPT:

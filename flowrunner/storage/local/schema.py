@@ -57,6 +57,20 @@ CREATE TABLE pins (
 ) WITHOUT ROWID
 """
 
+# Executions that an attempt of another one has asked for, and which attempt that was. Apart, and
+# without a reference to the other one, which may be removed first.
+_CALLS = """
+CREATE TABLE calls (
+  child TEXT NOT NULL PRIMARY KEY REFERENCES executions (id) ON DELETE CASCADE,
+  execution TEXT NOT NULL,
+  node TEXT NOT NULL,
+  item_index INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  is_waited INTEGER NOT NULL,
+  depth INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+
 _ATTEMPTS = """
 CREATE TABLE attempts (
   execution TEXT NOT NULL REFERENCES executions (id) ON DELETE CASCADE,
@@ -177,5 +191,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (_PINS, _PAUSES),
     # JSON: what an item of a `foreach` came to, with its last attempt; NULL for all others.
     ("ALTER TABLE attempts ADD COLUMN item_end TEXT",),
+    (_CALLS, "CREATE INDEX calls_by_execution ON calls (execution, child)"),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -136,3 +136,17 @@ def test_reader_cannot_write(path: Path) -> None:
         pytest.raises(sqlite3.OperationalError, match="readonly"),
     ):
         reader.execute("INSERT INTO words VALUES ('flow')")
+
+
+def test_state_without_calls_is_migrated(path: Path) -> None:
+    """Executions of a version that knew no children are there, and none has a parent."""
+    position = next(n for n, each in enumerate(MIGRATIONS) if "TABLE calls" in each[0])
+    with closing(open_writer(path, migrations=MIGRATIONS[:position])) as connection:
+        connection.execute(
+            "INSERT INTO executions (id, account, flow, state, reason, trigger_id, trigger_type,"
+            " context, revision, digest, inputs, created_at)"
+            " VALUES ('e', 'default', 'f', 'running', '', 'm', 'manual', '{}', '', '', '{}', 0)"
+        )
+    with closing(open_writer(path)) as connection:
+        assert connection.execute("SELECT id FROM executions").fetchall() == [("e",)]
+        assert connection.execute("SELECT * FROM calls").fetchall() == []
