@@ -7,6 +7,9 @@ An execution belongs to one group for its whole life. How many of the group may 
 judged by its own flow's rules, as they are at that moment. In a group those who wait start in
 their order: by hand first, then by age; so nobody is passed for ever by younger ones of the same
 kind. Who is held (its flow is suspended or paused) is passed, since nobody knows for how long.
+
+An execution for which its parent waits takes no place on the host, since the parent has one: it
+could wait for that place for ever. In its group it stands in line like any other.
 """
 
 from __future__ import annotations
@@ -47,6 +50,8 @@ class Ticket:
 
     Attributes:
         is_forced: Whether it goes even while its flow is held.
+        is_by_hand: Whether a person waits for it, whatever its trigger.
+        is_guest: Whether it has part in the place of its parent on the host.
     """
 
     id: ExecutionId
@@ -55,6 +60,8 @@ class Ticket:
     trigger_id: str
     trigger_type: str
     is_forced: bool = False
+    is_by_hand: bool = False
+    is_guest: bool = False
 
     @property
     def crowd(self) -> tuple[FlowKey, bool]:
@@ -69,7 +76,7 @@ class Ticket:
     @property
     def rank(self) -> tuple[bool, ExecutionId]:
         """Its place in every line: by hand first, then by age, which the id tells."""
-        return (self.trigger_type not in BY_HAND, self.id)
+        return (not (self.is_by_hand or self.trigger_type in BY_HAND), self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +163,7 @@ class Admission:
         self._groups: dict[Group, _Members] = {}
         self._lines: dict[tuple[FlowKey, str], dict[ExecutionId, Ticket]] = {}
         self._running: set[ExecutionId] = set()
+        self._guests_waiting = 0
 
     def request(self, ticket: Ticket, rules: ConcurrencySpec) -> Decision:
         """Takes a place for the ticket, running or waiting, or refuses.
@@ -171,8 +179,8 @@ class Admission:
         ahead = sum(count for crowd, count in group.crowds.items() if self._may_go(crowd))
         needs_room = rules.on_conflict is not OnConflict.ALLOW
         taken = len(group.running) if needs_room else 0
-        is_next = not (needs_room and ahead and self._first(group).rank < ticket.rank)
-        if self._host_has_room() and taken < rules.limit and is_next:
+        is_next = not (needs_room and ahead and self._is_behind(group, ticket))
+        if self._may_enter(ticket) and taken < rules.limit and is_next:
             self._start(ticket, rules)
             return Decision(verdict=Verdict.START)
         is_conflict = needs_room and taken + ahead >= rules.limit
@@ -190,6 +198,7 @@ class Admission:
 
     def put_back(self, ticket: Ticket) -> None:
         """Puts an accepted execution in line by its rank, whatever the limits say."""
+        self._guests_waiting += ticket.is_guest
         self._groups.setdefault(ticket.group, _Members()).add(ticket)
         self._lines.setdefault(ticket.line, {})[ticket.id] = ticket
 
@@ -211,7 +220,7 @@ class Admission:
         Args:
             group: Looks at this one alone; None: at the first in line of every group.
         """
-        if not self._host_has_room():
+        if not (self._host_has_room() or self._guests_waiting):
             return None
         groups = self._groups.values() if group is None else [self._groups.get(group, _Members())]
         heads = [found for each in groups if each.waiting and (found := self._head(each))]
@@ -236,10 +245,15 @@ class Admission:
         before = group.waiting[: bisect_left(group.waiting, ticket.rank, key=_rank)]
         return Wait(
             is_held=rules is None,
-            is_host_full=self.is_full,
+            is_host_full=not self._may_enter(ticket),
             running=() if has_room else tuple(sorted(group.running)),
             ahead=sum(self._may_go(each.crowd) for each in before) if needs_room else 0,
         )
+
+    def holds(self, group: Group, execution_id: ExecutionId) -> bool:
+        """Whether an execution has one of the places of a group."""
+        members = self._groups.get(group)
+        return members is not None and execution_id in members.running
 
     @property
     def is_full(self) -> bool:
@@ -257,7 +271,7 @@ class Admission:
         free = {crowd for crowd, rules in known.items() if rules is not None}
         for ticket in group.waiting:
             rules = known[ticket.crowd]
-            if rules is None or ticket.crowd not in free:
+            if rules is None or ticket.crowd not in free or not self._may_enter(ticket):
                 continue
             if rules.on_conflict is OnConflict.ALLOW or len(group.running) < rules.limit:
                 return ticket, rules
@@ -276,9 +290,15 @@ class Admission:
     def _may_go(self, crowd: tuple[FlowKey, bool]) -> bool:
         return self._rules_of(crowd) is not None
 
-    def _first(self, group: _Members) -> Ticket:
-        """Returns the first in line that is not held; there must be one."""
-        return next(each for each in group.waiting if self._may_go(each.crowd))
+    def _is_behind(self, group: _Members, ticket: Ticket) -> bool:
+        """Whether somebody in line comes before a ticket, and neither is held nor lacks a place."""
+        ahead = (t for t in group.waiting if self._may_go(t.crowd) and self._may_enter(t))
+        first = next(ahead, None)
+        return first is not None and first.rank < ticket.rank
+
+    def _may_enter(self, ticket: Ticket) -> bool:
+        """Whether the host has a place for it, or it needs none."""
+        return ticket.is_guest or self._host_has_room()
 
     def _others(self, group: _Members) -> tuple[ExecutionId, ...]:
         """Returns who makes way for one that replaces; those who wait first, lest they start."""
@@ -290,7 +310,8 @@ class Admission:
 
     def _start(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
         """Takes a place; under `allow` one on the host alone, for it holds nobody up."""
-        self._running.add(ticket.id)
+        if not ticket.is_guest:
+            self._running.add(ticket.id)
         if rules.on_conflict is not OnConflict.ALLOW:
             self._groups.setdefault(ticket.group, _Members()).running.add(ticket.id)
 
@@ -303,6 +324,7 @@ class Admission:
         if group is None:
             return
         if waited:
+            self._guests_waiting -= ticket.is_guest
             group.remove(ticket)
         if not group.running and not group.waiting:
             del self._groups[ticket.group]

@@ -49,7 +49,7 @@ def group_named(
 
 def ticket_of(execution: Execution) -> Ticket:
     """Returns an execution as admission sees it."""
-    flow, name = execution.flow, execution.group
+    flow, name, parent = execution.flow, execution.group, execution.parent
     return Ticket(
         id=execution.id,
         flow=flow,
@@ -59,6 +59,8 @@ def ticket_of(execution: Execution) -> Ticket:
         trigger_id=execution.cause.trigger_id,
         trigger_type=execution.cause.trigger_type,
         is_forced=execution.is_forced,
+        is_by_hand=execution.cause.is_by_hand,
+        is_guest=parent is not None and parent.is_waited,
     )
 
 

@@ -14,7 +14,8 @@ from flowrunner.model.ids import ExecutionId, FlowKey
 from tests.fakes.ids import sequential_id
 
 FLOWS = [FlowKey("default", name) for name in ("a", "b")]
-KINDS = ("manual", "schedule", "webhook")
+KINDS = ("manual", "schedule", "webhook", "flow")
+"""An execution of the last kind has a parent that waits for it."""
 
 RULES = st.builds(
     ConcurrencySpec,
@@ -72,11 +73,12 @@ class Host:
             trigger_id=kind,
             trigger_type=kind,
             is_forced=is_forced,
+            is_guest=kind == "flow",
         )
         rules = self.rules[flow]
         decision = self.admission.request(ticket, rules)
         if decision.verdict is Verdict.REFUSE:
-            assert kind != "manual" or rules.on_conflict is OnConflict.SKIP
+            assert kind in ("webhook", "schedule") or rules.on_conflict is OnConflict.SKIP
             self.assert_refused_for_a_reason(ticket, rules)
             return
         if decision.verdict is Verdict.START:
@@ -115,7 +117,14 @@ class Host:
             assert beside < rules.limit, "more run than the limit allows"
             self.placed.add(ticket.id)
         self.running[ticket.id] = ticket
-        assert len(self.running) <= self.most
+        assert self.places_taken <= self.most
+
+    @property
+    def places_taken(self) -> int:
+        return sum(not each.is_guest for each in self.running.values())
+
+    def may_enter(self, ticket: Ticket) -> bool:
+        return ticket.is_guest or self.places_taken < self.most
 
     def end(self, execution_id: ExecutionId) -> None:
         ticket = self.running.pop(execution_id, None) or self.waiting.pop(execution_id, None)
@@ -146,20 +155,15 @@ class Host:
             for each in self.waiting.values()
             if each.group == ticket.group and self.may_go(each) and each.rank < ticket.rank
         ]
-        assert ahead == []
+        assert not any(map(self.may_enter, ahead))
 
     def assert_nobody_sticks(self) -> None:
-        """Where the host has room, the first of each group waits for its limit and nothing else."""
-        if len(self.running) >= self.most:
-            return
-        assert not any(
-            self.may_go(each) and self.rules[each.flow].on_conflict is OnConflict.ALLOW
-            for each in self.waiting.values()
-        )
+        """Whom the host has room for waits for the limit of its group and nothing else."""
+        free = [e for e in self.waiting.values() if self.may_go(e) and self.may_enter(e)]
+        assert not any(self.rules[each.flow].on_conflict is OnConflict.ALLOW for each in free)
         firsts: dict[Group, Ticket] = {}
-        for ticket in sorted(self.waiting.values(), key=lambda each: each.rank):
-            if self.may_go(ticket):
-                firsts.setdefault(ticket.group, ticket)
+        for ticket in sorted(free, key=lambda each: each.rank):
+            firsts.setdefault(ticket.group, ticket)
         taken = Counter(self.running[each].group for each in self.placed)
         for group, ticket in firsts.items():
             rules = self.rules[ticket.flow]
