@@ -110,7 +110,8 @@ class AttemptRunner:
             given = self._resolve(spec, scope)
             result = await self._execute(node, spec, attempt, scope, given)
         except asyncio.CancelledError:
-            if survives(node, spec) and self._cut.reason in (None, Reason.INTERRUPTED):
+            is_left = self._cut.is_held or self._cut.reason in (None, Reason.INTERRUPTED)
+            if survives(node, spec) and is_left:
                 raise
             return self._cut_short(attempt)
         except ExecutionError as error:

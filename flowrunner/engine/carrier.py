@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowrunner.engine.ending import fail_on_paper
+from flowrunner.engine.ends import Ends
 from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.run import ExecutionRun
 from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
@@ -106,8 +107,9 @@ class Entry:
 class Carrier:
     """Carries executions; one object serves all of them."""
 
-    def __init__(self, services: EngineServices) -> None:
+    def __init__(self, services: EngineServices, ends: Ends) -> None:
         self._services = services
+        self._ends = ends
 
     async def carry(self, entry: Entry) -> Execution | None:
         """Returns the execution as it ended on disk, or None when it is left for the next start."""
@@ -201,6 +203,7 @@ class Carrier:
         return ExecutionRun(
             ExecutionRuntime(
                 services=services,
+                ends=self._ends,
                 execution=execution,
                 spec=entry.spec,
                 directories=services.folders.of_execution(execution),

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry
+from flowrunner.engine.children import children_of, refuse_deadlock, waiting_ancestors
+from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
 from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_line
@@ -43,7 +45,8 @@ class Engine:
     def __init__(self, services: EngineServices, rules: RulesOf, *, most_executions: int) -> None:
         self._services = services
         self._rules = rules
-        self._carrier = Carrier(services)
+        self.ends = Ends(services.executions, self.cancel)
+        self._carrier = Carrier(services, self.ends)
         self._admission = Admission(rules, most_executions)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
@@ -64,7 +67,8 @@ class Engine:
         """Accepts an execution durably; with a known `start_key` returns the one that has it.
 
         Raises:
-            RefusedError: ``draining``, ``concurrency`` (under `skip`) or ``queue_full``.
+            RefusedError: ``draining``, ``concurrency`` (under `skip`), ``queue_full`` or, for a
+                child whose group an ancestor holds, ``concurrency_deadlock``.
             ValidationError: ``input.group``: no group can be named for these inputs.
             StorageError: Nothing was accepted.
         """
@@ -87,8 +91,8 @@ class Engine:
         """Asks an execution to end; False when it is not queued or running here.
 
         A queued one has ended when this returns; a running one ends its nodes in its own time, and
-        runs its `finally` unless `force` is set. That it was asked to is on disk when this returns,
-        so that a crash does not forget it.
+        runs its `finally` unless `force` is set, which then reaches the children that it waits
+        for. That it was asked to is on disk when this returns, so that a crash does not forget it.
 
         Raises:
             StorageError: The end of a queued one cannot be journaled: it stays in line. Or not
@@ -103,6 +107,10 @@ class Engine:
         if entry is None or not await entry.stored:
             return False
         entry.cancel(reason, force=force)
+        if force:
+            held = (*self._queued.values(), *self._running.values())
+            for child in children_of(execution_id, (each.execution for each in held)):
+                await self.cancel(child, Reason.PARENT, force=True)
         if entry.run is not None:
             await entry.run.written()
         elif entry.takes_cancel:
@@ -122,6 +130,11 @@ class Engine:
             if await asyncio.shield(self._own(ending, f"cancel:{execution_id}")):
                 ended.append(execution_id)
         return tuple(ended)
+
+    def live(self, execution_id: ExecutionId) -> Execution | None:
+        """Returns an execution that runs here, or None."""
+        entry = self._running.get(execution_id)
+        return None if entry is None else entry.execution
 
     def is_queued(self, execution_id: ExecutionId) -> bool:
         """Whether an execution waits here."""
@@ -181,6 +194,8 @@ class Engine:
         executions, nodes to come, delays of retries and waits.
         """
         self._is_draining = True
+        self.ends.stop()
+        self.ends.leave(self._queued)
         for entry in self._running.values():
             entry.hold()
         if self._tasks:
@@ -193,7 +208,11 @@ class Engine:
     def _decide(self, execution: Execution, spec: FlowSpec) -> Decision:
         rules = self._rules(execution.flow)
         concurrency = rules.concurrency if rules else spec.concurrency
-        decision = self._admission.request(ticket_of(execution), concurrency)
+        ticket = ticket_of(execution)
+        if ticket.is_guest:
+            ancestors = waiting_ancestors(execution, self.live)
+            refuse_deadlock(ticket, concurrency, ancestors, self._admission)
+        decision = self._admission.request(ticket, concurrency)
         if decision.verdict is Verdict.REFUSE:
             reason = decision.reason or Reason.CONCURRENCY
             raise RefusedError(f"flow {execution.flow} takes no more: {reason}", code=str(reason))
@@ -255,7 +274,7 @@ class Engine:
         finally:
             for waiting, ended in gone.waiting:
                 if is_accepted:
-                    self._services.observer.execution_ended(ended)
+                    self._tell_end(ended)
                 else:
                     self._queue(waiting)
             self.admit_waiting()
@@ -312,8 +331,10 @@ class Engine:
                 ended = await self._carrier.carry(entry)
         finally:
             self._running.pop(execution_id, None)
-            if ended is not None:
-                self._services.observer.execution_ended(ended)
+            if ended is None:
+                self.ends.leave([execution_id])
+            else:
+                self._tell_end(ended)
             self._release(entry)
         if ended is not None:
             await self._carrier.leave(entry)
@@ -343,8 +364,12 @@ class Engine:
             self._queue(entry)
             self.admit_waiting()
             raise
-        self._services.observer.execution_ended(ended)
+        self._tell_end(ended)
         return True
+
+    def _tell_end(self, ended: Execution) -> None:
+        self._services.observer.execution_ended(ended)
+        self.ends.tell(ended)
 
     def _own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Runs work as a task that `drain` waits for."""

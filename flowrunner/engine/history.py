@@ -7,13 +7,14 @@ Source: FLOW_FORMAT 4, `on_interrupt`; DESIGN 3, recovery.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from flowrunner.engine.output_size import size_of
 from flowrunner.model.execution import Attempt, NodeStatus
 from flowrunner.model.flow import RetrySpec
+from flowrunner.model.ids import AttemptKey, ExecutionId
 from flowrunner.model.states import AttemptState, Reason
 
 ITEM = "item_index"
@@ -80,10 +81,15 @@ def standing_of(attempts: Sequence[Attempt], retry: RetrySpec, chance: float) ->
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """Final nodes in the order of their ends, and attempts in the order of their keys."""
+    """Final nodes in the order of their ends, and attempts in the order of their keys.
+
+    Attributes:
+        children: Executions that have not ended, by the attempt that waits for them.
+    """
 
     nodes: Sequence[NodeStatus] = ()
     attempts: Sequence[Attempt] = ()
+    children: Mapping[AttemptKey, ExecutionId] = field(default_factory=dict)
 
     def exit_code(self, status: NodeStatus) -> int | None:
         """Returns the exit code of a final node: of its last attempt, or of the item at fault."""
@@ -125,6 +131,10 @@ class History:
     def of_node(self, node: str) -> Sequence[Attempt]:
         """Returns the attempts of a node, those of an item side by side."""
         return self._by_node.get(node, ())
+
+    def children_of(self, node: str) -> list[ExecutionId]:
+        """Returns the executions that attempts of a node wait for."""
+        return [child for key, child in self.children.items() if key.node == node]
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Attempt]]:

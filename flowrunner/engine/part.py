@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from flowrunner.engine.attempt import AttemptOutcome, interrupted
 from flowrunner.engine.graph import GraphWalk
@@ -29,7 +30,7 @@ from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Attempt, Failure, ItemCounts, NodeStatus
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import ExecutionId, Json
 from flowrunner.model.states import AttemptState, NodeState, Reason
 
 _NODE_STATES = {
@@ -147,7 +148,18 @@ class PartRun:
         if standing.open is None or survives(node, spec):
             self._start(spec, scope, standing)
             return
-        ended = interrupted(standing.open, self._services.clock.now())
+        cut_short = partial(self._cut_short, spec, scope, standing, standing.open)
+        children = self._history.children_of(spec.id)
+        if children:
+            self._end_first(spec.id, children, cut_short)
+        else:
+            cut_short()
+
+    def _cut_short(
+        self, spec: NodeSpec, scope: ContextScope, standing: Standing, attempt: Attempt
+    ) -> None:
+        """Ends an attempt that does not go on; another may follow."""
+        ended = interrupted(attempt, self._services.clock.now())
         self._services.observer.attempt_ended(spec.type, ended)
         if spec.on_interrupt is OnInterrupt.RERUN:
             self._shared.writes.add(self._services.journal.finish(ended))
@@ -227,6 +239,21 @@ class PartRun:
     def _begun(self, name: str) -> None:
         self.walk.states[name] = NodeState.RUNNING
 
+    def _end_first(self, node: str, children: list[ExecutionId], then: Callable[[], None]) -> None:
+        """Ends children that an earlier life of a node waits for, before it is settled."""
+
+        async def end() -> None:
+            ends = map(self._runtime.ends.bring_about, children)
+            await asyncio.gather(*ends, return_exceptions=True)  # waits for all, also if cancelled
+            if not self._cut.is_held:
+                then()
+
+        self.walk.states[node] = NodeState.RUNNING
+        name = f"children:{self._runtime.execution.id}:{node}"
+        task = asyncio.create_task(end(), name=name)
+        self._tasks[task] = node
+        task.add_done_callback(self._node_ended)
+
     def _node_ended(self, task: asyncio.Task[None]) -> None:
         """Settles a node that was cancelled between its attempts, or before the first."""
         name = self._tasks.pop(task)
@@ -266,17 +293,29 @@ class PartRun:
         """Settles nodes that a cancel keeps from their end; none that is left as it was."""
         if self._cut.is_held:
             return
-        reason = self._cut.reason or Reason.CANCELLED
         decided: list[NodeStatus] = []
         for name in names:
-            status = self._status(name, NodeState.CANCELLED, reason, self._services.clock.now())
-            self.walk.settle(status)
+            children = self._history.children_of(name)
+            if children:
+                self._end_first(name, children, partial(self._cancelled_first, name))
+                continue
+            status = self._cancelled(name)
             if self._history.open_attempts(name):
                 self._write_end(status)
             else:
                 self._shared.node_contexts[name] = node_context(status, None)
                 decided.append(status)
         self._write_settled(decided)
+
+    def _cancelled_first(self, name: str) -> None:
+        self._write_end(self._cancelled(name))
+
+    def _cancelled(self, name: str) -> NodeStatus:
+        """Settles a node as cancelled, and returns what is to be written."""
+        reason = self._cut.reason or Reason.CANCELLED
+        status = self._status(name, NodeState.CANCELLED, reason, self._services.clock.now())
+        self.walk.settle(status)
+        return status
 
     def _write_end(self, status: NodeStatus) -> None:
         """Journals the end of a node, before it that of attempts that an earlier life began."""

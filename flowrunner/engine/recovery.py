@@ -4,7 +4,7 @@ First whatever a killed daemon left running is killed: nothing may act for an at
 ended. Nothing queued is lost: it gets back in line. An execution that was running keeps its place,
 also when none of its nodes had begun yet, and goes on with those that are not final, even if its
 flow is gone or held by now; what becomes of an attempt that was cut short, `on_interrupt` says, in
-`flowrunner.engine.part`.
+`flowrunner.engine.part`. A child for which no attempt waits any more is asked to end.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flowrunner.engine.admission import RulesOf
+from flowrunner.engine.children import waited_for
 from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
@@ -25,8 +27,8 @@ from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import Digest, FlowKey
-from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey
+from flowrunner.model.states import AttemptState, ExecutionState, Reason
 from flowrunner.system.files import Files
 
 _LOG = logging.getLogger(__name__)
@@ -51,11 +53,14 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     """
     unfinished = await services.executions.unfinished()
     await _end_leftovers(services, {str(execution.id) for execution in unfinished})
-    recovery = _Recovery(engine, services, rules)
+    recovery = _Recovery(engine, services, rules, waited_for(unfinished))
     counts = Counter[str]()
     for execution in unfinished:
         counts[await recovery.decide(execution)] += 1
+    recovery.carry_on()
     engine.admit_waiting()
+    for child in recovery.orphans():
+        await engine.cancel(child, Reason.PARENT)
     if counts:
         _LOG.info("engine.recovered %s", dict(counts))
     return RecoveryReport(**counts)
@@ -95,12 +100,31 @@ def _clear(files: Files, work: Path, names: Sequence[str]) -> None:
 
 
 class _Recovery:
-    """Decides about executions one by one; compiles each definition once."""
+    """Decides about executions one by one; compiles each definition once.
 
-    def __init__(self, engine: Engine, services: EngineServices, rules: RulesOf) -> None:
+    None goes on before all are decided: one may wait for another, or want it to end.
+
+    Args:
+        engine: Carries on what goes on.
+        services: What the engine uses.
+        rules: Of the flows in force.
+        children: Unfinished executions, by who waits for them and with which attempt.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        services: EngineServices,
+        rules: RulesOf,
+        children: Mapping[ExecutionId, Mapping[AttemptKey, ExecutionId]],
+    ) -> None:
         self._engine = engine
         self._services = services
         self._rules = rules
+        self._children = children
+        self._decided: list[Callable[[], None]] = []
+        self._live: set[ExecutionId] = set()
+        self._waiting: set[AttemptKey] = set()
         self._specs: dict[tuple[FlowKey, Digest], FlowSpec | None] = {}
 
     async def decide(self, execution: Execution) -> str:
@@ -108,6 +132,7 @@ class _Recovery:
         history = History(
             nodes=await self._services.journal.nodes(execution.id),
             attempts=await self._services.journal.attempts(execution.id),
+            children=self._children.get(execution.id, {}),
         )
         has_begun = execution.state is ExecutionState.RUNNING
         if not has_begun and self._rules(execution.flow) is None:
@@ -117,11 +142,26 @@ class _Recovery:
         if spec is None:
             await self._fail(execution)
             return "lost"
+        self._live.add(execution.id)
         if has_begun:
-            self._engine.resume(execution, spec, history)
+            running = (each for each in history.attempts if each.state is AttemptState.RUNNING)
+            self._waiting.update(each.key for each in running)
+            self._decided.append(partial(self._engine.resume, execution, spec, history))
             return "resumed"
-        self._engine.restore(execution, spec, history)
+        self._decided.append(partial(self._engine.restore, execution, spec, history))
         return "restored"
+
+    def carry_on(self) -> None:
+        """Hands over to the engine all that goes on, in one turn of the loop."""
+        for hand_over in self._decided:
+            hand_over()
+
+    def orphans(self) -> Iterator[ExecutionId]:
+        """Yields what goes on though the attempt that waited for it has ended."""
+        for calls in self._children.values():
+            for key, child in calls.items():
+                if child in self._live and key not in self._waiting:
+                    yield child
 
     async def _spec(self, execution: Execution) -> FlowSpec | None:
         key = (execution.flow, execution.digest)

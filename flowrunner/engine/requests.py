@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowrunner.engine.groups import group_named
-from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, ScheduleKey
+from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, Parent, ScheduleKey
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, Json, Revision
 from flowrunner.model.states import ExecutionState
@@ -24,6 +24,7 @@ class StartRequest:
         is_forced: Whether it goes although its flow is suspended or paused.
         retry_of: The ended execution that it repeats.
         kept: What it takes over of that one.
+        parent: The attempt that asks for it.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -39,6 +40,7 @@ class StartRequest:
     is_forced: bool = False
     retry_of: ExecutionId | None = None
     kept: Kept = NOTHING_KEPT
+    parent: Parent | None = None
 
     def execution(self, created_at: datetime) -> Execution:
         """Returns the execution that is asked for, queued as long as nothing is decided.
@@ -55,6 +57,7 @@ class StartRequest:
             group=group_named(self.spec, self.cause, self.inputs, created_at),
             is_forced=self.is_forced,
             retry_of=self.retry_of,
+            parent=self.parent,
             revision=self.revision,
             digest=self.spec.digest,
             inputs=dict(self.inputs),

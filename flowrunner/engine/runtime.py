@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.engine.ends import Ends
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
 from flowrunner.engine.output_size import EXECUTION_LIMIT
@@ -136,6 +137,7 @@ class ExecutionRuntime:
     """
 
     services: EngineServices
+    ends: Ends
     execution: Execution
     spec: FlowSpec
     directories: Directories
