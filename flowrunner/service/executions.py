@@ -11,7 +11,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.errors import NotFoundError
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId
-from flowrunner.service.declared import DeclaredNodes
+from flowrunner.service.declared import Declared, DeclaredNodes
 from flowrunner.service.log_feed import LogFeed, Place
 from flowrunner.service.log_pages import LoggedAttempt, read_page
 from flowrunner.service.node_views import logged_attempts, node_views
@@ -23,6 +23,10 @@ PAGE_DATA = 4 * 1024**2
 
 _QUICK = 200
 """Nodes and attempts that are put together faster than a thread would be asked to do it."""
+
+
+MOST_CHILDREN = 1_000
+"""Children that are shown of one execution."""
 
 
 class ExecutionReader:
@@ -85,7 +89,8 @@ class ExecutionReader:
             nodes = node_views(declared, live, items, settled, attempts)
         else:
             nodes = await asyncio.to_thread(node_views, declared, live, items, settled, attempts)
-        return ExecutionView(execution=execution, nodes=nodes)
+        children = await self._children(execution_id, declared)
+        return ExecutionView(execution=execution, nodes=nodes, children=children)
 
     async def logs(self, place: Place, wait_s: float) -> LogPage:
         """Returns what was logged behind a place, attempt by attempt; see `LogFeed.page`.
@@ -116,6 +121,14 @@ class ExecutionReader:
         declared = await self._declared.of(execution.digest)
         settled = await self._storage.journal.nodes(execution.id)
         return logged_attempts(execution, declared, live, settled, attempts, self._logs)
+
+    async def _children(
+        self, execution_id: ExecutionId, declared: Declared
+    ) -> tuple[Execution, ...]:
+        if all(node.type != "flow" for node in declared):
+            return ()
+        found = await self._storage.executions.children(execution_id, limit=MOST_CHILDREN)
+        return tuple(found)
 
     async def _get(self, execution_id: ExecutionId) -> Execution:
         execution = await self._storage.executions.get(execution_id)

@@ -101,11 +101,13 @@ class ExecutionView:
     """One execution with its nodes; `nodes` is empty in lists.
 
     Attributes:
+        children: What its nodes of type `flow` have started, oldest first; empty in lists.
         files: `live`: the folder of the flow file is not covered by the pin.
     """
 
     execution: Execution
     nodes: tuple[NodeView, ...] = ()
+    children: tuple[Execution, ...] = ()
     files: str = "live"
 
 

@@ -80,13 +80,12 @@ def _done(write: Callable[[], None]) -> asyncio.Future[None]:
 
 
 def _without_data(execution: Execution) -> Execution:
-    cause = replace(execution.cause, payload=None)
-    return replace(execution, cause=cause, outputs=None, parent=None)
+    return replace(execution, cause=replace(execution.cause, payload=None), outputs=None)
 
 
 def _listed(execution: Execution) -> Execution:
     cause = replace(execution.cause, payload=None, context={})
-    return replace(execution, cause=cause, inputs={}, outputs=None, parent=None)
+    return replace(execution, cause=cause, inputs={}, outputs=None)
 
 
 class MemoryExecutions:
@@ -192,7 +191,7 @@ class MemoryExecutions:
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns what attempts of an execution have asked for, oldest first."""
         found = (
-            replace(_listed(each), parent=each.parent)
+            _listed(each)
             for each in reversed(self._newest_first())
             if each.parent is not None and each.parent.attempt.execution == parent
         )

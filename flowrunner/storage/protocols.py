@@ -213,7 +213,7 @@ class ExecutionStore(Protocol):
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns the executions that attempts of one have asked for, oldest first.
 
-        At most `limit` of them, without what may be large, as in a list; each has its `parent`.
+        At most `limit` of them, without what may be large, as in a list.
         """
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
@@ -222,7 +222,7 @@ class ExecutionStore(Protocol):
     async def list(self, query: ExecutionQuery) -> list[Execution]:
         """Returns a page, newest first, without what may be large.
 
-        `cause.payload`, `outputs` and `parent` are None, `cause.context` and `inputs` are empty.
+        `cause.payload` and `outputs` are None, `cause.context` and `inputs` are empty.
         """
 
     async def inputs(

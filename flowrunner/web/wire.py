@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from flowrunner.model.conditions import Condition
-from flowrunner.model.execution import Attempt, Failure
+from flowrunner.model.execution import Attempt, Execution, Failure
 from flowrunner.model.finding import Finding
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.service.views import (
     ExecutionView,
     FlowView,
@@ -129,9 +129,34 @@ def execution_json(view: ExecutionView, *, redacted: bool) -> Json:
         "started_at": time_text(execution.started_at),
         "ended_at": time_text(execution.ended_at),
         "nodes": [_node(node) for node in view.nodes],
+        "parent": None if execution.parent is None else _attempt_key(execution.parent.attempt),
+        "children": [_child(child) for child in view.children],
         "redacted": False,
     }
     return _without_data(shape, view) if redacted else shape
+
+
+def _attempt_key(key: AttemptKey) -> Json:
+    return {
+        "execution_id": key.execution,
+        "node": key.node,
+        "item_index": key.item_index,
+        "attempt": key.number,
+    }
+
+
+def _child(child: Execution) -> Json:
+    parent = child.parent
+    return {
+        "id": child.id,
+        "flow": child.flow.name,
+        "state": str(child.state),
+        "reason": child.reason,
+        "node": None if parent is None else parent.attempt.node,
+        "item_index": None if parent is None else parent.attempt.item_index,
+        "attempt": None if parent is None else parent.attempt.number,
+        "is_waited": parent is not None and parent.is_waited,
+    }
 
 
 def log_page_json(page: LogPage) -> Json:

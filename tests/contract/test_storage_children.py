@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flowrunner.model.execution import Execution, Parent
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.factory import BACKENDS, make_storage
@@ -40,6 +41,11 @@ def use(request: pytest.FixtureRequest, tmp_path: Path) -> Use:
     return lambda body: asyncio.run(main(body))
 
 
+def asked_for(execution: Execution, parent: Parent | None = None) -> Execution:
+    cause = replace(execution.cause, trigger_id="parent", trigger_type="flow")
+    return replace(execution, cause=cause, parent=parent or make_parent(CALLER.id))
+
+
 async def children(storage: Storage, parent: ExecutionId, limit: int = 100) -> list[str]:
     return [each.id for each in await storage.executions.children(parent, limit=limit)]
 
@@ -47,7 +53,7 @@ async def children(storage: Storage, parent: ExecutionId, limit: int = 100) -> l
 def test_children_are_found_by_their_parent(use: Use) -> None:
     """Oldest first, at most so many, each with the attempt that asked for it and without data."""
     parent = make_parent(CALLER.id, "build", index=2, number=3, is_waited=True)
-    kept = [replace(make_execution(n, payload=b"{}"), parent=parent) for n in (4, 2, 3)]
+    kept = [asked_for(make_execution(n, payload=b"{}"), parent) for n in (4, 2, 3)]
 
     async def body(storage: Storage) -> None:
         await storage.executions.create(CALLER)
@@ -65,7 +71,7 @@ def test_children_are_found_by_their_parent(use: Use) -> None:
 
 def test_parent_stays_when_a_child_changes(use: Use) -> None:
     """An update changes what may change, and what is unfinished says who waits for it."""
-    child = replace(make_execution(2), parent=make_parent(CALLER.id, is_waited=True))
+    child = asked_for(make_execution(2), make_parent(CALLER.id, is_waited=True))
     running = replace(child, state=ExecutionState.RUNNING, parent=None)
 
     async def body(storage: Storage) -> None:
@@ -79,10 +85,7 @@ def test_parent_stays_when_a_child_changes(use: Use) -> None:
 
 def test_child_outlives_the_record_of_its_parent(use: Use) -> None:
     """Either may be removed first: a child goes on saying who asked for it."""
-    first, second = (
-        replace(make_execution(n), parent=make_parent(CALLER.id), state=ExecutionState.SUCCEEDED)
-        for n in (2, 3)
-    )
+    first, second = (asked_for(make_execution(n, state=ExecutionState.SUCCEEDED)) for n in (2, 3))
 
     async def body(storage: Storage) -> None:
         for each in (replace(CALLER, state=ExecutionState.FAILED), first, second):
@@ -95,16 +98,15 @@ def test_child_outlives_the_record_of_its_parent(use: Use) -> None:
     use(body)
 
 
-def test_lists_leave_out_who_asked(use: Use) -> None:
-    """A page of executions reads no more than it shows."""
-    child = replace(
-        make_execution(2, state=ExecutionState.SUCCEEDED), parent=make_parent(CALLER.id)
-    )
+def test_lists_say_who_asked(use: Use) -> None:
+    """Wherever an execution is read, its parent is there."""
+    child = asked_for(make_execution(2, state=ExecutionState.SUCCEEDED))
 
     async def body(storage: Storage) -> None:
         await storage.executions.create(child)
-        (listed,) = await storage.executions.list(ExecutionQuery())
+        await storage.executions.create(make_execution(3))
+        other, listed = await storage.executions.list(ExecutionQuery())
         (last,) = (await storage.executions.last_of_each()).values()
-        assert (listed.parent, last.parent) == (None, None)
+        assert (other.parent, listed.parent, last.parent) == (None, child.parent, child.parent)
 
     use(body)

@@ -89,6 +89,7 @@ def execution_text(execution: Json, *, wide: bool = False) -> str:
         facts(_facts(execution, most)),
         _table(columns, (_node_row(node, most) for node in nodes), has_items=has_items),
         _attempts_text(nodes, wide=wide, has_items=has_items),
+        _children_text(execution["children"], has_items=has_items),
         "\n".join((*_errors(nodes), *_left_out(nodes, wide=wide))),
     )
 
@@ -127,6 +128,7 @@ def _facts(execution: Json, most: int | None) -> Iterator[tuple[str, object]]:
     yield "trigger", f"{trigger['id']} ({trigger['type']})"
     yield "slot", moment(execution["slot_at"])
     yield "retry of", execution["retry_of"]
+    yield "parent", _caller(execution["parent"])
     yield "group", clip(execution["group"], most)
     yield "revision", execution["revision"]
     yield "digest", execution["digest"]
@@ -165,6 +167,28 @@ def _attempts_text(nodes: Sequence[Json], *, wide: bool, has_items: bool) -> str
         for attempt in _shown(node, wide=wide)
     ]
     columns = ("NODE", "ITEM", "ATTEMPT", "STATE", "REASON", "EXIT", "STARTED", "TOOK")
+    return _table(columns, rows, has_items=has_items) if rows else ""
+
+
+def _caller(parent: Json) -> str | None:
+    """Returns the attempt that asked for an execution."""
+    return None if parent is None else f"{parent['execution_id']} {parent['node']}"
+
+
+def _children_text(children: Sequence[Json], *, has_items: bool) -> str:
+    rows = [
+        (
+            child["node"],
+            child["item_index"],
+            child["attempt"],
+            child["flow"],
+            child["id"],
+            with_reason(child),
+            "yes" if child["is_waited"] else "no",
+        )
+        for child in children
+    ]
+    columns = ("NODE", "ITEM", "ATTEMPT", "FLOW", "EXECUTION", "STATE", "WAITED")
     return _table(columns, rows, has_items=has_items) if rows else ""
 
 

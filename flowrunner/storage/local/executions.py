@@ -16,10 +16,10 @@ from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     CALL_COLUMNS,
     EXECUTION_COLUMNS,
+    LISTED_CALL,
     LISTED_DATA,
     LISTED_PINS,
     LISTED_ROW,
-    NO_CALL,
     PIN_COLUMNS,
     call_row,
     execution_change,
@@ -72,7 +72,7 @@ _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
 # In each flow from the newest back to the first that ended.
 _LAST_OF_EACH = f"""
 {pruning.FLOWS}
-SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS}, {NO_CALL} FROM executions WHERE id IN (
+SELECT {EXECUTION_COLUMNS}, NULL, NULL, {LISTED_PINS}, {LISTED_CALL} FROM executions WHERE id IN (
   SELECT (
     SELECT id FROM executions
     WHERE account = flows.account AND flow = flows.flow AND NOT {pruning.IS_UNFINISHED}

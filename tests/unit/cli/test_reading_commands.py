@@ -267,6 +267,7 @@ error     exit_code: exit 2
 trigger   nightly (schedule)
 slot      2027-03-01T12:00:00Z
 retry of  -
+parent    -
 group     -
 revision  4b825dc642cb6eb9a060e54bf8d69288fbee4904
 digest    {documents.execution()["digest"]}
@@ -319,6 +320,34 @@ def test_many_attempts_are_cut_short(server: ControlServer, capsys: Captured) ->
     assert "dump: 9,900 attempts are not shown; -o wide shows all" in shown
     assert main(["show", EXECUTION_ID, "-o", "wide"]) == 0
     assert len(capsys.readouterr().out.splitlines()) > 10_000
+
+
+def test_execution_shows_who_asked_and_what_it_has_started(
+    server: ControlServer, capsys: Captured
+) -> None:
+    """From a child to its parent, and from a parent to its children, with their states."""
+    key = {"execution_id": "p-1", "node": "sub", "item_index": 0, "attempt": 1}
+    child = {
+        "id": "c-1",
+        "flow": "index",
+        "state": "failed",
+        "reason": "exit_code",
+        "node": "build",
+        "item_index": 0,
+        "attempt": 2,
+        "is_waited": True,
+    }
+    server.put(EXECUTION, {**documents.execution(), "parent": key, "children": [child]})
+    assert main(["show", EXECUTION_ID]) == 0
+    shown = capsys.readouterr().out
+    assert "\nparent    p-1 sub\n" in shown
+    assert (
+        """
+NODE   ATTEMPT  FLOW   EXECUTION  STATE               WAITED
+build  2        index  c-1        failed (exit_code)  yes
+"""
+        in shown
+    )
 
 
 @pytest.mark.parametrize("output", ["json", "yaml"])

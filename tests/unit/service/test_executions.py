@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from flowrunner.engine.engine import Engine
+from flowrunner.model.digest import digest_of
 from flowrunner.model.execution import Attempt, ItemCounts, ItemEnd, NodeStatus
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.service import executions
@@ -20,7 +21,7 @@ from flowrunner.service.views import Page
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
 from tests.fakes.ids import sequential_id
-from tests.fakes.records import make_attempt, make_execution, make_node
+from tests.fakes.records import make_attempt, make_execution, make_node, make_parent
 
 IDLE = cast(Engine, SimpleNamespace(live_states=lambda _id: None))
 EXECUTION = sequential_id(1)
@@ -141,3 +142,23 @@ def test_page_with_large_inputs_ends_early() -> None:
     assert [view.execution.id for view in first.items] == [sequential_id(3)]
     assert first.next_cursor == sequential_id(3)
     assert [view.execution.id for view in last.items] == [sequential_id(1)]
+
+
+def test_children_are_read_where_a_node_may_have_some() -> None:
+    """Only a flow with nodes of type `flow` asks the store for what they have started."""
+
+    async def main() -> list[tuple[str, ...]]:
+        storage = MemoryStorage()
+        shown: list[tuple[str, ...]] = []
+        for number, kind in ((1, "flow"), (3, "noop")):
+            definition = {"nodes": [{"id": "sub", "type": kind}]}
+            caller = replace(make_execution(number), digest=digest_of(definition))
+            child = replace(make_execution(number + 1), parent=make_parent(caller.id, "sub"))
+            await storage.definitions.put(caller.digest, definition)
+            await storage.executions.create(caller)
+            await storage.executions.create(child)
+            view = await ExecutionReader(storage, IDLE, Path("/logs")).view(caller.id)
+            shown.append(tuple(each.id for each in view.children))
+        return shown
+
+    assert asyncio.run(main()) == [(sequential_id(2),), ()]

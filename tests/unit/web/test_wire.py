@@ -11,7 +11,7 @@ from flowrunner.model.execution import ItemCounts
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.service.views import ExecutionView, SourceView
 from flowrunner.web.wire import execution_json, flow_json, source_json, time_text
-from tests.fakes.records import NOON, make_attempt, make_execution
+from tests.fakes.records import NOON, make_attempt, make_execution, make_parent
 from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
 
 CONDITION = {"type", "status", "reason", "message", "last_transition_at"}
@@ -72,6 +72,8 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
             "files",
             "group",
             "retry_of",
+            "parent",
+            "children",
             "inputs",
             "outputs",
             "error",
@@ -92,6 +94,29 @@ def test_execution_has_the_keys_of_the_contract(*, redacted: bool) -> None:
     assert set(node["attempts"][0]) == {
         *("number", "item_index", "state", "reason", "exit_code", "started_at", "ended_at"),
     }
+
+
+def test_execution_names_its_parent_and_its_children() -> None:
+    """Both ways, with the attempt that asked; nothing of it is data, so all may see it."""
+    view = make_execution_view()
+    asked = make_parent(view.execution.id, "sub", index=3, number=2, is_waited=True)
+    child = replace(make_execution(2), parent=asked)
+    parent = execution_json(replace(view, children=(child,)), redacted=True)
+    shape = execution_json(replace(view, execution=child), redacted=True)
+
+    key = {"node": "sub", "item_index": 3, "attempt": 2}
+    assert shape["parent"] == {"execution_id": view.execution.id, **key}
+    assert parent["parent"] is None
+    assert parent["children"] == [
+        {
+            "id": child.id,
+            "flow": "backup",
+            "state": "queued",
+            "reason": "",
+            **key,
+            "is_waited": True,
+        }
+    ]
 
 
 def test_redacted_execution_keeps_only_the_story() -> None:
