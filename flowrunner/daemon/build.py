@@ -46,6 +46,7 @@ from flowrunner.system.tools import run_tool
 from flowrunner.system.watcher import WatchdogWatcher
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
+from flowrunner.triggers.children import Children
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
@@ -91,6 +92,7 @@ class _Starts:
     schedules: Schedules
     webhooks: Webhooks
     retries: Retries
+    children: Children
 
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
@@ -107,7 +109,7 @@ def build(
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
-    nodes = node_types(ground)
+    nodes = node_types(ground, lambda: starts.children)
     compiler = Compiler(nodes, ground.clock)
     services = engine_services(ground, nodes, compiler)
     engine = _engine(ground, services)
@@ -183,6 +185,12 @@ def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts
         schedules=_schedules(ground, dispatcher, timers),
         webhooks=_webhooks(ground, dispatcher),
         retries=_retries(ground, services, dispatcher, engine, ids),
+        children=Children(
+            registry=ground.registry,
+            dispatcher=dispatcher,
+            engine=engine,
+            executions=services.executions,
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 from flowrunner.daemon.build_ground import Ground
@@ -13,6 +14,7 @@ from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
@@ -20,13 +22,13 @@ from flowrunner.service.backups import BackupDuty
 from flowrunner.system.leftovers import MarkedLeftovers
 
 
-def node_types(ground: Ground) -> NodeRegistry:
-    """Returns the types of nodes that this daemon knows."""
+def node_types(ground: Ground, calls: Callable[[], CallsFlows]) -> NodeRegistry:
+    """Returns the types of nodes that this daemon knows; `calls` starts flows for nodes."""
     nodes = NodeRegistry()
     runner = ProgramRunner(
         spawner=ground.spawner, files=ground.files, host=ground.host, users=ground.users
     )
-    register_builtins(nodes, runner)
+    register_builtins(nodes, runner, calls)
     return nodes
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -141,8 +141,8 @@ class _Entry:
     """What stands in a line.
 
     Attributes:
-        outline: The definition without schedules, and without nodes but those that name a flow;
-            None for a file with errors.
+        outline: The definition without schedules, and with nothing in the place of nodes but
+            those that name a flow; None for a file with errors.
         users: Those that its nodes run as.
         claims: The places of `Claims`.
     """
@@ -191,16 +191,22 @@ def _outline(definition: Mapping[str, Json]) -> dict[str, Json]:
     outline = dict(definition)
     for part in _GRAPH:
         if part in outline:
-            outline[part] = [node for node in outline[part] if node.get("type") == "flow"]
+            outline[part] = _calls_among(outline[part])
     if "triggers" in outline:
         outline["triggers"] = [t for t in outline["triggers"] if t["type"] != "schedule"]
     return outline
 
 
+def _calls_among(nodes: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]]:
+    """Returns the nodes that name a flow in their places, and nothing where there are none."""
+    found = [node if node.get("type") == "flow" else {} for node in nodes]
+    return found if any(found) else []
+
+
 def _claims(raw: Mapping[str, Any]) -> Claims:
     places = {
         key: {name: Place(**place) for name, place in raw[key].items()}
-        for key in ("hooks", "flows")
+        for key in ("hooks", "flows", "calls")
     }
     return Claims(name=Place(**raw["name"]), group=Place(**raw["group"]), **places)
 

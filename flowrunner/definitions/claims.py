@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flowrunner.definitions.build import trigger_ids
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document, Path
-from flowrunner.definitions.references import flow_names
+from flowrunner.definitions.references import flow_names, references_of
 from flowrunner.model.finding import Finding, Severity, pointer_of
 
 
@@ -60,12 +60,14 @@ class Claims:
         name: Of the flow's name.
         hooks: Webhook path → where it is claimed; the trigger itself when it takes the default.
         flows: Name of another flow → where it is named first.
+        calls: Pointer → where a node names another flow, or an input that it brings to it.
         group: Of the concurrency group.
     """
 
     name: Place = START
     hooks: Mapping[str, Place] = field(default_factory=dict)
     flows: Mapping[str, Place] = field(default_factory=dict)
+    calls: Mapping[str, Place] = field(default_factory=dict)
     group: Place = START
 
 
@@ -89,6 +91,7 @@ def claims_of(document: Document) -> Claims:
         name=_place(document, ("name",)),
         hooks=_hooks(document),
         flows=flows,
+        calls=_calls(document) if flows else {},
         group=_place(document, ("concurrency", "group")) if has_group else START,
     )
 
@@ -103,6 +106,15 @@ def _hooks(document: Document) -> dict[str, Place]:
         for index, (raw, name) in enumerate(zip(triggers, trigger_ids(triggers), strict=True))
         if raw["type"] == "webhook"
     }
+
+
+def _calls(document: Document) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    for call in references_of(document.data).calls:
+        for path in (("flow",), *(("inputs", name) for name in call.inputs)):
+            place = _place(document, (*call.path, *path))
+            found[place.pointer] = place
+    return found
 
 
 def _place(document: Document, path: Path) -> Place:

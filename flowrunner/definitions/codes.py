@@ -255,16 +255,22 @@ FLOW_CYCLE = Code(
     "flows start each other",
     "By nodes or triggers of type `flow` some flows start each other in a circle, which would "
     "never come to an end. The version that closes the circle does not come into force; where "
-    "none was there first, none of them does. Nodes and triggers of type `flow` are planned: no "
-    "file of this version raises it.",
+    "none was there first, none of them does.",
 )
 GROUP_DEADLOCK = Code(
     "FR316",
     "flows wait for their own group",
     "A flow starts another one, directly or through others, and waits for it, while both are in "
     "the same concurrency group: the other could never start. Give one of them another group, or "
-    "start it with `wait: false`. Nodes of type `flow` are planned: no file of this version raises "
-    "it.",
+    "start it with `wait: false`.",
+)
+CALL_INPUTS = Code(
+    "FR317",
+    "inputs that another flow does not take",
+    "A node of type `flow` brings an input that the flow it names does not have or does not take, "
+    "or leaves out one that it needs. It is a finding of the flow with that node, whichever of the "
+    "two has changed. A text is converted to the type of its input first. What expressions give is "
+    "judged when the node runs: `input.invalid`.",
 )
 
 EXPRESSION_SYNTAX = Code(
@@ -352,8 +358,8 @@ UNKNOWN_FLOW = Code(
     "FR505",
     "unknown flow",
     "No file of the account defines the flow that is named. The rest of the flow works: a node "
-    "that starts it fails with `flow_missing`, a trigger that follows it never fires. Nodes and "
-    "triggers of type `flow` are planned: no file of this version raises it.",
+    "that starts it fails with `flow_missing`, and fails alone. Until there is such a flow this "
+    "one is not Ready (`FlowMissing`), which keeps it from nothing else.",
 )
 
 VARIABLE_NOT_EXPANDED = Code(

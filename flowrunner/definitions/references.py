@@ -1,7 +1,7 @@
 """Reads from a definition which other flows it names: nodes and triggers of type `flow`.
 
-Neither type is needed for this, only their words, so the rules between files hold from the day
-the types are known. Source: FLOW_FORMAT 2 (`concurrency`), 3 and 4 (`type: flow`).
+Neither type is needed for this, only their words.
+Source: FLOW_FORMAT 2 (`concurrency`), 3 and 4 (`type: flow`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from flowrunner.definitions.templates import condition_of, holds_expression
 from flowrunner.model.expressions import ExpressionSyntaxError
 from flowrunner.model.expressions.syntax import Literal
 from flowrunner.model.ids import Json
-from flowrunner.model.references import NO_REFERENCES, FlowReferences
+from flowrunner.model.references import NO_REFERENCES, Call, FlowReferences
 
 _FLOW = "flow"
 
@@ -61,7 +61,29 @@ def references_of(definition: Mapping[str, Json]) -> FlowReferences:
         starts=named[Use.STARTS],
         follows=named[Use.FOLLOWS],
         group=group,
+        calls=tuple(_calls(definition)),
     )
+
+
+def _calls(definition: Mapping[str, Json]) -> Iterator[Call]:
+    for part in ("nodes", "finally"):
+        for index, raw in enumerate(definition.get(part, ())):
+            params = raw.get("params", {})
+            if raw.get("type") == _FLOW and not holds_expression(str(params.get(_FLOW, ""))):
+                inputs = params.get("inputs", {})
+                yield Call(
+                    flow=str(params.get(_FLOW)),
+                    path=(part, index, "params"),
+                    inputs=inputs,
+                    literals=frozenset(n for n, value in inputs.items() if not is_computed(value)),
+                )
+
+
+def is_computed(value: Json) -> bool:
+    """Whether an expression stands in a value, at any depth."""
+    if isinstance(value, dict | list):
+        return any(map(is_computed, value.values() if isinstance(value, dict) else value))
+    return isinstance(value, str) and holds_expression(value)
 
 
 def _literal(

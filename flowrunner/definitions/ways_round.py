@@ -39,7 +39,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",
-        "flow": "give the other flow a webhook, and call it with curl",
         "http": "call curl --fail in a script",
         "notify": "call sendmail or curl in a script",
         "python": "write type: exec with argv: [python3, FILE]",

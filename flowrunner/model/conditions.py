@@ -44,6 +44,8 @@ class ConditionReason(StrEnum):
     WEBHOOK_PATH_CLAIMED = "WebhookPathClaimed"
     FLOW_CYCLE = "FlowCycle"
     GROUP_DEADLOCK = "GroupDeadlock"
+    CALL_INPUTS = "CallInputs"
+    FLOW_MISSING = "FlowMissing"
     UNIDENTIFIED_FILE = "UnidentifiedFile"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     USER_NOT_PERMITTED = "UserNotPermitted"

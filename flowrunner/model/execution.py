@@ -101,7 +101,7 @@ class Execution:
     `outputs` is its result: None unless it succeeded and its flow declares any. `group` is the
     concurrency group it was accepted for, pinned too: None means the flow's own. `is_forced` says
     that it goes although its flow is held; `retry_of` is the ended execution that it repeats;
-    `parent` the attempt of a node of type `flow` that asked for it.
+    `parent` the attempt that asked for it, where the type of its trigger is `flow`.
     """
 
     id: ExecutionId

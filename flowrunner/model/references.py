@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from flowrunner.model.ids import Json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A node that starts a flow of a literal name.
+
+    Attributes:
+        path: Of its params in the definition.
+        inputs: What it gives, as written.
+        literals: The names of those in which no expression stands.
+    """
+
+    flow: str
+    path: tuple[str | int, ...]
+    inputs: Mapping[str, Json] = field(default_factory=dict)
+    literals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,12 +34,14 @@ class FlowReferences:
         follows: Flows whose end starts it.
         group: A literal concurrency group; None where the group is the flow's own, depends on
             data, or holds nobody up.
+        calls: The nodes behind `waits_for` and `starts`.
     """
 
     waits_for: frozenset[str] = frozenset()
     starts: frozenset[str] = frozenset()
     follows: frozenset[str] = frozenset()
     group: str | None = None
+    calls: tuple[Call, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flowrunner.nodes.builtin.exec import ExecNode
 from flowrunner.nodes.builtin.fail import FailNode
+from flowrunner.nodes.builtin.flow import CallsFlows, FlowNode, NoFlows
 from flowrunner.nodes.builtin.log import LogNode
 from flowrunner.nodes.builtin.noop import NoopNode
 from flowrunner.nodes.builtin.probe import ProbeNode
@@ -15,10 +18,16 @@ from flowrunner.nodes.program import RunsPrograms
 from flowrunner.nodes.registry import NodeRegistry
 
 
-def register_builtins(registry: NodeRegistry, runner: RunsPrograms) -> None:
-    """Registers every built-in type; those that start programs share `runner`."""
+def register_builtins(
+    registry: NodeRegistry, runner: RunsPrograms, calls: Callable[[], CallsFlows] = NoFlows
+) -> None:
+    """Registers every built-in type; those that start programs share `runner`.
+
+    `calls` gives who starts other flows, and is not asked before one is started.
+    """
     registry.register("exec", lambda: ExecNode(runner))
     registry.register("fail", FailNode)
+    registry.register("flow", lambda: FlowNode(calls))
     registry.register("log", LogNode)
     registry.register("noop", NoopNode)
     registry.register("set", SetNode)

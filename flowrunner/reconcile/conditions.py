@@ -23,6 +23,7 @@ _REASONS = {
     codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
     codes.FLOW_CYCLE.code: ConditionReason.FLOW_CYCLE,
     codes.GROUP_DEADLOCK.code: ConditionReason.GROUP_DEADLOCK,
+    codes.CALL_INPUTS.code: ConditionReason.CALL_INPUTS,
 }
 """What is wrong between files, and not within one."""
 
@@ -68,6 +69,11 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
     if entry.refused_user:
         reason = ConditionReason.USER_NOT_PERMITTED
         return _condition(ConditionType.READY, Status.FALSE, reason, entry.refused_user, now)
+    unknown = next((f for f in entry.findings if f.code == codes.UNKNOWN_FLOW.code), None)
+    if unknown is not None:
+        return _condition(
+            ConditionType.READY, Status.FALSE, ConditionReason.FLOW_MISSING, _text(unknown), now
+        )
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
 
 

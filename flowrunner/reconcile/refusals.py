@@ -2,7 +2,8 @@
 
 Each rule looks at the versions that would be in force together, and refuses newcomers. A flow
 that is refused keeps its older version, and with it what that version claims; so the rules look
-again until nobody else is refused. The rules: `hook_paths`, `flow_cycles`, `group_deadlocks`.
+again until nobody else is refused. The rules: `hook_paths`, `flow_cycles`, `group_deadlocks`; and
+when those have said all, `flow_inputs`, which asks for the version of the flow that is called.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypeAlias
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.flow_cycles import refuse_cycles
+from flowrunner.reconcile.flow_inputs import refuse_inputs
 from flowrunner.reconcile.group_deadlocks import refuse_deadlocks
 from flowrunner.reconcile.hook_paths import refuse_claimed_paths
 from flowrunner.reconcile.scene import Refusals, Scene
@@ -42,6 +44,7 @@ def refusals(
         for rule in _RULES:
             for key, findings in rule(scene).items():
                 newly[key] = (*newly.get(key, ()), *findings)
+        newly = newly or refuse_inputs(scene)
         if not newly:
             return found
         found.update(newly)

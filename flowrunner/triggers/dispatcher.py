@@ -14,7 +14,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
 from flowrunner.errors import RefusedError, ValidationError
-from flowrunner.model.execution import Cause, ScheduleKey
+from flowrunner.model.execution import Cause, Parent, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
@@ -38,6 +38,7 @@ class Start:
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
     is_forced: bool = False
+    parent: Parent | None = None
 
 
 class Dispatcher:
@@ -77,7 +78,8 @@ class Dispatcher:
 
         Raises:
             RefusedError: ``not_ready``, ``suspended``, ``paused`` (unless it is forced),
-                ``disk``, ``draining``, ``concurrency`` or ``queue_full``.
+                ``disk``, ``draining``, ``concurrency``, ``queue_full`` or
+                ``concurrency_deadlock``.
             ValidationError: ``input.group``.
             StorageError: Nothing was accepted.
         """
@@ -94,6 +96,7 @@ class Dispatcher:
                 cursor=start.cursor,
                 judged_at=start.judged_at,
                 is_forced=start.is_forced,
+                parent=start.parent,
             )
         )
 
@@ -116,10 +119,7 @@ class Dispatcher:
         """
         entry = self._registry.require(key)
         spec = self.startable(entry, is_forced=force)
-        values = {
-            name: _as_typed(spec, name, value) if as_text else value
-            for name, value in inputs.items()
-        }
+        values = typed_inputs(spec, inputs) if as_text else inputs
         cause = Cause(trigger_id="manual", trigger_type="manual")
         start = Start(cause=cause, inputs=complete_inputs(spec, values), is_forced=force)
         return (await self.submit(entry, start)).id
@@ -190,6 +190,15 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
         findings = [{"input": name, "message": text} for name, text in problems.items()]
         raise ValidationError(text, code="input.invalid", findings=findings)
     return values
+
+
+def typed_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Returns inputs with every text converted to the type that the flow declares for it.
+
+    Raises:
+        ValidationError: ``input.invalid``: one means nothing of its type.
+    """
+    return {name: _as_typed(spec, name, value) for name, value in given.items()}
 
 
 def _unknown(spec: FlowSpec) -> str:

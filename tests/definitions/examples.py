@@ -20,8 +20,6 @@ GOOD = tuple(sorted((FOLDER / "good").glob("*.yaml")))
 BAD = tuple(sorted((FOLDER / "bad").glob("*.yaml")))
 GOOD_DEFAULTS = tuple(sorted((FOLDER / "good-defaults").glob("*.yaml")))
 BAD_DEFAULTS = tuple(sorted((FOLDER / "bad-defaults").glob("*.yaml")))
-PLANNED = tuple(sorted((FOLDER / "planned").glob("*.yaml")))
-"""Bad files with node types that are planned, for a catalog that knows them."""
 
 _EXPECT = re.compile(r"# expect: (FR[0-9]{3}) ([0-9]+):([0-9]+) (.+)")
 _HINT = re.compile(r"#   hint: (.+)")

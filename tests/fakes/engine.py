@@ -29,12 +29,16 @@ from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import HiddenTexts
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.files import Files
 from flowrunner.system.process import ExitStatus, Spawner, SpawnRequest
 from flowrunner.telemetry.attempt_log import LOG_LIMIT, AttemptLog, Writer
+from flowrunner.triggers.children import Children
+from flowrunner.triggers.dispatcher import Dispatcher
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import SequentialIds
@@ -171,6 +175,7 @@ class World:
         most_executions: How many executions may run at once.
         storage: What an earlier life left; a new one by default.
         files: Likewise.
+        ids: Likewise, so that none comes twice.
         host: Real processes, files and logs; the fakes stay unused then.
         clock: Another one than that of the loop.
     """
@@ -184,6 +189,7 @@ class World:
         most_executions: int = 1_000,
         storage: MemoryStorage | None = None,
         files: FakeFiles | None = None,
+        ids: SequentialIds | None = None,
         host: RealHost | None = None,
         clock: FakeClock | None = None,
     ) -> None:
@@ -205,12 +211,13 @@ class World:
         register_builtins(
             self.nodes,
             ProgramRunner(spawner=self._host.spawner, files=self._host.files, host=HOST),
+            lambda: self.children,
         )
         self.compiler = Compiler(self.nodes, self.clock)
         self.flows: dict[FlowKey, FlowSpec] = {}
         self.held: set[FlowKey] = set()
         self._definitions: dict[FlowKey, Mapping[str, Json]] = {}
-        self._ids = SequentialIds()
+        self._ids = ids or SequentialIds()
         self.services = EngineServices(
             nodes=self.nodes,
             executions=FakeExecutions(self.storage.executions, self.disk),
@@ -234,6 +241,13 @@ class World:
             chance=lambda: self.chance,
         )
         self.engine = Engine(self.services, self.rules_of, most_executions=most_executions)
+        self.registry = FlowRegistry()
+        self.children = Children(
+            registry=self.registry,
+            dispatcher=Dispatcher(self.registry, self.engine, self._ids),
+            engine=self.engine,
+            executions=self.services.executions,
+        )
 
     @property
     def record(self) -> list[str]:
@@ -254,11 +268,13 @@ class World:
         assert candidate.definition is not None
         self.flows[candidate.spec.key] = candidate.spec
         self._definitions[candidate.spec.key] = candidate.definition
+        self._register()
         return candidate.spec
 
     def remove(self, flow: FlowKey) -> None:
         """Takes a flow out of force, as when its file is deleted."""
         del self.flows[flow]
+        self._register()
 
     def request(
         self,
@@ -369,10 +385,12 @@ class World:
             {**self.acts, **(acts or {})},
             storage=copy.deepcopy(self.storage),
             files=files,
+            ids=self._ids,
             most_executions=self._most_executions,
         )
-        world._ids, world.flows, world._definitions = self._ids, self.flows, self._definitions
+        world.flows, world._definitions = self.flows, self._definitions
         world.held = self.held
+        world._register()
         return world
 
     async def recover(self) -> RecoveryReport:
@@ -386,6 +404,21 @@ class World:
         assert self.spawner.unclosed == 0, "a process was not closed"
         assert self.engine.running_count == 0, "an execution is still carried"
         assert not self.engine._admission._running, "a place is still taken"
+
+    def _register(self) -> None:
+        """Makes known to nodes of type `flow` what is in force."""
+        self.registry.replace(
+            {
+                key: FlowEntry(
+                    key=key,
+                    path="flow.yaml",
+                    spec=spec,
+                    definition=self._definitions[key],
+                    revision=REVISION,
+                )
+                for key, spec in self.flows.items()
+            }
+        )
 
     def _act(self, request: SpawnRequest) -> Performance:
         node, number = request.env["NODE_ID"], int(request.env["ATTEMPT"])

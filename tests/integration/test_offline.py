@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.daemon import offline
 from flowrunner.daemon.offline import MissingPathError, validate
-from tests.fakes.planned_nodes import planned_compiler
 
 FLOW = "version: 1\nname: {name}\nnodes: [{{id: a, type: noop}}]\n"
 
@@ -97,11 +95,8 @@ def test_missing_path_is_an_error(tmp_path: Path) -> None:
         validate([str(tmp_path / "nowhere")])
 
 
-def test_name_of_a_flow_is_looked_for_in_whole_folders_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_name_of_a_flow_is_looked_for_in_whole_folders_only(tmp_path: Path) -> None:
     """A single file, as a hook of git gives it, may name a flow of a file that was not given."""
-    monkeypatch.setattr(offline, "make_compiler", planned_compiler)
     file = tmp_path / "a.yaml"
     node = "{id: x, type: flow, params: {flow: b}}"
     file.write_text(f"version: 1\nname: a\nnodes: [{node}]\n")

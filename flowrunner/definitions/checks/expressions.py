@@ -66,7 +66,7 @@ _ELSEWHERE = {
 """What is said about contexts that are known at no place or at few."""
 _ONCE = "it is evaluated once, before the first item"
 _MEMBERS = {
-    "trigger": frozenset({"id", "type", "headers", "query", "body"}),
+    "trigger": frozenset({"id", "type", "headers", "query", "body", "flow"}),
     "execution": frozenset(
         {
             "id",
@@ -84,7 +84,7 @@ _MEMBERS = {
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
-    "trigger": frozenset({"flow", "path"}),
+    "trigger": frozenset({"path"}),
     "host": frozenset({"labels", "facts"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
@@ -251,7 +251,7 @@ class _Checker:
         elif members[:1] == ["outputs"] and len(members) > 1:
             known = self._outputs(name)
             is_doubtful = self._subject.is_doubtful(*self._order.paths[name])
-            if members[1] not in known and not is_doubtful:
+            if known is not None and members[1] not in known and not is_doubtful:
                 message = f"the node {name!r} has no output {members[1]!r}"
                 hint = did_you_mean(members[1], known) or self._how_to_declare(name, members[1])
                 yield self._finding(codes.UNDECLARED_OUTPUT, message, place, reference.offset, hint)
@@ -266,11 +266,15 @@ class _Checker:
         facts = facts_of(raw, self._subject.catalog)
         if facts is not None and facts.is_shell_like:
             return f"declare it: outputs: {{{output}: {{type: string}}}} on the node {node}"
-        return known_here(self._outputs(node)) or f"a {node_type(raw)} node has none"
+        return known_here(self._outputs(node) or ()) or f"a {node_type(raw)} node has none"
 
-    def _outputs(self, name: str) -> frozenset[str]:
+    def _outputs(self, name: str) -> frozenset[str] | None:
+        """Returns the outputs that a node can have; None when its file does not tell."""
         node = self._order.raws[self._order.paths[name]]
         facts = facts_of(node, self._subject.catalog)
+        if node_type(node) == "flow":
+            is_waited = node.get("params", {}).get("wait", True)
+            return None if is_waited else frozenset({"execution_id"})
         if facts is not None and facts.output_names is not None:
             return facts.output_names
         if facts is not None and not facts.is_shell_like:

@@ -15,7 +15,8 @@ from flowrunner.definitions.checks.places import OF_ITEMS, Place
 from flowrunner.definitions.checks.places import Kind as PlaceKind
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
-from flowrunner.definitions.templates import condition_of, holds_expression
+from flowrunner.definitions.references import is_computed
+from flowrunner.definitions.templates import condition_of
 from flowrunner.model.expressions import ExpressionSyntaxError, Reference, Template
 from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
 from flowrunner.model.expressions.syntax import Name
@@ -38,7 +39,12 @@ _Shape: TypeAlias = "Kinds | Mapping[str, _Shape]"
 
 _TEXTS: _Shape = {"*": TEXT | NULL}
 _CONTEXTS: Mapping[str, _Shape] = {
-    "trigger": {"id": TEXT, "type": TEXT, "headers": _TEXTS, "query": _TEXTS},
+    "trigger": {
+        **dict.fromkeys(("id", "type"), TEXT),
+        "headers": _TEXTS,
+        "query": _TEXTS,
+        "flow": TEXT | NULL,
+    },
     "execution": {
         **dict.fromkeys(("id", "revision", "created_at", "work_dir", "flow_dir"), TEXT),
         **dict.fromkeys(("retry_of", "slot_at", "slot_date"), TEXT | NULL),
@@ -119,7 +125,7 @@ class FlowKinds:
             return ANY
         items = self._foreach[node]
         if isinstance(items, list):
-            if not items or any(map(_is_computed, items)):
+            if not items or any(map(is_computed, items)):
                 return ANY
             return frozenset().union(*(_of_literal(each, keys) for each in items))
         return _below(self._members_of(items), keys)
@@ -171,7 +177,7 @@ class FlowKinds:
             declared = node.get("outputs", {}).get(name)
             return ANY if declared is None else _below(_TYPES[declared.get("type", "string")], rest)
         values = node.get("params", {}).get("values", {}) if node_type(node) == "set" else {}
-        if name not in values or _is_computed(values[name]):
+        if name not in values or is_computed(values[name]):
             return ANY
         return _of_literal(values[name], rest)
 
@@ -213,10 +219,3 @@ def _of_literal(value: Json, keys: tuple[str | int, ...]) -> Kinds:
     for key in keys:
         value = member(value, key)
     return frozenset({kind_of(value)})
-
-
-def _is_computed(value: Json) -> bool:
-    """Whether an expression stands in a value, at any depth."""
-    if isinstance(value, dict | list):
-        return any(map(_is_computed, value.values() if isinstance(value, dict) else value))
-    return isinstance(value, str) and holds_expression(value)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from flowrunner.definitions.codes import CODES
-from tests.definitions.examples import BAD, PLANNED, Expected, expected_of
+from tests.definitions.examples import BAD, Expected, expected_of
 from tests.fakes.nodes import builtin_compiler
-from tests.fakes.planned_nodes import planned_compiler
 
 MINIMAL = b"version: 1\nname: example\nnodes:\n  - id: build\n    run: make\n"
 
@@ -22,6 +21,7 @@ TESTED_ELSEWHERE = {
     "FR311": "tests/unit/reconcile/test_plan.py",
     "FR315": "tests/unit/reconcile/test_flow_cycles.py",
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
+    "FR317": "tests/unit/reconcile/test_flow_inputs.py",
     "FR505": "tests/unit/reconcile/test_unknown_flows.py",
     "FR601": "tests/integration/test_validate_host.py",
     "FR602": "tests/integration/test_validate_host.py",
@@ -29,15 +29,13 @@ TESTED_ELSEWHERE = {
 """Codes that no single small file can raise."""
 
 COMPILER = builtin_compiler()
-PLANNED_COMPILER = planned_compiler()
 
 
-@pytest.mark.parametrize("path", [*BAD, *PLANNED], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_bad_file_has_exactly_the_findings_it_announces(path: Path) -> None:
     """Code, line, column and message of all findings are as announced, and there are no more."""
     announced = expected_of(path)
-    compiler = PLANNED_COMPILER if path in PLANNED else COMPILER
-    candidate = compiler.read(path.read_bytes(), file=path.name, account="default")
+    candidate = COMPILER.read(path.read_bytes(), file=path.name, account="default")
 
     assert announced
     beyond = repeat(Expected("", 0, 0, ""))
@@ -61,7 +59,7 @@ def test_bad_file_gives_a_flow_only_when_all_its_findings_are_warnings(path: Pat
 
 def test_every_code_has_an_example() -> None:
     """Each code that a file can raise is raised by one of the bad files."""
-    shown = {expected.code for path in (*BAD, *PLANNED) for expected in expected_of(path)}
+    shown = {expected.code for path in BAD for expected in expected_of(path)}
 
     assert shown | TESTED_ELSEWHERE.keys() == CODES.keys()
     assert not shown & TESTED_ELSEWHERE.keys()

@@ -89,7 +89,16 @@ def test_outline_is_the_flow_without_nodes_and_schedules() -> None:
         assert whole.spec is not None
         assert outline.spec is not None
         assert (outline.spec.nodes, outline.spec.schedules) == ((), ())
-        for part in ("key", "digest", "labels", "inputs", "secrets", "webhooks", "concurrency"):
+        for part in (
+            "key",
+            "digest",
+            "labels",
+            "inputs",
+            "secrets",
+            "webhooks",
+            "concurrency",
+            "references",
+        ):
             assert getattr(outline.spec, part) == getattr(whole.spec, part), part
 
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import re
 
-import pytest
-
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import CODES, Code
-from flowrunner.definitions.planned import PLANNED_NODE_TYPES
-from tests.unit.docs.pages import read
 
 
 def test_codes_has_every_constant_under_its_identifier() -> None:
@@ -32,17 +28,3 @@ def test_codes_explain_themselves() -> None:
         assert 0 < len(code.title) <= 40
         assert code.explanation[0].isupper() or code.explanation.startswith(("`", "U"))
         assert code.explanation.endswith(".")
-
-
-@pytest.mark.parametrize("code", ["FR315", "FR316", "FR505"])
-def test_code_about_flows_that_start_each_other_says_that_they_are_planned(code: str) -> None:
-    """While nodes of type `flow` are planned, the page says that nothing raises the code yet."""
-    assert ("type `flow` are planned" in CODES[code].explanation) == ("flow" in PLANNED_NODE_TYPES)
-
-
-@pytest.mark.parametrize("reason", ["FlowCycle", "GroupDeadlock"])
-def test_condition_that_cannot_occur_yet_says_so(reason: str) -> None:
-    """The page of the conditions says the same, as long as it is so."""
-    lines = read("docs/conditions.md").splitlines()
-    (row,) = [line for line in lines if line.startswith(f"| `{reason}` |")]
-    assert ("type `flow` are planned" in row) == ("flow" in PLANNED_NODE_TYPES)

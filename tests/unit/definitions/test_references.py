@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from flowrunner.definitions.claims import claims_of
@@ -45,7 +47,21 @@ def node(name: Json, **params: Json) -> Json:
 )
 def test_names_of_other_flows(definition: Json, expected: FlowReferences) -> None:
     """Nodes and triggers of type `flow` count by their literal names."""
-    assert references_of(definition) == expected
+    assert replace(references_of(definition), calls=()) == expected
+
+
+def test_calls_have_their_places_and_inputs() -> None:
+    """A node is found where it stands, with the names of its inputs and which are literal."""
+    inputs = {"a": 1, "b": "${{ vars.x }}", "c": ["${{ vars.x }}"], "d": "$${{ x }}"}
+    definition = {
+        "nodes": [{"id": "n", "run": "x"}, node("${{ vars.x }}")],
+        "finally": [node("b", inputs=inputs)],
+    }
+    (call,) = references_of(definition).calls
+
+    assert (call.flow, call.path) == ("b", ("finally", 0, "params"))
+    assert call.inputs == inputs
+    assert sorted(call.literals) == ["a", "d"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import Candidate
@@ -65,13 +66,15 @@ class Source:
 def linked(name: str, path: str = "", /, **references: Iterable[str] | str) -> ScannedFile:
     """A file whose flow names others: `waits_for`, `starts`, `follows`, and a `group`.
 
-    The types of node and trigger that say so are planned; what they say is here.
+    What nodes and triggers of type `flow` say; the trigger is planned.
     """
     file = scanned(path or f"{name}.yaml", flow_text(name, description=repr(references)))
     spec = file.candidate.spec
     assert spec is not None
     group = references.pop("group", None)
-    named = {use: frozenset([n] if isinstance(n, str) else n) for use, n in references.items()}
+    named: dict[str, Any] = {
+        use: frozenset([n] if isinstance(n, str) else n) for use, n in references.items()
+    }
     says = FlowReferences(group=None if group is None else str(group), **named)
     return replace(file, candidate=replace(file.candidate, spec=replace(spec, references=says)))
 

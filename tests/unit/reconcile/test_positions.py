@@ -10,9 +10,9 @@ from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
-from tests.fakes.planned_nodes import planned_compiler
+from tests.fakes.nodes import builtin_compiler
 
-SCANNER = Scanner(FakeFiles(), planned_compiler(), NoRevisions(), FakeClock())
+SCANNER = Scanner(FakeFiles(), builtin_compiler(), NoRevisions(), FakeClock())
 NODES = "nodes: [{id: a, run: x}]\n"
 HOOK = "auth: {type: github, secret: S}"
 

@@ -1,0 +1,339 @@
+"""Nodes of type `flow` over the ends of the daemon: the same attempt finds the same child."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.execution import Execution
+from flowrunner.model.ids import ExecutionId
+from flowrunner.model.states import AttemptState, ExecutionState
+from tests.fakes.engine import HANGS, OK, Act, Acts, Outcome, World, flow, simulate
+
+CALL = "  - {id: sub, type: flow, params: {flow: child}}"
+PARENT = flow(CALL, name="parent", top="finally: [{id: last, run: x}]")
+CHILD = flow("  - {id: work, run: x}", name="child", top="finally: [{id: tidy, run: x}]")
+WORK = {"work": Act(lasts_s=600, on_term_s=3)}
+SURVIVES = CHILD.replace("run: x}\n", "run: x, on_interrupt: rerun}\n")
+
+
+async def started(world: World, text: str = PARENT, child: str = SURVIVES) -> ExecutionId:
+    """Starts the parent and lets five seconds pass."""
+    world.define(child)
+    accepted = await world.submit(world.define(text))
+    await asyncio.sleep(5)
+    return accepted.id
+
+
+async def only_child(world: World, parent: ExecutionId) -> Execution:
+    (found,) = await world.storage.executions.children(parent, limit=100)
+    kept = await world.storage.executions.get(found.id)
+    assert kept is not None
+    return kept
+
+
+async def next_life(world: World, acts: Acts | None = None, *, is_stop: bool = False) -> World:
+    """Returns the life after a crash, or after a stop that could wait for nothing."""
+    if is_stop:
+        await world.engine.drain(0)
+    after = world.after_crash(acts)
+    if not is_stop:
+        await world.engine.drain(0)
+    return after
+
+
+async def settled(world: World, execution_id: ExecutionId) -> Outcome:
+    outcome = await world.end_of(execution_id)
+    await world.idle()
+    world.assert_clean()
+    return outcome
+
+
+@pytest.mark.parametrize("is_stop", [False, True], ids=["crash", "stop"])
+def test_parent_and_child_both_go_on(is_stop: bool) -> None:  # noqa: FBT001 - drawn
+    """The attempt goes on waiting for the child that it has; nothing is started twice."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        child = await only_child(world, parent)
+        after = await next_life(world, {"work": Act(lasts_s=30)}, is_stop=is_stop)
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        assert [each.key.node for each in outcome.attempts] == ["last", "sub"]
+        assert (await only_child(after, parent)).id == child.id
+        assert len(after.spawned("work")) == 1
+
+    simulate(story, WORK)
+
+
+def test_child_that_ended_meanwhile_is_found() -> None:
+    """A crash between the end of the child and that of the node loses nothing."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        child = await only_child(world, parent)
+        after = await next_life(world)
+        ended = replace(child, state=ExecutionState.SUCCEEDED, ended_at=after.clock.now())
+        await after.storage.executions.update(ended)
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        assert after.spawned("work") == []
+
+    simulate(story, WORK)
+
+
+def test_child_that_was_removed_is_not_started_again() -> None:
+    """Its key is still taken: nobody knows what it did, and the node says so."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        child = await only_child(world, parent)
+        after = await next_life(world)
+        await after.storage.executions.update(replace(child, state=ExecutionState.SUCCEEDED))
+        await after.storage.executions.prune([child.id])
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.reasons["sub"] == "flow_lost"
+        assert after.spawned("work") == []
+
+    simulate(story, WORK)
+
+
+def test_crash_before_the_child_was_accepted_starts_one() -> None:
+    """The attempt has begun and has no child yet: it gets its one."""
+
+    async def story(world: World) -> None:
+        world.define(SURVIVES)
+        world.disk.latency_s = 2.0
+        accepted = asyncio.ensure_future(world.submit(world.define(PARENT)))
+        await asyncio.sleep(3)
+        assert sum("durable create" in each for each in world.record) == 1
+        after = await next_life(world, {"work": OK})
+        await accepted
+        await after.recover()
+        parent = (await accepted).id
+        outcome = await settled(after, parent)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        await only_child(after, parent)
+
+    simulate(story, WORK)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["cancel", "force"])
+def test_cancel_before_a_crash_ends_the_child_after_it(force: bool) -> None:  # noqa: FBT001 - drawn
+    """Parent and child had not ended: the node is settled when the child is, `finally` after it."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        await world.engine.cancel(parent, force=force)
+        await asyncio.sleep(1)
+        after = await next_life(world, {"tidy": Act(lasts_s=60)})
+        await after.recover()
+        outcome = await settled(after, parent)
+        child = await only_child(after, parent)
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+        assert outcome.execution.state is ExecutionState.CANCELLED
+        assert outcome.states["sub"] == "cancelled"
+        assert child.ended_at is not None
+        spawned = [each.env["NODE_ID"] for each in after.spawner.requests]
+        assert spawned == ([] if force else ["tidy", "last"])
+        sub = outcome.nodes["sub"]
+        assert sub.ended_at is not None
+        assert sub.ended_at >= child.ended_at
+
+    simulate(story, WORK)
+
+
+def test_cancel_that_only_the_parent_knows_of_reaches_the_child() -> None:
+    """A crash may come between what is journaled of the one and of the other."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        after = await next_life(world)
+        execution = await after.storage.executions.get(parent)
+        assert execution is not None
+        await after.storage.executions.update(replace(execution, reason="cancelled"))
+        await after.recover()
+        await settled(after, parent)
+        child = await only_child(after, parent)
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+
+    simulate(story, WORK)
+
+
+def test_stop_while_the_child_is_ending_leaves_both() -> None:
+    """The stop does not wait for a `finally`; the next life does."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        await world.engine.cancel(parent)
+        await asyncio.sleep(10)
+        assert world.spawned("tidy")
+        after = await next_life(world, {"tidy": OK}, is_stop=True)
+        assert (await after.outcome(parent)).nodes == {}
+        await after.recover()
+        outcome = await settled(after, parent)
+        child = await only_child(after, parent)
+        assert (outcome.execution.state, child.state) == (ExecutionState.CANCELLED,) * 2
+
+    simulate(story, {**WORK, "tidy": Act(lasts_s=600)})
+
+
+@pytest.mark.parametrize("text", ["node", "flow"])
+def test_timeout_that_struck_while_the_daemon_was_down_ends_the_child(text: str) -> None:
+    """The time of the node, and that of the flow, go on meanwhile."""
+    timed = {
+        "node": PARENT.replace("child}", "child}, timeout: 30s"),
+        "flow": PARENT.replace("finally:", "timeout: 30s\nfinally:"),
+    }[text]
+
+    async def story(world: World) -> None:
+        parent = await started(world, timed)
+        after = await next_life(world)
+        await asyncio.sleep(60)
+        await after.recover()
+        outcome = await settled(after, parent)
+        child = await only_child(after, parent)
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+        assert outcome.states["sub"] == {"node": "timed_out", "flow": "cancelled"}[text]
+
+    simulate(story, WORK)
+
+
+@pytest.mark.parametrize("is_stop", [False, True], ids=["crash", "stop"])
+def test_attempt_that_must_not_go_on_ends_its_child(is_stop: bool) -> None:  # noqa: FBT001 - drawn
+    """With `on_interrupt: fail` nothing is left of the attempt, before `finally` begins."""
+    text = PARENT.replace("child}", "child}, on_interrupt: fail")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text)
+        after = await next_life(world, {"tidy": Act(lasts_s=20)}, is_stop=is_stop)
+        await after.recover()
+        outcome = await settled(after, parent)
+        child = await only_child(after, parent)
+        assert outcome.reasons["sub"] == "interrupted"
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+
+    simulate(story, WORK)
+
+
+def test_stop_waits_no_longer_than_for_the_work_of_the_child() -> None:
+    """A parent that must not go on learns that its child is left; the stop does not hang on it."""
+    text = PARENT.replace("child}", "child}, on_interrupt: fail")
+    child = flow("  - {id: work, run: x}\n  - {id: more, run: x}", name="child")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text, child)
+        before = world.clock.now()
+        await world.engine.drain(300)
+        assert (world.clock.now() - before).total_seconds() == 15
+        assert (await world.outcome(parent)).reasons["sub"] == "interrupted"
+
+    simulate(story, {"work": Act(lasts_s=20)})
+
+
+def test_stop_does_not_wait_for_a_child_in_line() -> None:
+    """What waits for a place is left, and so is who waits for that."""
+    text = PARENT.replace("child}", "child}, on_interrupt: fail")
+
+    async def story(world: World) -> None:
+        await world.submit(world.define(CHILD))
+        parent = await started(world, text, CHILD)
+        assert (await only_child(world, parent)).state is ExecutionState.QUEUED
+        await world.engine.drain(0)
+        assert (await world.outcome(parent)).reasons["sub"] == "interrupted"
+
+    simulate(story, WORK)
+
+
+def test_child_whose_parent_is_lost_is_ended() -> None:
+    """Nobody waits for it any more."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        after = await next_life(world)
+        execution = await after.storage.executions.get(parent)
+        assert execution is not None
+        await after.storage.definitions.delete(execution.digest)
+        report = await after.recover()
+        assert report.lost == 1
+        child = await only_child(after, parent)
+        await settled(after, child.id)
+        assert (await only_child(after, parent)).reason == "parent"
+
+    simulate(story, WORK)
+
+
+def test_child_in_line_keeps_its_place() -> None:
+    """It was accepted, and its parent waits for it as before."""
+
+    async def story(world: World) -> None:
+        world.define(SURVIVES)
+        first = await world.submit(world.flows[next(iter(world.flows))])
+        parent = await started(world)
+        after = await next_life(world, {"work": Act(lasts_s=5)})
+        await after.recover()
+        assert after.engine.queued_count == 1
+        await after.end_of(first.id)
+        outcome = await settled(after, parent)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, WORK)
+
+
+def test_store_that_fails_the_parent_ends_the_child() -> None:
+    """An execution that cannot be journaled is given up, and what it waits for goes with it."""
+
+    async def story(world: World) -> None:
+        parent = await started(
+            world,
+            flow(
+                f"{CALL}\n  - {{id: b, needs: [], type: wait, params: {{for: 20s}}}}", name="parent"
+            ),
+        )
+        world.disk.fail("finish b.1")
+        await asyncio.sleep(30)
+        world.disk.mend()
+        outcome = await world.end_of(parent)
+        child = await only_child(world, parent)
+        assert outcome.execution.state is ExecutionState.FAILED
+        assert child.reason == "parent"
+
+    simulate(story, WORK)
+
+
+def test_cancel_of_a_child_in_line_is_tried_until_it_is_kept() -> None:
+    """A full disk keeps the child in line; the parent ends when both ends are on disk."""
+
+    async def story(world: World) -> None:
+        await world.submit(world.define(CHILD))
+        parent = await started(world, PARENT, CHILD)
+        world.disk.fail("update cancelled")
+        with pytest.raises(StorageError):
+            await world.engine.cancel((await only_child(world, parent)).id)
+        await world.engine.cancel(parent)
+        await asyncio.sleep(10)
+        assert (await world.outcome(parent)).nodes == {}
+        world.disk.mend()
+        await world.end_of(parent)
+        assert (await only_child(world, parent)).state is ExecutionState.CANCELLED
+
+    simulate(story, WORK)
+
+
+def test_attempt_of_a_call_is_running_in_the_journal() -> None:
+    """So a restart knows that it goes on."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        (attempt,) = (await world.outcome(parent)).attempts
+        assert attempt.state is AttemptState.RUNNING
+        await world.engine.cancel(parent, force=True)
+        await world.end_of(parent)
+
+    simulate(story, {"work": HANGS})
