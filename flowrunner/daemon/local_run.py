@@ -6,14 +6,16 @@ import asyncio
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
-from flowrunner.daemon.offline import read_flow, validate
+from flowrunner.daemon.offline import make_compiler, read_flow, validate
+from flowrunner.daemon.siblings import files_called
 from flowrunner.daemon.stop_signals import StopSignals
+from flowrunner.definitions.compiler import Compiler
 from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import ExecutionId, Revision
@@ -57,6 +59,9 @@ def execute_file(
 ) -> LocalEnd:
     """Executes a flow file in this process with the memory store, and returns how it ended.
 
+    Its nodes may start flows of other files, if these lie beside it: see
+    `flowrunner.daemon.siblings`. What nobody waits for ends with it.
+
     The output of its nodes goes to `emit`, a line at a time, masked. SIGTERM, SIGHUP and SIGINT
     cancel the execution: its nodes get their `kill_after`, and its files are removed. Must be
     called in the main thread.
@@ -67,19 +72,21 @@ def execute_file(
         FlowError: The flow is not ready on this host.
         KeyboardInterrupt: SIGINT came; the execution has ended.
     """
-    report = validate([str(path)])
+    siblings = files_called(_scanner(make_compiler()), path)
+    report = validate([str(each) for each in (path, *siblings)])
     errors = [finding for finding in report.findings if finding.is_error]
     if errors:
         findings = [finding.to_json() for finding in report.findings]
         raise ValidationError(f"{path} has {len(errors)} errors", findings=findings)
-    end, stopped_by = asyncio.run(_execute(path, inputs, emit, secret_environment))
+    files = (path, *siblings)
+    end, stopped_by = asyncio.run(_execute(files, inputs, emit, secret_environment))
     if stopped_by is signal.SIGINT:
         raise KeyboardInterrupt
     return end
 
 
 async def _execute(
-    path: Path,
+    files: Sequence[Path],
     inputs: Mapping[str, str],
     emit: Callable[[str], None],
     secret_environment: Mapping[str, str],
@@ -90,12 +97,12 @@ async def _execute(
         settings = replace(
             Settings(),
             storage=StorageSettings(backend="memory", path=Path(folder)),
-            source=SourceSettings(path=path.parent),
+            source=SourceSettings(path=files[0].parent),
         )
         parts = build(settings, secret_environment, DescentFamilies())
         await parts.storage.open()
         try:
-            end = await _run(parts, path, inputs, emit, stop)
+            end = await _run(parts, files, inputs, emit, stop)
         finally:
             await parts.engine.drain(0)
             parts.log_writer.close()
@@ -106,17 +113,17 @@ async def _execute(
 
 async def _run(
     parts: Parts,
-    path: Path,
+    paths: Sequence[Path],
     inputs: Mapping[str, str],
     emit: Callable[[str], None],
     stop: StopSignals,
 ) -> LocalEnd:
-    scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
-    file = _without_triggers(read_flow(scanner, path, path.name))
-    alone = Snapshot(revision=Revision(file.content), files=(file,), is_whole=False)
-    plan = make_plan(alone, {})
+    scanner = _scanner(parts.compiler)
+    files = [_without_triggers(read_flow(scanner, path, path.name)) for path in paths]
+    few = Snapshot(revision=Revision(files[0].content), files=tuple(files), is_whole=False)
+    plan = make_plan(few, {})
     await parts.applier.apply(plan)
-    (key,) = plan.entries
+    key = next(key for key in plan.entries if key.name == files[0].candidate.name)
     execution_id = (await parts.service.start(key, dict(inputs), as_text=True)).execution.id
     ending = asyncio.create_task(_cancel_on(stop, parts, execution_id), name="cancel")
     try:
@@ -128,6 +135,10 @@ async def _run(
 async def _cancel_on(stop: StopSignals, parts: Parts, execution_id: ExecutionId) -> None:
     await stop.wait()
     await parts.engine.cancel(execution_id)
+
+
+def _scanner(compiler: Compiler) -> Scanner:
+    return Scanner(LocalFiles(), compiler, NoRevisions(), SystemClock())
 
 
 def _without_triggers(file: ScannedFile) -> ScannedFile:

@@ -15,6 +15,7 @@ from flowrunner.model.expressions import ExpressionSyntaxError
 from flowrunner.model.expressions.syntax import Literal
 from flowrunner.model.ids import Json
 from flowrunner.model.references import NO_REFERENCES, Call, FlowReferences
+from flowrunner.model.values import text_of
 
 _FLOW = "flow"
 
@@ -75,8 +76,13 @@ def _calls(definition: Mapping[str, Json]) -> Iterator[Call]:
                     flow=str(params.get(_FLOW)),
                     path=(part, index, "params"),
                     inputs=inputs,
-                    literals=frozenset(n for n, value in inputs.items() if not is_computed(value)),
+                    literals=frozenset(n for n, value in inputs.items() if _is_plain(value)),
                 )
+
+
+def _is_plain(value: Json) -> bool:
+    """Whether a value is what it says: nothing in it is computed, nor escaped."""
+    return "${{" not in text_of(value)
 
 
 def is_computed(value: Json) -> bool:

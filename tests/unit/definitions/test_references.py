@@ -51,8 +51,14 @@ def test_names_of_other_flows(definition: Json, expected: FlowReferences) -> Non
 
 
 def test_calls_have_their_places_and_inputs() -> None:
-    """A node is found where it stands, with the names of its inputs and which are literal."""
-    inputs = {"a": 1, "b": "${{ vars.x }}", "c": ["${{ vars.x }}"], "d": "$${{ x }}"}
+    """A node is found where it stands, with its inputs, and which of them are literal."""
+    inputs = {
+        "a": 1,
+        "b": "${{ vars.x }}",
+        "c": ["${{ vars.x }}"],
+        "d": "$${{ x }}",
+        "e": {"f": "g"},
+    }
     definition = {
         "nodes": [{"id": "n", "run": "x"}, node("${{ vars.x }}")],
         "finally": [node("b", inputs=inputs)],
@@ -61,7 +67,7 @@ def test_calls_have_their_places_and_inputs() -> None:
 
     assert (call.flow, call.path) == ("b", ("finally", 0, "params"))
     assert call.inputs == inputs
-    assert sorted(call.literals) == ["a", "d"]
+    assert sorted(call.literals) == ["a", "e"]
 
 
 @pytest.mark.parametrize(

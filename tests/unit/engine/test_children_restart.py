@@ -269,14 +269,15 @@ def test_child_whose_parent_is_lost_is_ended() -> None:
     simulate(story, WORK)
 
 
-def test_child_in_line_keeps_its_place() -> None:
+@pytest.mark.parametrize("is_stop", [False, True], ids=["crash", "stop"])
+def test_child_in_line_keeps_its_place(is_stop: bool) -> None:  # noqa: FBT001 - drawn
     """It was accepted, and its parent waits for it as before."""
 
     async def story(world: World) -> None:
         world.define(SURVIVES)
         first = await world.submit(world.flows[next(iter(world.flows))])
         parent = await started(world)
-        after = await next_life(world, {"work": Act(lasts_s=5)})
+        after = await next_life(world, {"work": Act(lasts_s=5)}, is_stop=is_stop)
         await after.recover()
         assert after.engine.queued_count == 1
         await after.end_of(first.id)

@@ -354,6 +354,18 @@ def test_missing_secret_makes_the_flow_not_ready(world: World) -> None:
     assert world.condition(A, ConditionType.VALID)[0] is Status.TRUE
 
 
+def test_missing_flow_makes_the_flow_not_ready(world: World) -> None:
+    """One that names a flow that is not there says so, until it is there; its file is valid."""
+    call = {"a.yaml": flow_text("a", nodes=[{"id": "x", "type": "flow", "params": {"flow": "b"}}])}
+    world.apply(call)
+    status, reason, message = world.condition(A, ConditionType.READY)
+    assert (status, reason) == (Status.FALSE, ConditionReason.FLOW_MISSING)
+    assert "there is no flow 'b'" in message
+    assert world.condition(A, ConditionType.VALID)[0] is Status.TRUE
+    world.apply({**call, "b.yaml": flow_text("b")})
+    assert world.ready(A) == (Status.TRUE, ConditionReason.READY)
+
+
 def test_secret_that_comes_makes_the_flow_ready(world: World) -> None:
     """The next pass sees a secret that was provided or taken away, though no file changed."""
     files = {"a.yaml": flow_text("a", secrets=["KEY"]), "b.yaml": flow_text("b")}
