@@ -195,6 +195,43 @@ def test_timeout_reaches_the_child(text: str, state: str) -> None:
     simulate(story, {"work": Act(lasts_s=None, on_term_s=2)})
 
 
+def test_cancel_beside_a_timeout_changes_nothing_for_the_child() -> None:
+    """The node is ending its child already, and goes on waiting for that."""
+    text = PARENT.replace("child}", "child}, timeout: 5s")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text)
+        await asyncio.sleep(10)
+        await world.engine.cancel(parent)
+        outcome = await world.end_of(parent)
+        (only,) = await children(world, parent)
+        assert only.ended_at is not None
+        assert outcome.nodes["sub"].ended_at == only.ended_at
+        assert only.started_at is not None
+        assert only.ended_at - only.started_at == timedelta(seconds=5 + 8)
+
+    simulate(story, {"work": Act(lasts_s=None, on_term_s=8)})
+
+
+def test_cancel_while_the_child_is_being_accepted_ends_it() -> None:
+    """Its start cannot be taken back, so it is ended as soon as it has come to be."""
+
+    async def story(world: World) -> None:
+        world.define(CHILD)
+        spec = world.define(PARENT)
+        world.disk.latency_s = 2.0
+        parent = (await world.submit(spec)).id
+        await asyncio.sleep(1)
+        assert await children(world, parent) == []
+        await world.engine.cancel(parent)
+        outcome = await world.end_of(parent)
+        (only,) = await children(world, parent)
+        assert (only.state, only.reason) == (ExecutionState.CANCELLED, "parent")
+        assert outcome.execution.state is ExecutionState.CANCELLED
+
+    simulate(story, {"work": HANGS})
+
+
 def test_cancelled_child_fails_the_node_that_waits() -> None:
     """Whoever cancels the child alone lets the parent go on as after any failure."""
 
@@ -343,6 +380,42 @@ def test_group_of_an_ancestor_that_does_not_wait_is_none() -> None:
     simulate(story)
 
 
+def test_group_above_one_that_does_not_wait_is_none() -> None:
+    """Who waits for the child does not hold its group, and nobody waits for that one."""
+    group = "concurrency: {group: \"'g'\"}"
+    top = flow(
+        "  - {id: sub, type: flow, params: {flow: middle, wait: false}}\n"
+        "  - {id: long, type: wait, params: {for: 1m}}",
+        name="parent",
+        top=group,
+    )
+    child = flow("  - {id: work, run: x}", name="child", top=group)
+
+    async def story(world: World) -> None:
+        parent = await started(world, top, child, flow(CALL, name="middle"))
+        (middle,) = await children(world, parent)
+        assert (await world.end_of(middle.id)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story)
+
+
+def test_child_that_needs_no_room_is_no_deadlock() -> None:
+    """The rules in force count: what has become `allow` starts beside its parent."""
+    text = (
+        "version: 1\nname: parent\nvars: {own: parent}\ninputs: {again: {type: boolean, default: "
+        "true}}\nnodes:\n  - {id: long, type: wait, params: {for: 1m}}\n  - {id: sub, if: inputs."
+        "again, type: flow, params: {flow: '${{ vars.own }}', inputs: {again: false}}}\n"
+    )
+
+    async def story(world: World) -> None:
+        parent = (await world.submit(world.define(text), inputs={"again": True})).id
+        await asyncio.sleep(1)
+        world.define(f"{text}concurrency: {{on_conflict: allow}}\n")
+        assert (await world.end_of(parent)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story)
+
+
 def test_flows_that_call_each_other_come_to_an_end() -> None:
     """A name that is computed passes the check for circles; the depth ends it."""
     text = (
@@ -376,9 +449,9 @@ def test_child_comes_before_others_when_a_person_waits() -> None:
         await asyncio.sleep(1)
         (only,) = await children(world, by_hand)
         await world.end_of(only.id)
-        assert world.observer.started[-1] == only.id
         (other,) = await children(world, world.observer.started[1])
         assert other.id < only.id
+        assert other.id not in world.observer.started
 
     simulate(story, {"work": Act(lasts_s=60)})
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from flowrunner.engine.recovery import recover
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
-from flowrunner.model.ids import ExecutionId
+from flowrunner.model.ids import Digest, ExecutionId, Json
 from flowrunner.model.states import AttemptState, ExecutionState
+from flowrunner.storage.memory_flows import MemoryDefinitions
 from tests.fakes.engine import HANGS, OK, Act, Acts, Outcome, World, flow, simulate
 
 CALL = "  - {id: sub, type: flow, params: {flow: child}}"
@@ -66,6 +69,58 @@ def test_parent_and_child_both_go_on(is_stop: bool) -> None:  # noqa: FBT001 - d
         assert [each.key.node for each in outcome.attempts] == ["last", "sub"]
         assert (await only_child(after, parent)).id == child.id
         assert len(after.spawned("work")) == 1
+
+    simulate(story, WORK)
+
+
+def test_child_is_found_before_its_start_is_judged() -> None:
+    """What would refuse another start of the flow, as the child itself does, is not asked."""
+    child = SURVIVES.replace("nodes:", "concurrency: {on_conflict: skip}\nnodes:")
+
+    async def story(world: World) -> None:
+        parent = await started(world, PARENT, child)
+        after = await next_life(world, {"work": Act(lasts_s=30)})
+        await after.recover()
+        assert (await settled(after, parent)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, WORK)
+
+
+class SlowDefinitions:
+    """Meets `DefinitionStore` for whoever reads; lets others go on meanwhile."""
+
+    def __init__(self, inner: MemoryDefinitions) -> None:
+        self._inner = inner
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        await asyncio.sleep(1)
+        return await self._inner.get(digest)
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        await self._inner.put(digest, definition)
+
+    async def list(self) -> list[Digest]:
+        return await self._inner.list()
+
+    async def delete(self, digest: Digest) -> None:
+        await self._inner.delete(digest)
+
+
+def test_nobody_goes_on_before_all_are_known() -> None:
+    """A parent that is to end looks for its child, which recovery may not have read yet."""
+
+    async def story(world: World) -> None:
+        parent = await started(world)
+        await world.engine.cancel(parent)
+        after = await next_life(world)
+        slow = replace(after.services, definitions=SlowDefinitions(after.storage.definitions))
+        begun = after.clock.now()
+        await recover(after.engine, slow, after.rules_of)
+        await settled(after, parent)
+        child = await only_child(after, parent)
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+        assert child.ended_at is not None
+        assert (child.ended_at - begun).total_seconds() == 2
 
     simulate(story, WORK)
 
@@ -245,8 +300,11 @@ def test_stop_does_not_wait_for_a_child_in_line() -> None:
         await world.submit(world.define(CHILD))
         parent = await started(world, text, CHILD)
         assert (await only_child(world, parent)).state is ExecutionState.QUEUED
-        await world.engine.drain(0)
-        assert (await world.outcome(parent)).reasons["sub"] == "interrupted"
+        before = world.clock.now()
+        await world.engine.drain(300)
+        outcome = await world.outcome(parent)
+        assert outcome.reasons["sub"] == "interrupted"
+        assert outcome.nodes["sub"].ended_at == before
 
     simulate(story, WORK)
 
