@@ -48,6 +48,13 @@ async def next_life(world: World, acts: Acts | None = None, *, is_stop: bool = F
     return after
 
 
+async def asked_to_end(world: World, execution_id: ExecutionId) -> None:
+    """Makes the journal say that an execution was cancelled, and nothing of its children."""
+    execution = await world.storage.executions.get(execution_id)
+    assert execution is not None
+    await world.storage.executions.update(replace(execution, reason="cancelled"))
+
+
 async def settled(world: World, execution_id: ExecutionId) -> Outcome:
     outcome = await world.end_of(execution_id)
     await world.idle()
@@ -111,8 +118,8 @@ def test_nobody_goes_on_before_all_are_known() -> None:
 
     async def story(world: World) -> None:
         parent = await started(world)
-        await world.engine.cancel(parent)
         after = await next_life(world)
+        await asked_to_end(after, parent)
         slow = replace(after.services, definitions=SlowDefinitions(after.storage.definitions))
         begun = after.clock.now()
         await recover(after.engine, slow, after.rules_of)
@@ -210,9 +217,7 @@ def test_cancel_that_only_the_parent_knows_of_reaches_the_child() -> None:
     async def story(world: World) -> None:
         parent = await started(world)
         after = await next_life(world)
-        execution = await after.storage.executions.get(parent)
-        assert execution is not None
-        await after.storage.executions.update(replace(execution, reason="cancelled"))
+        await asked_to_end(after, parent)
         await after.recover()
         await settled(after, parent)
         child = await only_child(after, parent)
