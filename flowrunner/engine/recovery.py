@@ -4,7 +4,7 @@ First whatever a killed daemon left running is killed: nothing may act for an at
 ended. Nothing queued is lost: it gets back in line. An execution that was running keeps its place,
 also when none of its nodes had begun yet, and goes on with those that are not final, even if its
 flow is gone or held by now; what becomes of an attempt that was cut short, `on_interrupt` says, in
-`flowrunner.engine.part`. A child for which no attempt waits any more is asked to end.
+`flowrunner.engine.part`. A child for which no attempt waits any more is asked to end first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
 from flowrunner.engine.making_way import ended_in_line
-from flowrunner.engine.runtime import EngineServices
+from flowrunner.engine.runtime import EngineServices, survives
 from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
@@ -58,9 +58,10 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     for execution in unfinished:
         counts[await recovery.decide(execution)] += 1
     recovery.carry_on()
-    engine.admit_waiting()
-    for child in recovery.orphans():
+    # Those that run first, in the same turn of the loop, so that none of their nodes starts.
+    for child in sorted(recovery.orphans(), key=engine.is_queued):
         await engine.cancel(child, Reason.PARENT)
+    engine.admit_waiting()
     if counts:
         _LOG.info("engine.recovered %s", dict(counts))
     return RecoveryReport(**counts)
@@ -144,12 +145,24 @@ class _Recovery:
             return "lost"
         self._live.add(execution.id)
         if has_begun:
-            running = (each for each in history.attempts if each.state is AttemptState.RUNNING)
-            self._waiting.update(each.key for each in running)
+            self._waiting.update(self._going_on(execution, spec, history))
             self._decided.append(partial(self._engine.resume, execution, spec, history))
             return "resumed"
         self._decided.append(partial(self._engine.restore, execution, spec, history))
         return "restored"
+
+    def _going_on(
+        self, execution: Execution, spec: FlowSpec, history: History
+    ) -> Iterator[AttemptKey]:
+        """Yields the attempts that go on where they stood."""
+        ending = {node.id for node in spec.nodes} if execution.reason else set()
+        nodes = {node.id: node for node in spec.all_nodes if node.id not in ending}
+        for attempt in history.attempts:
+            node = nodes.get(attempt.key.node)
+            if attempt.state is not AttemptState.RUNNING or node is None:
+                continue
+            if survives(self._services.nodes.require(node.type), node):
+                yield attempt.key
 
     def carry_on(self) -> None:
         """Hands over to the engine all that goes on, in one turn of the loop."""
@@ -157,7 +170,7 @@ class _Recovery:
             hand_over()
 
     def orphans(self) -> Iterator[ExecutionId]:
-        """Yields what goes on though the attempt that waited for it has ended."""
+        """Yields what goes on though no attempt waits for it any more, or will."""
         for calls in self._children.values():
             for key, child in calls.items():
                 if child in self._live and key not in self._waiting:

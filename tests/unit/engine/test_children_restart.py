@@ -222,8 +222,27 @@ def test_cancel_that_only_the_parent_knows_of_reaches_the_child() -> None:
         await settled(after, parent)
         child = await only_child(after, parent)
         assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+        assert after.spawned("work") == []
 
     simulate(story, WORK)
+
+
+def test_child_of_a_finally_goes_on_though_the_parent_was_cancelled() -> None:
+    """A cancel lets `finally` run, and what it waits for."""
+    text = flow("  - {id: a, run: x}", name="parent", top="finally: [" + CALL.strip("- ") + "]")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text)
+        await world.engine.cancel(parent)
+        await asyncio.sleep(5)
+        child = await only_child(world, parent)
+        after = await next_life(world, {"work": OK})
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.states == {"a": "cancelled", "sub": "succeeded"}
+        assert (await only_child(after, parent)).id == child.id
+
+    simulate(story, {**WORK, "a": HANGS})
 
 
 def test_stop_while_the_child_is_ending_leaves_both() -> None:
