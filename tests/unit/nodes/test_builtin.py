@@ -161,7 +161,7 @@ def test_shell_refuses_a_nul() -> None:
 
 def test_registry_has_every_built_in_type() -> None:
     """The types of the flow format that exist so far."""
-    expected = ("exec", "fail", "log", "noop", "set", "shell", "switch", "wait")
+    expected = ("exec", "fail", "flow", "log", "noop", "set", "shell", "switch", "wait")
     assert builtin_nodes().types == expected
 
 
