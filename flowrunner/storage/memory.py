@@ -190,12 +190,9 @@ class MemoryExecutions:
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns what attempts of an execution have asked for, oldest first."""
-        found = (
-            _listed(each)
-            for each in reversed(self._newest_first())
-            if each.parent is not None and each.parent.attempt.execution == parent
-        )
-        return list(islice(found, limit))
+        known = reversed(self._newest_first())
+        found = (e for e in known if e.parent and e.parent.attempt.execution == parent)
+        return [_listed(each) for each in islice(found, limit)]
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow."""
