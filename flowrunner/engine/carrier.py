@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.errors import ExecutionError, FlowError, StorageError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import AttemptKey, ExecutionId
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import ExecutionState, Reason
 
@@ -28,6 +29,9 @@ _AGAIN_S = 1.0
 """Seconds until a step that could not be journaled is tried again."""
 _OWN_FAULT = "storage.conflict"
 """What the store refuses though it works: waiting would change nothing."""
+
+
+ChildrenOf = Callable[[ExecutionId], Mapping[AttemptKey, ExecutionId]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,11 +109,15 @@ class Entry:
 
 
 class Carrier:
-    """Carries executions; one object serves all of them."""
+    """Carries executions; one object serves all of them.
 
-    def __init__(self, services: EngineServices, ends: Ends) -> None:
+    `children` tells which executions one waits for, and with which attempts.
+    """
+
+    def __init__(self, services: EngineServices, ends: Ends, children: ChildrenOf) -> None:
         self._services = services
         self._ends = ends
+        self._children = children
 
     async def carry(self, entry: Entry) -> Execution | None:
         """Returns the execution as it ended on disk, or None when it is left for the next start."""
@@ -161,6 +169,8 @@ class Carrier:
             if history is None:
                 return None
             entry.history = history
+            for child in history.orphans:
+                await self._ends.bring_about(child)
 
     async def _read_again(self, entry: Entry) -> History | None:
         """Returns what the journal has, once it is written again; None at a stop of the daemon.
@@ -175,6 +185,7 @@ class Carrier:
                 return History(
                     nodes=await journal.nodes(execution_id),
                     attempts=await journal.attempts(execution_id),
+                    children=self._children(execution_id),
                 )
             except StorageError as error:
                 if error.code == _OWN_FAULT:

@@ -63,14 +63,3 @@ def waited_for(
             key = each.parent.attempt
             found.setdefault(key.execution, {})[key] = each.id
     return found
-
-
-def children_of(parent: ExecutionId, among: Iterable[Execution]) -> list[ExecutionId]:
-    """Returns those for whose end an execution waits."""
-    return [
-        each.id
-        for each in among
-        if each.parent is not None
-        and each.parent.is_waited
-        and each.parent.attempt.execution == parent
-    ]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry
-from flowrunner.engine.children import children_of, refuse_deadlock, waiting_ancestors
+from flowrunner.engine.children import refuse_deadlock, waited_for, waiting_ancestors
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
 from flowrunner.engine.history import NOTHING, History
@@ -26,7 +26,7 @@ from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import NOTHING_KEPT, Execution, ItemCounts
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState, NodeState, Reason
 from flowrunner.storage.protocols import Submitted
 
@@ -46,7 +46,7 @@ class Engine:
         self._services = services
         self._rules = rules
         self.ends = Ends(services.executions, self.cancel)
-        self._carrier = Carrier(services, self.ends)
+        self._carrier = Carrier(services, self.ends, self._children)
         self._admission = Admission(rules, most_executions)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
@@ -108,8 +108,7 @@ class Engine:
             return False
         entry.cancel(reason, force=force)
         if force:
-            held = (*self._queued.values(), *self._running.values())
-            for child in children_of(execution_id, (each.execution for each in held)):
+            for child in self._children(execution_id).values():
                 await self.cancel(child, Reason.PARENT, force=True)
         if entry.run is not None:
             await entry.run.written()
@@ -135,6 +134,11 @@ class Engine:
         """Returns an execution that runs here, or None."""
         entry = self._running.get(execution_id)
         return None if entry is None else entry.execution
+
+    def is_leaving(self, execution_id: ExecutionId) -> bool:
+        """Whether an execution lies down, for a later life or until the store works again."""
+        entry = self._running.get(execution_id)
+        return entry is None or entry.run is None or entry.run.is_held
 
     def is_queued(self, execution_id: ExecutionId) -> bool:
         """Whether an execution waits here."""
@@ -366,6 +370,11 @@ class Engine:
             raise
         self._tell_end(ended)
         return True
+
+    def _children(self, execution_id: ExecutionId) -> Mapping[AttemptKey, ExecutionId]:
+        """Returns the executions that one waits for, by the attempts that do."""
+        held = (*self._queued.values(), *self._running.values())
+        return waited_for(each.execution for each in held).get(execution_id, {})
 
     def _tell_end(self, ended: Execution) -> None:
         self._services.observer.execution_ended(ended)

@@ -136,6 +136,12 @@ class History:
         """Returns the executions that attempts of a node wait for."""
         return [child for key, child in self.children.items() if key.node == node]
 
+    @property
+    def orphans(self) -> list[ExecutionId]:
+        """The executions that attempts waited for which have ended."""
+        running = {each.key for each in self.attempts if each.state is AttemptState.RUNNING}
+        return [child for key, child in self.children.items() if key not in running]
+
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Attempt]]:
         found: dict[str, list[Attempt]] = {}

@@ -91,6 +91,11 @@ class PartRun:
         """How far each node is that goes through its items now."""
         return {name: run.counts for name, run in self._items.items()}
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing more starts."""
+        return self._cut.is_held
+
     async def run(self) -> None:
         """Takes up what had begun, starts what is ready, and returns when nothing is under way."""
         if self._cut.reason is None and not self._cut.is_held:

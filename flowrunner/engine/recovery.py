@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flowrunner.engine.admission import RulesOf
@@ -58,8 +57,7 @@ async def recover(engine: Engine, services: EngineServices, rules: RulesOf) -> R
     for execution in unfinished:
         counts[await recovery.decide(execution)] += 1
     recovery.carry_on()
-    # Those that run first, in the same turn of the loop, so that none of their nodes starts.
-    for child in sorted(recovery.orphans(), key=engine.is_queued):
+    for child in filter(engine.is_queued, recovery.orphans()):
         await engine.cancel(child, Reason.PARENT)
     engine.admit_waiting()
     if counts:
@@ -123,8 +121,7 @@ class _Recovery:
         self._services = services
         self._rules = rules
         self._children = children
-        self._decided: list[Callable[[], None]] = []
-        self._live: set[ExecutionId] = set()
+        self._decided: list[tuple[Execution, FlowSpec, History]] = []
         self._waiting: set[AttemptKey] = set()
         self._specs: dict[tuple[FlowKey, Digest], FlowSpec | None] = {}
 
@@ -143,20 +140,18 @@ class _Recovery:
         if spec is None:
             await self._fail(execution)
             return "lost"
-        self._live.add(execution.id)
-        if has_begun:
-            self._waiting.update(self._going_on(execution, spec, history))
-            self._decided.append(partial(self._engine.resume, execution, spec, history))
-            return "resumed"
-        self._decided.append(partial(self._engine.restore, execution, spec, history))
-        return "restored"
+        self._waiting.update(self._going_on(execution, spec, history))
+        self._decided.append((execution, spec, history))
+        return "resumed" if has_begun else "restored"
 
     def _going_on(
         self, execution: Execution, spec: FlowSpec, history: History
     ) -> Iterator[AttemptKey]:
         """Yields the attempts that go on where they stood."""
-        ending = {node.id for node in spec.nodes} if execution.reason else set()
-        nodes = {node.id: node for node in spec.all_nodes if node.id not in ending}
+        going_on = spec.finals if execution.reason else spec.all_nodes
+        if execution.reason == Reason.FORCED:
+            going_on = ()
+        nodes = {node.id: node for node in going_on}
         for attempt in history.attempts:
             node = nodes.get(attempt.key.node)
             if attempt.state is not AttemptState.RUNNING or node is None:
@@ -165,16 +160,28 @@ class _Recovery:
                 yield attempt.key
 
     def carry_on(self) -> None:
-        """Hands over to the engine all that goes on, in one turn of the loop."""
-        for hand_over in self._decided:
-            hand_over()
+        """Hands over to the engine all that goes on, in one turn of the loop.
 
-    def orphans(self) -> Iterator[ExecutionId]:
-        """Yields what goes on though no attempt waits for it any more, or will."""
-        for calls in self._children.values():
-            for key, child in calls.items():
-                if child in self._live and key not in self._waiting:
-                    yield child
+        An orphan that runs has been asked to end by then, so that none of its nodes starts anew.
+        """
+        orphans = self.orphans()
+        for execution, spec, history in self._decided:
+            if execution.state is not ExecutionState.RUNNING:
+                self._engine.restore(execution, spec, history)
+            elif execution.id in orphans and not execution.reason:
+                asked = replace(execution, reason=str(Reason.PARENT))
+                self._engine.resume(asked, spec, history)
+            else:
+                self._engine.resume(execution, spec, history)
+
+    def orphans(self) -> frozenset[ExecutionId]:
+        """Returns what goes on though no attempt waits for it any more, or will."""
+        return frozenset(
+            child
+            for calls in self._children.values()
+            for key, child in calls.items()
+            if key not in self._waiting
+        )
 
     async def _spec(self, execution: Execution) -> FlowSpec | None:
         key = (execution.flow, execution.digest)

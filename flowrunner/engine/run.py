@@ -83,6 +83,11 @@ class ExecutionRun:
         is_cancelled = runtime.is_forced or runtime.cancel_reason not in (None, Reason.TIMEOUT)
         return not (is_cancelled or self._finals.walk.is_complete) and self._nodes.walk.is_complete
 
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing more of it starts; what goes on in another life is left."""
+        return self._nodes.is_held
+
     async def run(self) -> Execution | None:
         """Carries the execution to its end and returns it as it ended; journals the nodes.
 

@@ -66,7 +66,7 @@ class Children:
             ended = await self._engine.ends.of(child)
         except asyncio.CancelledError:
             started = await _started(starting)
-            if started is not None:
+            if started is not None and not self._engine.is_leaving(call.key.execution):
                 await self._engine.ends.bring_about(started)
             raise
         except StorageError as error:

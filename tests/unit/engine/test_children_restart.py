@@ -198,7 +198,10 @@ def test_cancel_before_a_crash_ends_the_child_after_it(force: bool) -> None:  # 
         await after.recover()
         outcome = await settled(after, parent)
         child = await only_child(after, parent)
-        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+        assert child.state is ExecutionState.CANCELLED
+        assert child.reason == (
+            "cancelled" if force else "parent"
+        )  # only that it was forced is kept
         assert outcome.execution.state is ExecutionState.CANCELLED
         assert outcome.states["sub"] == "cancelled"
         assert child.ended_at is not None
@@ -369,23 +372,39 @@ def test_child_in_line_keeps_its_place(is_stop: bool) -> None:  # noqa: FBT001 -
     simulate(story, WORK)
 
 
-def test_store_that_fails_the_parent_ends_the_child() -> None:
-    """An execution that cannot be journaled is given up, and what it waits for goes with it."""
+BESIDE = "\n  - {id: b, needs: [], type: wait, params: {for: 20s}}"
+
+
+def test_store_that_fails_lets_the_parent_go_on_waiting() -> None:
+    """When it works again the attempt is taken up, with the child that it has."""
 
     async def story(world: World) -> None:
-        parent = await started(
-            world,
-            flow(
-                f"{CALL}\n  - {{id: b, needs: [], type: wait, params: {{for: 20s}}}}", name="parent"
-            ),
-        )
-        world.disk.fail("finish b.1")
+        parent = await started(world, flow(f"{CALL}{BESIDE}", name="parent"))
+        world.disk.fail("finish b.1", "update running")
         await asyncio.sleep(30)
         world.disk.mend()
         outcome = await world.end_of(parent)
         child = await only_child(world, parent)
-        assert outcome.execution.state is ExecutionState.FAILED
-        assert child.reason == "parent"
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        assert child.state is ExecutionState.SUCCEEDED
+        assert len(world.spawned("work")) == 1
+
+    simulate(story, WORK)
+
+
+def test_store_that_fails_an_attempt_that_must_not_go_on_ends_its_child() -> None:
+    """With `on_interrupt: fail` the attempt is over, and so is what it waited for."""
+    call = CALL.replace("child}", "child}, on_interrupt: fail")
+
+    async def story(world: World) -> None:
+        parent = await started(world, flow(f"{call}{BESIDE}", name="parent"))
+        world.disk.fail("finish b.1", "update running")
+        await asyncio.sleep(30)
+        world.disk.mend()
+        outcome = await world.end_of(parent)
+        child = await only_child(world, parent)
+        assert outcome.reasons["sub"] == "interrupted"
+        assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
 
     simulate(story, WORK)
 
