@@ -156,7 +156,7 @@ class _Recovery:
             node = nodes.get(attempt.key.node)
             if attempt.state is not AttemptState.RUNNING or node is None:
                 continue
-            if survives(self._services.nodes.require(node.type), node):
+            if survives(self._services.nodes.require(node.type, node.params), node):
                 yield attempt.key
 
     def carry_on(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def make_context(notes: Notes | None = None) -> ExecutionContext:
         upstream={},
         started_at=NOON,
         directories=Directories(work=Path("/w"), flow=Path("/f"), private=Path("/p")),
+        place=nullcontext,
         sink=notes or Notes(),
         logger=logging.LoggerAdapter(logging.getLogger("test"), {}),
         clock=FakeClock(),
