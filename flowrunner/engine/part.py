@@ -268,6 +268,7 @@ class PartRun:
                 decided.append(status)
             else:
                 ended = interrupted(attempt, self._services.clock.now())
+                self._services.observer.attempt_ended(self.walk.spec(name).type, ended)
                 self._shared.writes.add(self._services.journal.finish(ended, status))
         self._write_settled(decided)
 
