@@ -267,6 +267,8 @@ def test_cancel_survives_a_crash() -> None:
         assert ends(outcome, "b") == ["failed interrupted"]
         execution = outcome.execution
         assert (execution.state, execution.reason) == (ExecutionState.CANCELLED, "cancelled")
+        counted = [attempt.key.node for _, attempt in after.observer.attempts]
+        assert counted == ["b"]  # the attempt that the crash cut short is counted, too
 
     simulate(story, {"b": Act(lasts_s=None, on_term_s=None)})
 
