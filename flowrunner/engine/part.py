@@ -81,6 +81,7 @@ class PartRun:
         self._attempts = AttemptRunner(runtime, self._cut, shared.writes)
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._at_work: set[str] = set()
+        self._tried: set[str] = set()  # whose attempt that the history has open has ended here
         self._all_ended = asyncio.Event()
         self._is_held = False
         self.walk.take_over(history.nodes)
@@ -137,6 +138,7 @@ class PartRun:
         ended = interrupted(standing.open, self._services.clock.now())
         self._services.observer.attempt_ended(spec.type, ended)
         if spec.on_interrupt is OnInterrupt.RERUN:
+            self._tried.add(spec.id)
             self._shared.writes.add(self._services.journal.finish(ended))
             self._start(spec, scope, standing.after_cut())
         else:
@@ -207,6 +209,7 @@ class PartRun:
             outcome = await self._attempt(spec, scope, standing)
             if not outcome.may_retry:
                 break
+            self._tried.add(spec.id)
             self._shared.writes.add(self._services.journal.finish(outcome.attempt))
             if self._is_held:
                 return
@@ -263,7 +266,7 @@ class PartRun:
             status = self._status(name, NodeState.CANCELLED, reason, self._services.clock.now())
             self._shared.node_contexts[name] = node_context(status, None)
             self.walk.settle(status)
-            attempt = self._history.open_attempt(name)
+            attempt = None if name in self._tried else self._history.open_attempt(name)
             if attempt is None:
                 decided.append(status)
             else:

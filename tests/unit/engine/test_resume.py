@@ -273,6 +273,27 @@ def test_cancel_survives_a_crash() -> None:
     simulate(story, {"b": Act(lasts_s=None, on_term_s=None)})
 
 
+def test_attempt_cut_short_ends_once_whatever_follows() -> None:
+    """A cancel in the delay of the attempts after it leaves it as it was journaled."""
+
+    async def story(world: World) -> None:
+        keys = "on_interrupt: rerun, retry: {max_attempts: 3, delay: 1m}"
+        accepted = await world.submit(world.define(chain(keys)))
+        await asyncio.sleep(1)
+        after = await crashed(world, acts={"b": Act(exit_code=1)})
+        await after.recover()
+        await asyncio.sleep(5)
+        before = list(after.observer.attempts)
+        assert [attempt.reason for _, attempt in before] == ["interrupted", "exit_code"]
+        await after.engine.cancel(accepted.id)
+        outcome = await settled(after, accepted.id)
+        assert outcome.states["b"] == "cancelled"
+        assert after.observer.attempts == before
+        assert ends(outcome, "b") == ["failed interrupted", "failed exit_code"]
+
+    simulate(story, {"b": HANGS})
+
+
 def test_work_folder_of_an_execution_that_goes_on_is_kept() -> None:
     """`$WORK_DIR` is one for each execution: a restart does not empty it, its end removes it."""
 
