@@ -319,6 +319,7 @@ class Life:
         await self.engine.drain(timeout_s)
         await self.pauses.settle()
         await self.end_background()
+        await self.schedules.settle()
         await self.storage.close()
 
     async def silence(self) -> None:
