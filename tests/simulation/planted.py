@@ -234,7 +234,7 @@ BUGS = {
     ),
     "end an execution before its nodes": Bug(
         plant=exchange(SimulatedJournal, "finish", _drops_node_ends),
-        found_as="has ended, and its node",
+        found_as="has ended, and its node|begins before",
     ),
     "act before the begin is durable": Bug(
         plant=exchange(SimulatedJournal, "begin", _begins_early),

@@ -161,6 +161,45 @@ def test_cancel_between_queue_and_run_is_durable_before_it_is_answered() -> None
     simulate(story, {"a": Act(lasts_s=60)})
 
 
+def test_second_cancel_of_what_waits_is_answered_with_the_first() -> None:
+    """Two who cancel one queued execution are both told when its end is on disk."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        first, queued = await world.submit(spec), await world.submit(spec)
+        world.disk.fail("update cancelled")
+        world.disk.latency_s = 1
+        asked = [world.engine.cancel(queued.id) for _ in range(2)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in answers] == [StorageError, StorageError]
+        world.disk.mend()
+        assert await asyncio.gather(*(world.engine.cancel(queued.id) for _ in range(2))) == [
+            True,
+            True,
+        ]
+        await world.end_of(first.id)
+
+    simulate(story)
+
+
+def test_cancel_of_what_begins_at_that_moment_is_not_lost() -> None:
+    """It was in line when it was asked for, and runs when the engine turns to it."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        first, queued = await world.submit(spec), await world.submit(spec)
+        world.define(flow("  - {id: a, run: x}", top="concurrency: {limit: 2}"))
+        asking = asyncio.ensure_future(world.engine.cancel(queued.id))
+        await asyncio.sleep(0)
+        world.engine.admit_waiting()
+        assert await asking
+        assert (await world.end_of(queued.id)).execution.state is ExecutionState.CANCELLED
+        await world.engine.cancel(first.id)
+        await world.end_of(first.id)
+
+    simulate(story, {"a": HANGS})
+
+
 def test_cancel_is_refused_while_the_begin_cannot_be_journaled() -> None:
     """It is remembered for as long as the daemon lives, and nobody is promised more."""
 
