@@ -83,7 +83,11 @@ class History:
         if not attempts:
             return FRESH
         last = attempts[-1]
-        cut_short = sum(attempt.reason == Reason.INTERRUPTED for attempt in attempts)
+        cut_short = sum(
+            attempt.reason == Reason.INTERRUPTED
+            or (attempt.state is AttemptState.RUNNING and attempt is not last)
+            for attempt in attempts
+        )
         began_at = attempts[0].started_at
         number = last.key.number
         if last.state is AttemptState.RUNNING:
@@ -104,6 +108,20 @@ class History:
         """Returns the attempt of a node that the journal knows as running."""
         last = self._by_node.get(node, (None,))[-1]
         return last if last is not None and last.state is AttemptState.RUNNING else None
+
+    @cached_property
+    def stale(self) -> Sequence[Attempt]:
+        """Attempts that the journal knows as running, though their node went on after them.
+
+        While a disk fails and recovers, the end of one may be lost and a later write be kept.
+        """
+        final = {status.node for status in self.nodes}
+        return [
+            attempt
+            for attempt in self.attempts
+            if attempt.state is AttemptState.RUNNING
+            and (attempt.key.node in final or self._by_node[attempt.key.node][-1] is not attempt)
+        ]
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Attempt]]:

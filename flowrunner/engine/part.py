@@ -88,6 +88,7 @@ class PartRun:
 
     async def run(self) -> None:
         """Takes up what had begun, starts what is ready, and returns when nothing is under way."""
+        self._end_stale()
         if self._cut.reason is None and not self._is_held:
             self._take_up_all()
         if self._tasks:
@@ -117,6 +118,14 @@ class PartRun:
         """Ends what is at work as interrupted, and leaves the rest."""
         self.hold()
         self.cut(Reason.INTERRUPTED)
+
+    def _end_stale(self) -> None:
+        """Ends attempts whose end the journal has lost."""
+        for attempt in self._history.stale:
+            if (name := attempt.key.node) in self.walk.states:
+                ended = interrupted(attempt, self._services.clock.now())
+                self._services.observer.attempt_ended(self.walk.spec(name).type, ended)
+                self._shared.writes.add(self._services.journal.finish(ended))
 
     def _take_up_all(self) -> None:
         fresh: list[NodeSpec] = []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from flowrunner.engine.attempt import interrupted
 from flowrunner.engine.recovery import RecoveryReport
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
@@ -290,6 +292,25 @@ def test_attempt_cut_short_ends_once_whatever_follows() -> None:
         assert outcome.states["b"] == "cancelled"
         assert after.observer.attempts == before
         assert ends(outcome, "b") == ["failed interrupted", "failed exit_code"]
+
+    simulate(story, {"b": HANGS})
+
+
+def test_attempt_whose_end_was_lost_is_ended() -> None:
+    """A disk that came back between two writes has kept the later one alone."""
+
+    async def story(world: World) -> None:
+        keys = "on_interrupt: rerun, retry: {max_attempts: 2, delay: 1m}"
+        accepted = await world.submit(world.define(chain(keys)))
+        await asyncio.sleep(1)
+        after = await crashed(world, acts={"b": Act(exit_code=1)})
+        (lost,) = await after.storage.journal.running()
+        second = replace(lost, key=lost.key._replace(number=2))
+        await after.storage.journal.finish(interrupted(second, after.clock.now()))
+        await after.recover()
+        outcome = await settled(after, accepted.id)
+        assert ends(outcome, "b") == 2 * ["failed interrupted"] + 2 * ["failed exit_code"]
+        assert await after.storage.journal.running() == []
 
     simulate(story, {"b": HANGS})
 
