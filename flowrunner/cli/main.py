@@ -185,8 +185,9 @@ def _internal(error: Exception) -> str:
 def _abandon(stream: TextIO) -> None:
     """Lets the rest of the output go nowhere: Python would complain about it when it ends."""
     try:
+        descriptor = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
+        os.dup2(nowhere, descriptor)
         os.close(nowhere)
     except (OSError, ValueError):  # it has no descriptor
         return

@@ -128,6 +128,7 @@ class Daemon:
         """Closes in the reverse order of opening; one failure does not keep the rest open."""
         parts = self._parts
         closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
+        closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))
         closing.append(parts.storage.close)

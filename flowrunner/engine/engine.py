@@ -50,6 +50,7 @@ class Engine:
         self._admission = Admission(rules, most_executions)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
+        self._ending: dict[ExecutionId, asyncio.Task[bool]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._is_draining = False
 
@@ -99,10 +100,14 @@ class Engine:
                 what was asked of a running one: it ends all the same, unless a crash comes before
                 the disk is back.
         """
-        if execution_id in self._queued:
-            ending = self._end_queued(execution_id, reason)
-            await asyncio.shield(self._own(ending, f"cancel:{execution_id}"))
-            return True
+        ending = self._ending.get(execution_id)
+        if ending is None and execution_id in self._queued:
+            work = self._end_queued(execution_id, reason)
+            ending = self._own(work, f"cancel:{execution_id}")
+            self._ending[execution_id] = ending
+            ending.add_done_callback(lambda _: self._ending.pop(execution_id, None))
+        if ending is not None and await asyncio.shield(ending):
+            return True  # else it has begun meanwhile
         entry = self._running.get(execution_id)
         if entry is None or not await entry.stored:
             return False

@@ -63,6 +63,10 @@ class GraphWalk:
                 ready.append(self._specs[name])
         return ready
 
+    def spec(self, name: str) -> NodeSpec:
+        """Returns a node as its flow has it."""
+        return self._specs[name]
+
     def open_nodes(self) -> Iterator[str]:
         """Yields the nodes that are not final, in the order of the flow."""
         return (name for name in self.states if name not in self.final)

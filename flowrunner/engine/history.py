@@ -67,7 +67,11 @@ FRESH = Standing()
 def standing_of(attempts: Sequence[Attempt], retry: RetrySpec, chance: float) -> Standing:
     """Returns where a node, or an item, stands that is not final after at least one attempt."""
     last = attempts[-1]
-    cut_short = sum(attempt.reason == Reason.INTERRUPTED for attempt in attempts)
+    cut_short = sum(
+        attempt.reason == Reason.INTERRUPTED
+        or (attempt.state is AttemptState.RUNNING and attempt is not last)
+        for attempt in attempts
+    )
     began_at = attempts[0].started_at
     number = last.key.number
     if last.state is AttemptState.RUNNING:
@@ -141,6 +145,21 @@ class History:
         """The executions that attempts waited for which have ended."""
         running = {each.key for each in self.attempts if each.state is AttemptState.RUNNING}
         return [child for key, child in self.children.items() if key not in running]
+
+    @cached_property
+    def stale(self) -> Sequence[Attempt]:
+        """Attempts that the journal knows as running, though their node went on after them.
+
+        While a disk fails and recovers, the end of one may be lost and a later write be kept.
+        """
+        final = {status.node for status in self.nodes}
+        last = {attempt.key[:3]: attempt for attempt in self.attempts}
+        return [
+            attempt
+            for attempt in self.attempts
+            if attempt.state is AttemptState.RUNNING
+            and (attempt.key.node in final or last[attempt.key[:3]] is not attempt)
+        ]
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Attempt]]:

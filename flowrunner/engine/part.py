@@ -22,6 +22,7 @@ from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import FRESH, History, Standing
 from flowrunner.engine.items import ItemsOfNode, ItemsRun, items_of
 from flowrunner.engine.judging import obstacle_to, status_answers
+from flowrunner.engine.node_end import node_status
 from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, node_context
 from flowrunner.engine.tries import Tries
@@ -31,14 +32,7 @@ from flowrunner.model.execution import Attempt, Failure, ItemCounts, NodeStatus
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
 from flowrunner.model.ids import ExecutionId, Json
-from flowrunner.model.states import AttemptState, NodeState, Reason
-
-_NODE_STATES = {
-    AttemptState.SUCCEEDED: NodeState.SUCCEEDED,
-    AttemptState.FAILED: NodeState.FAILED,
-    AttemptState.CANCELLED: NodeState.CANCELLED,
-    AttemptState.TIMED_OUT: NodeState.TIMED_OUT,
-}
+from flowrunner.model.states import NodeState, Reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +92,7 @@ class PartRun:
 
     async def run(self) -> None:
         """Takes up what had begun, starts what is ready, and returns when nothing is under way."""
+        self._end_stale()
         if self._cut.reason is None and not self._cut.is_held:
             self._take_up_all()
         if self._tasks:
@@ -133,6 +128,13 @@ class PartRun:
         self.hold()
         self.cut(Reason.INTERRUPTED)
 
+    def _end_stale(self) -> None:
+        """Ends attempts whose end the journal has lost."""
+        for attempt in self._history.stale:
+            name, is_over = attempt.key.node, attempt.key in self._tries.over
+            if name in self.walk.states and not is_over:
+                self._shared.writes.add(self._services.journal.finish(self._lost(attempt)))
+
     def _take_up_all(self) -> None:
         fresh: list[NodeSpec] = []
         for spec in self.walk.ready():
@@ -164,8 +166,7 @@ class PartRun:
         self, spec: NodeSpec, scope: ContextScope, standing: Standing, attempt: Attempt
     ) -> None:
         """Ends an attempt that does not go on; another may follow."""
-        ended = interrupted(attempt, self._services.clock.now())
-        self._services.observer.attempt_ended(spec.type, ended)
+        ended = self._lost(attempt)
         if spec.on_interrupt is OnInterrupt.RERUN:
             self._shared.writes.add(self._services.journal.finish(ended))
             self._start(spec, scope, standing.after_cut())
@@ -289,7 +290,7 @@ class PartRun:
 
     def _conclude(self, outcome: AttemptOutcome, started_at: datetime) -> None:
         """Settles the node of an attempt that no other follows."""
-        status = _node_status(outcome, started_at)
+        status = node_status(outcome, started_at)
         self._shared.node_contexts[status.node] = node_context(status, outcome.attempt.exit_code)
         self._shared.writes.add(self._services.journal.finish(outcome.attempt, status))
         self._start_ready(self.walk.settle(status))
@@ -305,7 +306,7 @@ class PartRun:
                 self._end_first(name, children, partial(self._cancelled_first, name))
                 continue
             status = self._cancelled(name)
-            if self._history.open_attempts(name):
+            if self._still_open(name):
                 self._write_end(status)
             else:
                 self._shared.node_contexts[name] = node_context(status, None)
@@ -325,13 +326,25 @@ class PartRun:
     def _write_end(self, status: NodeStatus) -> None:
         """Journals the end of a node, before it that of attempts that an earlier life began."""
         self._shared.node_contexts[status.node] = node_context(status, None)
-        still_open = self._history.open_attempts(status.node)
+        still_open = self._still_open(status.node)
         for left, attempt in enumerate(reversed(still_open)):
-            ended = interrupted(attempt, self._services.clock.now())
             is_last = left == len(still_open) - 1
+            ended = self._lost(attempt)
             write = self._services.journal.finish(ended, status if is_last else None)
             self._shared.writes.add(write)
         self._write_settled([] if still_open else [status])
+
+    def _lost(self, attempt: Attempt) -> Attempt:
+        """Returns the end of an attempt that an earlier life began, and tells of it, once."""
+        ended = interrupted(attempt, self._services.clock.now())
+        self._tries.over.add(attempt.key)
+        self._services.observer.attempt_ended(self.walk.spec(attempt.key.node).type, ended)
+        return ended
+
+    def _still_open(self, name: str) -> list[Attempt]:
+        """Returns the attempts that an earlier life began and nobody has ended."""
+        known = self._history.open_attempts(name)
+        return [attempt for attempt in known if attempt.key not in self._tries.over]
 
     def _write_settled(self, decided: list[NodeStatus]) -> None:
         if decided:
@@ -366,18 +379,3 @@ class PartRun:
         reason = self._runtime.cancel_reason
         answers = status_answers(spec, self.walk, self._about, reason)
         return ContextScope(self._shared.contexts, answers, moment)
-
-
-def _node_status(outcome: AttemptOutcome, started_at: datetime) -> NodeStatus:
-    attempt = outcome.attempt
-    has_outputs = attempt.state is AttemptState.SUCCEEDED and outcome.outputs is not None
-    return NodeStatus(
-        execution=attempt.key.execution,
-        node=attempt.key.node,
-        state=_NODE_STATES[attempt.state],
-        reason=attempt.reason,
-        outputs=dict(outcome.outputs or {}) if has_outputs else None,
-        error=attempt.error,
-        started_at=started_at,
-        ended_at=attempt.ended_at,
-    )

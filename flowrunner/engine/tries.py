@@ -14,6 +14,7 @@ from flowrunner.engine.runtime import Cut, ExecutionRuntime, holds_place, surviv
 from flowrunner.engine.scope import ContextScope
 from flowrunner.engine.writes import PendingWrites
 from flowrunner.model.flow import NodeSpec, OnInterrupt
+from flowrunner.model.ids import AttemptKey
 from flowrunner.nodes.base import Node
 
 
@@ -22,6 +23,9 @@ class Tries:
 
     Args:
         begun: Told of each attempt that has its place, by the node.
+
+    Attributes:
+        over: Attempts of an earlier life that have ended in this one.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Tries:
         self._cut = cut
         self._writes = writes
         self._begun = begun
+        self.over: set[AttemptKey] = set()
         self._attempts = AttemptRunner(runtime, cut, writes)
         self._at_work: set[asyncio.Task[None] | None] = set()
 
@@ -55,6 +60,8 @@ class Tries:
             if standing.due_at is not None:
                 await self._sleep_until(standing.due_at)
             outcome = await self._attempt(spec, scope, standing, item)
+            if standing.open is not None:
+                self.over.add(standing.open.key)
             if not outcome.may_retry:
                 break
             self._writes.add(self._services.journal.finish(outcome.attempt))

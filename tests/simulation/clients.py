@@ -78,6 +78,10 @@ class Clients:
         until = None if minutes is None else self._ground.clock.now() + timedelta(minutes=minutes)
         await life.pauses.pause(key_of(name), reason="simulated", until=until, uid=None)
 
-    async def cancel(self, life: Life, execution_id: ExecutionId) -> None:
+    async def cancel(self, life: Life, execution_id: ExecutionId, *, force: bool) -> None:
         """Asks an execution to end."""
-        await life.engine.cancel(execution_id)
+        nodes = self._ground.oracle.nodes
+        if force:
+            nodes.forced.add(execution_id)
+        if await life.engine.cancel(execution_id, force=force):
+            nodes.is_told_cancelled(execution_id, is_forced=force)

@@ -8,6 +8,7 @@ from random import Random
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
+from tests.simulation.node_texts import finals_of, nodes_of
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 TOKEN = "letmein"
@@ -25,26 +26,40 @@ def hook_of(name: str) -> str:
     return f"{DEFAULT_ACCOUNT}/{name}/hook"
 
 
-def valid_text(name: str, random: Random) -> bytes:
-    """Writes a version that is in order."""
-    nodes = [_node(number, random) for number in range(random.randint(1, 4))]
-    rules: dict[str, Json] = {"limit": random.choice((1, 1, 2, 3)), "on_conflict": "skip"}
-    if random.random() < 0.7:
-        rules |= {
-            "on_conflict": random.choice(("queue", "queue", "replace")),
-            "queue_limit": random.randint(1, 8),
-        }
-    if random.random() < 0.2:
-        rules["group"] = "'shared'"
-    return _text(
-        {"name": name, "nodes": nodes, "concurrency": rules, "triggers": _triggers(random)}
-    )
+def valid_flow(name: str, random: Random, *, may_be_held: bool = True) -> dict[str, Json]:
+    """Writes a version that is in order.
+
+    Args:
+        name: Of the flow.
+        random: Decides all of it.
+        may_be_held: Whether it may be suspended, or pause after failures.
+    """
+    nodes = nodes_of(random)
+    flow: dict[str, Json] = {
+        "name": name,
+        "nodes": nodes,
+        "finally": finals_of(random, nodes),
+        "concurrency": _concurrency(random),
+        "triggers": _triggers(random),
+    }
+    if flow["finally"]:
+        flow["finally_timeout"] = random.choice(("20s", "1m", "5m"))
+    if random.random() < 0.3:
+        flow["timeout"] = random.choice(("30s", "2m", "10m"))
+    if may_be_held and random.random() < 0.1:
+        flow |= random.choice(({"suspend": True}, {"pause_after_failures": 2}))
+    return {key: value for key, value in flow.items() if value != []}
+
+
+def text_of(flow: dict[str, Json]) -> bytes:
+    """Returns a flow as its file has it."""
+    return json.dumps({"version": 1, **flow}).encode()
 
 
 def broken_text(name: str, random: Random) -> bytes:
     """Writes a version with a readable name and an error."""
     nodes = [{"id": "only", "type": f"nothing-{random.randint(1, 9)}"}]
-    return _text({"name": name, "nodes": nodes})
+    return text_of({"name": name, "nodes": nodes})
 
 
 def compiled(compiler: Compiler, name: str, text: bytes) -> FlowSpec:
@@ -54,8 +69,16 @@ def compiled(compiler: Compiler, name: str, text: bytes) -> FlowSpec:
     return candidate.spec
 
 
-def _text(flow: dict[str, Json]) -> bytes:
-    return json.dumps({"version": 1, **flow}).encode()
+def _concurrency(random: Random) -> dict[str, Json]:
+    words = ("queue",) * 5 + ("replace",) * 3 + ("skip",) * 2 + ("allow",)
+    rules: dict[str, Json] = {"on_conflict": random.choice(words)}
+    if rules["on_conflict"] != "allow":
+        rules["limit"] = random.choice((1, 1, 2, 3))
+    if rules["on_conflict"] in ("queue", "replace"):
+        rules["queue_limit"] = random.randint(1, 8)
+    if rules["on_conflict"] != "allow" and random.random() < 0.3:
+        rules["group"] = random.choice(("'shared'", "trigger.id"))
+    return rules
 
 
 def _triggers(random: Random) -> list[Json]:
@@ -69,21 +92,3 @@ def _triggers(random: Random) -> list[Json]:
     count = random.choice((0, 1, 1, 2))
     chosen = random.sample(plans, count)
     return [hook, *({"id": f"s{n}", "type": "schedule", **plan} for n, plan in enumerate(chosen))]
-
-
-def _node(number: int, random: Random) -> Json:
-    above = [f"n{other}" for other in range(number)]
-    node: dict[str, Json] = {
-        "id": f"n{number}",
-        "needs": sorted(random.sample(above, random.randint(0, min(2, number)))),
-    }
-    kind = random.choice(("run", "run", "run", "noop", "wait"))
-    if kind == "run":
-        node |= {"run": "work", "timeout": "2m", "kill_after": "5s"}
-        if random.random() < 0.3:
-            node["retry"] = {"max_attempts": 2, "delay": "10s"}
-    elif kind == "wait":
-        node |= {"type": "wait", "params": {"for": f"{random.randint(1, 60)}s"}}
-    else:
-        node["type"] = "noop"
-    return node

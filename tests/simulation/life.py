@@ -19,7 +19,8 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
-from flowrunner.model.execution import Execution
+from flowrunner.model.execution import Attempt, Execution
+from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
@@ -96,9 +97,9 @@ class Ground:
         self.durable = MemoryStorage()
         self.host = SimulatedHost()
         self.trace = Trace()
-        self.oracle = Oracle(self.durable, self.trace, self.clock.monotonic)
+        self.oracle = Oracle(self.durable, self.trace, self.clock)
         self.compiler = Compiler(builtin_nodes(), self.clock)
-        self.source = Source(self.files, self.compiler, self.oracle.fail)
+        self.source = Source(self.files, self.compiler, self.oracle)
 
 
 class _Observer(DaemonObserver):
@@ -120,6 +121,10 @@ class _Observer(DaemonObserver):
     def execution_ended(self, execution: Execution) -> None:
         super().execution_ended(execution)
         self._oracle.ends(execution)
+
+    def attempt_ended(self, node_type: str, attempt: Attempt) -> None:
+        super().attempt_ended(node_type, attempt)
+        self._oracle.nodes.attempt_ends(attempt)
 
     def pass_ended(self, result: PassResult) -> None:
         super().pass_ended(result)
@@ -203,7 +208,7 @@ class Life:
             store=self.storage.pauses,
             executions=self.storage.executions,
             clock=ground.clock,
-            renew=lambda key: self._applier.renew_conditions(key),  # noqa: PLW0108 - made later
+            renew=self._renew,
             lifted=self.engine.admit_waiting,
         )
         observer.on_ended = (self.pauses.note_ended,)
@@ -252,6 +257,11 @@ class Life:
             chance=ground.random.random,
         )
 
+    def _renew(self, key: FlowKey) -> None:
+        """Is told of everything that holds a flow or lifts it."""
+        self.ground.oracle.lines.change(key)
+        self._applier.renew_conditions(key)
+
     def _make_applier(self) -> Applier:
         leaver = FlowLeaver(self.engine, self.metrics)
         return Applier(
@@ -283,6 +293,9 @@ class Life:
         """Does what the daemon does before it is ready."""
         await self.storage.open()
         self.ground.oracle.life_begins()
+        if self.ground.disk.fault is not None:
+            self.ground.oracle.interruption()
+        self.ground.oracle.lines.rules_of = self.registry.rules_of
         await self.pauses.load()
         await load_last_good(
             self.storage.flows, self.ground.compiler, self.registry, self.ground.clock
@@ -306,6 +319,7 @@ class Life:
         await self.engine.drain(timeout_s)
         await self.pauses.settle()
         await self.end_background()
+        await self.schedules.settle()
         await self.storage.close()
 
     async def silence(self) -> None:

@@ -12,14 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
-from flowrunner.model.flow import FlowSpec
+from flowrunner.model.flow import FlowSpec, OnConflict
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey
 from flowrunner.model.schedule import Schedule, count_between
 from flowrunner.model.states import ExecutionState, Reason, SlotOutcome
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
+from flowrunner.system.clock import Clock
 from tests.fakes.simulated_loop import is_in_dead_life
 from tests.fakes.simulated_storage import Write
+from tests.simulation.lines import Lines, group_of
+from tests.simulation.node_judge import NodeJudge
 from tests.simulation.trace import Trace
 
 _RANKS = {ExecutionState.QUEUED: 0, ExecutionState.RUNNING: 1}
@@ -43,9 +46,12 @@ class Oracle:
         ended: Ends committed in this life, by flow and state.
         slots: Slots that did not start, committed in this life, by flow, outcome and reason.
         left: Flows that left force in this life.
+        is_disk_well: Whether the disk was, all this life.
+        nodes: Judges nodes and their attempts.
+        lines: Judges who goes first.
     """
 
-    def __init__(self, durable: MemoryStorage, trace: Trace, now: Callable[[], float]) -> None:
+    def __init__(self, durable: MemoryStorage, trace: Trace, clock: Clock) -> None:
         self.verdict = ""
         self.is_stopping = False
         self.acknowledged: dict[ExecutionId, str] = {}
@@ -54,7 +60,10 @@ class Oracle:
         self.left: set[FlowKey] = set()
         self._tables = durable.executions._tables
         self._trace = trace
-        self._now = now
+        self._now = clock.monotonic
+        self.is_disk_well = True
+        self.nodes = NodeJudge(self._tables, clock.monotonic, clock.now, self.fail)
+        self.lines = Lines(self._tables, clock.monotonic, self.fail)
         self._schedules: dict[str, Schedule] = {}
         self._specs: dict[Digest, FlowSpec] = {}
         self._slots_started: dict[ScheduleKey, set[datetime]] = {}
@@ -64,8 +73,9 @@ class Oracle:
         self._running: dict[tuple[str, str], dict[ExecutionId, FlowKey]] = {}
         self._delivered: dict[tuple[str, int], ExecutionId] = {}
         self._started: set[ExecutionId] = set()
-        self._limits: dict[FlowKey, int] = {}
-        self._fell: dict[FlowKey, tuple[int, float]] = {}
+        self._need_no_room: set[ExecutionId] = set()
+        self._limits: dict[FlowKey, float] = {}
+        self._fell: dict[FlowKey, tuple[float, float]] = {}
 
     def fail(self, text: str) -> None:
         """Notes a broken promise and ends the simulation; of a dead life nothing is expected."""
@@ -77,7 +87,8 @@ class Oracle:
     def life_begins(self) -> None:
         """Forgets what was counted in the life before, whose end has interrupted what it left."""
         self.interruption()
-        self.is_stopping = False
+        self.is_stopping, self.is_disk_well = False, True
+        self.nodes.counted.clear()
         self.ended.clear()
         self.slots.clear()
         self.left.clear()
@@ -85,6 +96,8 @@ class Oracle:
 
     def interruption(self) -> None:
         """Learns of a crash or a full disk: what is under way may be interrupted."""
+        self.is_disk_well = False
+        self.lines.disturb()
         self._excused.update(
             id_ for id_, each in self._tables.executions.items() if not each.state.is_final
         )
@@ -119,7 +132,10 @@ class Oracle:
             if entry.spec is None:
                 continue
             self._specs[entry.digest] = entry.spec
-            self._limit_changes(key, entry.spec.concurrency.limit)
+            self.lines.change(key)
+            rules = entry.spec.concurrency
+            is_free = rules.on_conflict is OnConflict.ALLOW
+            self._limit_changes(key, math.inf if is_free else rules.limit)
             for trigger in entry.spec.schedules:
                 self._schedules[trigger.schedule.fingerprint] = trigger.schedule
 
@@ -139,9 +155,15 @@ class Oracle:
     def starts(self, execution: Execution) -> None:
         """Judges a start: is there room under the limit in force?"""
         flow = execution.flow
-        running = self._running.setdefault(_group_of(execution), {})
-        running[execution.id] = flow
         self._trace.event(f"started {execution.id} of {flow.name}")
+        self.nodes.starts(execution)
+        if execution.id not in self._started:
+            self.lines.starts(execution)
+        if execution.id in self._need_no_room or math.isinf(self._limit(flow)):
+            self._need_no_room.add(execution.id)
+            return
+        running = self._running.setdefault(group_of(execution), {})
+        running[execution.id] = flow
         # Who shares a group goes by its own limit; we hear of starts in another order.
         limit = max(map(self._limit, running.values()))
         is_resumed = execution.id in self._started  # it has its place, whatever the limit is now
@@ -152,9 +174,12 @@ class Oracle:
     def resumes(self, execution: Execution) -> None:
         """Learns that one goes on which an earlier life had let in, even if it told nobody."""
         self._started.add(execution.id)
+        rules = self._specs[execution.digest].concurrency  # its place is that of its version
+        if rules.on_conflict is OnConflict.ALLOW:
+            self._need_no_room.add(execution.id)
         self.starts(execution)
 
-    def _limit_changes(self, flow: FlowKey, limit: int) -> None:
+    def _limit_changes(self, flow: FlowKey, limit: float) -> None:
         before = self._limits.get(flow, limit)
         if limit < before:
             self._fell[flow] = (before, self._now())
@@ -168,7 +193,7 @@ class Oracle:
 
     def ends(self, execution: Execution) -> None:
         """Learns that the engine gave a place back."""
-        self._running.get(_group_of(execution), {}).pop(execution.id, None)
+        self._running.get(group_of(execution), {}).pop(execution.id, None)
 
     def spawns(self, execution: str, node: str, number: int) -> None:
         """Judges a process that is about to begin."""
@@ -183,6 +208,7 @@ class Oracle:
         known = self._tables.attempts.get(id_, {})
         if not any((key.node, key.number) == (node, number) for key in known):
             self.fail(f"{name} was spawned before its begin was durable")
+        self.nodes.spawns(id_, node, number)
 
     # What becomes durable
 
@@ -196,6 +222,7 @@ class Oracle:
             "record": self._records,
             "forget": self._forgets,
         }
+        self.lines.look()
         if write.kind in judges:
             judges[write.kind](*write.values)
         cursors = dict(self._tables.cursors)
@@ -219,6 +246,8 @@ class Oracle:
         slot = execution.cause.slot_at if execution.cause.is_slot else None
         if slot is not None and is_new:
             self._slot_starts(execution, slot)
+        if is_new:
+            self.lines.waits(execution)
         return 0 if slot is None else 1
 
     def _slot_starts(self, execution: Execution, slot: datetime) -> None:
@@ -279,9 +308,9 @@ class Oracle:
         ):
             self.fail(f"{execution.id} goes back from {known.state} to {execution.state}")
         if execution.state.is_final and not known.state.is_final:
-            self._ends(execution)
+            self._ends(execution, known)
 
-    def _ends(self, execution: Execution) -> None:
+    def _ends(self, execution: Execution, known: Execution) -> None:
         self.ended[execution.flow, execution.state] += 1
         if execution.cause.is_slot and execution.started_at is None:
             self.slots[execution.flow, SlotOutcome.SKIPPED, execution.reason] += 1
@@ -298,12 +327,8 @@ class Oracle:
         ]
         if running:
             self.fail(f"{execution.id} has ended, and its attempt {running[0]} has not")
-        spec = self._specs.get(execution.digest)
-        if spec is None or execution.state is ExecutionState.CANCELLED:
-            return
-        missing = {node.id for node in spec.nodes} - self._tables.nodes.get(execution.id, {}).keys()
-        if missing:
-            self.fail(f"{execution.id} has ended, and its node {min(missing)} has not")
+        if execution.started_at is not None:
+            self.nodes.ends(execution, known)
 
     def _finishes(self, attempt: Attempt, node: NodeStatus | None = None) -> None:
         key = attempt.key
@@ -313,6 +338,7 @@ class Oracle:
             self.fail(f"the attempt {key} ended twice: {known.state}, {attempt.state}")
         if node is not None:
             self._settles([node])
+        self.nodes.finishes(attempt)
 
     def _settles(self, nodes: list[NodeStatus]) -> None:
         for node in nodes:
@@ -324,10 +350,3 @@ class Oracle:
 
 def _rank(state: ExecutionState) -> int:
     return _RANKS.get(state, _FINAL_RANK)
-
-
-def _group_of(execution: Execution) -> tuple[str, str]:
-    """Returns who shares a limit: the members of a named group, or one flow's executions."""
-    if execution.group is not None:
-        return ("group", execution.group)
-    return ("flow", execution.flow.name)

@@ -1,15 +1,10 @@
-"""Bugs to plant: each breaks one promise of the product, to show that the simulation sees it.
-
-Elsewhere nothing is patched. Here it is the subject: a bug is the product with one method
-exchanged, and no constructor takes a broken one.
-"""
+"""Bugs to plant: each breaks one promise of the product, to show that the simulation sees it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -30,27 +25,9 @@ from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.protocols import Submitted
 from flowrunner.triggers.schedules import Schedules
 from tests.fakes.simulated_storage import SimulatedExecutions, SimulatedJournal, Write
+from tests.simulation.bugs import Bug, exchange
 from tests.simulation.life import Ground
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bug:
-    """A bug.
-
-    Attributes:
-        plant: Plants it for as long as the context is entered.
-        prepare: Plants it in the ground of one simulation.
-        found_as: Words of the verdict that tell this bug from another.
-    """
-
-    found_as: str
-    plant: Callable[[], AbstractContextManager[Any]] = nullcontext
-    prepare: Callable[[Ground], None] = lambda _: None
-
-
-def _exchange(owner: type, name: str, make: Callable[[Any], Any]) -> Callable[[], Any]:
-    """Returns how to exchange a method for one made of it."""
-    return lambda: patch.object(owner, name, make(getattr(owner, name)))
+from tests.simulation.planted_nodes import NODE_BUGS
 
 
 def _acknowledges_early(original: Any) -> Any:
@@ -213,62 +190,62 @@ def _spare_children(ground: Ground) -> None:
 
 BUGS = {
     "acknowledge before the commit": Bug(
-        plant=_exchange(Engine, "_store", _acknowledges_early),
+        plant=exchange(Engine, "_store", _acknowledges_early),
         found_as="was acknowledged to .* and is not durable",
     ),
     "accept while the disk is full": Bug(
-        plant=_exchange(Engine, "_store", _accepts_without_room),
+        plant=exchange(Engine, "_store", _accepts_without_room),
         found_as="was acknowledged to .* and is not durable|was never accepted|slots and accounts",
     ),
     "start without moving the cursor": Bug(
-        plant=_exchange(Engine, "_store", _forgets_the_cursor), found_as="started and is"
+        plant=exchange(Engine, "_store", _forgets_the_cursor), found_as="started and is"
     ),
     "move the cursor before the execution": Bug(
-        plant=_exchange(SimulatedExecutions, "create", _moves_the_cursor_first),
+        plant=exchange(SimulatedExecutions, "create", _moves_the_cursor_first),
         found_as="slots and accounts for",
     ),
     "start a slot twice": Bug(
-        plant=_exchange(Engine, "submit", _starts_twice), found_as="the slot .* started .* and"
+        plant=exchange(Engine, "submit", _starts_twice), found_as="the slot .* started .* and"
     ),
     "keep no definition": Bug(
-        plant=_exchange(LocalDefinitions, "put", _keeps_no_definition),
+        plant=exchange(LocalDefinitions, "put", _keeps_no_definition),
         found_as="definition_lost|has ended, and its node",
     ),
     "skip the fsync of a definition": Bug(
-        plant=_exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
+        plant=exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
         found_as="definition_lost|has ended, and its node",
     ),
     "skip the sync of the last good files": Bug(
-        plant=_exchange(LocalFlows, "sync", _does_not_sync_flows), found_as="a start finds"
+        plant=exchange(LocalFlows, "sync", _does_not_sync_flows), found_as="a start finds"
     ),
     "forget to release a place": Bug(
-        plant=_exchange(Admission, "release", _never_releases),
+        plant=exchange(Admission, "release", _never_releases),
         found_as="does not come to rest",
     ),
     "let one more run": Bug(
-        plant=_exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
+        plant=exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
     ),
     "forget what waits at a recovery": Bug(
-        plant=_exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries"
+        plant=exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries"
     ),
     "carry anew what had begun": Bug(
-        plant=_exchange(recovery._Recovery, "decide", _carries_anew),
+        plant=exchange(recovery._Recovery, "decide", _carries_anew),
         found_as="twice|final|storage.conflict",
     ),
     "end an execution before its nodes": Bug(
-        plant=_exchange(SimulatedJournal, "finish", _drops_node_ends),
-        found_as="has ended, and its node",
+        plant=exchange(SimulatedJournal, "finish", _drops_node_ends),
+        found_as="has ended, and its node|begins before",
     ),
     "act before the begin is durable": Bug(
-        plant=_exchange(SimulatedJournal, "begin", _begins_early),
+        plant=exchange(SimulatedJournal, "begin", _begins_early),
         found_as="before its begin was durable",
     ),
     "count an end twice": Bug(
-        plant=_exchange(DaemonObserver, "execution_ended", _counts_twice),
+        plant=exchange(DaemonObserver, "execution_ended", _counts_twice),
         found_as="the metrics count",
     ),
     "say nothing of missed slots": Bug(
-        plant=_exchange(Schedules, "_missed", _passes_missed_slots),
+        plant=exchange(Schedules, "_missed", _passes_missed_slots),
         found_as="slots and accounts for",
     ),
     "let a killed daemon's processes go on": Bug(
@@ -278,4 +255,5 @@ BUGS = {
     "signal the leader alone": Bug(
         prepare=_spare_children, found_as="still runs|is left|has survived"
     ),
+    **NODE_BUGS,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from flowrunner.model.states import ExecutionState
@@ -13,6 +14,9 @@ _ENDED = re.compile(
 _SLOTS = re.compile(
     r'^flowrunner_slots_total{account="(.*?)",flow="(.*?)",outcome="(.*?)",reason="(.*?)"} (.*)$',
     re.MULTILINE,
+)
+_ATTEMPTS = re.compile(
+    r'^flowrunner_node_attempts_total{result="(.*?)",type="(.*?)"} (.*)$', re.MULTILINE
 )
 _LIVE = re.compile(r"^flowrunner_executions_(running|queued) (.*)$", re.MULTILINE)
 
@@ -30,6 +34,31 @@ def judge_rest(ground: Ground, life: Life) -> None:
     if left:
         oracle.fail(f"a process of {left[0].env['NODE_ID']} is left")
     _judge_metrics(ground, life)
+
+
+def judge_stop(ground: Ground, life: Life) -> None:
+    """Judges what a daemon leaves that has stopped by itself."""
+    left = ground.host.living({ground.lives}, life.loop.time())
+    if left:
+        ground.oracle.fail(f"after a stop {left[0].env['NODE_ID']} still runs")
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        names = sorted(str(task.get_coro()) for task in tasks)
+        ground.oracle.fail(f"after a stop a task is pending: {names[0]}")
+    if ground.oracle.is_disk_well:  # else the journal may know another end, or none
+        _judge_attempts(ground, life)
+
+
+def _judge_attempts(ground: Ground, life: Life) -> None:
+    text = life.metrics.render("")[0].decode()
+    told = {(type_, result): float(n) for result, type_, n in _ATTEMPTS.findall(text)}
+    counted = ground.oracle.nodes.counted
+    for key in sorted(told.keys() | counted.keys()):
+        if told.get(key, 0.0) != counted[key]:
+            ground.oracle.fail(
+                f"the metrics count {told.get(key, 0.0):g} attempts {key}, "
+                f"the journal {counted[key]}"
+            )
 
 
 def _judge_metrics(ground: Ground, life: Life) -> None:

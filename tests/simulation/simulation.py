@@ -20,10 +20,10 @@ from tests.fakes.simulated_disk import ROOM
 from tests.fakes.simulated_host import Group
 from tests.fakes.simulated_loop import Crash, SimulatedLoop
 from tests.simulation.clients import Clients
-from tests.simulation.flow_files import NAMES, broken_text, valid_text
+from tests.simulation.flow_files import NAMES, broken_text, valid_flow
 from tests.simulation.life import Ground, Life
 from tests.simulation.oracle import Halt
-from tests.simulation.rest import judge_rest
+from tests.simulation.rest import judge_rest, judge_stop
 
 STEPS = 120
 _LONGEST_REST_S = 24 * 3600.0
@@ -60,7 +60,7 @@ class Simulation:
         with self._listening():
             try:
                 for name in NAMES[:-1]:
-                    self._ground.source.write(name, valid_text(name, self._random))
+                    self._ground.source.write(name, valid_flow(name, self._random))
                 while self._steps_left > 0:
                     self._live(self._busy)
                 while not self._live(self._rest):
@@ -155,17 +155,21 @@ class Simulation:
     async def _rest(self, life: Life) -> None:
         """Lets everything come to its end on a good disk, and judges what there is then."""
         self._note("rest")
+        if self._ground.disk.fault is not None:
+            self._ground.oracle.interruption()
         self._mend()
+        for name in NAMES:  # a flow that its file holds would keep what waits for ever
+            self._ground.source.write(name, valid_flow(name, self._random, may_be_held=False))
         await asyncio.sleep(60)
         result = await life.reconciler.request("command")
         if result.result == "failed":
             self._ground.oracle.fail(f"a pass fails without a reason: {result.message}")
         self._ground.source.judge(life.registry)
-        for key in sorted(life.registry.pauses.keys() & life.registry.entries.keys()):
-            await life.pauses.resume(key)
         await life.silence()
         deadline = life.loop.time() + _LONGEST_REST_S
         while life.engine.running_count or life.engine.queued_count:
+            for key in sorted(life.registry.pauses.keys() & life.registry.entries.keys()):
+                await life.pauses.resume(key)  # failures may pause it again meanwhile
             if life.loop.time() > deadline:
                 self._ground.oracle.fail("the engine does not come to rest")
             await asyncio.sleep(_LOOK_S)
@@ -177,9 +181,7 @@ class Simulation:
         timeout_s = self._random.choice((0.0, 1.0, 30.0, 300.0))
         self._ground.oracle.is_stopping = True
         await life.stop(timeout_s)
-        left = self._ground.host.living({self._ground.lives}, life.loop.time())
-        if left:
-            self._ground.oracle.fail(f"after a stop {left[0].env['NODE_ID']} still runs")
+        judge_stop(self._ground, life)
 
     # Steps
 
@@ -195,7 +197,7 @@ class Simulation:
 
     async def _edit(self, life: Life) -> None:
         name = self._random.choice(NAMES)
-        digest = self._ground.source.write(name, valid_text(name, self._random))
+        digest = self._ground.source.write(name, valid_flow(name, self._random))
         self._note(f"edit {name} {digest[-8:]}")
         self._hint(life)
 
@@ -234,12 +236,22 @@ class Simulation:
         self._note(f"start {name}")
         self._clients.ask(life, partial(self._clients.start, life, name))
 
+    async def _crowd(self, life: Life) -> None:
+        """Lets many want the same flow, so that they must wait in line."""
+        name = self._random.choice(NAMES)
+        for _ in range(4):
+            self._deliveries += 1
+            self._note(f"deliver {self._deliveries} and start {name}")
+            self._clients.ask(life, partial(self._clients.deliver, life, name, self._deliveries))
+            self._clients.ask(life, partial(self._clients.start, life, name))
+
     async def _cancel(self, life: Life) -> None:
         unfinished = self._ground.oracle.unfinished()
         if unfinished:
             chosen = self._random.choice(unfinished)
-            self._note(f"cancel {chosen}")
-            self._clients.ask(life, partial(self._clients.cancel, life, chosen))
+            force = self._random.random() < 0.3
+            self._note(f"cancel {chosen}{' by force' if force else ''}")
+            self._clients.ask(life, partial(self._clients.cancel, life, chosen, force=force))
 
     async def _retry(self, life: Life) -> None:
         ended = self._ground.oracle.ended_ones()
@@ -263,6 +275,7 @@ class Simulation:
         seconds = self._random.choice((-1, 1)) * self._random.uniform(1.0, 7200.0)
         self._note(f"the clock jumps by {seconds:.3f}")
         self._ground.clock.jump(seconds)
+        self._ground.oracle.nodes.jumps()
 
     async def _fill(self, life: Life) -> None:
         self._note("the disk is full")
@@ -356,6 +369,7 @@ _STEPS = (
     ("deliver", 10),
     ("deliver_again", 4),
     ("start", 9),
+    ("crowd", 2),
     ("cancel", 5),
     ("retry", 3),
     ("suspend", 1),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from flowrunner.definitions.compiler import Compiler
-from flowrunner.model.ids import Digest
+from flowrunner.model.ids import Digest, Json
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
 from tests.fakes.simulated_disk import SimulatedFiles
-from tests.simulation.flow_files import NAMES, compiled, key_of
+from tests.simulation.flow_files import NAMES, compiled, key_of, text_of
+from tests.simulation.oracle import Oracle
 
 FLOWS = Path("/flows")
 _BROKEN = Digest("broken")
@@ -22,21 +22,21 @@ class Source:
     Args:
         files: Where they are written, beside the state.
         compiler: Tells the digest of a text.
-        fail: Called with what does not hold.
+        oracle: Told what is written, and what does not hold.
     """
 
-    def __init__(
-        self, files: SimulatedFiles, compiler: Compiler, fail: Callable[[str], None]
-    ) -> None:
+    def __init__(self, files: SimulatedFiles, compiler: Compiler, oracle: Oracle) -> None:
         self._files = files
         self._compiler = compiler
-        self._fail = fail
+        self._oracle = oracle
         self._is: dict[str, Digest] = {}
         self._may_be_kept: dict[str, set[Digest | None]] = {name: {None} for name in NAMES}
 
-    def write(self, name: str, text: bytes) -> Digest:
+    def write(self, name: str, flow: dict[str, Json]) -> Digest:
         """Writes a valid version of a flow."""
+        text = text_of(flow)
         digest = compiled(self._compiler, name, text).digest
+        self._oracle.nodes.knows(digest, flow)
         self._files.write(_path(name), text)
         self._is[name] = digest
         self._may_be_kept[name].add(digest)
@@ -68,7 +68,7 @@ class Source:
         for name, kept in self._may_be_kept.items():
             found = _in_force(registry, name)
             if found not in kept:
-                self._fail(f"a start finds {found} of {name}, in force was {kept}")
+                self._oracle.fail(f"a start finds {found} of {name}, in force was {kept}")
 
     def judge(self, registry: FlowRegistry) -> None:
         """Judges whether the files are in force, after a pass that saw them as they are."""
@@ -77,7 +77,7 @@ class Source:
         for name in NAMES:
             wanted, found = self._is.get(name), _in_force(registry, name)
             if wanted not in (_BROKEN, found):
-                self._fail(f"in force of {name} is {found}, its file says {wanted}")
+                self._oracle.fail(f"in force of {name} is {found}, its file says {wanted}")
 
 
 def _in_force(registry: FlowRegistry, name: str) -> Digest | None:

@@ -142,6 +142,98 @@ def test_cancel_that_cannot_be_journaled_is_refused() -> None:
     simulate(story, {"a": HANGS})
 
 
+def test_cancel_between_queue_and_run_is_durable_before_it_is_answered() -> None:
+    """Also of an execution that is about to leave the queue, and has no run yet."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        await world.submit(spec)
+        queued = await world.submit(spec)
+        world.disk.latency_s = 5
+        await asyncio.sleep(65 + 5 + 2)
+        assert world.record[-1] == "update running"
+        assert await world.engine.cancel(queued.id)
+        kept = await world.storage.executions.get(queued.id)
+        assert kept is not None
+        assert kept.reason == "cancelled"
+        await world.end_of(queued.id)
+
+    simulate(story, {"a": Act(lasts_s=60)})
+
+
+def test_second_cancel_of_what_waits_is_answered_with_the_first() -> None:
+    """Two who cancel one queued execution are both told when its end is on disk."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        first, queued = await world.submit(spec), await world.submit(spec)
+        world.disk.fail("update cancelled")
+        world.disk.latency_s = 1
+        asked = [world.engine.cancel(queued.id) for _ in range(2)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in answers] == [StorageError, StorageError]
+        world.disk.mend()
+        assert await asyncio.gather(*(world.engine.cancel(queued.id) for _ in range(2))) == [
+            True,
+            True,
+        ]
+        await world.end_of(first.id)
+
+    simulate(story)
+
+
+def test_cancel_of_what_begins_at_that_moment_is_not_lost() -> None:
+    """It was in line when it was asked for, and runs when the engine turns to it."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        first, queued = await world.submit(spec), await world.submit(spec)
+        world.define(flow("  - {id: a, run: x}", top="concurrency: {limit: 2}"))
+        asking = asyncio.ensure_future(world.engine.cancel(queued.id))
+        await asyncio.sleep(0)
+        world.engine.admit_waiting()
+        assert await asking
+        assert (await world.end_of(queued.id)).execution.state is ExecutionState.CANCELLED
+        await world.engine.cancel(first.id)
+        await world.end_of(first.id)
+
+    simulate(story, {"a": HANGS})
+
+
+def test_cancel_is_refused_while_the_begin_cannot_be_journaled() -> None:
+    """It is remembered for as long as the daemon lives, and nobody is promised more."""
+
+    async def story(world: World) -> None:
+        spec = world.define(flow("  - {id: a, run: x}"))
+        await world.submit(spec)
+        queued = await world.submit(spec)
+        world.disk.fail("update running")
+        await asyncio.sleep(90)
+        with pytest.raises(StorageError):
+            await world.engine.cancel(queued.id)
+        world.disk.mend()
+        outcome = await world.end_of(queued.id)
+        assert outcome.execution.state is ExecutionState.CANCELLED
+
+    simulate(story, {"a": Act(lasts_s=60)})
+
+
+def test_cancel_of_what_was_given_up_is_refused() -> None:
+    """Its nodes are final in memory alone: a crash would let it go on as if nobody had asked."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow("  - {id: a, run: x}")))
+        await asyncio.sleep(5)
+        world.disk.fail("")
+        await asyncio.sleep(60)
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        world.disk.mend()
+        await world.end_of(accepted.id)
+
+    simulate(story, {"a": Act(lasts_s=30)})
+
+
 # Faults of the disk
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from flowrunner.engine.attempt import interrupted
 from flowrunner.engine.recovery import RecoveryReport
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import ExecutionState
@@ -267,8 +269,50 @@ def test_cancel_survives_a_crash() -> None:
         assert ends(outcome, "b") == ["failed interrupted"]
         execution = outcome.execution
         assert (execution.state, execution.reason) == (ExecutionState.CANCELLED, "cancelled")
+        counted = [attempt.key.node for _, attempt in after.observer.attempts]
+        assert counted == ["b"]  # the attempt that the crash cut short is counted, too
 
     simulate(story, {"b": Act(lasts_s=None, on_term_s=None)})
+
+
+def test_attempt_cut_short_ends_once_whatever_follows() -> None:
+    """A cancel in the delay of the attempts after it leaves it as it was journaled."""
+
+    async def story(world: World) -> None:
+        keys = "on_interrupt: rerun, retry: {max_attempts: 3, delay: 1m}"
+        accepted = await world.submit(world.define(chain(keys)))
+        await asyncio.sleep(1)
+        after = await crashed(world, acts={"b": Act(exit_code=1)})
+        await after.recover()
+        await asyncio.sleep(5)
+        before = list(after.observer.attempts)
+        assert [attempt.reason for _, attempt in before] == ["interrupted", "exit_code"]
+        await after.engine.cancel(accepted.id)
+        outcome = await settled(after, accepted.id)
+        assert outcome.states["b"] == "cancelled"
+        assert after.observer.attempts == before
+        assert ends(outcome, "b") == ["failed interrupted", "failed exit_code"]
+
+    simulate(story, {"b": HANGS})
+
+
+def test_attempt_whose_end_was_lost_is_ended() -> None:
+    """A disk that came back between two writes has kept the later one alone."""
+
+    async def story(world: World) -> None:
+        keys = "on_interrupt: rerun, retry: {max_attempts: 2, delay: 1m}"
+        accepted = await world.submit(world.define(chain(keys)))
+        await asyncio.sleep(1)
+        after = await crashed(world, acts={"b": Act(exit_code=1)})
+        (lost,) = await after.storage.journal.running()
+        second = replace(lost, key=lost.key._replace(number=2))
+        await after.storage.journal.finish(interrupted(second, after.clock.now()))
+        await after.recover()
+        outcome = await settled(after, accepted.id)
+        assert ends(outcome, "b") == 2 * ["failed interrupted"] + 2 * ["failed exit_code"]
+        assert await after.storage.journal.running() == []
+
+    simulate(story, {"b": HANGS})
 
 
 def test_work_folder_of_an_execution_that_goes_on_is_kept() -> None:

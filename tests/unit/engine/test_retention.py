@@ -243,6 +243,12 @@ def test_pieces_follow_what_the_disk_can_do() -> None:
     assert (pace.size, pace.rest_s) == (FEWEST, 1.0)
 
 
+async def ended(running: asyncio.Task[None]) -> None:
+    """Cancels a task and waits until it is gone."""
+    running.cancel()
+    await asyncio.wait([running])
+
+
 def test_sweeps_come_by_the_clock() -> None:
     """One soon after the start, then one every ten minutes."""
 
@@ -255,7 +261,7 @@ def test_sweeps_come_by_the_clock() -> None:
         await past.add(6)
         await asyncio.sleep(EVERY_S + 1)
         assert await past.kept() == [4, 5, 6]
-        running.cancel()
+        await ended(running)
 
     told(story)
 
@@ -380,7 +386,7 @@ def test_low_disk_takes_logs_but_none_of_the_last_day() -> None:
         past.retention.disk_low(5)
         await asyncio.sleep(RELIEF_EVERY_S)
         assert [past.has(past.log(number)) for number in (1, 2, 3)] == [False, False, True]
-        running.cancel()
+        await ended(running)
 
     told(story, executions=100)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -31,14 +32,13 @@ def ran(
     request = SpawnRequest(argv=argv, env=env, cwd=cwd, prologue=prologue(spec), stdin=stdin)
 
     async def run() -> ExitStatus:
-        spawner = LocalSpawner(DescentFamilies())
-        process = await spawner.spawn(lambda: request, sink)
-        try:
-            await process.drain()
-            return await process.wait()
-        finally:
-            await process.close()
-            spawner.close()
+        with closing(LocalSpawner(DescentFamilies())) as spawner:
+            process = await spawner.spawn(lambda: request, sink)
+            try:
+                await process.drain()
+                return await process.wait()
+            finally:
+                await process.close()
 
     status = asyncio.run(run())
     return status, sink.data["stdout"].decode(), sink.data["stderr"].decode()

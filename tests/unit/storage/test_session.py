@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +64,18 @@ class Disk:
         (outcome,) = self.session.run([put(word)])
         return outcome.error.code if outcome.error else ""
 
+    def close(self) -> None:
+        for connection in (self.first, *self.renewed):
+            connection.close()
+
     def _connect(self) -> FaultyConnection:
         return sqlite3.connect(self.path, isolation_level=None, factory=FaultyConnection)
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path / "words.db")
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with closing(Disk(tmp_path / "words.db")) as made:
+        yield made
 
 
 def test_connection_with_a_failed_sync_is_never_used_again(disk: Disk) -> None:

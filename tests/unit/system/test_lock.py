@@ -79,7 +79,8 @@ def test_a_child_does_not_inherit_the_lock(tmp_path: Path) -> None:
     lock.acquire()
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, close_fds=False):
         lock.release()
-        StateLock(tmp_path).acquire()
+        with StateLock(tmp_path):
+            pass
 
 
 def test_a_pid_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:

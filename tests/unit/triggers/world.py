@@ -114,6 +114,7 @@ class World:
     Attributes:
         decided: What the observer of the slots was told.
         refusal: What the gate of the host raises; None lets every start pass.
+        successor: The life after this one.
     """
 
     def __init__(
@@ -127,6 +128,7 @@ class World:
         self.engine = Engine(services, self.registry.rules_of, most_executions=1_000)
         self.services = services
         self.ids = ids or SequentialIds()
+        self.successor: World | None = None
         self.refusal: RefusedError | None = None
         self.dispatcher = Dispatcher(self.registry, self.engine, self.ids, self._gate)
         self.slots = FaultySlots(self.storage.slots)
@@ -202,14 +204,23 @@ class World:
 
         Its registry holds the last good versions, not yet armed.
         """
-        self.timers.stop()
-        await self.schedules.settle()
-        await self.engine.drain(0)
+        await self.end()
         after = World(self.storage, self.ids)
         await after.pauses.load()
         await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
         await after.pauses.count_failures()
+        self.successor = after
         return after
+
+    async def end(self) -> None:
+        """Ends this life, or the one that came after it, with all that it runs."""
+        if self.successor is not None:
+            return await self.successor.end()
+        self.timers.stop()
+        await self.schedules.settle()
+        await self.engine.drain(0)
+        await self.pauses.settle()
+        return None
 
     async def executions(self) -> list[Execution]:
         """Returns all executions, oldest first, with what was pinned for them."""
@@ -229,9 +240,6 @@ def simulate(story: Callable[[World], Awaitable[T]]) -> T:
         try:
             return await story(world)
         finally:
-            world.timers.stop()
-            await world.schedules.settle()
-            await world.engine.drain(0)
-            await world.pauses.settle()
+            await world.end()
 
     return run_inline(main())
