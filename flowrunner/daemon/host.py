@@ -106,6 +106,7 @@ def show_state(
     metrics.show_flows(lambda: [*_facts(registry, schedules), *_rejected(registry)])
     metrics.show_source(lambda: registry.source.revision)
     metrics.show_watcher(watcher.is_alive)
+    metrics.show_overflows(lambda: watcher.overflows)
     metrics.show_free_bytes(free_bytes)
 
 

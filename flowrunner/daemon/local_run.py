@@ -18,8 +18,8 @@ from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import ExecutionId, Revision
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.service.views import LogCursor
 from flowrunner.system.clock import SystemClock
@@ -111,7 +111,7 @@ async def _run(
     emit: Callable[[str], None],
     stop: StopSignals,
 ) -> LocalEnd:
-    scanner = Scanner(LocalFiles(), parts.compiler, NoRevisions(), SystemClock())
+    scanner = Scanner(LocalFiles(), parts.compiler, FolderTrees(LocalFiles()), SystemClock())
     file = _without_triggers(read_flow(scanner, path, path.name))
     alone = Snapshot(revision=Revision(file.content), files=(file,), is_whole=False)
     plan = make_plan(alone, {})
