@@ -18,7 +18,8 @@ from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.conditions import source_condition, watched_condition
-from flowrunner.reconcile.plan import Plan, keep_all, make_plan
+from flowrunner.reconcile.plan import Plan, keep_all
+from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from flowrunner.reconcile.tree import LookAgainError, UnstableSourceError, UnusableSourceError
 from flowrunner.registry.entry import PassResult
@@ -89,6 +90,7 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._hinted = asyncio.Event()
         self._asked = ""
+        self._planner = Planner()
         self._is_watching = False
 
     async def start(self) -> PassResult:
@@ -190,8 +192,10 @@ class Reconciler:
             self._set_source(held.reason, str(held))
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
             return replace(result, result="held", message=str(held))
-        plan = await asyncio.to_thread(make_plan, snapshot, observed)
+        plan = await asyncio.to_thread(self._planner.plan, snapshot, observed)
+        self._planner.forget()  # until it is known to be in force
         changed = await self._applier.apply(plan)
+        self._planner.carried_out(snapshot, plan)
         self._set_source(ConditionReason.SOURCE_READ, "")
         self._registry.source = replace(
             self._registry.source,
