@@ -45,10 +45,6 @@ class Known:
         """Hash of what was read; empty if nothing was."""
         return self.file.content
 
-    def stillholds(self, stat: FileStat, above: str) -> bool:
-        """Whether nothing changed."""
-        return self.stat == stat and self.above == above and holds(self)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownDefaults:
@@ -63,7 +59,7 @@ class KnownDefaults:
         """Hash of what was read; empty if nothing was."""
         return self.found.content
 
-    def stillholds(self, stat: FileStat) -> bool:
+    def still_holds(self, stat: FileStat) -> bool:
         """Whether nothing changed."""
         return self.stat == stat and holds(self)
 
@@ -75,6 +71,7 @@ class Reading:
     Attributes:
         ignored: The patterns of the ignore file.
         scanned: The files, in order of their paths.
+        is_settled: Whether equal facts mean equal content for every one of them.
     """
 
     root: Path
@@ -84,6 +81,7 @@ class Reading:
     defaults: Mapping[str, KnownDefaults] = field(default_factory=dict)
     scanned: tuple[ScannedFile, ...] = ()
     folder_revision: Revision = NO_REVISION
+    is_settled: bool = False
 
 
 def folder_revision(files: Iterable[ScannedFile]) -> Revision:

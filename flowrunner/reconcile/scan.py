@@ -8,7 +8,7 @@ commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconci
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import is_
@@ -143,7 +143,7 @@ class Scanner:
         last = self._last
         if (last.root, last.ignored) != (root, ignored):
             last = Reading(root=root, ignored=ignored)
-        if last.entries == entries and self._all_hold(last):
+        if last.is_settled and last.entries == entries and self._are_current(last.scanned):
             return last
         settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS
         defaults = {
@@ -168,11 +168,15 @@ class Scanner:
     ) -> Reading:
         """Reads the flow files that are new, and joins them with those that are known."""
         entries, ignored = tree.walk.entries, last.ignored
+        found, before = ([it.found for it in each.values()] for each in (defaults, last.defaults))
+        is_same_above = found == before
         holding = {
             path: known
             for entry in entries
             if (known := last.files.get(path := entry.path)) is not None
-            and known.stillholds(entry.stat, above(path).fingerprint)
+            and known.stat == entry.stat
+            and holds(known)
+            and (is_same_above or known.above == above(path).fingerprint)
             and self._is_current(known.file)
         }
         flows = [e for e in entries if e.path in holding or is_considered(e, ignored)]
@@ -197,16 +201,12 @@ class Scanner:
             files=files,
             defaults=defaults,
             scanned=scanned,
+            is_settled=all(map(holds, files.values())) and all(map(holds, defaults.values())),
             folder_revision=folder_revision(scanned) if is_new else last.folder_revision,
         )
 
-    def _all_hold(self, last: Reading) -> bool:
-        """Whether what was found can be relied on where no fact changed."""
-        return (
-            all(map(holds, last.defaults.values()))
-            and all(map(holds, last.files.values()))
-            and all(map(self._is_current, last.scanned))
-        )
+    def _are_current(self, files: Iterable[ScannedFile]) -> bool:
+        return all(map(self._is_current, files))
 
     def _file(
         self, tree: Tree, entry: WalkEntry, before: Known | None, layers: Layers
@@ -220,7 +220,7 @@ class Scanner:
     def _defaults(
         self, tree: Tree, entry: WalkEntry, before: KnownDefaults | None
     ) -> FolderDefaults:
-        if before is not None and before.stillholds(entry.stat):
+        if before is not None and before.still_holds(entry.stat):
             return before.found
         refused = _refused(entry)
         if refused is not None:
