@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks import throughput
 from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
+from benchmarks.edits import many_flows
 from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
@@ -92,6 +93,44 @@ def row_8(rounds: int) -> Row:
         floor_name="one row of a batch",
         rounds=rounds,
     )
+
+
+def row_10_edit(rounds: int) -> Row:
+    """An edit, until it is in force."""
+    with many_flows(10_000) as daemon:
+        return measure(
+            number="10-edit",
+            work="one file of 10,000 edited, until in force, without the debounce",
+            budget_s=0.05,
+            subject=daemon.edit_s,
+            floor=daemon.compile_s,
+            floor_name="compile it",
+            rounds=rounds,
+        )
+
+
+def row_10_resync(rounds: int) -> Row:
+    """A resync of a plain folder."""
+    return _resync("10-resync", rounds, is_checkout=False)
+
+
+def row_10_checkout(rounds: int) -> Row:
+    """A resync of a clean checkout, git's own work included."""
+    return _resync("10-checkout", rounds, is_checkout=True)
+
+
+def _resync(number: str, rounds: int, *, is_checkout: bool) -> Row:
+    kind = "checkout" if is_checkout else "folder"
+    with many_flows(10_000, is_checkout=is_checkout) as daemon:
+        return measure(
+            number=number,
+            work=f"processor time of a resync with no change, {kind} of 10,000 flows",
+            budget_s=0.1,
+            subject=daemon.resync_cpu_s,
+            floor=daemon.walk_cpu_s,
+            floor_name="look at every name",
+            rounds=rounds,
+        )
 
 
 def row_13a(rounds: int) -> Row:
@@ -305,6 +344,9 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "validate-cached": validate_cached,
     "9-first": row_9_first,
     "9-again": row_9_again,
+    "10-edit": row_10_edit,
+    "10-resync": row_10_resync,
+    "10-checkout": row_10_checkout,
     "13a": row_13a,
     "13b": row_13b,
     "14": row_14,

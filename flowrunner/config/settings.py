@@ -24,6 +24,7 @@ from flowrunner.config.kinds import (
     user_names,
 )
 
+SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]
 LocalAccess = Literal["restricted", "open"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -39,7 +40,6 @@ PLANNED = frozenset(
         "secrets",
         "server.cors",
         "server.rate_limit",
-        "source.read",
     }
 )
 """Sections and settings of the design that do not work yet: refused, with a hint that says so."""
@@ -123,6 +123,14 @@ class SourceSettings:
     """Folder with the flows, a git checkout or a plain folder. Default `flows` below the
     current folder, so that a daemon started in a checkout finds them. A folder that is missing
     changes nothing that already runs."""
+
+    read: SourceRead = field(
+        default="auto", metadata=_about(choice(get_args(SourceRead)), example="head")
+    )
+    """What is read of a git checkout: `head` (the commit of HEAD, whatever git is doing meanwhile),
+    `worktree` (the files as they are, while no other git works on them) or `auto`. Default `auto`:
+    HEAD, but the worktree when git lists the same changes at two looks a second apart, so that a
+    person can try an edit in place. A folder without git is read as it is, except by `head`."""
 
     resync: float = field(default=60.0, metadata=_about(duration(1, 86_400), example="5m"))
     """Longest time between two passes when nothing seems to change, a duration. Default `60s`, from

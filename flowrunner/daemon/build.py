@@ -27,8 +27,9 @@ from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
+from flowrunner.reconcile.git_commands import GitCommands
+from flowrunner.reconcile.git_trees import GitTrees
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
-from flowrunner.reconcile.revision import GitRevisions
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.backups import BackupDuty
@@ -275,10 +276,11 @@ def _reconciler(
     free_bytes = partial(ground.files.free_bytes, state)
     show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
     ground.metrics.show_store(ground.store_watch.is_well)
-    revisions = GitRevisions(run_tool, ground.files)
+    git = GitCommands(run_tool, ground.files)
+    trees = GitTrees(git, ground.files, ground.clock, source.read)
     return Reconciler(
         root=source.path,
-        scanner=Scanner(ground.files, compiler, revisions, ground.clock),
+        scanner=Scanner(ground.files, compiler, trees, ground.clock),
         applier=applier,
         registry=ground.registry,
         watcher=watcher,

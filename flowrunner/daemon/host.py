@@ -14,6 +14,7 @@ from flowrunner.engine.runtime import ClosableSink, LogFactory
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import Reason
 from flowrunner.nodes.environment import HostFacts
+from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import MaskerCache
@@ -76,17 +77,17 @@ class FlowLeaver:
     def __init__(self, engine: Engine, metrics: Metrics) -> None:
         self._engine = engine
         self._metrics = metrics
-        self._hooks: frozenset[str] = frozenset()
+        self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: set[asyncio.Task[tuple[ExecutionId, ...]]] = set()
 
     def flows_changed(
         self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
     ) -> None:
         """Ends what waits for a removed flow, and starts what a larger limit allows."""
-        hooks = frozenset(_hooks(entries))
-        for hook in self._hooks - hooks:
+        changed = changed_keys(self._entries, entries)
+        for hook in _hooks(self._entries, changed) - _hooks(entries, changed):
             self._metrics.forget_hook(hook)
-        self._hooks = hooks
+        self._entries = entries
         for key in removed:
             self._metrics.forget_flow(key)
             task = asyncio.create_task(self._engine.cancel_queued(key, Reason.DELETED))
@@ -106,14 +107,14 @@ def show_state(
     metrics.show_flows(lambda: [*_facts(registry, schedules), *_rejected(registry)])
     metrics.show_source(lambda: registry.source.revision)
     metrics.show_watcher(watcher.is_alive)
+    metrics.show_overflows(lambda: watcher.overflows)
     metrics.show_free_bytes(free_bytes)
 
 
-def _hooks(entries: Mapping[FlowKey, FlowEntry]) -> Iterator[str]:
-    """Yields every hook as deliveries are counted by it."""
-    for key, entry in entries.items():
-        for trigger in entry.spec.webhooks if entry.spec else ():
-            yield f"{key.account}/{trigger.path}"
+def _hooks(entries: Mapping[FlowKey, FlowEntry], keys: Iterable[FlowKey]) -> set[str]:
+    """Returns the hooks of some flows as deliveries are counted by them."""
+    specs = ((key, entries[key].spec) for key in keys if key in entries)
+    return {f"{key.account}/{it.path}" for key, spec in specs if spec for it in spec.webhooks}
 
 
 def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:

@@ -20,8 +20,8 @@ from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import ExecutionId, Revision
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.service.views import LogCursor
 from flowrunner.system.clock import SystemClock
@@ -138,7 +138,7 @@ async def _cancel_on(stop: StopSignals, parts: Parts, execution_id: ExecutionId)
 
 
 def _scanner(compiler: Compiler) -> Scanner:
-    return Scanner(LocalFiles(), compiler, NoRevisions(), SystemClock())
+    return Scanner(LocalFiles(), compiler, FolderTrees(LocalFiles()), SystemClock())
 
 
 def _without_triggers(file: ScannedFile) -> ScannedFile:

@@ -30,7 +30,6 @@ from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.program import Program
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import (
     ScannedFile,
     Scanner,
@@ -38,6 +37,7 @@ from flowrunner.reconcile.scan import (
     SourceProblem,
     UnstableSourceError,
 )
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 from flowrunner.system.private_folder import PrivateFolder, user_cache_folder
@@ -134,7 +134,7 @@ def validate(
         reader = HostCheckingReader(
             reader, make_secrets(environment, environment), local_users(users)
         )
-    scanner = Scanner(LocalFiles(), reader, NoRevisions(), SystemClock())
+    scanner = Scanner(LocalFiles(), reader, FolderTrees(LocalFiles()), SystemClock())
     with _without_collector():
         snapshot = _everything(scanner, paths, stdin)
         plan = make_plan(snapshot, {})

@@ -21,6 +21,7 @@ class ConditionType(StrEnum):
     SUSPENDED = "Suspended"
     PAUSED = "Paused"
     SOURCE_READY = "SourceReady"
+    SOURCE_WATCHED = "SourceWatched"
     STATE_RESTORED = "StateRestored"
 
 
@@ -63,6 +64,10 @@ class ConditionReason(StrEnum):
     SOURCE_UNREADABLE = "SourceUnreadable"
     SOURCE_UNSTABLE = "Unstable"
     SOURCE_TOO_LARGE = "SourceTooLarge"
+    GIT_LOCKED = "GitLocked"
+    WATCHING = "Watching"
+    WATCH_FAILED = "WatchFailed"
+    NETWORK_FILE_SYSTEM = "NetworkFileSystem"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -16,7 +17,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
-from flowrunner.reconcile.missing_secrets import missing_secrets
+from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.refused_users import refused_users
 from flowrunner.registry.entry import FlowEntry
@@ -58,6 +59,11 @@ class _Lacks(NamedTuple):
     secrets: Mapping[FlowKey, tuple[str, ...]]
     users: Mapping[FlowKey, str]
 
+    @property
+    def keys(self) -> frozenset[FlowKey]:
+        """The flows that lack something."""
+        return frozenset(self.secrets) | frozenset(self.users)
+
     def of(self, key: FlowKey) -> _Lacking:
         """Returns what one flow lacks."""
         return _Lacking(self.secrets.get(key, ()), self.users.get(key, ""))
@@ -88,6 +94,9 @@ class Applier:
         """Records written by a pass that failed: they may say something else than memory."""
         self._unannounced: frozenset[FlowKey] | None = frozenset()
         """What left since the subscribers were last told; None when they know everything."""
+        self._needs = SecretNeeds()
+        self._with_users: Mapping[FlowKey, FlowSpec] = {}
+        self._lacking: frozenset[FlowKey] = frozenset()
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -118,14 +127,18 @@ class Applier:
         for preparer in self._preparers:
             await preparer.flows_coming(coming, before)
         await self._keep(plan, before, must_sync=must_sync)
-        specs = {key: entry.spec for key, entry in plan.entries.items() if entry.spec}
-        lacks = await asyncio.to_thread(self._lacks, specs)
+        lacks = await asyncio.to_thread(self._lacks, plan)
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
-        entries = {
-            key: self._settled(entry, before.get(key), lacks.of(key), now)
-            for key, entry in plan.entries.items()
-        }
+        touched: AbstractSet[FlowKey] = plan.entries.keys()
+        entries: dict[FlowKey, FlowEntry] = {}
+        if plan.touched is not None:
+            touched = plan.touched | lacks.keys | self._lacking
+            entries = dict(current)
+        for key in touched:
+            entry = plan.entries[key]
+            entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
+        self._lacking = lacks.keys
         changed = dict(current) != entries
         if changed:
             self._registry.replace(entries)
@@ -148,10 +161,21 @@ class Applier:
             subscriber.flows_changed(self._registry.entries, removed)
         self._unannounced = None
 
-    def _lacks(self, specs: Mapping[FlowKey, FlowSpec]) -> _Lacks:
-        """Returns what this host has to say; blocks."""
-        missing = missing_secrets(specs, self._secrets)
-        return _Lacks(missing, refused_users(specs, self._users))
+    def _lacks(self, plan: Plan) -> _Lacks:
+        """Returns what this host has to say of the flows of a plan; blocks.
+
+        Every flow is asked about in each pass, since secrets and users come and go without a
+        change of a file; what a flow needs is looked up for those that may be new alone.
+        """
+        touched = plan.entries if plan.touched is None else plan.touched
+        specs = {key: spec for key in touched if (spec := plan.entries[key].spec)}
+        self._needs.learn(specs, plan.touched)
+        named = {key: spec for key, spec in specs.items() if spec.users}
+        kept = {} if plan.touched is None else self._with_users
+        kept = {key: spec for key, spec in kept.items() if key not in touched}
+        self._with_users = {**kept, **named}
+        missing = self._needs.missing(self._secrets)
+        return _Lacks(missing, refused_users(self._with_users, self._users))
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
@@ -171,10 +195,13 @@ class Applier:
         self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool
     ) -> None:
         """Writes the last good definitions that changed, then makes all of them durable."""
+        keys: AbstractSet[FlowKey] = plan.entries.keys()
+        if plan.touched is not None:
+            keys = plan.touched | (self._unsure & keys)
         stale = [
             entry
-            for key, entry in plan.entries.items()
-            if entry.spec is not None
+            for key in keys
+            if (entry := plan.entries[key]).spec is not None
             and (key in self._unsure or _record_differs(entry, before.get(key)))
         ]
         gone = plan.removed | (self._unsure - plan.entries.keys())

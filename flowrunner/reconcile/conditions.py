@@ -16,6 +16,7 @@ from flowrunner.model.conditions import (
 from flowrunner.model.finding import Finding
 from flowrunner.model.pause import Pause
 from flowrunner.registry.entry import FlowEntry
+from flowrunner.system.watcher import WatchStatus
 
 _REASONS = {
     codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
@@ -43,16 +44,31 @@ def flow_conditions(entry: FlowEntry, pause: Pause | None, now: datetime) -> tup
 def source_condition(
     before: tuple[Condition, ...], reason: ConditionReason, message: str, now: datetime
 ) -> tuple[Condition, ...]:
-    """Returns `SourceReady`: true for `SourceRead`, false for every other reason."""
+    """Returns all conditions, with `SourceReady` renewed: true for `SourceRead` alone."""
     status = Status.TRUE if reason is ConditionReason.SOURCE_READ else Status.FALSE
-    condition = Condition(
-        type=ConditionType.SOURCE_READY,
-        status=status,
-        reason=reason,
-        message=message,
-        last_transition_at=now,
+    return _renewed(before, _condition(ConditionType.SOURCE_READY, status, reason, message, now))
+
+
+def watched_condition(
+    before: tuple[Condition, ...], watch: WatchStatus, now: datetime
+) -> tuple[Condition, ...]:
+    """Returns all conditions, with `SourceWatched` renewed: whether changes are heard of."""
+    status = Status.TRUE if watch.is_alive else Status.FALSE
+    reason = ConditionReason.WATCHING if watch.is_alive else ConditionReason.WATCH_FAILED
+    if watch.is_network:
+        reason = ConditionReason.NETWORK_FILE_SYSTEM
+    return _renewed(
+        before,
+        _condition(ConditionType.SOURCE_WATCHED, status, reason, watch.message, now),
     )
-    return merge_conditions(before, (condition,))
+
+
+def _renewed(before: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
+    """Puts a condition in the place of the one of its type, or at the end."""
+    kinds = [condition.type for condition in before]
+    if new.type not in kinds:
+        return (*before, new)
+    return merge_conditions(before, (new if c.type is new.type else c for c in before))
 
 
 def _ready(entry: FlowEntry, now: datetime) -> Condition:

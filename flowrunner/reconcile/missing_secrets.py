@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
@@ -16,10 +16,40 @@ def missing_secrets(
 
     Asks for each secret once, and blocks: secrets may be files.
     """
-    wanted = {(key.account, name) for key, spec in specs.items() for name in spec.secrets_in_use}
-    absent = {pair for pair in wanted if secrets.lookup(*pair) is None}
-    lacking = {key: _lacking(key, spec, absent) for key, spec in specs.items()} if absent else {}
-    return {key: names for key, names in lacking.items() if names}
+    needs = SecretNeeds()
+    needs.learn(specs, None)
+    return needs.missing(secrets)
+
+
+class SecretNeeds:
+    """Which flow needs which secrets, so that a pass asks for secrets and not for flows."""
+
+    def __init__(self) -> None:
+        self._specs: dict[FlowKey, FlowSpec] = {}
+        self._users: dict[tuple[str, str], set[FlowKey]] = {}
+
+    def learn(self, specs: Mapping[FlowKey, FlowSpec], touched: Collection[FlowKey] | None) -> None:
+        """Takes in the versions in force of the flows `touched`; None: these are all there are."""
+        if touched is None:
+            self._specs, self._users = {}, {}
+            touched = specs
+        for key in touched:
+            old, new = self._specs.pop(key, None), specs.get(key)
+            for name in old.secrets_in_use if old else ():
+                self._users[key.account, name].discard(key)
+            if new is not None:
+                self._specs[key] = new
+                for name in new.secrets_in_use:
+                    self._users.setdefault((key.account, name), set()).add(key)
+
+    def missing(self, secrets: Secrets) -> dict[FlowKey, tuple[str, ...]]:
+        """Returns as `missing_secrets` does."""
+        absent = {
+            pair for pair, users in self._users.items() if users and secrets.lookup(*pair) is None
+        }
+        keys = {key for pair in absent for key in self._users[pair]}
+        lacking = {key: _lacking(key, self._specs[key], absent) for key in keys}
+        return {key: names for key, names in lacking.items() if names}
 
 
 def _lacking(key: FlowKey, spec: FlowSpec, absent: set[tuple[str, str]]) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
 
 def is_defaults(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     """Whether a name below the root is the `_defaults.yaml` of a folder that may hold flows."""
+    if not entry.path.endswith(DEFAULTS_FILE):  # first, for it is asked of every name
+        return False
     *folders, name = entry.path.split("/")
     if entry.stat.kind is FileKind.FOLDER or name != DEFAULTS_FILE or _is_hidden(folders):
         return False

@@ -29,12 +29,16 @@ class Plan:
         entries: The whole new set; conditions are set by apply.
         changed: Keys whose version in force is new or different.
         removed: Keys that leave.
+        touched: Keys whose entry may be another one than in force; None when any may be.
+        is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
     """
 
     entries: Mapping[FlowKey, FlowEntry]
     changed: frozenset[FlowKey] = frozenset()
     removed: frozenset[FlowKey] = frozenset()
     rejected: tuple[RejectedFile, ...] = ()
+    touched: frozenset[FlowKey] | None = None
+    is_plain: bool = False
 
     @property
     def errors(self) -> int:
@@ -58,12 +62,14 @@ class _Names:
         contested: The findings of names that belong to none of the files that claim them.
         rejected: Files that do not get the name they claim, or claim none.
         unidentified: Files whose name cannot be read: each might hold any flow.
+        has_losers: Whether a name was claimed by more than one file.
     """
 
     desired: dict[FlowKey, ScannedFile] = field(default_factory=dict)
     contested: dict[FlowKey, tuple[Finding, ...]] = field(default_factory=dict)
     rejected: list[RejectedFile] = field(default_factory=list)
     unidentified: list[str] = field(default_factory=list)
+    has_losers: bool = False
 
 
 def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
@@ -78,7 +84,7 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
     known = staying | names.contested.keys()
     advised = unknown_flows(known, candidates) if snapshot.is_whole else {}
     entries = {
-        key: _next_entry(
+        key: next_entry(
             key,
             file,
             observed.get(key),
@@ -103,7 +109,13 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         RejectedFile(path=d.file, findings=d.findings) for d in snapshot.defaults if d.is_broken
     )
     rejected = tuple(sorted([*names.rejected, *broken], key=lambda file: file.path))
-    return Plan(entries=entries, changed=changed, removed=removed, rejected=rejected)
+    return Plan(
+        entries=entries,
+        changed=changed,
+        removed=removed,
+        rejected=rejected,
+        is_plain=not (refused or names.contested or names.unidentified or names.has_losers),
+    )
 
 
 def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) -> _Names:
@@ -112,6 +124,7 @@ def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) 
     for key, claimants in _claims(files, observed, names).items():
         winner = _winner(claimants, observed.get(key))
         losers = [file for file in claimants if file is not winner]
+        names.has_losers = names.has_losers or bool(losers)
         paths = sorted(file.candidate.file for file in claimants) if losers else []
         findings = [_duplicate(file, key, winner, paths) for file in losers]
         names.rejected.extend(
@@ -191,7 +204,7 @@ def _vanished(entry: FlowEntry, unidentified: list[str]) -> Finding:
     )
 
 
-def _next_entry(
+def next_entry(
     key: FlowKey,
     file: ScannedFile,
     before: FlowEntry | None,

@@ -17,9 +17,11 @@ from flowrunner.errors import FlowError
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
-from flowrunner.reconcile.conditions import source_condition
-from flowrunner.reconcile.plan import Plan, keep_all, make_plan
-from flowrunner.reconcile.scan import Scanner, Snapshot, UnstableSourceError
+from flowrunner.reconcile.conditions import source_condition, watched_condition
+from flowrunner.reconcile.plan import Plan, keep_all
+from flowrunner.reconcile.replan import Planner
+from flowrunner.reconcile.scan import Scanner, Snapshot
+from flowrunner.reconcile.tree import LookAgainError, UnstableSourceError, UnusableSourceError
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.system.clock import Clock
@@ -28,6 +30,8 @@ from flowrunner.system.watcher import Watcher
 _LOG = logging.getLogger(__name__)
 _TRIES = 3
 """How often the source is read in one pass when it changes meanwhile."""
+_LONGEST_WAIT_S = 40.0
+"""How long a pass waits at most until the source can be judged: longer than for a lock of git."""
 _LEVELS = {
     "applied": logging.INFO,
     "unchanged": logging.DEBUG,
@@ -86,6 +90,8 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._hinted = asyncio.Event()
         self._asked = ""
+        self._planner = Planner()
+        self._is_watching = False
 
     async def start(self) -> PassResult:
         """Puts in force what the registry holds already, then runs the first pass."""
@@ -97,6 +103,13 @@ class Reconciler:
         """Runs a pass that begins after this call and returns how it ended; never raises."""
         async with self._lock:
             return await self._pass(trigger)
+
+    async def ignore_lock(self) -> None:
+        """Takes a lock of the source that is there now for one that was left behind.
+
+        A pass that waits for it goes on at once. Another lock in its place counts again.
+        """
+        await asyncio.to_thread(self._scanner.ignore_lock, self._root)
 
     def ask(self, trigger: str) -> None:
         """Asks for a pass that begins after this call, and does not wait for it.
@@ -113,6 +126,7 @@ class Reconciler:
     async def run(self) -> None:
         """Reconciles until cancelled: when asked, on hints, debounced, and at every resync."""
         await asyncio.to_thread(self._watcher.start, self._root, self.hint)
+        self._is_watching = True
         self.hint()  # for what changed between the first pass and the watch
         try:
             while True:
@@ -163,6 +177,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
             _LOG.exception("reconcile.crashed")
             result = replace(result, message=f"{type(error).__name__}: {error}"[:300])
+        self._note_watch()
         result = replace(result, duration_s=self._clock.monotonic() - began)
         self._registry.source = replace(self._registry.source, last_pass=result)
         self._log(result)
@@ -177,8 +192,10 @@ class Reconciler:
             self._set_source(held.reason, str(held))
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
             return replace(result, result="held", message=str(held))
-        plan = await asyncio.to_thread(make_plan, snapshot, observed)
+        plan = await asyncio.to_thread(self._planner.plan, snapshot, observed)
+        self._planner.forget()  # until it is known to be in force
         changed = await self._applier.apply(plan)
+        self._planner.carried_out(snapshot, plan)
         self._set_source(ConditionReason.SOURCE_READ, "")
         self._registry.source = replace(
             self._registry.source,
@@ -200,26 +217,39 @@ class Reconciler:
         return snapshot
 
     async def _stable_snapshot(self) -> Snapshot:
-        message = ""
-        for number in range(_TRIES):
-            if number:
-                await asyncio.sleep(self._times.debounce_s)
+        """Reads until two states are not mixed, or raises `_HeldError`."""
+        loop = asyncio.get_running_loop()
+        until, tries = loop.time() + _LONGEST_WAIT_S, 0
+        while True:
             try:
                 return await asyncio.to_thread(self._scanner.scan, self._root)
+            except LookAgainError as error:
+                message, wait_s = str(error), error.after_s
             except UnstableSourceError as error:
-                message = str(error)
+                message, wait_s = str(error), self._times.debounce_s
+                tries += 1
+            except UnusableSourceError as error:
+                raise _HeldError(error.reason, str(error)) from error
             except (FileNotFoundError, NotADirectoryError) as error:
                 text = f"there is no folder {self._root}"
                 raise _HeldError(ConditionReason.SOURCE_MISSING, text) from error
             except OSError as error:
                 text = f"{error.filename or self._root} cannot be read: {error.strerror or error}"
                 raise _HeldError(ConditionReason.SOURCE_UNREADABLE, text) from error
-        raise _HeldError(ConditionReason.SOURCE_UNSTABLE, message)
+            if tries == _TRIES or loop.time() + wait_s > until:
+                raise _HeldError(ConditionReason.SOURCE_UNSTABLE, message)
+            await asyncio.sleep(wait_s)
 
     def _set_source(self, reason: ConditionReason, message: str) -> None:
         source = self._registry.source
         conditions = source_condition(source.conditions, reason, message, self._clock.now())
         self._registry.source = replace(source, conditions=conditions)
+
+    def _note_watch(self) -> None:
+        if self._is_watching:
+            source, now = self._registry.source, self._clock.now()
+            conditions = watched_condition(source.conditions, self._watcher.status(), now)
+            self._registry.source = replace(source, conditions=conditions)
 
     def _log(self, result: PassResult) -> None:
         _LOG.log(

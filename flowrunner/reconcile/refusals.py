@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
 
 from flowrunner.definitions.compiler import Candidate
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.flow_cycles import refuse_cycles
 from flowrunner.reconcile.flow_inputs import refuse_inputs
@@ -22,6 +23,17 @@ from flowrunner.registry.entry import FlowEntry
 
 _Rule: TypeAlias = Callable[[Scene], Refusals]
 _RULES: tuple[_Rule, ...] = (refuse_claimed_paths, refuse_cycles, refuse_deadlocks)
+
+
+def said_to_others(spec: FlowSpec | None) -> object:
+    """Returns everything of a version that a rule looks at; a rule that needs more must add it.
+
+    As long as nobody is refused, a version that says the same as the one before it harms nobody.
+    """
+    if spec is None:
+        return None
+    paths = frozenset(hook.path for hook in spec.webhooks)
+    return (paths, spec.references, spec.inputs)
 
 
 def refusals(

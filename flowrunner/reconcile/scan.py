@@ -1,16 +1,19 @@
 """One reading of the source: every file considered, compiled, under one revision.
 
-Runs in a thread. Files whose stat did not change are not read again, contents that did not
-change are not parsed again, unless a `_defaults.yaml` above them did. What the source is (git or
-not) is `flowrunner.reconcile.revision`, which names count is `flowrunner.reconcile.names`.
+Runs in a thread. Files whose facts did not change are not read again, contents that did not
+change are not parsed again, unless a `_defaults.yaml` above them did. What is read, a folder or a
+commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconcile.names`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from operator import is_
 from pathlib import Path
+from typing import Protocol
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
@@ -20,41 +23,49 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
 from flowrunner.reconcile.folders import LayersOf
 from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
-from flowrunner.reconcile.revision import RevisionReader
+from flowrunner.reconcile.reading import (
+    Known,
+    KnownDefaults,
+    Reading,
+    ScannedFile,
+    folder_revision,
+    holds,
+)
+from flowrunner.reconcile.tree import (
+    DEPTH_LIMIT,
+    FILES_LIMIT,
+    LookAgainError,
+    Tree,
+    Trees,
+    UnstableSourceError,
+    UnusableSourceError,
+)
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import (
     ChangedWhileReadError,
     FileKind,
     Files,
-    FileStat,
     FileTooLargeError,
     NotRegularError,
     Walk,
     WalkEntry,
 )
 
+__all__ = [
+    "FILE_LIMIT",
+    "LookAgainError",
+    "ScannedFile",
+    "Scanner",
+    "Snapshot",
+    "SourceProblem",
+    "UnstableSourceError",
+    "UnusableSourceError",
+    "folder_revision",
+]
+
 FILE_LIMIT = 1024 * 1024
-DEPTH_LIMIT = 16
-FILES_LIMIT = 50_000
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
-
-
-class UnstableSourceError(Exception):
-    """The source changed while it was read; the pass must be repeated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScannedFile:
-    """A file and what it compiled to.
-
-    Attributes:
-        content: SHA-256 of its bytes, and of the defaults above it if there are any; empty if
-            unread.
-    """
-
-    content: str
-    candidate: Candidate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,50 +93,20 @@ class Snapshot:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
-    """A file as last read; settled when its time stamp can no longer hide another write.
-
-    Attributes:
-        above: Fingerprint of the defaults above it.
-    """
-
-    stat: FileStat
-    file: ScannedFile
-    is_settled: bool
-    above: str
-
-    def still_holds(self, stat: FileStat, above: str) -> bool:
-        """Whether nothing changed; what could not be read is tried again."""
-        is_read = self.is_settled and bool(self.file.content)
-        return is_read and (self.stat, self.above) == (stat, above)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _KnownDefaults:
-    """A `_defaults.yaml` as last read."""
-
-    stat: FileStat
-    found: FolderDefaults
-    is_settled: bool
-
-    def still_holds(self, stat: FileStat) -> bool:
-        """Whether nothing changed, as for a file."""
-        return self.is_settled and bool(self.found.content) and self.stat == stat
-
-
 class Scanner:
     """Reads the source; keeps what it compiled between passes. Not for two threads at once."""
 
-    def __init__(
-        self, files: Files, compiler: Reader, revisions: RevisionReader, clock: Clock
-    ) -> None:
+    def __init__(self, files: Files, compiler: Reader, trees: Trees, clock: Clock) -> None:
         self._files = files
         self._compiler = compiler
-        self._revisions = revisions
+        self._trees = trees
         self._clock = clock
-        self._known: dict[str, _Known] = {}
-        self._known_defaults: dict[str, _KnownDefaults] = {}
+        self._last = Reading(root=Path())
+
+    def ignore_lock(self, root: Path) -> None:
+        """Takes the lock of the source, if there is one, for one that was left behind."""
+        with suppress(OSError):
+            self._trees.ignore_lock(self._resolve(root))
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.
@@ -134,71 +115,117 @@ class Scanner:
             FileNotFoundError: There is no root.
             NotADirectoryError: The root is no folder.
             OSError: The root or its ignore file cannot be read.
+            LookAgainError: It is too early to say what the source is.
             UnstableSourceError: The root moved or a file changed under the reading.
+            UnusableSourceError: The source cannot be used as it is.
         """
         resolved = self._resolve(root)
-        revision = self._revisions.read(resolved)
-        walk = self._files.walk(resolved, depth=DEPTH_LIMIT, most=FILES_LIMIT)
-        ignored = self._ignored(resolved)
-        settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS
-        known_defaults = {
-            entry.path: _KnownDefaults(
-                stat=entry.stat,
-                found=self._defaults(resolved, entry),
-                is_settled=entry.stat.mtime_ns < settled_ns,
-            )
-            for entry in walk.entries
-            if is_defaults(entry, ignored)
-        }
-        defaults = tuple(each.found for each in known_defaults.values())
-        above = LayersOf(defaults)
-        known = {
-            entry.path: _Known(
-                stat=entry.stat,
-                file=self._file(resolved, entry, above(entry.path)),
-                is_settled=entry.stat.mtime_ns < settled_ns,
-                above=above(entry.path).fingerprint,
-            )
-            for entry in walk.entries
-            if is_considered(entry, ignored)
-        }
-        if walk.changed or self._resolve(root) != resolved:
-            raise UnstableSourceError("the source changed while it was read")
-        if self._revisions.read(resolved) != revision:
-            raise UnstableSourceError("the revision changed while the source was read")
-        self._known, self._known_defaults = known, known_defaults
-        scanned = tuple(known_file.file for known_file in known.values())
+        tree = self._trees.open(resolved)
+        reading = self._read(resolved, tree)
+        tree.check()
+        if self._resolve(root) != resolved:
+            raise UnstableSourceError("the source changed while it was read: its root moved")
+        self._last = reading
         return Snapshot(
-            revision=revision or folder_revision(scanned),
-            files=scanned,
-            defaults=defaults,
-            problem=_problem(walk),
+            revision=tree.revision or reading.folder_revision,
+            files=reading.scanned,
+            defaults=tuple(each.found for each in reading.defaults.values()),
+            problem=_problem(tree.walk),
         )
 
     def _resolve(self, root: Path) -> Path:
         """Returns the folder that the root is now, by the shortest walk: only it knows links."""
         return self._files.walk(root, depth=1, most=1).root
 
-    def _file(self, root: Path, entry: WalkEntry, layers: Layers) -> ScannedFile:
-        before = self._known.get(entry.path)
-        is_same = before is not None and before.still_holds(entry.stat, layers.fingerprint)
-        if before is not None and is_same and self._is_current(before.file):
-            return before.file
+    def _read(self, root: Path, tree: Tree) -> Reading:
+        """Reads what is new; returns the last reading if nothing is."""
+        entries, ignored = tree.walk.entries, self._ignored(tree)
+        last = self._last
+        if (last.root, last.ignored) != (root, ignored):
+            last = Reading(root=root, ignored=ignored)
+        if last.is_settled and last.entries == entries and self._are_current(last.scanned):
+            return last
+        settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS
+        defaults = {
+            entry.path: KnownDefaults(
+                stat=entry.stat,
+                found=self._defaults(tree, entry, last.defaults.get(entry.path)),
+                is_settled=entry.stat.mtime_ns < settled_ns,
+            )
+            for entry in entries
+            if is_defaults(entry, ignored)
+        }
+        above = LayersOf(each.found for each in defaults.values())
+        return self._joined(tree, last, defaults, above, settled_ns)
+
+    def _joined(
+        self,
+        tree: Tree,
+        last: Reading,
+        defaults: Mapping[str, KnownDefaults],
+        above: LayersOf,
+        settled_ns: int,
+    ) -> Reading:
+        """Reads the flow files that are new, and joins them with those that are known."""
+        entries, ignored = tree.walk.entries, last.ignored
+        found, before = ([it.found for it in each.values()] for each in (defaults, last.defaults))
+        is_same_above = found == before
+        holding = {
+            path: known
+            for entry in entries
+            if (known := last.files.get(path := entry.path)) is not None
+            and known.stat == entry.stat
+            and holds(known)
+            and (is_same_above or known.above == above(path).fingerprint)
+            and self._is_current(known.file)
+        }
+        flows = [e for e in entries if e.path in holding or is_considered(e, ignored)]
+        tree.expect([entry.path for entry in flows if entry.path not in holding])
+        files = {
+            entry.path: holding.get(entry.path)
+            or Known(
+                stat=entry.stat,
+                file=self._file(tree, entry, last.files.get(entry.path), above(entry.path)),
+                is_settled=entry.stat.mtime_ns < settled_ns,
+                above=above(entry.path).fingerprint,
+            )
+            for entry in flows
+        }
+        scanned = tuple(known.file for known in files.values())
+        if len(scanned) == len(last.scanned) and all(map(is_, scanned, last.scanned)):
+            scanned = last.scanned  # the same object: whoever compares need not look inside
+        is_new = scanned is not last.scanned or not last.folder_revision
+        return replace(
+            last,
+            entries=entries,
+            files=files,
+            defaults=defaults,
+            scanned=scanned,
+            is_settled=all(map(holds, files.values())) and all(map(holds, defaults.values())),
+            folder_revision=folder_revision(scanned) if is_new else last.folder_revision,
+        )
+
+    def _are_current(self, files: Iterable[ScannedFile]) -> bool:
+        return all(map(self._is_current, files))
+
+    def _file(
+        self, tree: Tree, entry: WalkEntry, before: Known | None, layers: Layers
+    ) -> ScannedFile:
         refused = _refused(entry)
         if refused is not None:
             return _unread(refused, layers)
-        return self.read_file(
-            root / entry.path, entry.path, before.file if before else None, layers
-        )
+        data = _bytes(entry.path, tree.read)
+        return self._compiled(data, entry.path, before.file if before else None, layers)
 
-    def _defaults(self, root: Path, entry: WalkEntry) -> FolderDefaults:
-        before = self._known_defaults.get(entry.path)
+    def _defaults(
+        self, tree: Tree, entry: WalkEntry, before: KnownDefaults | None
+    ) -> FolderDefaults:
         if before is not None and before.still_holds(entry.stat):
             return before.found
         refused = _refused(entry)
         if refused is not None:
             return FolderDefaults(file=entry.path, findings=(refused,))
-        return self.read_defaults(root / entry.path, entry.path)
+        return self._compiled_defaults(_bytes(entry.path, tree.read), entry.path)
 
     def read_file(
         self,
@@ -212,7 +239,12 @@ class Scanner:
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
-        data = self._bytes(path, name)
+        data = _bytes(name, lambda _, limit: self._files.read(path, limit=limit))
+        return self._compiled(data, name, before, layers)
+
+    def _compiled(
+        self, data: bytes | Finding, name: str, before: ScannedFile | None, layers: Layers
+    ) -> ScannedFile:
         if isinstance(data, Finding):
             return _unread(data, layers)
         is_same = before is not None and before.content == _content(data, layers)
@@ -226,23 +258,13 @@ class Scanner:
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
-        data = self._bytes(path, name)
+        data = _bytes(name, lambda _, limit: self._files.read(path, limit=limit))
+        return self._compiled_defaults(data, name)
+
+    def _compiled_defaults(self, data: bytes | Finding, name: str) -> FolderDefaults:
         if isinstance(data, Finding):
             return FolderDefaults(file=name, findings=(data,))
         return self._compiler.read_defaults(data, file=name)
-
-    def _bytes(self, path: Path, name: str) -> bytes | Finding:
-        """Returns the content of a file, or why there is none."""
-        try:
-            return self._files.read(path, limit=FILE_LIMIT)
-        except (ChangedWhileReadError, FileNotFoundError) as error:
-            raise UnstableSourceError(f"{name} changed while it was read") from error
-        except FileTooLargeError:
-            return _fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
-        except NotRegularError:
-            return _fault(name, codes.NOT_READABLE, "not a regular file")
-        except OSError as error:
-            return _fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
 
     def _is_current(self, file: ScannedFile) -> bool:
         """Whether the same content would still give the same findings: some name dates."""
@@ -253,7 +275,7 @@ class Scanner:
         candidate = self._compiler.read(data, file=name, account=DEFAULT_ACCOUNT, layers=layers)
         return ScannedFile(content=_content(data, layers), candidate=candidate)
 
-    def _ignored(self, root: Path) -> tuple[str, ...]:
+    def _ignored(self, tree: Tree) -> tuple[str, ...]:
         """Returns the patterns of the ignore file.
 
         Raises:
@@ -261,7 +283,7 @@ class Scanner:
             OSError: It cannot be read: nothing may be taken for a flow then.
         """
         try:
-            data = self._files.read(root / IGNORE_FILE, limit=FILE_LIMIT)
+            data = tree.read(IGNORE_FILE, limit=FILE_LIMIT)
         except FileNotFoundError:
             return ()
         except ChangedWhileReadError as error:
@@ -269,12 +291,24 @@ class Scanner:
         return patterns_of(data.decode(errors="replace"))
 
 
-def folder_revision(files: Iterable[ScannedFile]) -> Revision:
-    """Returns the revision of a folder without git: a hash over all paths and contents."""
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.candidate.file}\0{file.content}\0".encode(errors="replace"))
-    return Revision(f"sha256:{digest.hexdigest()}")
+class _Reads(Protocol):
+    """Reads a name; raises as `Tree.read`."""
+
+    def __call__(self, path: str, *, limit: int) -> bytes: ...
+
+
+def _bytes(name: str, read: _Reads) -> bytes | Finding:
+    """Returns the content of a file, or why there is none."""
+    try:
+        return read(name, limit=FILE_LIMIT)
+    except (ChangedWhileReadError, FileNotFoundError) as error:
+        raise UnstableSourceError(f"{name} changed while it was read") from error
+    except FileTooLargeError:
+        return _fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
+    except NotRegularError:
+        return _fault(name, codes.NOT_READABLE, "not a regular file")
+    except OSError as error:
+        return _fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
 
 
 def _content(data: bytes, layers: Layers) -> str:

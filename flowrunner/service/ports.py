@@ -20,6 +20,9 @@ class Reconciles(Protocol):
     def ask(self, trigger: str) -> None:
         """Asks for a pass that begins after this call."""
 
+    async def ignore_lock(self) -> None:
+        """Takes git's lock that is there now for one that was left behind."""
+
 
 class StartsByHand(Protocol):
     """The part of the dispatcher that a command reaches."""

@@ -291,6 +291,10 @@ class FlowService:
         """Asks for a pass that begins after this call, and does not wait for it."""
         self._parts.reconciler.ask("command")
 
+    async def ignore_lock(self) -> None:
+        """Takes a lock of git in the source that is there now for one that was left behind."""
+        await self._parts.reconciler.ignore_lock()
+
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state and returns its path.
 

@@ -3,36 +3,64 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import IO, Protocol, cast
 
 from flowrunner.errors import FlowError
 
+MOST_OUTPUT_BYTES = 32 * 1024 * 1024
+"""What a tool may print unless its caller says otherwise."""
+
 _OUTPUT_SHOWN = 300
+_MOST_ERRORS_BYTES = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 
 class ToolFailedError(FlowError):
-    """A tool is missing, failed or took too long."""
+    """A tool is missing (code `tool.missing`), failed or took too long."""
 
     default_code = "tool.failed"
+
+
+class ToolTalksTooMuchError(ToolFailedError):
+    """A tool printed more than it may."""
+
+    default_code = "tool.too_much"
 
 
 class ToolRunner(Protocol):
     """Runs a tool and returns its standard output; blocks."""
 
-    def __call__(self, argv: Sequence[str], *, timeout_s: float) -> str:
-        """Raises `ToolFailedError` for a missing tool, another exit code than 0, a time-out."""
+    def __call__(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        feed: bytes = b"",
+        most: int = MOST_OUTPUT_BYTES,
+    ) -> bytes:
+        """Gives it `feed` as standard input and returns at most so many bytes.
+
+        Raises:
+            ToolTalksTooMuchError: It printed more than `most` bytes.
+            ToolFailedError: It is missing, its exit code is not 0, its time is up.
+        """
 
 
-def run_tool(argv: Sequence[str], *, timeout_s: float) -> str:
-    """Runs a tool with a bare environment and no input, in a session of its own.
+def run_tool(
+    argv: Sequence[str], *, timeout_s: float, feed: bytes = b"", most: int = MOST_OUTPUT_BYTES
+) -> bytes:
+    """Runs a tool with a bare environment, in a session of its own.
 
-    Whatever the tool started (git's filters, say) ends with it when it takes too long: its
-    process group is killed. A process that has left the group is not reached.
+    Whatever the tool started (git's filters, say) ends with it when it takes too long or prints
+    too much: its process group is killed. A process that has left the group is not reached.
 
     Raises:
+        ToolTalksTooMuchError: It printed more than `most` bytes.
         ToolFailedError: It is missing, failed, or took longer than `timeout_s` seconds.
     """
     env = {
@@ -43,27 +71,32 @@ def run_tool(argv: Sequence[str], *, timeout_s: float) -> str:
         "GIT_TERMINAL_PROMPT": "0",
     }
     try:
-        code, output, errors = _run(argv, env, timeout_s)
+        code, output, errors = _run(argv, env, timeout_s, feed, most)
+    except FileNotFoundError as error:
+        raise ToolFailedError(f"{argv[0]}: {error}", code="tool.missing") from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ToolFailedError(f"{argv[0]}: {error}") from error
     if code != 0:
         text = errors.decode(errors="replace").strip()[:_OUTPUT_SHOWN]
         raise ToolFailedError(f"{argv[0]} exited with {code}: {text}")
-    return output.decode(errors="replace")
+    return output
 
 
-def _run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> tuple[int, bytes, bytes]:
+def _run(
+    argv: Sequence[str], env: Mapping[str, str], timeout_s: float, feed: bytes, most: int
+) -> tuple[int, bytes, bytes]:
     """Returns the exit code, standard output and standard error."""
     with subprocess.Popen(
         list(argv),
         env=env,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        bufsize=0,
     ) as tool:
         try:
-            output, errors = tool.communicate(timeout=timeout_s)
+            output, errors = _talk(tool, feed, most, timeout_s)
         except BaseException:
             # Not reaped yet, even if it has ended and only its pipes are held open: so the
             # number of its group cannot have been given to anyone else.
@@ -71,3 +104,51 @@ def _run(argv: Sequence[str], env: Mapping[str, str], timeout_s: float) -> tuple
                 os.killpg(tool.pid, signal.SIGKILL)
             raise
     return tool.returncode, output, errors
+
+
+def _talk(
+    tool: subprocess.Popen[bytes], feed: bytes, most: int, timeout_s: float
+) -> tuple[bytes, bytes]:
+    """Feeds and reads until all its pipes are closed and the tool has ended."""
+    deadline = time.monotonic() + timeout_s
+    output, errors = bytearray(), bytearray()
+    rest = memoryview(feed)
+    with selectors.DefaultSelector() as ready:
+        for pipe, text in ((tool.stdout, output), (tool.stderr, errors)):
+            ready.register(_open(pipe), selectors.EVENT_READ, text)
+        if tool.stdin is not None:
+            os.set_blocking(tool.stdin.fileno(), False)
+            ready.register(tool.stdin, selectors.EVENT_WRITE)
+        while ready.get_map():
+            found = ready.select(max(deadline - time.monotonic(), 0))
+            if not found and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(tool.args, timeout_s)
+            for key, _ in found:
+                if key.data is None:
+                    rest = rest[_given(key.fd, rest) :]
+                    is_open = bool(rest)
+                else:
+                    chunk = os.read(key.fd, _CHUNK_BYTES)
+                    key.data.extend(chunk)
+                    is_open = bool(chunk)
+                if not is_open:
+                    ready.unregister(key.fileobj)
+                    _open(key.fileobj).close()
+            if len(output) > most:
+                raise ToolTalksTooMuchError(f"it printed more than {most} bytes")
+            del errors[_MOST_ERRORS_BYTES:]
+    tool.wait(max(deadline - time.monotonic(), 0))
+    return bytes(output), bytes(errors)
+
+
+def _open(pipe: object) -> IO[bytes]:
+    """Returns a pipe that is there: each was asked for."""
+    return cast(IO[bytes], pipe)
+
+
+def _given(fd: int, rest: memoryview) -> int:
+    """Writes what fits; a tool that no longer listens is given everything, in vain."""
+    try:
+        return os.write(fd, rest[:_CHUNK_BYTES])
+    except BrokenPipeError:
+        return len(rest)

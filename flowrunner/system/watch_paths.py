@@ -13,9 +13,12 @@ from pathlib import Path
 
 _IGNORE_FILE = ".flowrunnerignore"
 _GIT_FOLDERS = frozenset({".git", ".git/refs", ".git/refs/heads"})
-_GIT_FILES = frozenset({".git/HEAD", ".git/packed-refs"})
+_GIT_FILES = frozenset({".git/HEAD", ".git/packed-refs", ".git/index", ".git/index.lock"})
 _GIT_BRANCHES = ".git/refs/heads/"
 _GIT_FILE_START = "gitdir: "
+_MOUNTED_DATA = "..data"
+"""The link through which kubelet's mounted volumes lead, and which it swaps.
+Source: Kubernetes, `pkg/volume/util/atomic_writer.go`."""
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
 
@@ -30,9 +33,10 @@ def is_watched(folder: str) -> bool:
 def is_hint(path: str) -> bool:
     """Whether a change of this path, relative to the root, may matter to a scan.
 
-    A moved branch or HEAD matters because it is the revision, even if no file changes.
+    A moved branch or HEAD matters because it is the revision, even if no file changes; the index
+    and its lock because a pass may wait for git to end its work.
     """
-    if path in _GIT_FILES:
+    if path in _GIT_FILES or path.rpartition("/")[2] == _MOUNTED_DATA:
         return True
     if path.startswith(_GIT_BRANCHES):
         return not path.endswith(".lock")
@@ -66,7 +70,7 @@ def find_git_files(root: Path) -> Mapping[Path, frozenset[str]]:
     if git is None or git.is_relative_to(real):
         return {}
     return {
-        git: frozenset({"HEAD"}),
+        git: frozenset({"HEAD", "index", "index.lock"}),
         git / "logs": frozenset({"HEAD"}),
         git / "reftable": frozenset({"tables.list"}),
     }

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -41,6 +42,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from flowrunner.system.mounts import network_file_system
 from flowrunner.system.watch_paths import find_doors, find_git_files, is_hint, is_watched, resolve
 
 _log = logging.getLogger(__name__)
@@ -54,6 +56,20 @@ _EVENTS: list[type[FileSystemEvent]] = [
     DirMovedEvent,
     DirDeletedEvent,
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WatchStatus:
+    """Whether changes are heard of.
+
+    Attributes:
+        is_network: The root is on a file system that does not tell of what others change.
+        message: Why hints cannot be relied on; empty if they can.
+    """
+
+    is_alive: bool
+    is_network: bool = False
+    message: str = ""
 
 
 class Watcher(Protocol):
@@ -81,6 +97,13 @@ class Watcher(Protocol):
     def is_alive(self) -> bool:
         """Whether hints can be relied on; False if any part of the tree is not watched."""
 
+    def status(self) -> WatchStatus:
+        """Returns whether hints can be relied on, and why not."""
+
+    @property
+    def overflows(self) -> int:
+        """How often the kernel dropped events; each was answered by a hint."""
+
 
 class WatchdogWatcher:
     """Watches through inotify.
@@ -102,6 +125,8 @@ class WatchdogWatcher:
         self._observer: _Observer | None = None
         self._identity: _Identity | None = None
         self._last_failure = ""
+        self._network = ""
+        self._overflows = 0
 
     def start(self, root: Path, hint: Callable[[], None]) -> None:
         """Begins to watch `root`, a folder or a link to one; it may still be missing."""
@@ -111,7 +136,9 @@ class WatchdogWatcher:
 
     def rearm(self) -> bool:
         """Compares path, device and inode of the root with those it watches."""
-        if self.is_alive() and _identify(resolve(self._root)) == self._identity:
+        observer = self._observer
+        is_whole = observer is not None and observer.is_whole()
+        if is_whole and _identify(resolve(self._root)) == self._identity:
             return False
         self._disarm()
         self._arm()
@@ -124,14 +151,30 @@ class WatchdogWatcher:
 
     def is_alive(self) -> bool:
         """Asks all threads of watchdog, and whether all watches could be had."""
+        return self.status().is_alive
+
+    def status(self) -> WatchStatus:
+        """Asks all threads of watchdog, whether all watches could be had, and what is watched."""
         observer = self._observer  # once: another thread may re-arm meanwhile
-        return observer is not None and observer.is_whole()
+        if observer is None or not observer.is_whole():
+            message = self._last_failure or "a thread of the watcher has ended"
+            return WatchStatus(is_alive=False, message=message)
+        if self._network:
+            text = f"{self._root} is on {self._network}, which does not tell of changes elsewhere"
+            return WatchStatus(is_alive=False, is_network=True, message=text)
+        return WatchStatus(is_alive=True)
+
+    @property
+    def overflows(self) -> int:
+        """How often the kernel's queue was full."""
+        return self._overflows
 
     def _arm(self) -> None:
         real = resolve(self._root)
         self._identity = _identify(real)
+        self._network = network_file_system(real)
         try:
-            self._observer = _Observer(str(real), self._hints.give)
+            self._observer = _Observer(str(real), self._hints.give, self._note_overflow)
             self._observer.start()
             self._observer.watch_doors(self._root)
             self._observer.watch_root()
@@ -139,6 +182,12 @@ class WatchdogWatcher:
             self._report(str(error))
         else:
             self._report_room(self._observer)
+
+    def _note_overflow(self) -> None:
+        """Counts, in the thread of the reader, and asks for a scan: anything may have changed."""
+        self._overflows += 1
+        _log.warning("watch_overflow", extra={"root": str(self._root)})
+        self._hints.give()
 
     def _report_room(self, observer: _Observer) -> None:
         if observer.is_complete():
@@ -225,10 +274,10 @@ class _Reader(InotifyFD):
         complete: False once a watch was refused for lack of room.
     """
 
-    def __init__(self, root: str, hint: Callable[[], None]) -> None:
+    def __init__(self, root: str, overflowed: Callable[[], None]) -> None:
         super().__init__()
         self._prefix = os.fsencode(root).rstrip(b"/") + b"/"
-        self._hint = hint
+        self._overflowed = overflowed
         self.complete = True
 
     def add_callback(
@@ -251,20 +300,20 @@ class _Reader(InotifyFD):
             raise
 
     def handle_event(self, event: InotifyEvent) -> None:
-        """Lets watchdog rebuild its watches after an overflow, then gives the lost hint."""
+        """Lets watchdog rebuild its watches after an overflow, then tells of it."""
         super().handle_event(event)
         if event.is_queue_overflow:
-            self._hint()
+            self._overflowed()
 
 
 class _Observer(BaseObserver):
     """An observer over its own `_Reader`, which the one of watchdog cannot be given."""
 
-    def __init__(self, root: str, hint: Callable[[], None]) -> None:
+    def __init__(self, root: str, hint: Callable[[], None], overflowed: Callable[[], None]) -> None:
         self._root = root
         self._hint = hint
         self._watches_root = False
-        self._reader = _Reader(root, hint)
+        self._reader = _Reader(root, overflowed)
         self._reader.start()
         super().__init__(InotifyEmitter, inotify_fd=self._reader)
 

@@ -42,6 +42,7 @@ from flowrunner.telemetry.metrics_samples import (
     Family,
     fact_families,
     free_bytes_family,
+    overflows_family,
     source_family,
     store_family,
     total_families,
@@ -269,6 +270,10 @@ class Metrics:
         """Shows whether changes of files are heard of. Called as `show_flows` says."""
         self._state_collector.is_watcher_up = is_up
 
+    def show_overflows(self, count: Callable[[], int]) -> None:
+        """Shows how often events of files were lost. Called as `show_flows` says."""
+        self._state_collector.overflows = count
+
     def show_free_bytes(self, free_bytes: Callable[[], int]) -> None:
         """Shows the free space of the state directory; left out when it raises `OSError`."""
         self._state_collector.free_bytes = free_bytes
@@ -344,6 +349,7 @@ class _StateCollector(Collector):
     def __init__(self) -> None:
         self.revision: Callable[[], str] | None = None
         self.is_watcher_up: Callable[[], bool] | None = None
+        self.overflows: Callable[[], int] | None = None
         self.free_bytes: Callable[[], int] | None = None
         self.is_store_healthy: Callable[[], bool] | None = None
 
@@ -353,6 +359,8 @@ class _StateCollector(Collector):
             yield _metric(source_family(revision))
         if self.is_watcher_up is not None:
             yield _metric(watcher_family(is_up=self.is_watcher_up()))
+        if self.overflows is not None:
+            yield _metric(overflows_family(self.overflows()))
         if self.is_store_healthy is not None:
             yield _metric(store_family(is_healthy=self.is_store_healthy()))
         if self.free_bytes is not None:

@@ -134,6 +134,16 @@ def watcher_family(*, is_up: bool) -> Family:
     )
 
 
+def overflows_family(count: int) -> Family:
+    """Returns how often events of files were lost."""
+    return Family(
+        kind="counter",
+        name="flowrunner_watch_overflows",
+        meaning="Times that the kernel dropped events of files; the source was read instead.",
+        samples=[((), count)],
+    )
+
+
 def free_bytes_family(free_bytes: int) -> Family:
     """Returns the free space of the state directory."""
     return Family(

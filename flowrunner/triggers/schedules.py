@@ -26,6 +26,7 @@ from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.schedule import count_between
 from flowrunner.model.states import Reason, SlotOutcome
+from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import SlotStore
@@ -96,6 +97,7 @@ class Schedules:
         self._clock = clock
         self._observer = observer
         self._armed: dict[tuple[FlowKey, str], _Armed] = {}
+        self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
 
     async def flows_coming(
@@ -128,17 +130,20 @@ class Schedules:
         removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Arms what is new, disarms what is gone, leaves the same schedule untouched."""
+        changed = changed_keys(self._entries, entries)
         wanted = {
             (key, trigger.id): trigger
-            for key, entry in entries.items()
-            if entry.spec
-            for trigger in entry.spec.schedules
+            for key in sorted(changed & entries.keys())
+            if (spec := entries[key].spec)
+            for trigger in spec.schedules
         }
-        for place in [place for place in self._armed if place not in wanted]:
+        gone = [place for place in self._armed if place[0] in changed and place not in wanted]
+        for place in gone:
             self._timers.disarm(_name(place))
             del self._armed[place]
         for place, trigger in wanted.items():
             self._arm(place, trigger)
+        self._entries = entries
 
     def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
         """Returns the next slot of an armed schedule, or None."""

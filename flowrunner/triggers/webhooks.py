@@ -20,6 +20,7 @@ from flowrunner.model.execution import Cause
 from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
 from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
 from flowrunner.model.states import Reason
+from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
@@ -58,6 +59,16 @@ class _Hook:
         return self.trigger.auth.type is not AuthType.BEARER
 
 
+def _hooks_of(entry: FlowEntry) -> tuple[_Hook, ...]:
+    spec = entry.spec
+    if spec is None:
+        return ()
+    return tuple(
+        _Hook(label=f"{entry.key.account}/{it.path}", entry=entry, spec=spec, trigger=it)
+        for it in spec.webhooks
+    )
+
+
 class Webhooks:
     """The hooks in force, and the answers to their deliveries."""
 
@@ -69,6 +80,8 @@ class Webhooks:
         self._secrets = secrets
         self._clock = clock
         self._hooks: Mapping[str, _Hook] = {}
+        self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
+        self._entries: Mapping[FlowKey, FlowEntry] = {}
 
     def flows_changed(
         self,
@@ -76,19 +89,20 @@ class Webhooks:
         removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Puts the hooks of a new set of flows in force, all at once."""
-        hooks = [
-            _Hook(
-                label=f"{key.account}/{trigger.path}",
-                entry=entry,
-                spec=entry.spec,
-                trigger=trigger,
-            )
-            for key, entry in entries.items()
-            if entry.spec
-            for trigger in entry.spec.webhooks
-        ]
+        by_flow = dict(self._by_flow)
+        for key in changed_keys(self._entries, entries):
+            entry = entries.get(key)
+            hooks = () if entry is None else _hooks_of(entry)
+            by_flow.pop(key, None)
+            if hooks:
+                by_flow[key] = hooks
         # Where two flows have one path (records of two passes, after a crash) the first keeps it.
-        self._hooks = {hook.label: hook for hook in reversed(hooks)}
+        self._hooks = {
+            hook.label: hook
+            for key in sorted(by_flow, reverse=True)
+            for hook in reversed(by_flow[key])
+        }
+        self._by_flow, self._entries = by_flow, entries
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""

@@ -10,8 +10,8 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json, Revision
 from flowrunner.model.secret import SecretValue
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import ScannedFile, Scanner, Snapshot
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.registry.entry import FlowEntry
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
@@ -20,7 +20,7 @@ from tests.fakes.nodes import builtin_compiler
 COMPILER = builtin_compiler()
 NOT_YAML = b"nodes: ["
 """A file without a readable name."""
-_SCANNER = Scanner(FakeFiles(), COMPILER, NoRevisions(), FakeClock())
+_SCANNER = Scanner(FakeFiles(), COMPILER, FolderTrees(FakeFiles()), FakeClock())
 
 
 def key_of(name: str) -> FlowKey:

@@ -296,6 +296,9 @@ class FakeService:
     def reconcile_soon(self) -> None:
         self._called("reconcile_soon")
 
+    async def ignore_lock(self) -> None:
+        self._called("ignore_lock")
+
     async def backup(self, target: str | None) -> str:
         self._called("backup", target=target)
         return target or "/state/backup/flowrunner-1.db"

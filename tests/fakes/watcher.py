@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from flowrunner.system.watcher import WatchStatus
+
 
 class FakeWatcher:
     """Stands for the inotify watcher.
@@ -13,6 +15,8 @@ class FakeWatcher:
         root: What `start` was given.
         alive: What `is_alive` says while started; `rearm` heals it if `heals`.
         root_changed: Makes the next `rearm` watch afresh.
+        network: Whether the root is on a file system that tells of nothing.
+        overflows: What the watcher says of lost events.
         rearmed: How often `rearm` watched afresh.
     """
 
@@ -21,6 +25,8 @@ class FakeWatcher:
         self.alive = alive
         self.heals = heals
         self.root_changed = False
+        self.network = False
+        self.overflows = 0
         self.rearmed = 0
         self._hint: Callable[[], None] | None = None
 
@@ -41,6 +47,12 @@ class FakeWatcher:
 
     def is_alive(self) -> bool:
         return self.alive and self._hint is not None
+
+    def status(self) -> WatchStatus:
+        if self.network:
+            return WatchStatus(is_alive=False, is_network=True, message="the root is on nfs4")
+        message = "" if self.is_alive() else "no room for more watches"
+        return WatchStatus(is_alive=self.is_alive(), message=message)
 
     def poke(self) -> None:
         """Gives a hint, as if something had changed; a stopped watcher stays silent."""

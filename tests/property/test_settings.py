@@ -25,6 +25,7 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "server.max_body": st.integers(1, 1023).map("{}KiB".format),
     "server.max_connections": st.integers(1, 65_536),
     "source.path": PATHS.map("/flows{}".format),  # a state among the flows is refused
+    "source.read": st.sampled_from(["auto", "head", "worktree"]),
     "source.resync": st.integers(1, 59).map("{}m".format),
     "source.debounce": st.integers(1, 999).map("{}ms".format),
     "source.debounce_limit": st.integers(1, 59).map("{}s".format),

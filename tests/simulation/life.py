@@ -28,8 +28,8 @@ from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import MaskerCache
@@ -280,7 +280,7 @@ class Life:
         )
         return Reconciler(
             root=FLOWS,
-            scanner=Scanner(ground.files, ground.compiler, NoRevisions(), ground.clock),
+            scanner=Scanner(ground.files, ground.compiler, FolderTrees(ground.files), ground.clock),
             applier=self._applier,
             registry=self.registry,
             watcher=self.watcher,

@@ -146,6 +146,28 @@ def test_a_checkout_to_another_branch_and_back_is_followed(checkout: Path, state
         eventually(lambda: running.request("/api/v1/flows/default/other").status == 200)
 
 
+def test_a_lock_that_a_dead_git_left_behind_is_said_and_can_be_ignored(
+    checkout: Path, state: Path
+) -> None:
+    """By `worktree` nothing is applied under it, until a person says that it is dead."""
+    environment = {**OPEN, "FLOWRUNNER_SOURCE__READ": "worktree"}
+    with daemon(checkout / "flows", state, env=environment) as running:
+        lock = checkout / ".git" / "index.lock"
+        lock.touch()
+        os.utime(lock, (1_000_000_000, 1_000_000_000))
+        write_flow(checkout / "flows", "hello", says("edited"))
+        done = running.command("reconcile", "--wait", check=False)
+        assert (done.returncode, "--ignore-lock" in done.stdout) == (1, True)
+        assert running.source_condition()["reason"] == "GitLocked"
+        assert running.request("/readyz").status == 503
+        assert running.flow("hello")["generation"] == 1
+
+        running.command("reconcile", "--wait", "--ignore-lock")
+        assert running.flow("hello")["generation"] == 2
+        running.reconcile()
+        assert running.source_condition()["status"] == "True"
+
+
 def test_watching_a_checkout_leaves_git_to_the_person(checkout: Path, state: Path) -> None:
     """The daemon takes no lock and writes nothing into the repository, however often it looks."""
     write_flow(checkout / "flows", "beat", EVERY_SECOND, says("one"))

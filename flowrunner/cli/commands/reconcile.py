@@ -24,13 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="wait until the flow files were read and applied, and exit by the result: "
         "3 for findings, 1 when nothing was applied",
     )
+    parser.add_argument(
+        "--ignore-lock",
+        action="store_true",
+        help="take the lock of git in the folder of flows for one that was left behind",
+    )
     add_output(parser)
     add_control(parser)
 
 
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Asks for a pass; with `--wait` prints how it ended, which decides the exit code."""
-    result = connect(args, host).post("/control/v1/reconcile", {"wait": args.wait})
+    wanted = {"wait": args.wait}
+    if args.ignore_lock:
+        wanted["ignore_lock"] = True
+    result = connect(args, host).post("/control/v1/reconcile", wanted)
     if not args.wait:
         show(host, args.output, result, lambda _wide: _REQUESTED)
         return Exit.DONE

@@ -20,6 +20,8 @@ from flowrunner.storage.protocols import FlowRecord
 from flowrunner.system.files import Files
 
 _FILE = "definition.json"
+_FEW = 4
+"""Updates up to which each is synced by itself."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class LocalFlows:
         self._root = state / "registry"
         self._files = files
         self._change = threading.Lock()  # looking and writing are one moment for other changes
+        self._unsynced: dict[Path, bytes] | None = None
+        """Files that were updated since the last sync; None when more than that may be missing."""
 
     async def create(self, record: FlowRecord) -> None:
         """Adds a record that does not exist yet."""
@@ -54,8 +58,22 @@ class LocalFlows:
         return list(await in_thread(partial(self._read_all, account)))
 
     async def sync(self) -> None:
-        """Brings every change so far to the disk."""
-        await in_thread(partial(self._files.sync, self._state))
+        """Brings every change so far to the disk.
+
+        A few updates are written once more, durably: to sync the whole file system takes as long
+        as everything that others have written to it.
+        """
+        await in_thread(self._sync)
+
+    def _sync(self) -> None:
+        with self._change:
+            few, self._unsynced = self._unsynced, None  # until it is known to have worked
+            if few is None:
+                self._files.sync(self._state)
+            else:
+                for path, data in few.items():
+                    self._files.replace_durably(path, data)
+            self._unsynced = {}
 
     def _folder(self, key: FlowKey) -> Path:
         return below(self._root, key.account, key.name)
@@ -68,11 +86,17 @@ class LocalFlows:
             if exists is not expected:
                 state = "exists already" if exists else "does not exist"
                 raise StorageError(f"the flow {record.key} {state}", code="storage.conflict")
+            is_small = self._unsynced is not None and len(self._unsynced) < _FEW
+            if not expected or not is_small:
+                self._unsynced = None  # a new record has a new folder
+            elif self._unsynced is not None:
+                self._unsynced[path] = data
             self._files.replace(path, data)
 
     def _remove(self, key: FlowKey) -> None:
         folder = self._folder(key)
         with self._change:
+            self._unsynced = None
             self._files.remove(folder / _FILE)  # first: half a folder is no flow
             self._files.remove_tree(folder)
 

@@ -24,6 +24,7 @@ _RETRY_KEYS = frozenset({"force", "from"})
 _PAUSE_KEYS = frozenset({"reason", "until"})
 _LONGEST_REASON = 500
 _CANCEL_FLAGS = ("queued", "force")
+_RECONCILE_FLAGS = ("wait", "ignore_lock")
 
 
 class TakesCommands(Protocol):
@@ -65,6 +66,9 @@ class TakesCommands(Protocol):
 
     def reconcile_soon(self) -> None:
         """Asks for a pass that begins after this call."""
+
+    async def ignore_lock(self) -> None:
+        """Takes git's lock that is there now for one that was left behind."""
 
     async def backup(self, target: str | None) -> str:
         """Makes a verified copy of the state."""
@@ -124,8 +128,14 @@ class ControlRoutes:
         return _started(view)
 
     async def reconcile(self, request: Request) -> Response:
-        """Asks for a pass and answers 202; with `{"wait": true}` with how it ended."""
-        if _flag_of(await read_object(request), "wait"):
+        """Asks for a pass and answers 202; with `{"wait": true}` with how it ended.
+
+        With `{"ignore_lock": true}` a lock of git that is there now is no obstacle.
+        """
+        flags = _flags_of(await read_object(request), _RECONCILE_FLAGS)
+        if flags["ignore_lock"]:
+            await self._service.ignore_lock()
+        if flags["wait"]:
             return json_response(pass_json(await self._service.reconcile()))
         self._service.reconcile_soon()
         return json_response({"status": "requested"}, status=HTTPStatus.ACCEPTED)

@@ -181,6 +181,13 @@ def test_reconcile_asks_and_returns(server: ControlServer, capsys: Captured) -> 
     assert json.loads(capsys.readouterr().out) == {"status": "requested"}
 
 
+def test_reconcile_hands_on_that_a_lock_is_dead(server: ControlServer) -> None:
+    """The daemon learns that the lock of git in the folder is to be ignored."""
+    server.put("POST /control/v1/reconcile", {"status": "requested"}, status=202)
+    assert main(["reconcile", "--ignore-lock"]) == 0
+    assert server.bodies == [{"wait": False, "ignore_lock": True}]
+
+
 def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) -> None:
     """A start is handed over with its inputs as text, and the id is the whole output."""
     server.put(START, {"execution_id": EXECUTION_ID}, status=202)

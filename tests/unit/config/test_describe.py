@@ -31,6 +31,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("server.max_body", "4MiB", "default"),
         Row("server.max_connections", 256, "default"),
         Row("source.path", "/work folder/flows", "default"),
+        Row("source.read", "auto", "default"),
         Row("source.resync", "1m", "default"),
         Row("source.debounce", "300ms", "default"),
         Row("source.debounce_limit", "5s", "default"),

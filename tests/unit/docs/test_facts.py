@@ -176,6 +176,7 @@ def _rendered() -> str:
     metrics.show_flows(lambda: [fact])
     metrics.show_source(lambda: "abc")
     metrics.show_watcher(lambda: True)
+    metrics.show_overflows(lambda: 2)
     metrics.show_free_bytes(lambda: 1)
     metrics.show_store(lambda: True)
     metrics.restore_flow(FLOW, NOW, NOW, 0)

@@ -12,6 +12,7 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.references import FlowReferences
 from flowrunner.reconcile.plan import Plan, make_plan
+from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import ScannedFile
 from flowrunner.registry.entry import FlowEntry
 from tests.fakes.definitions import flow_text, key_of, scanned, snapshot
@@ -20,23 +21,42 @@ Files = Mapping[str, bytes]
 
 
 class Source:
-    """Plans one pass after the other, each applied before the next."""
+    """Plans one pass after the other, each applied before the next.
+
+    Each is planned twice, from nothing and from the plan before: both must say the same.
+
+    Attributes:
+        short: How many plans followed from the one before.
+    """
 
     def __init__(self, files: Files | None = None) -> None:
         self.observed: Mapping[FlowKey, FlowEntry] = {}
         self.passes = 0
+        self.short = 0
+        self._planner = Planner()
         if files is not None:
             self.plan(files)
 
     def plan(self, files: Files, *extra: ScannedFile) -> Plan:
         self.passes += 1
         found = snapshot(files, f"r{self.passes}")
-        plan = make_plan(replace(found, files=(*found.files, *extra)), self.observed)
+        whole = replace(found, files=(*found.files, *extra))
+        plan = make_plan(whole, self.observed)
+        again = self._planner.plan(whole, self.observed)
+        assert dict(again.entries) == dict(plan.entries)
+        assert (again.changed, again.removed) == (plan.changed, plan.removed)
+        assert (again.rejected, again.is_plain) == (plan.rejected, plan.is_plain)
+        if again.touched is not None:
+            self.short += 1
+            same = {k for k, entry in plan.entries.items() if entry is self.observed.get(k)}
+            assert plan.entries.keys() - same <= again.touched
+        self._planner.carried_out(whole, again)
         self.observed = plan.entries
         return plan
 
     def restart(self) -> None:
         """Keeps what a record of the store keeps."""
+        self._planner = Planner()
         self.observed = {
             key: FlowEntry(
                 key=key,

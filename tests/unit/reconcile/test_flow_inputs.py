@@ -8,14 +8,14 @@ from flowrunner.definitions.codes import CALL_INPUTS
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
 from flowrunner.reconcile.plan import Plan, make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner, Snapshot
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.registry.entry import FlowEntry
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.nodes import builtin_compiler
 
-SCANNER = Scanner(FakeFiles(), builtin_compiler(), NoRevisions(), FakeClock())
+SCANNER = Scanner(FakeFiles(), builtin_compiler(), FolderTrees(FakeFiles()), FakeClock())
 CHILD = """version: 1
 name: child
 inputs:

@@ -8,8 +8,8 @@ from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.plan import Plan, make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.registry.entry import FlowEntry
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, flow_text, key_of
@@ -28,7 +28,7 @@ class Source:
     def __init__(self) -> None:
         self.files = FakeFiles()
         self.files.make_folder(ROOT)
-        self._scanner = Scanner(self.files, COMPILER, NoRevisions(), FakeClock())
+        self._scanner = Scanner(self.files, COMPILER, FolderTrees(self.files), FakeClock())
         self.observed: dict[FlowKey, FlowEntry] = {}
         self.put(BELOW, flow_text("below"))
         self.put(BESIDE, flow_text("beside"))

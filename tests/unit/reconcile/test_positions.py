@@ -6,13 +6,13 @@ from flowrunner.cli.diagnostics import render_one
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner, Snapshot
+from flowrunner.reconcile.tree import FolderTrees
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.nodes import builtin_compiler
 
-SCANNER = Scanner(FakeFiles(), builtin_compiler(), NoRevisions(), FakeClock())
+SCANNER = Scanner(FakeFiles(), builtin_compiler(), FolderTrees(FakeFiles()), FakeClock())
 NODES = "nodes: [{id: a, run: x}]\n"
 HOOK = "auth: {type: github, secret: S}"
 

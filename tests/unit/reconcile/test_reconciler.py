@@ -19,6 +19,7 @@ from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
+from flowrunner.reconcile.tree import LookAgainError, UnusableSourceError
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_flows import MemoryFlows
@@ -35,6 +36,7 @@ from tests.fakes.definitions import (
 )
 from tests.fakes.files import FakeFiles
 from tests.fakes.inline_threads import run_inline
+from tests.fakes.trees import FakeTrees
 from tests.fakes.watcher import FakeWatcher
 
 ROOT = Path("/flows")
@@ -100,13 +102,14 @@ class World:
         self.store = SlowFlows()
         self.secrets = FakeSecrets()
         self.revisions = Revisions()
+        self.trees = FakeTrees(self.files, self.revisions)
         self.watcher = RearmingWatcher()
         self.clock = FakeClock()
         self.passes: list[tuple[float, PassResult]] = []
         self.told: list[list[str]] = []
         self.reconciler = Reconciler(
             root=ROOT,
-            scanner=Scanner(self.files, COMPILER, self.revisions, self.clock),
+            scanner=Scanner(self.files, COMPILER, self.trees, self.clock),
             applier=Applier(self.registry, self.store, self.secrets, self.clock, (self,)),
             registry=self.registry,
             watcher=self.watcher,
@@ -134,7 +137,11 @@ class World:
         return run_inline(self.reconciler.request("command"))
 
     def source(self) -> tuple[Status, ConditionReason, str]:
-        (found,) = self.registry.source.conditions
+        (found,) = (
+            each
+            for each in self.registry.source.conditions
+            if each.type is ConditionType.SOURCE_READY
+        )
         return (found.status, found.reason, found.message)
 
     def live(self, script: Coroutine[Any, Any, None]) -> None:
@@ -166,6 +173,99 @@ def world() -> World:
 def quiet(caplog: pytest.LogCaptureFixture) -> None:
     """For tests that provoke what the log reports."""
     caplog.set_level(logging.CRITICAL)
+
+
+# Which state is read
+
+
+def test_a_pass_looks_again_when_it_is_told_to(world: World) -> None:
+    """A source that cannot be judged by one look costs a second, and no failure."""
+    world.put("a.yaml")
+    world.trees.errors = [LookAgainError("changes", 1.0), LookAgainError("changes", 0.5)]
+    result = world.request()
+    assert [(at, each.result) for at, each in world.passes] == [(1.5, "applied")]
+    assert result is world.passes[0][1]
+
+
+def test_a_source_that_can_never_be_judged_holds_the_pass(world: World) -> None:
+    """Waiting has an end: everything stays as it was, and the condition says why."""
+    world.trees.errors = [LookAgainError("another git holds the lock", 0.2)] * 1000
+    assert world.request().result == "held"
+    assert world.source() == (
+        Status.FALSE,
+        ConditionReason.SOURCE_UNSTABLE,
+        "another git holds the lock",
+    )
+    assert 30 < world.passes[0][0] < 60
+
+
+def test_a_lock_that_is_old_holds_the_pass(world: World) -> None:
+    """Nothing is applied, and the reason is a word of its own."""
+    world.put("a.yaml")
+    world.trees.errors = [UnusableSourceError(ConditionReason.GIT_LOCKED, "index.lock is old")]
+    result = world.request()
+    assert (result.result, dict(world.registry.entries)) == ("held", {})
+    assert world.source() == (Status.FALSE, ConditionReason.GIT_LOCKED, "index.lock is old")
+    assert world.request().result == "applied"
+
+
+def test_a_lock_can_be_ignored_while_a_pass_waits_for_it(world: World) -> None:
+    """Whoever says so need not wait for the pass that is under way."""
+    world.trees.errors = [LookAgainError("locked", 20.0)]
+
+    async def script() -> None:
+        waiting = asyncio.create_task(world.reconciler.request("command"))
+        await asyncio.sleep(1)
+        await world.reconciler.ignore_lock()
+        assert world.trees.ignored_locks == [ROOT]
+        assert not waiting.done()
+        await waiting
+
+    run_inline(script())
+
+
+def test_a_lock_of_a_root_that_is_gone_is_no_failure(world: World) -> None:
+    """A command that comes too late has no effect."""
+    world.files.remove_tree(ROOT)
+    run_inline(world.reconciler.ignore_lock())
+    assert world.trees.ignored_locks == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("limit", ConditionReason.WATCH_FAILED),
+        ("network", ConditionReason.NETWORK_FILE_SYSTEM),
+        ("", ConditionReason.WATCHING),
+    ],
+)
+def test_a_watcher_that_cannot_be_relied_on_is_a_condition(
+    world: World, fault: str, reason: ConditionReason
+) -> None:
+    """It says why; the source is as ready as ever, and a healed watcher is true again."""
+    world.watcher.network = fault == "network"
+    world.watcher.alive = fault != "limit"
+    world.watcher.heals = False
+
+    def watched() -> ConditionReason:
+        kinds = {each.type: each.reason for each in world.registry.source.conditions}
+        assert kinds[ConditionType.SOURCE_READY] is ConditionReason.SOURCE_READ
+        return kinds[ConditionType.SOURCE_WATCHED]
+
+    async def script() -> None:
+        await asyncio.sleep(1)
+        assert watched() is reason
+        world.watcher.network, world.watcher.alive = False, True
+        await asyncio.sleep(61)
+        assert watched() is ConditionReason.WATCHING
+
+    world.live(script())
+
+
+def test_nothing_is_said_of_the_watcher_before_it_watches(world: World) -> None:
+    """The first pass runs before the watch begins."""
+    run_inline(world.reconciler.start())
+    assert [each.type for each in world.registry.source.conditions] == [ConditionType.SOURCE_READY]
 
 
 # When

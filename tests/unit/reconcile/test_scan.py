@@ -14,10 +14,12 @@ import pytest
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.scan import FILE_LIMIT, Scanner, Snapshot, UnstableSourceError
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.system.files import ChangedWhileReadError, LocalFiles, Walk
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, flow_text
 from tests.fakes.files import FakeFiles
+from tests.fakes.trees import FakeTrees
 from tests.unit.reconcile.compilers import CountingCompiler
 
 ROOT = Path("/flows")
@@ -63,7 +65,9 @@ class World:
         self.clock = FakeClock()
         self.compiler = CountingCompiler(self.clock)
         self.revisions = Revisions()
-        self.scanner = Scanner(self.files, self.compiler, self.revisions, self.clock)
+        self.scanner = Scanner(
+            self.files, self.compiler, FakeTrees(self.files, self.revisions), self.clock
+        )
 
     def put(self, name: str, data: bytes | None = None) -> None:
         """Writes a file below the root: by default a valid flow with the name of the file."""
@@ -97,7 +101,7 @@ def folder(tmp_path: Path) -> Path:
 def local_scanner(clock: FakeClock | None = None) -> Scanner:
     """A scanner over real files; its clock is far after every time stamp by default."""
     late = FakeClock(datetime(2100, 1, 1, tzinfo=UTC))
-    return Scanner(LocalFiles(), COMPILER, Revisions(), clock or late)
+    return Scanner(LocalFiles(), COMPILER, FolderTrees(LocalFiles()), clock or late)
 
 
 def write_old(path: Path, data: bytes) -> None:
@@ -229,7 +233,7 @@ def test_depth_is_bounded(folder: Path) -> None:
 def test_number_of_names_is_bounded() -> None:
     """More names than 50,000 make the whole source unusable, and say so."""
     files = OddFiles(truncated=True)
-    problem = Scanner(files, COMPILER, Revisions(), FakeClock()).scan(ROOT).problem
+    problem = Scanner(files, COMPILER, FolderTrees(files), FakeClock()).scan(ROOT).problem
     assert problem is not None
     assert problem.reason is ConditionReason.SOURCE_TOO_LARGE
     assert (16, 50_000) in files.bounds
@@ -398,7 +402,8 @@ def test_file_that_changes_while_it_is_read_repeats_the_scan(world: World, error
 
 def test_tree_that_moves_during_the_walk_repeats_the_scan() -> None:
     """A name that vanishes while the tree is walked makes the source unstable."""
-    scanner = Scanner(OddFiles(changed=True), COMPILER, Revisions(), FakeClock())
+    files = OddFiles(changed=True)
+    scanner = Scanner(files, COMPILER, FolderTrees(files), FakeClock())
     with pytest.raises(UnstableSourceError):
         scanner.scan(ROOT)
 
@@ -476,3 +481,47 @@ def test_names_that_are_not_utf8_are_read(folder: Path) -> None:
     found = local_scanner().scan(folder)
     assert codes(found) == {name: []}
     assert found.revision.startswith("sha256:")
+
+
+class SwappedVolume(FakeFiles):
+    """Two files that lead through one link, which is swapped after the first of them is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("a", "b"):
+            for version in ("1", "2"):
+                data = flow_text(name, description=version)
+                self.write(ROOT / f"..{version}" / f"{name}.yaml", data)
+            self.link(ROOT / f"{name}.yaml", f"..data/{name}.yaml")
+        self.link(ROOT / "..data", "..1")
+
+    def read(self, path: Path, *, limit: int) -> bytes:
+        data = super().read(path, limit=limit)
+        if path.name == "a.yaml":
+            self.link(ROOT / "..data", "..2")
+        return data
+
+
+def test_a_volume_that_is_swapped_repeats_the_scan() -> None:
+    """Kubelet swaps one link through which all files lead: a pass is of one side of it."""
+    files = SwappedVolume()
+    scanner = Scanner(files, COMPILER, FolderTrees(files), FakeClock())
+    with pytest.raises(UnstableSourceError, match="link"):
+        scanner.scan(ROOT)
+    assert versions(scanner.scan(ROOT)) == ["2", "2"]
+
+
+def versions(found: Snapshot) -> list[str]:
+    return [str(file.candidate.spec and file.candidate.spec.description) for file in found.files]
+
+
+def test_an_unchanged_source_gives_the_very_same_files(world: World) -> None:
+    """Whoever compares two readings need not look into ten thousand of them."""
+    world.put("a.yaml")
+    world.put("b.yaml")
+    world.clock.advance(3600)
+    first = world.scan().files
+    world.clock.advance(3600)
+    second = world.scan().files
+    assert first is second
+    assert world.scan().files is second

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from flowrunner.model.ids import Json
-from flowrunner.reconcile.revision import NoRevisions
 from flowrunner.reconcile.scan import Scanner, Snapshot, UnstableSourceError
+from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.system.files import ChangedWhileReadError
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import flow_text
@@ -29,7 +29,7 @@ class World:
         self.files.make_folder(ROOT)
         clock = FakeClock(LATE)
         self.compiler = CountingCompiler(clock)
-        self.scanner = Scanner(self.files, self.compiler, NoRevisions(), clock)
+        self.scanner = Scanner(self.files, self.compiler, FolderTrees(self.files), clock)
 
     def put(self, name: str, text: str | None = None) -> None:
         data = flow_text(Path(name).stem) if text is None else text.encode()

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,63 @@ def test_name_never_leaves_the_registry(files: FakeFiles, flows: LocalFlows, nam
         with pytest.raises(StorageError):
             asyncio.run(flows.delete(key))
     assert files.calls == []
+
+
+def syncs(files: FakeFiles) -> list[str]:
+    """How the last sync made things last; forgets the calls so far."""
+    found = [call for call, _ in files.calls if call in ("sync", "replace_durably")]
+    files.calls.clear()
+    return found
+
+
+def test_a_few_updates_do_not_wait_for_the_whole_file_system(
+    files: FakeFiles, flows: LocalFlows
+) -> None:
+    """Each is made to last by itself, and outlives a crash."""
+    asyncio.run(flows.create(make_record()))
+    asyncio.run(flows.sync())
+    assert syncs(files) == ["sync"]
+    asyncio.run(flows.update(make_record(description="new")))
+    asyncio.run(flows.sync())
+    assert syncs(files) == ["replace_durably"]
+    files.crash()
+    assert "new" in files.read(FILE, limit=10_000).decode()
+
+
+@pytest.mark.parametrize("change", ["create", "delete", "many"])
+def test_more_than_a_few_updates_are_synced_together(
+    files: FakeFiles, flows: LocalFlows, change: str
+) -> None:
+    """New folders, removed ones and many files: one sync brings all of it to the disk."""
+    asyncio.run(flows.create(make_record()))
+    asyncio.run(flows.sync())
+    keys = [FlowKey("default", f"other-{number}") for number in range(5)]
+    if change == "create":
+        asyncio.run(flows.create(replace(make_record(), key=keys[0])))
+    elif change == "delete":
+        asyncio.run(flows.delete(make_record().key))
+    else:
+        for key in keys:
+            asyncio.run(flows.create(replace(make_record(), key=key)))
+        asyncio.run(flows.sync())
+        for key in keys:
+            asyncio.run(flows.update(replace(make_record(), key=key)))
+    files.calls.clear()
+    asyncio.run(flows.sync())
+    assert syncs(files) == ["sync"]
+
+
+def test_a_sync_that_fails_leaves_everything_to_the_next_one(
+    files: FakeFiles, flows: LocalFlows
+) -> None:
+    """Nobody knows what of it is on disk, so the next sync is one of everything."""
+    asyncio.run(flows.create(make_record()))
+    asyncio.run(flows.sync())
+    asyncio.run(flows.update(make_record(description="new")))
+    files.fail("replace_durably", "", OSError(errno.EIO, "bad disk"))
+    with pytest.raises(StorageError):
+        asyncio.run(flows.sync())
+    files.mend()
+    files.calls.clear()
+    asyncio.run(flows.sync())
+    assert syncs(files) == ["sync"]

@@ -160,9 +160,9 @@ def test_walk_says_that_the_tree_moved_meanwhile(
     (tmp_path / "folder").mkdir()
     scandir = os.scandir
 
-    def scan_and_remove(path: str) -> object:
-        found = list(scandir(path))
-        if path == str(tmp_path):
+    def scan_and_remove(fd: int) -> object:
+        found = list(scandir(fd))
+        if Path(f"/proc/self/fd/{fd}").resolve() == tmp_path.resolve():
             _ = [entry.stat(follow_symlinks=False) for entry in found]
             (tmp_path / "folder").rmdir()
         return _Listing(found)

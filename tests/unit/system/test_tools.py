@@ -8,26 +8,56 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.system.tools import ToolFailedError, run_tool
+from flowrunner.system.tools import ToolFailedError, ToolTalksTooMuchError, run_tool
 
 PATIENCE_S = 10.0
 """Longer than any machine needs to end a killed process."""
 
 
 def test_tool_says_what_it_prints() -> None:
-    """The answer is standard output alone; bytes that are no text are replaced."""
+    """The answer is standard output alone, byte by byte."""
     script = "printf 'a\\377'; echo aside >&2"
-    assert run_tool(["sh", "-c", script], timeout_s=PATIENCE_S) == "a\ufffd"
+    assert run_tool(["sh", "-c", script], timeout_s=PATIENCE_S) == b"a\xff"
 
 
 def test_tool_has_a_bare_environment_and_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the daemon's environment reaches it, but where programs are."""
     monkeypatch.setenv("FLOWRUNNER_SECRET_X", "hush")
     monkeypatch.setenv("GIT_DIR", "/elsewhere")
-    printed = run_tool(["sh", "-c", "cat; env"], timeout_s=PATIENCE_S)
+    printed = run_tool(["sh", "-c", "cat; env"], timeout_s=PATIENCE_S).decode()
     names = {line.partition("=")[0] for line in printed.splitlines()}
     given = {"PATH", "LC_ALL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_GLOBAL", "GIT_TERMINAL_PROMPT"}
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == given
+
+
+def test_tool_is_fed_more_than_a_pipe_holds() -> None:
+    """What goes in and what comes out do not wait for each other."""
+    feed = bytes(1_000_000)
+    assert run_tool(["cat"], timeout_s=PATIENCE_S, feed=feed) == feed
+
+
+def test_tool_that_does_not_listen_is_fed_in_vain() -> None:
+    """A program that closes its input is no failure."""
+    assert run_tool(["true"], timeout_s=PATIENCE_S, feed=bytes(1_000_000)) == b""
+
+
+def test_tool_that_prints_without_end_is_ended() -> None:
+    """Memory is bounded, whatever a repository makes git say."""
+    with pytest.raises(ToolTalksTooMuchError, match="more than 100000 bytes"):
+        run_tool(["yes"], timeout_s=PATIENCE_S, most=100_000)
+
+
+def test_tool_that_complains_without_end_is_understood() -> None:
+    """Of standard error the first part is enough."""
+    script = "yes | head -c 1000000 >&2; echo done"
+    assert run_tool(["sh", "-c", script], timeout_s=PATIENCE_S) == b"done\n"
+
+
+def test_missing_tool_has_a_code_of_its_own() -> None:
+    """A host without a program is another thing than a program that fails."""
+    with pytest.raises(ToolFailedError) as missing:
+        run_tool(["no-such-tool"], timeout_s=PATIENCE_S)
+    assert missing.value.code == "tool.missing"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,10 @@ def test_hidden_folders_are_not_watched(folder: str) -> None:
         ".flowrunnerignore",
         ".git/HEAD",
         ".git/packed-refs",
+        ".git/index",
+        ".git/index.lock",
+        "..data",
+        "volume/..data",
         ".git/refs/heads/main",
         ".git/refs/heads/feature/x",
     ],
@@ -45,8 +49,7 @@ def test_flows_and_the_revision_are_hints(path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        ".git/index.lock",
-        ".git/index",
+        ".git/config.lock",
         ".git/FETCH_HEAD",
         ".git/refs/heads/main.lock",
         ".a.yaml.swp",
@@ -87,7 +90,11 @@ def test_doors_of_a_loop_of_links_are_found(tmp_path: Path) -> None:
 
 def git_files(folder: Path) -> dict[Path, set[str]]:
     """The files by which git tells that a checkout has moved, for its `.git` folder."""
-    return {folder: {"HEAD"}, folder / "logs": {"HEAD"}, folder / "reftable": {"tables.list"}}
+    return {
+        folder: {"HEAD", "index", "index.lock"},
+        folder / "logs": {"HEAD"},
+        folder / "reftable": {"tables.list"},
+    }
 
 
 def test_git_of_a_checkout_above_the_root_is_found(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,96 @@ def test_an_overflow_of_the_queue_is_a_hint(root: Path) -> None:
     reader._is_reading = False  # its thread never ran, so that nobody else closes the descriptors
     reader.close()
     assert hints == ["hint"]
+
+
+def test_an_overflow_is_counted_and_answered(root: Path) -> None:
+    """The count is for the metric, the hint for the scan; the watcher lives on."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            assert watched.watcher._observer is not None
+            reader = watched.watcher._observer._reader
+            overflow = InotifyEvent(WatchDescriptor(-1), InotifyConstants.IN_Q_OVERFLOW, 0, b"")
+            await watched.after(lambda: reader.handle_event(overflow))
+            assert watched.watcher.overflows == 1
+            assert watched.watcher.is_alive()
+            await watched.after(lambda: write(root))
+
+    asyncio.run(scenario())
+
+
+def test_a_volume_of_kubernetes_that_is_swapped_is_a_hint(tmp_path: Path) -> None:
+    """All files lead through `..data`, the only name that changes."""
+    root = tmp_path / "volume"
+    for version in ("..1", "..2"):
+        (root / version).mkdir(parents=True)
+        (root / version / "a.yaml").write_text(version)
+    (root / "..data").symlink_to("..1")
+    (root / "a.yaml").symlink_to("..data/a.yaml")
+
+    def swap() -> None:
+        (root / "..data_tmp").symlink_to("..2")
+        (root / "..data_tmp").rename(root / "..data")
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(swap)
+
+    asyncio.run(scenario())
+
+
+def test_a_network_file_system_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes made here are heard of, those of others are not: hints cannot be relied on."""
+    monkeypatch.setattr("flowrunner.system.watcher.network_file_system", lambda _: "nfs4")
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            status = watched.watcher.status()
+            assert (status.is_alive, status.is_network) == (False, True)
+            assert "nfs4" in status.message
+            assert not await asyncio.to_thread(watched.watcher.rearm)
+            await watched.after(lambda: write(root))
+
+    asyncio.run(scenario())
+
+
+FILES, FOLDERS = (20_000, 400) if os.environ.get("TEST_PROFILE") == "long" else (600, 30)
+
+
+def test_the_last_edit_in_a_large_checkout_is_not_lost(tmp_path: Path) -> None:
+    """After thousands of files came at once, one edit is still a hint, and all is watched."""
+    root = tmp_path / "flows"
+    (root / ".git" / "objects").mkdir(parents=True)
+
+    def check_out() -> None:
+        for number in range(FILES):
+            path = root / f"team-{number % FOLDERS}" / f"{number}.yaml"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text("old")
+            if number % 10 == 0:
+                (root / ".git" / "objects" / str(number)).touch()
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(check_out)
+            await quiet(watched)
+            for number in range(0, FOLDERS, FOLDERS // 2):
+                path = root / f"team-{number}" / f"{number}.yaml"
+                await watched.after(partial(path.write_text, "new"))
+                await quiet(watched)
+            assert watched.watcher.is_alive()
+
+    asyncio.run(scenario())
+
+
+async def quiet(watched: Watched) -> None:
+    """Waits until no hint of earlier changes is on its way any more."""
+    while True:
+        watched.hinted.clear()
+        try:
+            await asyncio.wait_for(watched.hinted.wait(), 0.3)
+        except TimeoutError:
+            return
 
 
 def test_stop_ends_all_threads_and_hints(root: Path) -> None:

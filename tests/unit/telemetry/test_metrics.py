@@ -104,6 +104,7 @@ def fill(metrics: Metrics) -> None:
     metrics.show_flows(lambda: [facts(BACKUP, next_slot_at=minutes(60))])
     metrics.show_source(lambda: "4b825dc")
     metrics.show_watcher(lambda: True)
+    metrics.show_overflows(lambda: 2)
     metrics.show_free_bytes(lambda: 4096)
 
 
@@ -148,6 +149,7 @@ def test_the_catalogue_is_what_the_design_lists() -> None:
         "flowrunner_config_last_reload_successful": ("gauge", []),
         "flowrunner_config_last_reload_success_timestamp_seconds": ("gauge", []),
         "flowrunner_watcher_up": ("gauge", []),
+        "flowrunner_watch_overflows": ("counter", []),
         "flowrunner_event_loop_lag_seconds": ("histogram", ["le"]),
         "flowrunner_journal_commit_seconds": ("histogram", ["le"]),
         "flowrunner_state_disk_free_bytes": ("gauge", []),

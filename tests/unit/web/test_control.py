@@ -262,6 +262,17 @@ def test_reconcile_that_is_not_waited_for_is_accepted(content: Any) -> None:
     assert service.calls == [("reconcile_soon", {})]
 
 
+@pytest.mark.parametrize("wait", [True, False])
+def test_reconcile_can_ignore_a_lock(*, wait: bool) -> None:
+    """The lock is given up before the pass begins, waited for or not."""
+    service = FakeService()
+
+    post(service, "/control/v1/reconcile", {"ignore_lock": True, "wait": wait})
+
+    calls = ["ignore_lock", "reconcile" if wait else "reconcile_soon"]
+    assert [name for name, _ in service.calls] == calls
+
+
 @pytest.mark.parametrize("content", [{"wait": 1}, {"wiat": True}], ids=["number", "unknown-key"])
 def test_reconcile_with_a_bad_body_is_refused(content: Any) -> None:
     """A body of another shape is answered 422 and asks for nothing."""

@@ -1,0 +1,117 @@
+"""Plans that follow from the one before: ten thousand flows are not judged anew for one edit.
+
+The long way, `make_plan`, looks at every file and every rule between them. It can be spared when
+the pass before was carried out and the same files are there, each with its name, and those that
+changed say to others what the versions in force say. Whatever else happens takes the long way, and
+both ways lead to the same plan, which a property test shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey
+from flowrunner.reconcile.plan import Plan, make_plan, next_entry
+from flowrunner.reconcile.reading import ScannedFile
+from flowrunner.reconcile.refusals import said_to_others
+from flowrunner.reconcile.scan import Snapshot
+from flowrunner.reconcile.unknown_flows import unknown_flows
+from flowrunner.registry.entry import FlowEntry
+
+_MOST_EDITS = 1_000
+"""Edits of one pass beyond which the short way is no longer the shorter one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Basis:
+    """What a pass that was carried out had planned, and from what."""
+
+    snapshot: Snapshot
+    plan: Plan
+
+
+class Planner:
+    """Plans passes, one after the other; used by one thread at a time."""
+
+    def __init__(self) -> None:
+        self._basis: _Basis | None = None
+
+    def plan(self, snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
+        """Returns what the snapshot means against the flows in force."""
+        basis = self._basis
+        if basis is None or not _is_like(snapshot, basis.snapshot):
+            return make_plan(snapshot, observed)
+        edited = _edited(basis.snapshot.files, snapshot.files)
+        if edited is None:
+            return make_plan(snapshot, observed)
+        if edited and not basis.plan.is_plain:
+            return make_plan(snapshot, observed)
+        return _replanned(basis.plan, edited, snapshot, observed) or make_plan(snapshot, observed)
+
+    def carried_out(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Learns that the plan is in force: the next one may follow from it."""
+        self._basis = _Basis(snapshot=snapshot, plan=plan)
+
+    def forget(self) -> None:
+        """Learns that nobody knows what is in force: the next plan goes the long way."""
+        self._basis = None
+
+
+def _is_like(snapshot: Snapshot, before: Snapshot) -> bool:
+    """Whether what concerns more than one file is as before."""
+    return (
+        snapshot.is_whole == before.is_whole
+        and snapshot.defaults == before.defaults
+        and len(snapshot.files) == len(before.files)
+    )
+
+
+def _edited(
+    before: tuple[ScannedFile, ...], after: tuple[ScannedFile, ...]
+) -> list[ScannedFile] | None:
+    """Returns the files that changed; None when one came, went, or has another name."""
+    if before is after:
+        return []
+    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old is not new]
+    is_simple = len(pairs) <= _MOST_EDITS and all(
+        old.candidate.file == new.candidate.file
+        and old.candidate.name is not None
+        and old.candidate.name == new.candidate.name
+        for old, new in pairs
+    )
+    return [new for _, new in pairs] if is_simple else None
+
+
+def _replanned(
+    before: Plan,
+    edited: list[ScannedFile],
+    snapshot: Snapshot,
+    observed: Mapping[FlowKey, FlowEntry],
+) -> Plan | None:
+    """Returns the plan for some edits; None when one says something else to other flows."""
+    entries = dict(observed)
+    changed: set[FlowKey] = set()
+    for file in edited:
+        candidate = file.candidate
+        key = FlowKey(DEFAULT_ACCOUNT, candidate.name or "")
+        old = observed.get(key)
+        if old is None:
+            return None
+        if candidate.spec and said_to_others(candidate.spec) != said_to_others(old.spec):
+            return None
+        advised = (
+            unknown_flows(observed, {key: candidate}).get(key, ())
+            if snapshot.is_whole and candidate.spec and candidate.spec.references.names
+            else ()
+        )
+        entry = entries[key] = next_entry(key, file, old, snapshot.revision, advised)
+        if entry.spec is not None and entry.digest != old.digest:
+            changed.add(key)
+    return Plan(
+        entries=entries,
+        changed=frozenset(changed),
+        rejected=before.rejected,
+        touched=frozenset(FlowKey(DEFAULT_ACCOUNT, it.candidate.name or "") for it in edited),
+        is_plain=before.is_plain,
+    )
