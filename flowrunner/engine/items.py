@@ -7,8 +7,8 @@ daemon repeats none that has ended and knows what each gave back. Source: FLOW_F
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from flowrunner.engine.attempt import AttemptOutcome, interrupted
 from flowrunner.engine.history import FRESH, ITEM, Standing, standing_of
@@ -21,7 +21,7 @@ from flowrunner.model.execution import Attempt, ItemCounts, ItemEnd, NodeStatus
 from flowrunner.model.expressions import UNDECIDED_HINT
 from flowrunner.model.expressions.values import kind_of
 from flowrunner.model.flow import MOST_ITEMS, NodeSpec, OnInterrupt
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import AttemptKey, ExecutionId, Json
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import AttemptState, NodeState, Reason
 
@@ -59,12 +59,14 @@ class ItemsOfNode:
     Attributes:
         scope: What its expressions see, but for `item` and `index`.
         past: Its attempts in earlier lives of the daemon, in the order of their keys.
+        children: Executions that have not ended, by the attempts among these that wait for them.
     """
 
     spec: NodeSpec
     scope: ContextScope
     items: Sequence[Json]
     past: Sequence[Attempt] = ()
+    children: Mapping[AttemptKey, ExecutionId] = field(default_factory=dict)
 
 
 class ItemsRun:
@@ -84,6 +86,7 @@ class ItemsRun:
         give_up: Callable[[BaseException], None],
     ) -> None:
         self._services = runtime.services
+        self._ends = runtime.ends
         self._execution = runtime.execution.id
         self._writes = writes
         self._node = node
@@ -96,6 +99,7 @@ class ItemsRun:
         self._final = self._succeeded = self._failed = 0
         self._at_fault: Attempt | None = None
         self._workers: list[asyncio.Task[None]] = []
+        self._left: list[ExecutionId] = []
         standings = self._taken_over()
         self._waiting = self._in_order(standings)
 
@@ -115,6 +119,8 @@ class ItemsRun:
 
         None means that some items are left for the next life of the daemon.
         """
+        for child in self._left:
+            await self._ends.bring_about(child)
         spec = self._node.spec
         several = min(spec.max_parallel, len(self._node.items) - self._final)
         for number in range(several):
@@ -159,6 +165,8 @@ class ItemsRun:
             if standing.open is None or (goes_on and self._cut.reason is None):
                 standings[index] = standing
                 continue
+            if child := self._node.children.get(standing.open.key):
+                self._left.append(child)
             ended = interrupted(standing.open, self._services.clock.now())
             self._services.observer.attempt_ended(spec.type, ended)
             if spec.on_interrupt is OnInterrupt.RERUN and self._cut.reason is None:

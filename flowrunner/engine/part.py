@@ -226,7 +226,8 @@ class PartRun:
             items = items_of(spec, scope)
         except ExecutionError as error:
             return self._failed(spec, "foreach", error, scope.now())
-        node = ItemsOfNode(spec=spec, scope=scope, items=items, past=past)
+        children = self._history.children
+        node = ItemsOfNode(spec=spec, scope=scope, items=items, past=past, children=children)
         run = ItemsRun(self._runtime, self._shared.writes, node, self._begun, self._shared.give_up)
         self._items[spec.id] = run
         self._own(spec, self._carry_items(spec, run))

@@ -336,6 +336,84 @@ def test_stop_does_not_wait_for_a_child_in_line() -> None:
     simulate(story, WORK)
 
 
+EACH = (
+    "  - {id: sub, type: flow, foreach: [a, b, c], max_parallel: 2, params: {flow: child, inputs: "
+    "{item: '${{ item }}'}}}"
+)
+OF_ITEM = SURVIVES.replace(
+    "nodes:", "inputs: {item: {}}\nconcurrency: {on_conflict: allow}\nnodes:"
+)
+
+
+async def all_children(world: World, parent: ExecutionId) -> list[Execution]:
+    found = await world.storage.executions.children(parent, limit=100)
+    kept = [await world.storage.executions.get(each.id) for each in found]
+    return [each for each in kept if each is not None]
+
+
+def test_each_item_goes_on_waiting_for_its_child() -> None:
+    """After a crash no item starts a second one, and the outputs are in order."""
+    child = OF_ITEM + "\noutputs: {got: '${{ inputs.item }}'}\n"
+
+    async def story(world: World) -> None:
+        parent = await started(world, flow(EACH, name="parent"), child)
+        assert len(await all_children(world, parent)) == 2
+        after = await next_life(world, {"work": Act(lasts_s=5)})
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.nodes["sub"].outputs == [{"got": "a"}, {"got": "b"}, {"got": "c"}]
+        found = await all_children(after, parent)
+        assert [each.parent and each.parent.attempt.item_index for each in found] == [0, 1, 2]
+
+    simulate(story, WORK)
+
+
+@pytest.mark.parametrize("way", ["cancel", "asked", "fail"])
+def test_children_of_items_end_before_their_node(way: str) -> None:
+    """Whether a cancel came before the crash or its end does, or the attempts must not go on."""
+    call = EACH + (", on_interrupt: fail}" if way == "fail" else "}")
+    text = flow(call.replace("}}}", "}}", 1), name="parent")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text, OF_ITEM)
+        if way == "cancel":
+            await world.engine.cancel(parent)
+        after = await next_life(world, {"tidy": Act(lasts_s=30)})
+        if way == "asked":
+            await asked_to_end(after, parent)
+        await after.recover()
+        outcome = await settled(after, parent)
+        found = await all_children(after, parent)
+        assert [(str(each.state), each.reason) for each in found] == [("cancelled", "parent")] * 2
+        ended = outcome.nodes["sub"].ended_at
+        assert ended is not None
+        assert all(each.ended_at is not None and each.ended_at <= ended for each in found)
+        assert str(outcome.nodes["sub"].state) == ("failed" if way == "fail" else "cancelled")
+        assert after.spawned("work") == []
+
+    simulate(story, WORK)
+
+
+def test_item_that_failed_before_a_crash_ends_the_children_of_the_others() -> None:
+    """`fail_fast` goes for them too, though the crash came before they were asked to end."""
+
+    async def story(world: World) -> None:
+        parent = await started(world, flow(EACH, name="parent"), OF_ITEM)
+        first, second = await all_children(world, parent)
+        await world.engine.cancel(first.id)
+        after = await next_life(world)
+        await asyncio.sleep(1)
+        await after.storage.executions.update(replace(first, state=ExecutionState.FAILED))
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert outcome.execution.state is ExecutionState.FAILED
+        kept = await after.storage.executions.get(second.id)
+        assert kept is not None
+        assert (kept.state, kept.reason) == (ExecutionState.CANCELLED, "parent")
+
+    simulate(story, WORK)
+
+
 def test_child_whose_parent_is_lost_is_ended() -> None:
     """Nobody waits for it any more."""
 

@@ -23,7 +23,7 @@ from flowrunner.storage.protocols import ExecutionQuery
 from tests.fakes.ids import sequential_id
 from tests.fakes.records import make_attempt, make_execution, make_node, make_parent
 
-IDLE = cast(Engine, SimpleNamespace(live_states=lambda _id: None))
+IDLE = cast(Engine, SimpleNamespace(live_states=lambda _id: None, live_items=lambda _id: {}))
 EXECUTION = sequential_id(1)
 
 
