@@ -37,9 +37,11 @@ _KINDS = {
 
 
 class FileStat(NamedTuple):
-    """The facts by which a change is noticed; size in bytes, time in ns since 1970.
+    """The facts by which a change is noticed; size in bytes, times in ns since 1970.
 
-    A tuple, as `WalkEntry` is, because a walk makes ten thousand of them in every pass.
+    `ctime_ns` tells of changed rights, and of content whose `mtime_ns` was set back; 0 where there
+    is no such time. Source: inode(7). A tuple, as `WalkEntry` is, because a walk makes ten
+    thousand of them in every pass.
     """
 
     kind: FileKind
@@ -47,6 +49,7 @@ class FileStat(NamedTuple):
     mtime_ns: int
     inode: int
     device: int
+    ctime_ns: int = 0
 
 
 class WalkEntry(NamedTuple):
@@ -93,6 +96,7 @@ def make_file_stat(facts: os.stat_result) -> FileStat:
         facts.st_mtime_ns,
         facts.st_ino,
         facts.st_dev,
+        facts.st_ctime_ns,
     )
 
 

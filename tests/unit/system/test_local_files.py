@@ -184,3 +184,15 @@ class _Listing:
 
     def __exit__(self, *details: object) -> None:
         self._entries = []
+
+
+def test_stat_shows_that_rights_changed(tmp_path: Path) -> None:
+    """A file that was opened up or closed is read again, though its content is the same."""
+    path = tmp_path / "flow.yaml"
+    path.write_text("x")
+    (before,) = LocalFiles().walk(tmp_path, depth=1, most=9).entries
+    while path.stat().st_ctime_ns == before.stat.ctime_ns:  # it ticks some hundred times a second
+        path.chmod(0o640)
+    (after,) = LocalFiles().walk(tmp_path, depth=1, most=9).entries
+    assert after.stat != before.stat
+    assert after.stat.mtime_ns == before.stat.mtime_ns
