@@ -19,6 +19,7 @@ from flowrunner.model.execution import (
     Failure,
     ItemEnd,
     NodeStatus,
+    Parent,
     ScheduleKey,
     SlotRun,
 )
@@ -29,6 +30,9 @@ from flowrunner.storage.local import codec
 from flowrunner.storage.protocols import FlowRecord
 
 T = TypeVar("T")
+
+_NO_CALL = [None] * len(codec.CALL_COLUMNS.split(","))
+"""What a join gives for an execution that no other one has asked for."""
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 times = st.datetimes(datetime(1970, 1, 2), datetime(9999, 12, 30), timezones=zones)
@@ -68,6 +72,12 @@ causes = st.builds(
     context=json_objects(any_texts),
     payload=st.none() | st.binary(max_size=50),
 )
+parents = st.builds(
+    Parent,
+    attempt=st.builds(AttemptKey, ids, texts, numbers, numbers),
+    is_waited=st.booleans(),
+    depth=numbers,
+)
 executions = st.builds(
     Execution,
     id=ids,
@@ -79,6 +89,7 @@ executions = st.builds(
     group=st.none() | texts,
     is_forced=st.booleans(),
     retry_of=st.none() | ids,
+    parent=st.none() | parents,
     revision=texts.map(Revision),
     digest=texts.map(Digest),
     inputs=json_objects(any_texts),
@@ -173,9 +184,12 @@ def test_time_comes_back_to_the_microsecond(moment: datetime) -> None:
 
 @given(executions)
 def test_execution_comes_back_equal(execution: Execution) -> None:
-    """Every execution survives its row, with its payload beside it."""
-    pins = codec.pins_row(execution)
-    row = (*codec.execution_row(execution), execution.cause.payload, *pins)
+    """Every execution survives its rows: its own, its payload, its pins and who asked for it."""
+    pins, call = codec.pins_row(execution), _NO_CALL
+    if execution.parent is not None:
+        child, *call = codec.call_row(execution.id, execution.parent)
+        assert child == execution.id
+    row = (*codec.execution_row(execution), execution.cause.payload, *pins, *call)
     assert codec.execution_of(through_sqlite(row)) == execution
 
 
