@@ -126,6 +126,7 @@ class Retention:
         self._in_force = in_force
         self._pace = Pace()
         self._unused: frozenset[Digest] = frozenset()
+        self._looked_at = 0
 
     async def run(self) -> None:
         """Goes on until it is cancelled; a sweep that fails is logged and made again later."""
@@ -221,15 +222,19 @@ class Retention:
             self._quota.remove(log_folder(self._folders.logs, execution))
 
     async def _sweep_definitions(self) -> None:
-        """Removes definitions that two sweeps in a row found unused.
+        """Removes definitions that two sweeps in a row found unused, and nobody put in between.
 
-        A start puts its definition before its execution; by the second sweep it is there.
+        A start puts its definition before its execution, which is there by the second sweep, or
+        whose definition has been put since the first. What is in force is asked for once more in
+        the turn of the loop that removes: a start after it puts the definition again.
         """
+        before, self._looked_at = self._looked_at, self._definitions.mark()
         known = set(await self._definitions.list())
         used = await self._executions.digests()
         unused = frozenset(known - used - set(self._in_force()))
         for digest in sorted(unused & self._unused):
-            await self._definitions.delete(digest)
+            if digest not in self._in_force():
+                await self._definitions.delete(digest, unless_put_since=before)
         self._unused = unused - self._unused
 
     async def _sweep_newest(self, own: Mapping[FlowKey, RetentionSpec], now: datetime) -> None:

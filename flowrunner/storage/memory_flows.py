@@ -49,9 +49,13 @@ class MemoryDefinitions:
 
     def __init__(self) -> None:
         self._definitions: dict[Digest, dict[str, Json]] = {}
+        self._puts = 0
+        self._last_put: dict[Digest, int] = {}
 
     async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
         """Keeps a definition."""
+        self._puts += 1
+        self._last_put[digest] = self._puts
         self._definitions.setdefault(digest, dict(definition))
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
@@ -62,6 +66,11 @@ class MemoryDefinitions:
         """Returns the digests."""
         return sorted(self._definitions)
 
-    async def delete(self, digest: Digest) -> None:
+    def mark(self) -> int:
+        """Returns how many puts there were."""
+        return self._puts
+
+    async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
         """Removes a definition."""
-        self._definitions.pop(digest, None)
+        if unless_put_since is None or self._last_put.get(digest, 0) <= unless_put_since:
+            self._definitions.pop(digest, None)

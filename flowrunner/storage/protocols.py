@@ -97,8 +97,18 @@ class DefinitionStore(Protocol):
     async def list(self) -> list[Digest]:
         """Returns the digests of all that are kept, sorted."""
 
-    async def delete(self, digest: Digest) -> None:
-        """Removes a definition; nothing happens if there is none. It may be put again."""
+    def mark(self) -> int:
+        """Returns this moment, for `delete`; moments of one life of the store compare."""
+
+    async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
+        """Removes a definition; nothing happens if there is none. It may be put again.
+
+        Args:
+            digest: Its digest.
+            unless_put_since: A moment; one that was put after it stays, since an execution is about
+                to name it. That is judged in the turn of the loop in which this is called, and
+                whoever puts it later gets it written again.
+        """
 
 
 class Submitted(NamedTuple):

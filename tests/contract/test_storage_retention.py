@@ -185,6 +185,25 @@ def test_definitions_can_be_listed_removed_and_put_again(use: Use) -> None:
     use(holding(DONE, then=then))
 
 
+def test_definition_that_was_put_since_a_moment_stays(use: Use) -> None:
+    """One that an execution is about to name is not removed under it; an older one goes."""
+    digest = digest_of(DEFINITION)
+
+    async def then(storage: Storage) -> None:
+        before = storage.definitions.mark()
+        await storage.definitions.put(digest, DEFINITION)
+        await storage.definitions.delete(digest, unless_put_since=before)
+        assert await storage.definitions.get(digest) == DEFINITION
+        after = storage.definitions.mark()
+        await storage.definitions.delete(digest, unless_put_since=after)
+        assert await storage.definitions.get(digest) is None
+        await storage.definitions.put(digest, DEFINITION)
+        await storage.definitions.delete(digest, unless_put_since=after)
+        assert await storage.definitions.get(digest) == DEFINITION
+
+    use(holding(DONE, then=then))
+
+
 def test_empty_store_has_nothing_to_remove(use: Use) -> None:
     """No flows, no digests, nothing expired."""
 

@@ -31,13 +31,21 @@ class LocalDefinitions:
         self._files = files
         self._kept: set[Digest] = set()
         self._writing: dict[Digest, asyncio.Future[None]] = {}
+        self._removing: dict[Digest, asyncio.Future[None]] = {}
+        self._puts = 0
+        self._last_put: dict[Digest, int] = {}
 
     async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
         """Writes a definition once in the life of this store.
 
         A file from an earlier life is written again: it may be damaged, or not have reached
-        the disk before a crash. Those who ask at a time share the write.
+        the disk before a crash. Those who ask at a time share the write, which waits for a removal
+        under way.
         """
+        self._puts += 1
+        self._last_put[digest] = self._puts
+        while (removing := self._removing.get(digest)) is not None:
+            await asyncio.wait([removing])
         if digest in self._kept:
             return
         writing = self._writing.get(digest)
@@ -57,12 +65,27 @@ class LocalDefinitions:
         stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
         return [Digest(f"{PREFIX}{stem}") for stem in stems]
 
-    async def delete(self, digest: Digest) -> None:
+    def mark(self) -> int:
+        """Returns how many puts there were."""
+        return self._puts
+
+    async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
         """Removes the file; a later `put` writes it again."""
-        while (writing := self._writing.get(digest)) is not None:
-            await asyncio.wait([writing])
+        if unless_put_since is not None and self._last_put.get(digest, 0) > unless_put_since:
+            return
+        while (busy := self._writing.get(digest) or self._removing.get(digest)) is not None:
+            await asyncio.wait([busy])
         self._kept.discard(digest)
-        await in_thread(partial(self._files.remove, self._path(digest)))
+        self._last_put.pop(digest, None)
+        work = in_thread(partial(self._files.remove, self._path(digest)))
+        removing = self._removing[digest] = asyncio.ensure_future(work)
+        removing.add_done_callback(partial(self._removed, digest))
+        await asyncio.shield(removing)
+
+    def _removed(self, digest: Digest, removing: asyncio.Future[None]) -> None:
+        del self._removing[digest]
+        if not removing.cancelled():
+            removing.exception()  # told to who asked, if that one still waits
 
     def _written(self, digest: Digest, writing: asyncio.Future[None]) -> None:
         del self._writing[digest]

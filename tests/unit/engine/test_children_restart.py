@@ -109,8 +109,11 @@ class SlowDefinitions:
     async def list(self) -> list[Digest]:
         return await self._inner.list()
 
-    async def delete(self, digest: Digest) -> None:
-        await self._inner.delete(digest)
+    def mark(self) -> int:
+        return self._inner.mark()
+
+    async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
+        await self._inner.delete(digest, unless_put_since=unless_put_since)
 
 
 def test_nobody_goes_on_before_all_are_known() -> None:

@@ -30,6 +30,7 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.flow import RetentionSpec
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.states import ExecutionState
+from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery
 from tests.fakes.clock import DEFAULT_START, FakeClock
@@ -46,11 +47,13 @@ DAY = timedelta(days=1)
 class Past:
     """A store, files and a retention of 3 executions and 30 days."""
 
-    def __init__(self, executions: int = 3, log_bytes: int = 0) -> None:
+    def __init__(
+        self, executions: int = 3, log_bytes: int = 0, storage: MemoryStorage | None = None
+    ) -> None:
         self.own: dict[FlowKey, RetentionSpec] = {}
         self.written = 0
         self.clock = FakeClock(DEFAULT_START + timedelta(hours=1))
-        self.storage = MemoryStorage()
+        self.storage = storage or MemoryStorage()
         self.files = FakeFiles()
         self.folders = EngineFolders(
             work=STATE / "work", logs=STATE / "logs", flow=lambda _: STATE / "flows"
@@ -210,6 +213,65 @@ def test_definition_that_is_used_again_in_between_stays() -> None:
         assert await past.storage.definitions.list() == [digest]
 
     told(story)
+
+
+def test_definition_of_a_start_under_way_stays() -> None:
+    """It was put since the first of two sweeps, though its execution comes after the second."""
+
+    async def story(past: Past) -> None:
+        digest = digest_of(DEFINITION)
+        await past.storage.definitions.put(digest, DEFINITION)
+        await past.retention.sweep()
+        await past.storage.definitions.put(digest, DEFINITION)
+        await past.retention.sweep()
+        assert await past.storage.definitions.list() == [digest]
+        await past.retention.sweep()
+        await past.retention.sweep()
+        assert await past.storage.definitions.list() == []
+
+    told(story)
+
+
+class OnDisk(MemoryStorage):
+    """A store whose definitions are files, so that their removal takes turns of the loop."""
+
+    def __init__(self, files: FakeFiles) -> None:
+        super().__init__()
+        self._local = LocalDefinitions(STATE, files)
+
+    @property
+    def definitions(self) -> LocalDefinitions:  # type: ignore[override]  # another kind of store
+        """Those on disk."""
+        return self._local
+
+
+@pytest.mark.parametrize("comes_by", ["a start", "a version in force"])
+def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> None:
+    """Whenever an unused definition is put again while a sweep removes it, the execution has it."""
+
+    async def story(turns: int, seen: set[bool]) -> None:
+        files = FakeFiles()
+        past = Past(storage=OnDisk(files))
+        definitions, digest = past.storage.definitions, digest_of(DEFINITION)
+        await definitions.put(digest, DEFINITION)
+        await past.retention.sweep()
+        sweeping = asyncio.create_task(past.retention.sweep())
+        await asyncio.sleep(2 * PAUSE_S)  # start keys and slots come before
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        is_removed = ("remove", STATE / "definitions" / f"{digest[7:]}.json") in files.calls
+        seen.add(is_removed)
+        if comes_by == "a version in force":
+            past.in_force.add(digest)
+        await definitions.put(digest, DEFINITION)
+        await past.add(1)
+        await sweeping
+        assert await definitions.get(digest) == DEFINITION, turns
+
+    seen: set[bool] = set()
+    for turns in range(20):
+        run_inline(story(turns, seen))
+    assert seen == {False, True}
 
 
 def test_large_history_is_removed_in_pieces() -> None:

@@ -12,6 +12,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.digest import digest_of
 from flowrunner.storage.local.definitions import LocalDefinitions
 from tests.fakes.files import FakeFiles
+from tests.fakes.inline_threads import run_inline
 from tests.fakes.records import DEFINITION
 
 STATE = Path("/var/lib/flowrunner")
@@ -67,6 +68,41 @@ def test_removal_during_a_write_is_not_forgotten(files: FakeFiles) -> None:
         assert await definitions.get(DIGEST) == DEFINITION
 
     asyncio.run(main())
+
+
+def test_put_during_a_removal_writes_anew(files: FakeFiles) -> None:
+    """What is put while its file is being removed is there when `put` returns, and stays."""
+
+    async def main() -> None:
+        definitions = LocalDefinitions(STATE, files)
+        await definitions.put(DIGEST, DEFINITION)
+        removing = asyncio.create_task(definitions.delete(DIGEST))
+        await asyncio.sleep(0)
+        putting = asyncio.create_task(definitions.put(DIGEST, DEFINITION))
+        await asyncio.gather(removing, putting)
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    run_inline(main())
+    assert [operation for operation, _ in files.calls if operation != "read"] == [
+        "replace_durably",
+        "remove",
+        "replace_durably",
+    ]
+
+
+def test_removal_that_fails_is_told_and_leaves_the_definition(files: FakeFiles) -> None:
+    """The file is of use as before, and the next put makes sure of it."""
+
+    async def main() -> None:
+        definitions = LocalDefinitions(STATE, files)
+        await definitions.put(DIGEST, DEFINITION)
+        files.fail("remove", ".json", PermissionError(13, "Permission denied"))
+        with pytest.raises(StorageError):
+            await definitions.delete(DIGEST)
+        await definitions.put(DIGEST, DEFINITION)
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    run_inline(main())
 
 
 def test_damaged_definition_is_none_and_healed_by_the_next_start(files: FakeFiles) -> None:
