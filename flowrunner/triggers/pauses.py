@@ -146,8 +146,13 @@ class Pauses:
     def flows_changed(
         self, entries: Mapping[FlowKey, FlowEntry], removed: frozenset[FlowKey]
     ) -> None:
-        """Lets a new version begin without the failures of the one before."""
-        for key in removed:
+        """Lets a new version begin without the failures of the one before.
+
+        What is known of a flow that is not there goes with it, also where a crash came between the
+        removal of the flow and that of its record: by the first call all that is to come is there.
+        """
+        known_of = self._cleared.keys() | self._registry.pauses.keys()
+        for key in removed | (known_of - entries.keys()):
             self._series.pop(key, None)
             known = self._cleared.pop(key, None) is not None
             if self._registry.pause_of(key) is not None or known:

@@ -376,6 +376,41 @@ def test_pause_leaves_with_its_flow() -> None:
     simulate(story)
 
 
+def test_pause_of_a_flow_that_left_before_a_crash_is_forgotten() -> None:
+    """A crash between the removal of a flow and that of its record does not keep the pause."""
+
+    async def story(world: World) -> None:
+        await world.apply(flow_text("a"), flow_text("b"))
+        await pause(world)
+        kept = await world.storage.pauses.list()
+        await world.apply(flow_text("b"))
+        await world.pauses.settle()
+        await world.storage.pauses.put(A, kept[A])  # as a crash would have left it
+        after = await world.next_life()
+        await after.apply(flow_text("b"))
+        await after.pauses.settle()
+        assert await after.storage.pauses.list() == {}
+        await after.apply(flow_text("a"), flow_text("b"))
+        assert paused(after)[0] == "False"
+
+    simulate(story)
+
+
+def test_pause_outlives_the_loss_of_the_last_good_version() -> None:
+    """A record of the flow that is damaged at start does not lift the pause: the file is there."""
+
+    async def story(world: World) -> None:
+        await world.apply(flow_text("a"))
+        await pause(world)
+        await world.storage.flows.delete(A)
+        after = await world.next_life()
+        assert after.registry.get(A) is None
+        await after.apply(flow_text("a"))
+        assert paused(after)[0] == "True"
+
+    simulate(story)
+
+
 # Failures in a row
 
 
