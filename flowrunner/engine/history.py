@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 
 from flowrunner.engine.output_size import size_of
-from flowrunner.model.execution import Attempt, NodeStatus
+from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.flow import RetrySpec
 from flowrunner.model.ids import AttemptKey, ExecutionId
 from flowrunner.model.states import AttemptState, Reason
@@ -81,6 +81,13 @@ def standing_of(attempts: Sequence[Attempt], retry: RetrySpec, chance: float) ->
         delay_s = retry.delay_after(number - cut_short, chance)
         due_at = last.ended_at + timedelta(seconds=delay_s)
     return Standing(number=number + 1, cut_short=cut_short, began_at=began_at, due_at=due_at)
+
+
+def first_begin(attempts: Sequence[Attempt], execution: Execution) -> datetime | None:
+    """Returns when the first of some attempts began, but for those that a retry has taken over."""
+    since = None if execution.retry_of is None else execution.created_at
+    begun = (each.started_at for each in attempts)
+    return min((at for at in begun if since is None or at >= since), default=None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from functools import partial
 
 from flowrunner.engine.attempt import AttemptOutcome, interrupted
 from flowrunner.engine.graph import GraphWalk
-from flowrunner.engine.history import FRESH, History, Standing
+from flowrunner.engine.history import FRESH, History, Standing, first_begin
 from flowrunner.engine.items import ItemsOfNode, ItemsRun, items_of
 from flowrunner.engine.judging import obstacle_to, status_answers
 from flowrunner.engine.node_end import node_status
@@ -175,7 +175,8 @@ class PartRun:
 
     def _take_up_items(self, spec: NodeSpec, past: Sequence[Attempt]) -> None:
         """Goes on with the items of a node that had begun in an earlier life of the daemon."""
-        scope = self._scope(spec, min(attempt.started_at for attempt in past))
+        began_at = first_begin(past, self._runtime.execution)
+        scope = self._scope(spec, began_at or self._services.clock.now())
         status = self._begin(spec, scope, past)
         if status is not None:
             self._write_end(status)

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 
 from flowrunner.engine.graph import GraphWalk
-from flowrunner.engine.history import History
+from flowrunner.engine.history import History, first_begin
 from flowrunner.engine.judging import status_answers
 from flowrunner.engine.scope import ContextScope, execution_contexts, node_context
 from flowrunner.model.execution import Attempt, Execution, NodeStatus
@@ -135,8 +135,8 @@ class Replay:
         end, attempts = self.ends.get(spec.id), self.attempts(spec.id)
         if end is not None and end.started_at is not None:
             return end.started_at
-        if attempts:
-            return min(attempt.started_at for attempt in attempts)
+        if began_at := first_begin(attempts, self.subject.execution):
+            return began_at
         return (end.ended_at if end else None) or self.subject.asked_at
 
     def scope(self, spec: NodeSpec) -> ContextScope:

@@ -263,3 +263,158 @@ def test_running_execution_resumes_with_what_it_took_over() -> None:
         await after.idle()
 
     simulate(story)
+
+
+# Items
+
+ITEMS = flow(
+    "  - {id: a, run: x}\n"
+    "  - {id: m, run: x, foreach: [a, b, c], fail_fast: false, env: {ITEM: '${{ item }}'}}\n"
+    "  - {id: z, run: x, env: {OUT: '${{ nodes.m.outputs }}'}}"
+)
+TWO_FAIL: Acts = {"m": FAILS, "m.b": Act(outputs=b"n=2\n")}
+
+
+def ran(world: World) -> list[str]:
+    """The items of `m` that had a process."""
+    return [request.env["ITEM"] for request in world.spawned("m")]
+
+
+def item_attempts(outcome: Outcome) -> list[str]:
+    return [
+        f"{each.key.item_index}.{each.key.number} {each.state}"
+        for each in outcome.attempts
+        if each.key.node == "m"
+    ]
+
+
+def test_only_items_that_did_not_succeed_run_again() -> None:
+    """The others keep their outputs, and the node comes to a list of all."""
+    outcome, world = retried(ITEMS, "m", TWO_FAIL, {"m": Act(outputs=b"n=1\n")})
+    assert ran(world) == ["a", "c"]
+    assert outcome.states == {"a": "succeeded", "m": "succeeded", "z": "succeeded"}
+    assert outcome.nodes["m"].outputs == [{"n": "1"}, {"n": "2"}, {"n": "1"}]
+    assert item_attempts(outcome) == ["0.1 succeeded", "1.1 succeeded", "2.1 succeeded"]
+
+
+def test_items_of_another_branch_are_kept_too() -> None:
+    """A node that did not end well repeats what failed it, though another one is named."""
+    text = ITEMS.replace("id: z, run: x", "id: z, run: x, needs: [a]")
+    text = text.replace(", env: {OUT: '${{ nodes.m.outputs }}'}", "")
+    _, world = retried(text, "z", TWO_FAIL, {})
+    assert ran(world) == ["a", "c"]
+
+
+def test_item_keeps_the_attempt_that_succeeded() -> None:
+    """Its number goes on counting nothing: what runs again begins with its first attempt."""
+    text = ITEMS.replace("fail_fast: false", "fail_fast: false, retry: {max_attempts: 2}")
+    acts: Acts = {"m.a": FAILS, "m.b": [FAILS, Act()], "m.c": Act()}
+    outcome, world = retried(text, "m", acts, {"m.a": [FAILS, Act()]})
+    assert ran(world) == ["a", "a"]
+    assert item_attempts(outcome) == [
+        "0.1 failed",
+        "0.2 succeeded",
+        "1.2 succeeded",
+        "2.1 succeeded",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "start", "acts"),
+    [
+        pytest.param("", "", "m", {}, id="it succeeded and is named"),
+        pytest.param("", "", "a", TWO_FAIL, id="its need runs anew"),
+        pytest.param("[a, b, c]", "[a, b, '${{ execution.id }}']", "m", TWO_FAIL, id="execution"),
+        pytest.param("[a, b, c]", "[a, b, '${{ now() }}']", "m", TWO_FAIL, id="now"),
+        pytest.param(
+            "[a, b, c]", "[a, b, [{x: '${{ trigger.id }}'}]]", "m", TWO_FAIL, id="trigger"
+        ),
+    ],
+)
+def test_whole_node_runs_where_its_items_may_be_others(
+    old: str, new: str, start: str, acts: Acts
+) -> None:
+    """And where a person asks for one again that had succeeded."""
+    _, world = retried(ITEMS.replace(old, new), start, acts, {})
+    assert len(ran(world)) == 3
+
+
+def test_tolerated_items_run_again_when_their_node_is_named() -> None:
+    """`continue_on_error` keeps a node that failed, unless somebody asks for it."""
+    text = ITEMS.replace("fail_fast: false", "continue_on_error: true")
+    _, world = retried(text, "m", TWO_FAIL, {})
+    assert ran(world) == ["a", "c"]
+    _, world = retried(text, "z", TWO_FAIL, {})
+    assert ran(world) == []
+
+
+def test_now_of_items_is_that_of_the_retry() -> None:
+    """What runs again does not live in the time of the first execution, also after a crash."""
+    text = ITEMS.replace("env: {ITEM:", "env: {AT: '${{ now() }}', ITEM:")
+    text = text.replace("fail_fast: false", "fail_fast: false, on_interrupt: rerun")
+
+    async def story(world: World) -> None:
+        spec = world.define(text)
+        first = (await world.run(text)).execution.id
+        await asyncio.sleep(7)
+        world.acts = {"m.c": HANGS}
+        world.spawner.requests.clear()
+        request = world.request(spec)
+        kept = kept_from(spec, "m", await history_of(world, first), request.id)
+        await world.engine.submit(replace(request, kept=kept, retry_of=first))
+        await asyncio.sleep(9)
+        after = world.after_crash({})
+        await world.engine.drain(0)
+        await after.recover()
+        outcome = await after.end_of(request.id)
+        told = [each.env["AT"] for each in (*world.spawned("m"), *after.spawned("m"))]
+        assert told == ["2027-03-01T12:00:07+00:00"] * 3
+        assert outcome.nodes["m"].started_at == outcome.execution.created_at
+        await after.idle()
+
+    simulate(story, TWO_FAIL)
+
+
+def test_retried_items_survive_a_crash() -> None:
+    """After a crash in the retry neither those of the first execution nor of the second repeat."""
+
+    async def story(world: World) -> None:
+        text = ITEMS.replace("fail_fast: false", "fail_fast: false, on_interrupt: rerun")
+        spec = world.define(text)
+        first = (await world.run(text)).execution.id
+        world.acts = {"m.a": Act(outputs=b"n=1\n"), "m.c": HANGS}
+        request = world.request(spec)
+        kept = kept_from(spec, "m", await history_of(world, first), request.id)
+        await world.engine.submit(replace(request, kept=kept, retry_of=first))
+        await asyncio.sleep(1)
+        after = world.after_crash({"m.c": Act(outputs=b"n=3\n")})
+        await world.engine.drain(0)
+        await after.recover()
+        outcome = await after.end_of(request.id)
+        assert ran(after) == ["c"]
+        assert outcome.nodes["m"].outputs == [{"n": "1"}, {"n": "2"}, {"n": "3"}]
+        await after.idle()
+
+    simulate(story, TWO_FAIL)
+
+
+def test_queued_retry_of_items_survives_a_crash() -> None:
+    """What it took over is with it when it begins in the next life."""
+
+    async def story(world: World) -> None:
+        spec = world.define(ITEMS)
+        first = (await world.run(ITEMS)).execution.id
+        world.acts = {"a": HANGS}
+        await world.submit(spec)
+        request = world.request(spec)
+        kept = kept_from(spec, "m", await history_of(world, first), request.id)
+        await world.engine.submit(replace(request, kept=kept, retry_of=first))
+        after = world.after_crash({"a": FAILS})
+        await world.engine.drain(0)
+        await after.recover()
+        outcome = await after.end_of(request.id)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+        assert ran(after) == ["a", "c"]
+        await after.idle()
+
+    simulate(story, TWO_FAIL)
