@@ -130,12 +130,13 @@ def node_context(status: NodeStatus, exit_code: int | None) -> dict[str, Json]:
     """Returns what `nodes.<id>` is; outputs of anything but a success are null.
 
     Those of a node with items are a list whatever became of it, null for what did not succeed.
+    A node that was cancelled has no exit code, whatever those attempts had that ended before.
     """
     error = status.error
     is_told = status.state is NodeState.SUCCEEDED or isinstance(status.outputs, list)
     return {
         "state": str(status.state),
-        "exit_code": exit_code,
+        "exit_code": None if status.state is NodeState.CANCELLED else exit_code,
         "outputs": status.outputs if is_told else None,
         "error": None if error is None else {"code": error.code, "message": error.message},
         "duration_s": _duration_s(status.started_at, status.ended_at),

@@ -149,16 +149,11 @@ class Replay:
 
     def _plain_contexts(self) -> dict[str, Json]:
         subject = self.subject
-        nodes = {name: node_context(end, self._exit_code(end)) for name, end in self.ends.items()}
+        code_of = subject.history.exit_code
+        nodes = {name: node_context(end, code_of(end)) for name, end in self.ends.items()}
         return execution_contexts(
             subject.execution, subject.spec, subject.directories, subject.host, nodes
         )
-
-    def _exit_code(self, end: NodeStatus) -> int | None:
-        """Returns that of its last attempt, unless a cancel ended the node apart from it."""
-        if end.state is NodeState.CANCELLED:
-            return None
-        return self.subject.history.exit_code(end)
 
     def _cut_reason(self) -> Reason | None:
         """Returns why its nodes were ended early: what `finally` is told by `cancelled()`."""

@@ -254,6 +254,43 @@ def test_resumed_execution_holds_its_place() -> None:
     simulate(story, {"b": HANGS})
 
 
+@pytest.mark.parametrize("has_crash", [pytest.param(n, id=f"crash-{n}") for n in (False, True)])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        pytest.param("retry: {max_attempts: 2, delay: 1h}", id="plain"),
+        pytest.param(
+            "foreach: [1, 2], fail_fast: false, retry: {max_attempts: 2, delay: 1h, if: item == 2}",
+            id="items",
+        ),
+    ],
+)
+def test_node_cancelled_between_attempts_has_no_exit_code(keys: str, *, has_crash: bool) -> None:
+    """What `finally` sees is the same in the life of the cancel and in the next."""
+    tidy = "{id: tidy, run: x, on_interrupt: rerun, env: {CODE: '${{ nodes.a.exit_code }}'}}"
+    text = flow(
+        f"  - {{id: a, run: x, {keys}}}",
+        top=f"finally: [{tidy}]",
+    )
+
+    async def story(world: World) -> list[str]:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(1)
+        await world.engine.cancel(accepted.id)
+        await asyncio.sleep(1)
+        if not has_crash:
+            await world.end_of(accepted.id)
+            return [each.env["CODE"] for each in world.spawned("tidy")]
+        after = world.after_crash({})
+        await world.engine.drain(0)
+        await after.recover()
+        assert (await after.end_of(accepted.id)).states["a"] == "cancelled"
+        await after.idle()
+        return [each.env["CODE"] for each in after.spawned("tidy")]
+
+    assert simulate(story, {"a": FAILS, "tidy": Act(lasts_s=5)}) == [""]
+
+
 def test_cancel_survives_a_crash() -> None:
     """An execution that was being cancelled is so after the restart, whatever `on_interrupt`."""
 
