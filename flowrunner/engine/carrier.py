@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flowrunner.engine.ending import fail_on_paper
@@ -42,6 +42,7 @@ class Entry:
         stored: True once it is on disk, False when it never came to be.
         run: Set while its nodes are carried.
         history: What the journal had of it when it was last taken up.
+        told: Attempts of whose ends the observer has been told.
         is_resumed: Whether an earlier life has started it.
         is_forced: Whether its `finally` shall not run.
         is_held: Whether nothing more of it may start.
@@ -53,6 +54,7 @@ class Entry:
     spec: FlowSpec
     stored: asyncio.Future[bool]
     history: History = NOTHING
+    told: set[AttemptKey] = field(default_factory=set)
     is_resumed: bool = False
     run: ExecutionRun | None = None
     cancel_reason: Reason | None = None
@@ -219,6 +221,7 @@ class Carrier:
                 spec=entry.spec,
                 directories=services.folders.of_execution(execution),
                 secrets=await self._secrets(entry),
+                told=entry.told,
             ),
             entry.history,
         )

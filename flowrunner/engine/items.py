@@ -87,6 +87,7 @@ class ItemsRun:
     ) -> None:
         self._services = runtime.services
         self._ends = runtime.ends
+        self._tell_end = runtime.tell_end
         self._execution = runtime.execution.id
         self._writes = writes
         self._node = node
@@ -168,7 +169,7 @@ class ItemsRun:
             if child := self._node.children.get(standing.open.key):
                 self._left.append(child)
             ended = interrupted(standing.open, self._services.clock.now())
-            self._services.observer.attempt_ended(spec.type, ended)
+            self._tell_end(spec.type, ended)
             if spec.on_interrupt is OnInterrupt.RERUN and self._cut.reason is None:
                 self._writes.add(self._services.journal.finish(ended))
                 standings[index] = standing.after_cut()

@@ -23,4 +23,8 @@ class EngineObserver(Protocol):
         """An execution reached a final state; it may never have started."""
 
     def attempt_ended(self, node_type: str, attempt: Attempt) -> None:
-        """An attempt ended."""
+        """An attempt ended; told at once, and once for each attempt in a life of the daemon.
+
+        When the end was lost with a failing disk, the journal has a later one: `interrupted`, or
+        that of the same attempt tried again.
+        """

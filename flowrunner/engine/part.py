@@ -340,7 +340,7 @@ class PartRun:
         """Returns the end of an attempt that an earlier life began, and tells of it, once."""
         ended = interrupted(attempt, self._services.clock.now())
         self._tries.over.add(attempt.key)
-        self._services.observer.attempt_ended(self.walk.spec(attempt.key.node).type, ended)
+        self._runtime.tell_end(self.walk.spec(attempt.key.node).type, ended)
         return ended
 
     def _still_open(self, name: str) -> list[Attempt]:

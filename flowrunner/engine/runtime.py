@@ -12,7 +12,7 @@ from flowrunner.engine.ends import Ends
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
 from flowrunner.engine.output_size import EXECUTION_LIMIT
-from flowrunner.model.execution import Execution
+from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
 from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
 from flowrunner.model.secret import SecretValue
@@ -134,6 +134,7 @@ class ExecutionRuntime:
             daemon or in one before.
         is_forced: Whether it was asked to end without its `finally`.
         output_bytes: How much the outputs of its nodes take together.
+        told: Attempts of whose ends the observer has been told in this life of the daemon.
     """
 
     services: EngineServices
@@ -143,6 +144,7 @@ class ExecutionRuntime:
     directories: Directories
     secrets: Mapping[str, SecretValue] = field(default_factory=dict)
     output_bytes: int = 0
+    told: set[AttemptKey] = field(default_factory=set)
     cancel_reason: Reason | None = field(init=False)
     is_forced: bool = field(init=False)
     _logs: Path = field(init=False)
@@ -167,6 +169,16 @@ class ExecutionRuntime:
         """The execution as it is journaled while it is asked to end: running, with a reason."""
         reason = Reason.FORCED if self.is_forced else self.cancel_reason
         return replace(self.execution, reason=str(reason or ""))
+
+    def tell_end(self, node_type: str, attempt: Attempt) -> None:
+        """Tells the observer that an attempt has ended, once.
+
+        Its end may be lost when the disk fails right after it; then it ends once more, as
+        interrupted or tried again, when the disk is back.
+        """
+        if attempt.key not in self.told:
+            self.told.add(attempt.key)
+            self.services.observer.attempt_ended(node_type, attempt)
 
     def place(self) -> AbstractAsyncContextManager[None]:
         """Waits for a place among the processes of the host, and holds it."""

@@ -88,7 +88,7 @@ class Tries:
                 outcome = await self._work(node, spec, scope, standing, item)
         else:
             outcome = await self._work(node, spec, scope, standing, item)
-        self._services.observer.attempt_ended(spec.type, outcome.attempt)
+        self._runtime.tell_end(spec.type, outcome.attempt)
         if self._cut.reason is not None:
             return replace(outcome, may_retry=False)
         return judged(spec.retry, outcome, scope, tries=standing.tries)

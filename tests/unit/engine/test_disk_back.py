@@ -46,6 +46,24 @@ def test_execution_goes_on_when_the_disk_is_back() -> None:
     assert ends == [("a", 1, ""), ("b", 1, "interrupted"), ("b", 2, ""), ("c", 1, "")]
 
 
+@pytest.mark.parametrize("text", ["id: b, run: x, on_interrupt: rerun", "id: b, type: noop"])
+def test_attempt_whose_end_was_lost_is_counted_once(text: str) -> None:
+    """It ended, its end was not kept, and it is ended or tried again: for metrics it is one."""
+
+    async def story(world: World) -> None:
+        steps = f"  - {{id: a, run: x}}\n  - {{{text}, foreach: [1, 2]}}\n  - {{id: c, run: x}}"
+        accepted = await world.submit(world.define(flow(steps)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish b", "update")
+        await asyncio.sleep(60)
+        world.disk.mend()
+        outcome = await world.end_of(accepted.id)
+        told = [attempt.key for _, attempt in world.observer.attempts]
+        assert sorted(told) == [attempt.key for attempt in outcome.attempts]
+
+    simulate(story, {"a": Act(lasts_s=6), "b": [Act(lasts_s=10), OK]})
+
+
 def test_finally_runs_when_the_disk_is_back() -> None:
     """An attempt that may not be repeated has failed, and what cleans up after it runs."""
     text = flow("  - {id: a, run: x}\n  - {id: b, run: x}", top=CLEANED)
