@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from flowrunner.engine.engine import Engine
@@ -83,6 +83,7 @@ class TraceReader:
         self._registry = registry
         self._one_at_a_time = asyncio.Lock()
         self._last: tuple[tuple[FlowKey, Digest], FlowSpec] | None = None
+        self._between_pages: Replay | None = None
 
     async def page(self, execution_id: ExecutionId, *, after: str | None, limit: int) -> TracePage:
         """Returns the trace of nodes; a page may be shorter than its limit.
@@ -96,21 +97,25 @@ class TraceReader:
             NotFoundError: There is no such execution.
             ValidationError: ``request.parameter``: it has no node `after`.
         """
-        found = await self._read(execution_id)
-        definition = await self._services.definitions.get(found.execution.digest)
-        waits = self._waits(found.execution)
-        async with self._one_at_a_time:
-            return await asyncio.to_thread(self._page, found, definition, waits, after, limit)
-
-    async def _read(self, execution_id: ExecutionId) -> _Found:
-        """Returns what is known; what runs is asked first, so that no end is newer than it."""
         live = self._engine.live_states(execution_id) or {}
         execution = await self._services.executions.get(execution_id)
         if execution is None:
             raise NotFoundError(f"there is no execution {execution_id[:64]!r}")
+        replay = self._between_pages
+        if replay is not None and replay.subject.execution == execution:
+            async with self._one_at_a_time:
+                return await asyncio.to_thread(self._page_of, replay, (), after, limit)
+        found = await self._read(execution, live)
+        definition = await self._services.definitions.get(execution.digest)
+        waits = self._waits(execution)
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._page, found, definition, waits, after, limit)
+
+    async def _read(self, execution: Execution, live: Mapping[str, NodeState]) -> _Found:
+        """Returns what is known; what runs was asked first, so that no end is newer than it."""
         journal = self._services.journal
         history = History(
-            nodes=await journal.nodes(execution_id), attempts=await journal.attempts(execution_id)
+            nodes=await journal.nodes(execution.id), attempts=await journal.attempts(execution.id)
         )
         now = self._services.clock.now()
         return _Found(execution=execution, history=history, live=live, asked_at=now)
@@ -124,23 +129,30 @@ class TraceReader:
         limit: int,
     ) -> TracePage:
         spec = None if definition is None else self._compiled(found.execution, definition)
-        if spec is None:
-            names = found.history.names
-            begin = _begin(names, after)
-            traces = trace_on_paper(found.history, names[begin : begin + limit])
-        else:
-            names = [node.id for node in spec.all_nodes]
-            begin = _begin(names, after)
-            replay = Replay(self._subject(found, spec))
-            traces = trace_nodes(replay, spec.all_nodes[begin : begin + limit])
-        end = begin + len(traces)
-        return TracePage(
-            execution=found.execution,
-            nodes=tuple(traces),
-            waits=waits,
-            problem=_LOST if spec is None else None,
-            next_cursor=names[end - 1] if end < len(names) else None,
-        )
+        if spec is not None:
+            return self._page_of(Replay(self._subject(found, spec)), waits, after, limit)
+        names = found.history.names
+        begin = _begin(names, after)
+        traces = trace_on_paper(found.history, names[begin : begin + limit])
+        page = TracePage(execution=found.execution, nodes=tuple(traces), waits=waits, problem=_LOST)
+        return replace(page, next_cursor=_cursor(names, begin + len(traces)))
+
+    def _page_of(
+        self, replay: Replay, waits: tuple[ExecutionWait, ...], after: str | None, limit: int
+    ) -> TracePage:
+        """Returns some nodes; what is known of an ended execution is kept for its next page.
+
+        It changes no more, and to read 10,000 nodes for each page gives the collector of garbage
+        so much to look through that the loop is held up.
+        """
+        execution, specs = replay.subject.execution, replay.subject.spec.all_nodes
+        names = [node.id for node in specs]
+        begin = _begin(names, after)
+        traces = trace_nodes(replay, specs[begin : begin + limit])
+        cursor = _cursor(names, begin + len(traces))
+        has_more = cursor is not None and execution.state.is_final
+        self._between_pages = replay if has_more else None
+        return TracePage(execution=execution, nodes=tuple(traces), waits=waits, next_cursor=cursor)
 
     def _compiled(self, execution: Execution, definition: Mapping[str, Json]) -> FlowSpec | None:
         """Returns the spec of a definition; the last one is kept for the next page.
@@ -202,6 +214,10 @@ def held_waits(registry: FlowRegistry, key: FlowKey) -> Iterator[ExecutionWait]:
         condition = entry.condition(ConditionType.PAUSED)
         message = condition.message if condition else ""
         yield ExecutionWait(kind="paused", message=message or "its flow is paused")
+
+
+def _cursor(names: list[str], end: int) -> str | None:
+    return names[end - 1] if end < len(names) else None
 
 
 def _begin(names: list[str], after: str | None) -> int:

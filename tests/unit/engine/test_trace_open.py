@@ -10,15 +10,17 @@ import pytest
 
 from flowrunner.errors import NotFoundError, ValidationError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
+from flowrunner.model.execution import NodeStatus
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.pause import Pause
 from flowrunner.model.trace import NodeTrace
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.service.traces import TracePage, held_waits
+from flowrunner.service.traces import TracePage, TraceReader, held_waits
 from tests.fakes.engine import FAILS, HANGS, OK, Act, Acts, World, flow, simulate
 from tests.fakes.ids import sequential_id
+from tests.fakes.journal import FakeJournal
 from tests.fakes.records import NOON
 from tests.fakes.traces import told, trace_of, trace_page
 
@@ -187,6 +189,50 @@ def test_pages_go_through_all_nodes_in_the_order_of_the_flow() -> None:
     assert [(name, node.ended_as) for name, node in trace.items()] == [
         (f"n{number}", 7 - number) for number in range(7)
     ]
+
+
+class CountedJournal(FakeJournal):
+    """Counts how often the nodes of an execution are read."""
+
+    reads = 0
+
+    async def nodes(self, execution_id: ExecutionId) -> list[NodeStatus]:
+        self.reads += 1
+        return await super().nodes(execution_id)
+
+
+def test_pages_of_an_ended_execution_read_its_journal_once() -> None:
+    """It changes no more; one that goes on is read for each page, and one that is gone is gone."""
+    nodes = "\n".join(f"  - {{id: n{number}, run: x}}" for number in range(3))
+
+    async def story(world: World) -> None:
+        journal = CountedJournal(world.storage.journal, world.disk)
+        services = replace(world.services, journal=journal)
+        reader = TraceReader(services, world.engine, FlowRegistry())
+
+        async def pages(execution_id: ExecutionId) -> tuple[list[str], int]:
+            names: list[str] = []
+            before, after = journal.reads, None
+            while not names or after is not None:
+                page = await reader.page(execution_id, after=after, limit=1)
+                names += [node.id for node in page.nodes]
+                after = page.next_cursor
+            return names, journal.reads - before
+
+        every = ["n0", "n1", "n2"]
+        accepted = await world.submit(world.define(flow(nodes)))
+        await asyncio.sleep(5)
+        assert await pages(accepted.id) == (every, 3)
+        await world.observer.wait(accepted.id)
+        assert await pages(accepted.id) == (every, 1)
+        await reader.page(accepted.id, after=None, limit=1)
+        newer = await world.run(flow(nodes))
+        await world.storage.executions.prune([accepted.id])
+        with pytest.raises(NotFoundError):
+            await reader.page(accepted.id, after="n0", limit=1)
+        assert await pages(newer.execution.id) == (every, 1)
+
+    simulate(story, {"n1": Act(lasts_s=20)})
 
 
 def test_cursor_of_another_execution_is_refused() -> None:
