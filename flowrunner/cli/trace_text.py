@@ -64,8 +64,9 @@ def _of_node(node: Json, most: int | None) -> Iterator[str]:
     for key in ("params", "env"):
         yield from _values(key, node[key], most)
     yield from _value("stdin", node["stdin"], most)
+    yield from _items(node, most)
     for attempt in node["attempts"]:
-        yield from _attempt(attempt, most)
+        yield from _attempt(attempt, most, is_item=node["item_count"] is not None)
     if node["outputs"] is not None and node["outputs"]["value"] != {}:
         yield from _value("outputs", node["outputs"], most)
     error = error_text(node["error"])
@@ -141,12 +142,28 @@ def _shown(shown: Json, most: int | None) -> str:
     return f"{text} (cut)" if shown["cut"] else text
 
 
-def _attempt(attempt: Json, most: int | None) -> Iterator[str]:
+def _items(node: Json, most: int | None) -> Iterator[str]:
+    """Yields what some items were given; which, the daemon has chosen."""
+    items = node["items"]
+    if node["item_count"] is not None:
+        some = "" if len(items) == node["item_count"] else f", {len(items)} of them here"
+        yield f"items: {node['item_count']}{some}"
+    for item in items:
+        yield f"{_INDENT}item {item['index']}: {_shown(item['item'], most)}"
+        for key in ("params", "env"):
+            for line in _values(key, item[key], most):
+                yield _INDENT * 2 + line
+        for line in _value("stdin", item["stdin"], most):
+            yield _INDENT * 2 + line
+
+
+def _attempt(attempt: Json, most: int | None, *, is_item: bool) -> Iterator[str]:
     took = span(attempt["started_at"], attempt["ended_at"])
     code = attempt["exit_code"]
     exit_code = "" if code is None else f", exit code {code}"
     timing = f", began {moment(attempt['started_at'])}{f', took {took}' if took else ''}"
-    yield f"attempt {attempt['number']}: {safe(with_reason(attempt))}{exit_code}{timing}"
+    of_item = f" of item {attempt['item_index']}" if is_item else ""
+    yield f"attempt {attempt['number']}{of_item}: {safe(with_reason(attempt))}{exit_code}{timing}"
     error = error_text(attempt["error"])
     if error is not None:
         yield f"{_INDENT}error: {safe(error)}"

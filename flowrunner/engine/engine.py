@@ -46,7 +46,7 @@ class Engine:
         self._services = services
         self._rules = rules
         self.ends = Ends(services.executions, self.cancel)
-        self._carrier = Carrier(services, self.ends, self._children)
+        self._carrier = Carrier(services, self.ends, self.children)
         self._admission = Admission(rules, most_executions)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
@@ -113,7 +113,7 @@ class Engine:
             return False
         entry.cancel(reason, force=force)
         if force:
-            for child in self._children(execution_id).values():
+            for child in self.children(execution_id).values():
                 await self.cancel(child, Reason.PARENT, force=True)
         if entry.run is not None:
             await entry.run.written()
@@ -376,7 +376,7 @@ class Engine:
         self._tell_end(ended)
         return True
 
-    def _children(self, execution_id: ExecutionId) -> Mapping[AttemptKey, ExecutionId]:
+    def children(self, execution_id: ExecutionId) -> Mapping[AttemptKey, ExecutionId]:
         """Returns the executions that one waits for, by the attempts that do."""
         held = (*self._queued.values(), *self._running.values())
         return waited_for(each.execution for each in held).get(execution_id, {})

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions.explain import Came
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import ExecutionId, Json
 from flowrunner.model.states import NodeState
 
 
@@ -72,6 +72,17 @@ class TracedChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracedItem:
+    """What an item of a `foreach` was given."""
+
+    index: int
+    item: Shown
+    params: Mapping[str, Shown]
+    env: Mapping[str, Shown] | None = None
+    stdin: Shown | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TracedAttempt:
     """An attempt, and what followed from its end.
 
@@ -97,6 +108,7 @@ class NodeWaitKind(StrEnum):
     DELAY = "delay"
     TIME = "time"
     WORK = "work"
+    EXECUTION = "execution"
     CARRIER = "carrier"
 
 
@@ -106,12 +118,14 @@ class NodeWait:
 
     Attributes:
         nodes: The first of the nodes that must end before.
+        executions: The first of the children that must.
         until: When it goes on; at the latest then, where chance is involved.
     """
 
     kind: NodeWaitKind
     message: str
     nodes: tuple[str, ...] = ()
+    executions: tuple[ExecutionId, ...] = ()
     until: datetime | None = None
 
 
@@ -127,6 +141,8 @@ class NodeTrace:
         condition: Its `if`; None without one.
         params: None until it has begun; a switch has a `choice` instead.
         env: Of a process: the flow's and its own.
+        item_count: How many items a `foreach` has; None without, or where that is not known.
+        items: Some of them: those that failed and those that are open come first.
         doubts: Where what was worked out contradicts what happened, and so cannot be right.
     """
 
@@ -147,6 +163,8 @@ class NodeTrace:
     env: Mapping[str, Shown] | None = None
     stdin: Shown | None = None
     choice: TracedChoice | None = None
+    item_count: int | None = None
+    items: tuple[TracedItem, ...] = ()
     attempts: tuple[TracedAttempt, ...] = ()
     outputs: Shown | None = None
     error: Failure | None = None

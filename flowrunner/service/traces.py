@@ -20,7 +20,7 @@ from flowrunner.errors import NotFoundError, ValidationError
 from flowrunner.model.conditions import ConditionType
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import NodeState
 from flowrunner.model.trace import NodeTrace
 from flowrunner.registry.registry import FlowRegistry
@@ -98,6 +98,7 @@ class TraceReader:
             ValidationError: ``request.parameter``: it has no node `after`.
         """
         live = self._engine.live_states(execution_id) or {}
+        children = self._engine.children(execution_id) if live else {}
         execution = await self._services.executions.get(execution_id)
         if execution is None:
             raise NotFoundError(f"there is no execution {execution_id[:64]!r}")
@@ -105,17 +106,24 @@ class TraceReader:
         if replay is not None and replay.subject.execution == execution:
             async with self._one_at_a_time:
                 return await asyncio.to_thread(self._page_of, replay, (), after, limit)
-        found = await self._read(execution, live)
+        found = await self._read(execution, live, children)
         definition = await self._services.definitions.get(execution.digest)
         waits = self._waits(execution)
         async with self._one_at_a_time:
             return await asyncio.to_thread(self._page, found, definition, waits, after, limit)
 
-    async def _read(self, execution: Execution, live: Mapping[str, NodeState]) -> _Found:
+    async def _read(
+        self,
+        execution: Execution,
+        live: Mapping[str, NodeState],
+        children: Mapping[AttemptKey, ExecutionId],
+    ) -> _Found:
         """Returns what is known; what runs was asked first, so that no end is newer than it."""
         journal = self._services.journal
         history = History(
-            nodes=await journal.nodes(execution.id), attempts=await journal.attempts(execution.id)
+            nodes=await journal.nodes(execution.id),
+            attempts=await journal.attempts(execution.id),
+            children=children,
         )
         now = self._services.clock.now()
         return _Found(execution=execution, history=history, live=live, asked_at=now)

@@ -15,6 +15,7 @@ from flowrunner.model.trace import (
     TracedAttempt,
     TracedChoice,
     TracedExpression,
+    TracedItem,
 )
 from flowrunner.service.traces import ExecutionWait, TracePage
 from flowrunner.web.wire import attempt_json, failure_json, time_text
@@ -62,6 +63,8 @@ def _node(node: NodeTrace) -> Json:
         "env": _values(node.env),
         "stdin": _value(node.stdin),
         "choice": _choice(node.choice),
+        "item_count": node.item_count,
+        "items": [_item(each) for each in node.items],
         "attempts": [_attempt(each) for each in node.attempts],
         "outputs": _value(node.outputs),
         "error": failure_json(node.error),
@@ -76,6 +79,7 @@ def _wait(wait: NodeWait | None) -> Json:
         "kind": str(wait.kind),
         "message": wait.message,
         "nodes": list(wait.nodes),
+        "executions": list(wait.executions),
         "until": time_text(wait.until),
     }
 
@@ -110,6 +114,16 @@ def _choice(choice: TracedChoice | None) -> Json:
         "cases": [{"goto": case.goto, "when": _expression(case.when)} for case in choice.cases],
         "default": choice.default,
         "chosen": choice.chosen,
+    }
+
+
+def _item(item: TracedItem) -> Json:
+    return {
+        "index": item.index,
+        "item": _value(item.item),
+        "params": _values(item.params),
+        "env": _values(item.env),
+        "stdin": _value(item.stdin),
     }
 
 

@@ -6,7 +6,7 @@ it from it, is how it is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from flowrunner.engine.retries import attempt_context
 from flowrunner.engine.tracing.replay import Replay
@@ -18,16 +18,20 @@ from flowrunner.model.states import AttemptState, NodeState, Reason
 from flowrunner.model.trace import TracedAttempt, TracedExpression
 
 _FAILURES = frozenset({AttemptState.FAILED, AttemptState.TIMED_OUT})
-_OF_ITEM = "not worked out: a trace does not go through the items of a foreach"
+_OF_ITEM = "not worked out: a trace goes through some items of a foreach alone"
 _NOT_KEPT = "not worked out: the outputs of a failed attempt are not kept"
 
 
-def traced_attempts(replay: Replay, spec: NodeSpec, teller: Teller) -> tuple[TracedAttempt, ...]:
-    """Returns the attempts of a node in their order."""
-    return tuple(_traced(replay, spec, teller))
+def traced_attempts(
+    replay: Replay, spec: NodeSpec, teller: Teller, items: Mapping[int, Teller]
+) -> tuple[TracedAttempt, ...]:
+    """Returns the attempts of a node in their order; `items` evaluate for some of its items."""
+    return tuple(_traced(replay, spec, teller, items))
 
 
-def _traced(replay: Replay, spec: NodeSpec, teller: Teller) -> Iterator[TracedAttempt]:
+def _traced(
+    replay: Replay, spec: NodeSpec, teller: Teller, items: Mapping[int, Teller]
+) -> Iterator[TracedAttempt]:
     attempts = replay.attempts(spec.id)
     cut_short = 0
     for index, attempt in enumerate(attempts):
@@ -43,7 +47,13 @@ def _traced(replay: Replay, spec: NodeSpec, teller: Teller) -> Iterator[TracedAt
             yield TracedAttempt(attempt=attempt, verdict=_of_interrupted(is_followed=is_followed))
         elif attempt.state in _FAILURES:
             tries = attempt.key.number - cut_short
-            yield _failed(replay, spec, teller, attempt, tries, is_followed=is_followed)
+            own = teller if spec.foreach is None else items.get(attempt.key.item_index)
+            told, holds = _retry_if(spec, own, teller, attempt, tries)
+            if is_followed:
+                yield _followed(spec, attempt, tries, told)
+            else:
+                verdict = _why_last(replay, spec, attempt, tries, holds=holds)
+                yield TracedAttempt(attempt=attempt, verdict=verdict, retry_if=told)
         else:
             yield TracedAttempt(attempt=attempt)
 
@@ -53,31 +63,31 @@ def _of_interrupted(*, is_followed: bool) -> str:
     return f"on_interrupt: {word}"
 
 
-def _failed(
-    replay: Replay,
-    spec: NodeSpec,
-    teller: Teller,
-    attempt: Attempt,
-    tries: int,
-    *,
-    is_followed: bool,
+def _retry_if(
+    spec: NodeSpec, own: Teller | None, teller: Teller, attempt: Attempt, tries: int
+) -> tuple[TracedExpression | None, bool | None]:
+    """Returns the `if` of `retry`, where it was asked, and whether it holds.
+
+    Without `own` it is that of an item that is not gone through.
+    """
+    condition = spec.retry.condition
+    if condition is None or tries >= spec.retry.max_attempts:
+        return None, None
+    if own is None:
+        return teller.unasked(condition, error=_OF_ITEM), None
+    return _asked(condition, attempt, own)
+
+
+def _followed(
+    spec: NodeSpec, attempt: Attempt, tries: int, told: TracedExpression | None
 ) -> TracedAttempt:
-    retry, told, holds = spec.retry, None, None
-    if retry.condition is not None and tries < retry.max_attempts:
-        if spec.foreach is None:
-            told, holds = _asked(retry.condition, attempt, teller)
-        else:
-            told = teller.unasked(retry.condition, error=_OF_ITEM)
-    if is_followed:
-        return TracedAttempt(
-            attempt=attempt,
-            verdict=f"retried: it was try {tries} of {retry.max_attempts}",
-            retry_if=told,
-            delay_s=retry.delay_after(tries, 0.0),
-            delay_is_longest=retry.jitter > 0,
-        )
-    verdict = _why_last(replay, spec, attempt, tries, holds=holds)
-    return TracedAttempt(attempt=attempt, verdict=verdict, retry_if=told)
+    return TracedAttempt(
+        attempt=attempt,
+        verdict=f"retried: it was try {tries} of {spec.retry.max_attempts}",
+        retry_if=told,
+        delay_s=spec.retry.delay_after(tries, 0.0),
+        delay_is_longest=spec.retry.jitter > 0,
+    )
 
 
 def _asked(

@@ -1,7 +1,6 @@
 """The trace of nodes: what was decided about each, over which values, and how it went.
 
-Of a node with `foreach` it tells the attempts, item by item, and not what each was given: `_given`
-is where items would come in.
+Of a node with `foreach` it tells the attempts, item by item, and what some items were given.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from flowrunner.engine.history import History
 from flowrunner.engine.judging import obstacle_to
 from flowrunner.engine.tracing.attempts import traced_attempts
+from flowrunner.engine.tracing.items import ItemsToTell, items_to_tell
 from flowrunner.engine.tracing.replay import Replay
 from flowrunner.engine.tracing.sentences import wait_of, why
 from flowrunner.engine.tracing.told import Answer, Teller
@@ -28,6 +28,7 @@ from flowrunner.model.trace import (
     TracedCase,
     TracedChoice,
     TracedExpression,
+    TracedItem,
 )
 from flowrunner.nodes.builtin.switch import CHOSEN, SwitchNode
 
@@ -108,6 +109,7 @@ def _trace(replay: Replay, spec: NodeSpec, budget: Budget) -> NodeTrace:
     # What a node with items was given depends on the item.
     has_given = replay.has_begun(spec) and spec.foreach is None
     given = _given(replay, spec, teller) if has_given else _NOTHING
+    items = items_to_tell(replay, spec, teller)
     outputs = None if end is None or end.outputs is None else shelf.show(end.outputs)
     return NodeTrace(
         id=shelf.note(spec.id),
@@ -127,7 +129,9 @@ def _trace(replay: Replay, spec: NodeSpec, budget: Budget) -> NodeTrace:
         env=given.env,
         stdin=given.stdin,
         choice=given.choice,
-        attempts=traced_attempts(replay, spec, teller),
+        item_count=items.total,
+        items=_items(replay, spec, items),
+        attempts=traced_attempts(replay, spec, teller, items.tellers),
         outputs=outputs,
         error=end.error if end else None,
         doubts=tuple(each for each in (doubt, given.doubt) if each),
@@ -188,6 +192,24 @@ def _given(replay: Replay, spec: NodeSpec, teller: Teller) -> _Given:
         env = {name: teller.text(each) for name, each in merged.items()}
         stdin = None if spec.process.stdin is None else teller.text(spec.process.stdin)
     return _Given(params=teller.values(params), env=env, stdin=stdin, choice=choice, doubt=doubt)
+
+
+def _items(replay: Replay, spec: NodeSpec, items: ItemsToTell) -> tuple[TracedItem, ...]:
+    """Returns what some items were given, as their attempts got it."""
+    told: list[TracedItem] = []
+    for index, teller in items.tellers.items():
+        value = teller.value(items.values[index])
+        given = _given(replay, spec, teller)
+        told.append(
+            TracedItem(
+                index=index,
+                item=value,
+                params=given.params or {},
+                env=given.env,
+                stdin=given.stdin,
+            )
+        )
+    return tuple(told)
 
 
 def _choice(replay: Replay, spec: NodeSpec, teller: Teller) -> tuple[TracedChoice, str]:

@@ -11,7 +11,7 @@ from flowrunner.errors import ValidationError
 from flowrunner.model.execution import NodeStatus
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.formats import parse_moment
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import ExecutionId, Json
 from flowrunner.model.quantities import parse_duration
 from flowrunner.model.states import AttemptState, NodeState, Reason
 from flowrunner.model.trace import NodeWait, NodeWaitKind
@@ -79,6 +79,14 @@ def wait_of(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait | None:
         return _needs(replay, spec)
     if state is NodeState.QUEUED:
         return _delay(replay, spec) or _place()
+    return _running(replay, spec, params)
+
+
+def _running(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait:
+    """Returns what a node waits for that has begun."""
+    children = replay.subject.history.children_of(spec.id)
+    if children:
+        return _children(children)
     attempts = replay.attempts(spec.id)
     if spec.foreach is not None:
         return NodeWait(kind=NodeWaitKind.WORK, message="its items are at work")
@@ -88,6 +96,9 @@ def wait_of(replay: Replay, spec: NodeSpec, params: Json) -> NodeWait | None:
     if until is not None:
         return NodeWait(kind=NodeWaitKind.TIME, message="it lets time pass", until=until)
     number = attempts[-1].key.number if attempts else 1
+    if params and "probe" in params:
+        message = f"attempt {number} probes every {params['every'].value}"
+        return NodeWait(kind=NodeWaitKind.WORK, message=message)
     return NodeWait(kind=NodeWaitKind.WORK, message=f"attempt {number} is at work")
 
 
@@ -105,6 +116,14 @@ def _needs(replay: Replay, spec: NodeSpec) -> NodeWait:
         kind=NodeWaitKind.NEEDS,
         message=f"{what}: {_listed(names)}",
         nodes=tuple(names[:_MOST_NAMES]),
+    )
+
+
+def _children(children: Sequence[ExecutionId]) -> NodeWait:
+    return NodeWait(
+        kind=NodeWaitKind.EXECUTION,
+        message=f"it waits for the end of execution {_listed(children)}",
+        executions=tuple(children[:_MOST_NAMES]),
     )
 
 

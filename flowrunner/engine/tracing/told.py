@@ -77,29 +77,30 @@ class Teller:
     def value(self, given: Json) -> Shown:
         """Returns one value; with an error in its place if it has none."""
         try:
-            return self._shelf.show(self._resolved(given))
+            return self._shelf.show(self.resolved(given))
         except ExecutionError as error:
             return Shown(error=self._shelf.note(error.message))
 
     def text(self, given: Json) -> Shown:
         """Returns a value as a process gets it: as text; None stays nothing."""
         try:
-            value = self._resolved(given)
+            value = self.resolved(given)
             if isinstance(given, Template):
                 value = value if isinstance(value, SecretValue) else text_of(revealed(value))
             return self._shelf.show(value)
         except ExecutionError as error:
             return Shown(error=self._shelf.note(error.message))
 
-    def _resolved(self, value: Json) -> Json:
+    def resolved(self, value: Json) -> Json:
+        """Returns a value with its expressions evaluated; raises `ExecutionError`."""
         if isinstance(value, Template):
             return self._evaluated(value)
         if isinstance(value, Condition):
             return value.template.source
         if isinstance(value, Mapping):
-            return {key: self._resolved(item) for key, item in value.items()}
+            return {key: self.resolved(item) for key, item in value.items()}
         if isinstance(value, list | tuple):
-            return [self._resolved(item) for item in value]
+            return [self.resolved(item) for item in value]
         return value
 
     def _evaluated(self, template: Template) -> Json:

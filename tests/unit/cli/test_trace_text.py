@@ -97,6 +97,24 @@ def test_trace_reads_from_top_to_bottom() -> None:
     assert trace_text(document(NODES, top=TOP, inputs={"day": "monday"})) == EXPECTED
 
 
+def test_items_stand_before_the_attempts() -> None:
+    """Of a `foreach` some items are shown with what they were given, and attempts name theirs."""
+    items = ", ".join(f"h{number}" for number in range(12))
+    node = f"{{id: a, type: log, foreach: [{items}], params: {{message: '${{{{ item }}}}!'}}}}"
+    lines = trace_text(document(f"  - {node}", top="")).splitlines()
+    start = lines.index("  items: 12, 10 of them here")
+    assert lines[start + 1 : start + 6] == [
+        "    item 0: h0",
+        "      params:",
+        "        message: h0!",
+        "    item 1: h1",
+        "      params:",
+    ]
+    assert [line.split(":")[0] for line in lines if "attempt" in line][
+        -1
+    ] == "  attempt 1 of item 11"
+
+
 def test_pages_are_joined(server: ControlServer, capsys: Captured) -> None:
     """The command reads all pages, and programs get them as one."""
     whole = document(NODES, top=TOP, inputs={"day": "monday"})
@@ -128,7 +146,12 @@ def test_hostile_values_cannot_steer_a_terminal(
     nodes = """
   - {id: a, type: set, params: {values: {v: "${{ inputs.evil }}"}}}
   - {id: b, type: noop, if: nodes.a.outputs.v != 'x'}
-  - {id: c, type: fail, params: {message: "${{ inputs.evil }}"}}"""
+  - {id: c, type: fail, params: {message: "${{ inputs.evil }}"}}
+  - id: d
+    type: set
+    needs: []
+    foreach: ["${{ inputs.evil }}"]
+    params: {values: {v: "${{ item }}"}}"""
     top = "inputs: {evil: {type: string}}"
     server.put(TRACE, document(nodes, top=top, inputs={"evil": HOSTILE}))
 

@@ -8,7 +8,7 @@ import pytest
 
 from flowrunner.model.expressions.explain import Came
 from flowrunner.model.ids import Json
-from flowrunner.model.trace import NodeTrace
+from flowrunner.model.trace import NodeTrace, Shown
 from tests.fakes.clock import FakeClock
 from tests.fakes.engine import FAILS, OK, Act, Acts, World, flow, simulate
 from tests.fakes.inline_threads import run_inline
@@ -289,18 +289,47 @@ def test_moment_of_a_condition_is_the_one_it_was_judged_at() -> None:
 
 
 def test_items_are_told_attempt_by_attempt() -> None:
-    """Each item has its verdicts; what is said of each item is not worked out, and is no story."""
-    keys = "foreach: [a, b, c], fail_fast: false, env: {ITEM: '${{ item }}'}"
+    """Each item has its verdicts, its values, and its own answer to `retry.if`."""
+    keys = "foreach: [a, b, c], fail_fast: false, env: {ITEM: '${{ item }}'}, stdin: '${{ index }}'"
     retry = "retry: {max_attempts: 2, if: item == 'a'}"
     trace = run(f"  - {{id: m, run: x, {keys}, {retry}}}", {"m.a": [FAILS, OK], "m.b": FAILS})["m"]
 
     assert [(each.attempt.key[2:], each.verdict) for each in trace.attempts] == [
         ((0, 1), "retried: it was try 1 of 2"),
         ((0, 2), ""),
-        ((1, 1), "not retried: its error is final, or the execution was being ended"),
+        ((1, 1), "not retried: retry.if is not true"),
         ((2, 1), ""),
     ]
-    assert (trace.env, trace.doubts) == (None, ())
+    asked = [each.retry_if for each in trace.attempts if each.retry_if]
+    assert [told(each)[1] for each in asked] == [True, False]
+    assert (trace.env, trace.doubts, trace.item_count) == (None, (), 3)
+    given = [(each.index, each.item.value, each.env, each.stdin) for each in trace.items]
+    assert given == [
+        (0, "a", {"ITEM": Shown(value="a")}, Shown(value="0")),
+        (1, "b", {"ITEM": Shown(value="b")}, Shown(value="1")),
+        (2, "c", {"ITEM": Shown(value="c")}, Shown(value="2")),
+    ]
+
+
+def test_items_that_failed_are_told_first() -> None:
+    """Of many items a few are told, and those that say why the node failed are among them."""
+    items = ", ".join(map(str, range(100)))
+    keys = f"foreach: [{items}], fail_fast: false, env: {{ITEM: '${{{{ item }}}}'}}"
+    retry = "retry: {max_attempts: 2, if: item == 1}"
+    acts: Acts = {f"m.{number}": FAILS for number in (50, 99, 3)}
+    trace = run(f"  - {{id: m, run: x, {keys}, {retry}}}", acts)["m"]
+
+    assert [each.index for each in trace.items] == [0, 1, 2, 3, 4, 5, 6, 7, 50, 99]
+    assert trace.item_count == 100
+    asked = [each for each in trace.attempts if each.retry_if]
+    assert [each.attempt.key.item_index for each in asked] == [3, 50, 99]
+
+
+def test_secret_item_is_stars() -> None:
+    """Params of an item that are made of a secret are masked like any other."""
+    node = "{id: m, run: x, foreach: [a], env: {S: '${{ item }}${{ secrets.TOKEN }}'}}"
+    trace = traced(flow(f"  - {node}", top="secrets: [TOKEN]"), secrets={"TOKEN": "hunter2"})["m"]
+    assert trace.items[0].env == {"S": Shown(value="***")}
 
 
 def test_foreach_that_gives_no_list_is_no_doubt() -> None:

@@ -77,6 +77,38 @@ def test_delay_with_jitter_is_a_bound() -> None:
     )  # fmt: skip
 
 
+def test_node_that_waits_for_a_child_names_it() -> None:
+    """An open node of type `flow` says whose end it waits for, of items the first of them."""
+    parent = """
+  - {id: call, type: flow, needs: [], params: {flow: child}}
+  - {id: calls, type: flow, needs: [], params: {flow: child}, foreach: [1, 2], max_parallel: 2}"""
+
+    async def story(world: World) -> None:
+        world.define(flow("  - {id: a, run: x}", top="concurrency: {limit: 9}", name="child"))
+        accepted = await world.submit(world.define(flow(parent)))
+        await asyncio.sleep(5)
+        found = await world.storage.executions.children(accepted.id, limit=9)
+        trace = await trace_of(world, accepted.id)
+        for name in ("call", "calls"):
+            of_node = tuple(
+                each.id for each in found if each.parent and each.parent.attempt.node == name
+            )
+            wait = trace[name].wait
+            assert wait is not None
+            assert (str(wait.kind), wait.executions) == ("execution", of_node)
+            assert wait.message == f"it waits for the end of execution {', '.join(of_node)}"
+        await world.engine.cancel(accepted.id, force=True)
+        await world.observer.wait(accepted.id)
+
+    simulate(story, {"a": HANGS})
+
+
+def test_wait_with_a_probe_says_how_often_it_looks() -> None:
+    """It is at work, also between two looks."""
+    node = "  - {id: a, type: wait, params: {probe: test -e x, every: 30s}}"
+    assert waits(node, {"a": FAILS})["a"] == ("work", "attempt 1 probes every 30s", None)
+
+
 def test_node_without_a_place_says_so() -> None:
     """A process that waits for others to end waits for a place; its `if` has been judged."""
     nodes = "  - {id: a, run: x, needs: []}\n  - {id: b, run: x, needs: [], if: always()}"

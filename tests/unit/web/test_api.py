@@ -118,7 +118,7 @@ def test_trace_has_its_shape_over_the_control_socket() -> None:
     assert set(got.json["items"][0]) == {
         *("id", "type", "finally", "state", "reason", "needs", "ended_as", "now", "why"),
         *("waits_for", "if", "params", "env", "stdin", "choice", "attempts", "outputs", "error"),
-        *("doubts", "started_at", "ended_at"),
+        *("doubts", "started_at", "ended_at", "item_count", "items"),
     }
     assert set(got.json["items"][0]["if"]) == {
         *("text", "state", "value", "cut", "error", "parts"),
