@@ -255,6 +255,11 @@ class Admission:
         members = self._groups.get(group)
         return members is not None and execution_id in members.running
 
+    def has_guests_waiting(self, group: Group) -> bool:
+        """Whether an execution for which a parent waits is in line for a group."""
+        members = self._groups.get(group) if self._guests_waiting else None
+        return members is not None and any(each.is_guest for each in members.waiting)
+
     @property
     def is_full(self) -> bool:
         """Whether as many run as the host allows."""

@@ -12,11 +12,12 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry
-from flowrunner.engine.children import refuse_deadlock, waited_for, waiting_ancestors
+from flowrunner.engine.children import refuse_deadlock, waited_for
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
 from flowrunner.engine.history import NOTHING, History
@@ -219,8 +220,9 @@ class Engine:
         concurrency = rules.concurrency if rules else spec.concurrency
         ticket = ticket_of(execution)
         if ticket.is_guest:
-            ancestors = waiting_ancestors(execution, self.live)
-            refuse_deadlock(ticket, concurrency, ancestors, self._admission)
+            entries = chain(self._queued.values(), self._running.values())
+            staying = (each.execution for each in entries if each.cancel_reason is None)
+            refuse_deadlock(execution, concurrency, self.live, self._admission, staying)
         decision = self._admission.request(ticket, concurrency)
         if decision.verdict is Verdict.REFUSE:
             reason = decision.reason or Reason.CONCURRENCY

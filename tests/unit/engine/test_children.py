@@ -366,6 +366,123 @@ def test_group_of_an_ancestor_is_a_deadlock(on_conflict: str, between: bool) -> 
     simulate(story)
 
 
+def in_group(group: str, keys: str = "") -> str:
+    return f"concurrency: {{group: \"'{group}'\"{keys}}}"
+
+
+def crossing(keys: str = "", more: str = "") -> tuple[str, ...]:
+    """A and B, which hold x and y for a while and then want the other one by a child."""
+    call_in = "  - {{id: hold, run: x}}\n  - {{id: sub, type: flow, params: {{flow: {}}}}}"
+    return (
+        flow(call_in.format("in-y"), name="a", top=in_group("x")),
+        flow(call_in.format("in-x"), name="b", top=in_group("y", more)),
+        flow("  - {id: work, run: x}", name="in-x", top=in_group("x", keys)),
+        flow("  - {id: work, run: x}", name="in-y", top=in_group("y", keys + more)),
+    )
+
+
+async def both(world: World, texts: tuple[str, ...]) -> tuple[ExecutionId, ExecutionId]:
+    """Starts A, a second later B."""
+    one, two, *_ = [world.define(text) for text in texts]
+    first = (await world.submit(one)).id
+    await asyncio.sleep(1)
+    return first, (await world.submit(two)).id
+
+
+def test_waits_that_cross_fail_the_later_one() -> None:
+    """A waits for the group of B, whose child would wait for that of A: only one can go on."""
+
+    async def story(world: World) -> None:
+        first, second = await both(world, crossing())
+        outcome = await world.end_of(second)
+        code, message = error_of(outcome)
+        assert code == "concurrency_deadlock"
+        assert message == (
+            "the flow 'in-x' would wait for the concurrency group 'x', which the execution "
+            f"{first} holds, and that one waits for a group which is held above this one"
+        )
+        assert (await world.end_of(first)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, {"hold": Act(lasts_s=5)})
+
+
+def test_circle_of_three_is_found() -> None:
+    """Also where a child below a child waits, and where the circle is longer."""
+    hold = "  - {{id: hold, run: x}}\n  - {{id: sub, type: flow, params: {{flow: {}}}}}"
+    through = "  - {{id: sub, type: flow, params: {{flow: {}}}}}"
+    texts = [
+        flow(hold.format(f"via-{to}"), name=name, top=in_group(own))
+        for name, own, to in (("a", "x", "y"), ("b", "y", "z"), ("c", "z", "x"))
+    ]
+    for group in "xyz":
+        texts.append(flow(through.format(f"in-{group}"), name=f"via-{group}"))
+        texts.append(flow("  - {id: work, run: x}", name=f"in-{group}", top=in_group(group)))
+
+    async def story(world: World) -> None:
+        specs = [world.define(text) for text in texts][:3]
+        ids = []
+        for spec in specs:
+            ids.append((await world.submit(spec)).id)
+            await asyncio.sleep(1)
+        states = [(await world.end_of(each)).execution.state for each in reversed(ids)]
+        assert states == ["failed", "succeeded", "succeeded"]
+        (via,) = await children(world, ids[2])
+        assert error_of(await world.outcome(via.id))[0] == "concurrency_deadlock"
+
+    simulate(story, {"hold": Act(lasts_s=5)})
+
+
+@pytest.mark.parametrize(
+    ("keys", "more"),
+    [
+        pytest.param(", on_conflict: replace", "", id="takes the place"),
+        pytest.param("", ", limit: 2", id="has room"),
+    ],
+)
+def test_waits_that_need_not_cross_are_left_alone(keys: str, more: str) -> None:
+    """Who makes itself room, or finds some, closes no circle."""
+
+    async def story(world: World) -> None:
+        ids = await both(world, crossing(keys, more))
+        outcomes = [await world.end_of(each) for each in ids]
+        errors = [each.nodes["sub"].error for each in outcomes if "sub" in each.nodes]
+        assert "concurrency_deadlock" not in [each.code for each in errors if each]
+
+    simulate(story, {"hold": Act(lasts_s=5)})
+
+
+def test_holder_that_is_not_stuck_keeps_the_circle_open() -> None:
+    """With two places one holder may be free to end, and then all go on."""
+    texts = crossing(more=", limit: 2")
+    free = flow("  - {id: long, run: x}", name="free", top=in_group("y", ", limit: 2"))
+
+    async def story(world: World) -> None:
+        other = (await world.submit(world.define(free))).id
+        first, second = await both(world, texts)
+        await asyncio.sleep(10)
+        (waiting,) = await children(world, first)
+        assert waiting.state is ExecutionState.QUEUED
+        for each in (other, first, second):
+            assert (await world.end_of(each)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, {"hold": Act(lasts_s=5), "long": Act(lasts_s=60)})
+
+
+def test_holder_that_is_being_cancelled_is_not_stuck() -> None:
+    """It will give its place back, so the child of the other one waits for that."""
+
+    async def story(world: World) -> None:
+        texts = crossing()
+        first, second = await both(world, texts)
+        await asyncio.sleep(4.5)  # A waits for y by its child, B still works
+        (waiting,) = await children(world, first)
+        assert waiting.state is ExecutionState.QUEUED
+        await world.engine.cancel(first)
+        assert (await world.end_of(second)).execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, {"hold": Act(lasts_s=5)})
+
+
 def test_group_of_an_ancestor_that_does_not_wait_is_none() -> None:
     """A child that nobody waits for stands in line until its parent has ended."""
     group = "concurrency: {group: \"'g'\"}"
