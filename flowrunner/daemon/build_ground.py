@@ -76,7 +76,7 @@ def make_ground(
         log_writer=LogWriter(),
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
-        secrets=make_secrets(os.environ, secret_environment),
+        secrets=make_secrets(os.environ, secret_environment, settings.accounts),
         users=local_users(settings.engine.users),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
