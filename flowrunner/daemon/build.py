@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flowrunner.config.settings import Settings
+from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_ground import Ground, make_ground
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
@@ -172,8 +173,13 @@ def _reader(
 
 
 def _engine(ground: Ground, services: EngineServices) -> Engine:
-    most = ground.settings.engine.max_running_executions
-    return Engine(services, ground.registry.rules_of, most_executions=most)
+    settings = ground.settings
+    return Engine(
+        services,
+        ground.registry.rules_of,
+        most_executions=settings.engine.max_running_executions,
+        most_of_accounts=limits_of(settings.accounts, "max_running_executions"),
+    )
 
 
 def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
@@ -42,12 +43,19 @@ class Engine:
     of the journal cannot be taken back.
     """
 
-    def __init__(self, services: EngineServices, rules: RulesOf, *, most_executions: int) -> None:
+    def __init__(
+        self,
+        services: EngineServices,
+        rules: RulesOf,
+        *,
+        most_executions: int,
+        most_of_accounts: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
         self._services = services
         self._rules = rules
         self.ends = Ends(services.executions, self.cancel)
         self._carrier = Carrier(services, self.ends, self._children)
-        self._admission = Admission(rules, most_executions)
+        self._admission = Admission(rules, most_executions, most_of_accounts)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
         self._ending: dict[ExecutionId, asyncio.Task[bool]] = {}
@@ -315,9 +323,10 @@ class Engine:
     def _release(self, entry: Entry) -> None:
         """Frees the place of an execution and lets those start who waited for it.
 
-        Others than those of its group can only have waited while the host was full.
+        Others than those of its group can only have waited while host or account were full.
         """
-        was_full, ticket = self._admission.is_full, ticket_of(entry.execution)
+        ticket = ticket_of(entry.execution)
+        was_full = self._admission.is_full(ticket.flow.account)
         self._admission.release(ticket)
         self._admit(partial(self._admission.next_ready, None if was_full else ticket.group))
 
