@@ -8,8 +8,8 @@ judged by its own flow's rules, as they are at that moment. In a group those who
 their order: by hand first, then by age; so nobody is passed for ever by younger ones of the same
 kind. Who is held (its flow is suspended or paused) is passed, since nobody knows for how long.
 
-An execution for which its parent waits takes no place on the host or of its account, since the
-parent has one: it could wait for that place for ever. In its group it stands in line like any other.
+An execution for which its parent waits takes no place on the host or of its account, since its
+parent has one: it could wait for it for ever. In its group it stands in line like any other.
 """
 
 from __future__ import annotations
@@ -122,6 +122,13 @@ class Wait:
     ahead: int
 
 
+class Limits(NamedTuple):
+    """How many executions may run, on this host and of those accounts that have a limit."""
+
+    host: int
+    accounts: Mapping[str, int] = MappingProxyType({})
+
+
 RulesOf: TypeAlias = Callable[[FlowKey], StartRules | None]
 """The rules of a flow; None when it is gone."""
 
@@ -157,17 +164,13 @@ class Admission:
 
     Args:
         rules: The rules of flows, asked whenever something is decided.
-        most: How many executions may run on this host.
-        most_of: How many may of an account, for those that have a limit of their own.
+        limits: How many may run beside each other, whatever the rules say.
     """
 
-    def __init__(
-        self, rules: RulesOf, most: int, most_of: Mapping[str, int] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, rules: RulesOf, limits: Limits) -> None:
         self._rules = rules
-        self._most = most
-        self._most_of = most_of
-        self._running_of: dict[str, set[ExecutionId]] = {account: set() for account in most_of}
+        self._limits = limits
+        self._running_of: dict[str, set[ExecutionId]] = {name: set() for name in limits.accounts}
         self._groups: dict[Group, _Members] = {}
         self._lines: dict[tuple[FlowKey, str], dict[ExecutionId, Ticket]] = {}
         self._running: set[ExecutionId] = set()
@@ -325,11 +328,11 @@ class Admission:
         return (*ahead, *sorted(group.running))
 
     def _host_has_room(self) -> bool:
-        return len(self._running) < self._most
+        return len(self._running) < self._limits.host
 
     def _account_has_room(self, account: str) -> bool:
         running = self._running_of.get(account)
-        return running is None or len(running) < self._most_of[account]
+        return running is None or len(running) < self._limits.accounts[account]
 
     def _start(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
         """Takes a place; under `allow` one of host and account alone, for it holds nobody up."""

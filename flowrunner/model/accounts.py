@@ -38,7 +38,9 @@ class AccountMap:
 
     def is_known(self, account: str) -> bool:
         """Whether there is such an account."""
-        return account in self.folders.values() if self.folders else account == DEFAULT_ACCOUNT
+        if not self.folders:
+            return account == DEFAULT_ACCOUNT
+        return account in self.folders.values()
 
     def refused_types(self, account: str, types: Iterable[str]) -> tuple[str, ...]:
         """Returns those of some node types that an account may not use, sorted."""

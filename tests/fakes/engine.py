@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import RecoveryReport, recover
@@ -244,12 +245,8 @@ class World:
             timeout_s=TIMEOUT_S,
             chance=lambda: self.chance,
         )
-        self.engine = Engine(
-            self.services,
-            self.rules_of,
-            most_executions=most_executions,
-            most_of_accounts={name: most for name, (most, _) in limits.items()},
-        )
+        of_accounts = {name: most for name, (most, _) in limits.items()}
+        self.engine = Engine(self.services, self.rules_of, Limits(most_executions, of_accounts))
         self.registry = FlowRegistry()
         self.children = Children(
             registry=self.registry,

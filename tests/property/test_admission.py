@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowrunner.engine.admission import Admission, Group, Ticket, Verdict
+from flowrunner.engine.admission import Admission, Group, Limits, Ticket, Verdict
 from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey
 from tests.fakes.ids import sequential_id
@@ -59,7 +59,7 @@ class Host:
     count: int = 0
 
     def __post_init__(self) -> None:
-        self.admission = Admission(self.rules_of, self.most, self.most_of)
+        self.admission = Admission(self.rules_of, Limits(self.most, self.most_of))
 
     def rules_of(self, flow: FlowKey) -> StartRules:
         return StartRules(concurrency=self.rules[flow], is_held=flow in self.held)
@@ -177,7 +177,7 @@ class Host:
 
     def crash(self) -> None:
         """Nothing is left but the journal: all that was accepted and has not ended."""
-        self.admission = Admission(self.rules_of, self.most, self.most_of)
+        self.admission = Admission(self.rules_of, Limits(self.most, self.most_of))
         self.waiting |= self.running
         self.running, self.placed = {}, set()
         for ticket in self.waiting.values():
