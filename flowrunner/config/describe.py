@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Mapping
 from typing import NamedTuple
 
+from flowrunner.config import accounts as account_page
 from flowrunner.config import settings as page
+from flowrunner.config.accounts import KEYS, AccountKey, AccountSettings
+from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SECTIONS, SETTINGS, Setting
+from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.ids import Json
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/settings.v1.schema.json"
@@ -21,7 +26,7 @@ class Row(NamedTuple):
     """One setting in force.
 
     Attributes:
-        key: `section.name`.
+        key: `section.name`, or `accounts.NAME.KEY`.
         value: As one would write it into the settings file.
         origin: As in `LoadedSettings`.
     """
@@ -32,15 +37,21 @@ class Row(NamedTuple):
 
 
 def describe_settings(loaded: LoadedSettings) -> tuple[Row, ...]:
-    """Returns one row for every setting, in the order of the settings page."""
-    return tuple(
+    """Returns one row for every setting, in the order of the settings page; accounts come last."""
+    rows = [
         Row(
             setting.key,
             setting.kind.render(getattr(getattr(loaded.settings, setting.section), setting.name)),
             loaded.origins[setting.key],
         )
         for setting in SETTINGS.values()
-    )
+    ]
+    for name, account in loaded.settings.accounts.items():
+        for key in KEYS.values():
+            full = f"{ACCOUNTS}.{name}.{key.name}"
+            value = key.kind.render(getattr(account, key.name))
+            rows.append(Row(full, value, loaded.origins[full]))
+    return tuple(rows)
 
 
 def settings_schema() -> dict[str, Json]:
@@ -63,6 +74,7 @@ def settings_schema() -> dict[str, Json]:
         }
         for section, cls in SECTIONS.items()
     }
+    sections[ACCOUNTS] = _accounts_schema(paragraphs)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
@@ -71,6 +83,37 @@ def settings_schema() -> dict[str, Json]:
         "type": ["object", "null"],
         "additionalProperties": False,
         "properties": sections,
+    }
+
+
+def _accounts_schema(paragraphs: Mapping[tuple[str, str], str]) -> dict[str, Json]:
+    """Returns the schema of the map of accounts."""
+    cls = AccountSettings.__name__
+    return {
+        "title": ACCOUNTS,
+        "description": "Accounts by name. Without any, all flows belong to the account `default`; "
+        "else the first folder below the flows tells the account, and files elsewhere are refused.",
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": ACCOUNT_NAME},
+        "additionalProperties": {
+            "title": "account",
+            "description": inspect.cleandoc(AccountSettings.__doc__ or ""),
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "properties": {
+                key.name: _account_property(key, paragraphs[cls, key.name]) for key in KEYS.values()
+            },
+        },
+    }
+
+
+def _account_property(key: AccountKey, paragraph: str) -> dict[str, Json]:
+    return {
+        "title": f"{ACCOUNTS}.NAME.{key.name}",
+        "description": paragraph,
+        **key.kind.schema,
+        "default": None if key.kind.nullable else key.kind.render(key.default),
+        "examples": [key.example],
     }
 
 
@@ -89,7 +132,8 @@ def _property(setting: Setting, paragraph: str) -> dict[str, Json]:
 def _paragraphs() -> dict[tuple[str, str], str]:
     """Returns the text under each field by class and field: Python itself drops it."""
     found = {}
-    for cls in ast.parse(inspect.getsource(page)).body:
+    trees = [ast.parse(inspect.getsource(each)) for each in (page, account_page)]
+    for cls in [part for tree in trees for part in tree.body]:
         if not isinstance(cls, ast.ClassDef):
             continue
         for above, below in zip(cls.body, cls.body[1:], strict=False):

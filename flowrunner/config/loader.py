@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from flowrunner.config.account_reader import AccountReader
+from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.kinds import BadValueError, Kind, printable, quote
 from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, Settings
 from flowrunner.config.sources import (
@@ -56,7 +58,7 @@ class LoadedSettings:
     Attributes:
         settings: All paths in it are absolute.
         origins: `section.name` → ``default``, ``file:/path:line:column``, ``env:NAME`` or
-            ``flag:--name``, for every setting.
+            ``flag:--name``, for every setting; `accounts.NAME.KEY` for every key of an account.
     """
 
     settings: Settings
@@ -91,7 +93,7 @@ def load_settings(
         merge.add_file(folder / file, read_yaml)
     merge.add(from_environment(environment, folder))
     merge.add(from_flags(flags, folder))
-    return merge.result()
+    return merge.result(environment)
 
 
 class _Merge:
@@ -101,6 +103,7 @@ class _Merge:
         self._values = {path: _below(folder, it.default) for path, it in SETTINGS.items()}
         self._origins = dict.fromkeys(SETTINGS, _DEFAULT)
         self._findings: list[dict[str, str]] = []
+        self._accounts = AccountReader()
 
     def add(self, source: Iterable[Given]) -> None:
         """Lets the values of a source win over all before."""
@@ -109,6 +112,9 @@ class _Merge:
                 return
             setting = SETTINGS.get(given.path)
             with self._reporting(given.origin, setting):
+                if given.path[:1] == (ACCOUNTS,):
+                    self._accounts.take(given)
+                    continue
                 if setting is None:
                     raise explain_unknown(given)
                 self._take(given, setting.kind)
@@ -118,7 +124,7 @@ class _Merge:
         with self._reporting(f"file:{file}"):
             self.add(from_file(file, read_yaml))
 
-    def result(self) -> LoadedSettings:
+    def result(self, environment: Mapping[str, str]) -> LoadedSettings:
         """Returns what won, or raises all findings."""
         if self._origins[_SOCKET] == _DEFAULT:
             self._values[_SOCKET] = self._values[_STATE] / SOCKET_NAME
@@ -126,6 +132,10 @@ class _Merge:
             written = [self._origins[it] for it in paths if self._origins[it] != _DEFAULT]
             with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
                 check(self._values)
+        for shared, origin in self._accounts.shared(environment):
+            with self._reporting(origin):
+                key = f"{ACCOUNTS}.{shared.account}.{shared.key}"
+                raise BadValueError(f"{key}: {shared.message}", hint=shared.hint)
         if self._findings:
             raise _error(self._findings)
         sections = {
@@ -133,7 +143,9 @@ class _Merge:
             for name, cls in SECTIONS.items()
         }
         origins = {SETTINGS[path].key: origin for path, origin in self._origins.items()}
-        return LoadedSettings(settings=Settings(**sections), origins=origins)
+        origins.update(self._accounts.origins())
+        settings = Settings(**sections, accounts=self._accounts.accounts())
+        return LoadedSettings(settings=settings, origins=origins)
 
     def _take(self, given: Given, kind: Kind) -> None:
         if given.value is None and kind.nullable:

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from flowrunner.config.accounts import SECTION as ACCOUNTS
+from flowrunner.config.accounts import AccountSettings
 from flowrunner.config.kinds import (
     Kind,
     ListenAddress,
@@ -32,7 +34,6 @@ LogFormat = Literal["text", "json"]
 
 PLANNED = frozenset(
     {
-        "accounts",
         "auth.tokens",
         "defaults",
         "metrics",
@@ -276,7 +277,11 @@ class LoggingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of one daemon."""
+    """All settings of one daemon.
+
+    Attributes:
+        accounts: By name; empty: every flow belongs to the account `default`.
+    """
 
     server: ServerSettings = field(default_factory=ServerSettings)
     source: SourceSettings = field(default_factory=SourceSettings)
@@ -284,12 +289,17 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
+    accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
 
 
 SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {part.name: type(getattr(Settings(), part.name)) for part in fields(Settings)}
+    {
+        part.name: type(getattr(Settings(), part.name))
+        for part in fields(Settings)
+        if part.name != ACCOUNTS
+    }
 )
-"""Name of a section in the settings file → its class."""
+"""Name of a section in the settings file → its class; `accounts` has none, it is a map of them."""
 
 SETTINGS: Mapping[tuple[str, ...], Setting] = MappingProxyType(
     {

@@ -5,10 +5,12 @@ The words are those of `flowrunner.config.settings`, so the table and the loader
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.describe import settings_schema
 from flowrunner.config.settings import SETTINGS
+from flowrunner.model.ids import Json
 
 _HEAD = "| setting | flag | meaning |\n|---|---|---|\n"
 
@@ -23,5 +25,11 @@ def _rows() -> Iterator[str]:
     for setting in SETTINGS.values():
         described = sections[setting.section]["properties"][setting.name]
         flag = f"`{setting.flag}`" if setting.flag else ""
-        meaning = str(described["description"]).replace("|", "\\|")
-        yield f"| `{setting.key}` | {flag} | {meaning} |\n"
+        yield _row(setting.key, flag, described)
+    for described in sections[ACCOUNTS]["additionalProperties"]["properties"].values():
+        yield _row(described["title"], "", described)
+
+
+def _row(key: str, flag: str, described: Mapping[str, Json]) -> str:
+    meaning = str(described["description"]).replace("|", "\\|")
+    return f"| `{key}` | {flag} | {meaning} |\n"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.config.accounts import KEYS, SECTION
 from flowrunner.config.kinds import BadValueError
 from flowrunner.config.settings import SECTIONS, SETTINGS
 from flowrunner.model.ids import Json
@@ -104,7 +105,7 @@ def from_file(file: Path, read_yaml: ReadYaml) -> Iterator[Given]:
     document = read_yaml(_read(file), file=str(file))
     for path, value in _flat(document.data):
         # A known setting is shown where its value stands, a misspelt one where its name does.
-        at = document.position(path, key=path not in SETTINGS)
+        at = document.position(path, key=not _is_known(path))
         origin = f"file:{file}:{at.line}:{at.column}"
         yield Given(path=path, value=value, is_text=False, origin=origin, folder=file.parent)
 
@@ -137,13 +138,30 @@ def _flat(data: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
             yield (), data
         return
     for section, content in data.items():
-        if section in SECTIONS and content is None:
+        if section in (*SECTIONS, SECTION) and content is None:
+            continue
+        if section == SECTION and isinstance(content, dict):
+            yield from _flat_accounts(content)
             continue
         if section in SECTIONS and isinstance(content, dict):
             for name, value in content.items():
                 yield (section, name), value
         else:
             yield (section,), content
+
+
+def _flat_accounts(content: dict[str, Json]) -> Iterator[tuple[tuple[str, ...], Json]]:
+    """Yields the path of each account, with None if it is a map or empty, then what it says."""
+    for name, keys in content.items():
+        yield (SECTION, name), None if isinstance(keys, dict) else keys
+        for key, value in keys.items() if isinstance(keys, dict) else ():
+            yield (SECTION, name, key), value
+
+
+def _is_known(path: tuple[str, ...]) -> bool:
+    """Whether a path leads to a value that has a meaning, and not only to a name."""
+    is_of_account = path[:1] == (SECTION,) and path[-1] in KEYS and len(path) > 2  # noqa: PLR2004
+    return path in SETTINGS or is_of_account
 
 
 def _read(file: Path) -> bytes:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.kinds import BadValueError, quote
 from flowrunner.config.settings import PLANNED, SECTIONS, SETTINGS, Setting
 from flowrunner.config.sources import Given
 
 _LONGEST_COMPARED = 64
 """Characters; comparing costs the product of both lengths."""
+
+_ALL = (*SECTIONS, ACCOUNTS)
 
 
 def explain_unknown(given: Given) -> BadValueError:
@@ -45,7 +48,7 @@ def _nearest(given: Given) -> str:
     if section in SECTIONS:
         names = {it.name: it for it in SETTINGS.values() if it.section == section}
         return "".join(_did_you_mean(names[it], given) for it in _closest(name, names))
-    return "".join(f"did you mean the section {it}?" for it in _closest(section, SECTIONS))
+    return "".join(f"did you mean the section {it}?" for it in _closest(section, _ALL))
 
 
 def _closest(written: str, known: Iterable[str]) -> list[str]:
@@ -60,4 +63,4 @@ def _did_you_mean(setting: Setting, given: Given) -> str:
 
 def _known_names(section: str) -> str:
     names = [it.name for it in SETTINGS.values() if it.section == section]
-    return f"{section} has: {', '.join(names)}" if names else f"sections: {', '.join(SECTIONS)}"
+    return f"{section} has: {', '.join(names)}" if names else f"sections: {', '.join(_ALL)}"

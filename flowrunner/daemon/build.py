@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flowrunner.config.settings import Settings
+from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_ground import Ground, make_ground
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
@@ -22,6 +23,7 @@ from flowrunner.daemon.host import (
 )
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
@@ -172,14 +174,17 @@ def _reader(
 
 
 def _engine(ground: Ground, services: EngineServices) -> Engine:
-    most = ground.settings.engine.max_running_executions
-    return Engine(services, ground.registry.rules_of, most_executions=most)
+    settings = ground.settings
+    of_accounts = limits_of(settings.accounts, "max_running_executions")
+    limits = Limits(settings.engine.max_running_executions, of_accounts)
+    return Engine(services, ground.registry.rules_of, limits)
 
 
 def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts:
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
     gate = ground.store_watch.refuse_without_room
-    dispatcher, timers = Dispatcher(ground.registry, engine, ids, gate), ApschedulerTimers()
+    dispatcher = Dispatcher(ground.registry, engine, ids, gate, ground.accounts)
+    timers = ApschedulerTimers()
     return _Starts(
         dispatcher=dispatcher,
         timers=timers,
@@ -265,6 +270,7 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         (pauses, *starts.subscribers, leaver),
         preparers=(starts.schedules,),
         users=ground.users,
+        accounts=ground.accounts,
     )
 
 
@@ -280,7 +286,7 @@ def _reconciler(
     trees = GitTrees(git, ground.files, ground.clock, source.read)
     return Reconciler(
         root=source.path,
-        scanner=Scanner(ground.files, compiler, trees, ground.clock),
+        scanner=Scanner(ground.files, compiler, trees, ground.clock, ground.accounts.account_of),
         applier=applier,
         registry=ground.registry,
         watcher=watcher,

@@ -9,9 +9,11 @@ from functools import partial
 
 from flowrunner import __version__
 from flowrunner.config.settings import Settings
+from flowrunner.daemon.accounts import account_map, users_of
 from flowrunner.daemon.host import host_facts
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.secret_sources import make_secrets
+from flowrunner.model.accounts import AccountMap
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
@@ -42,6 +44,7 @@ class Ground:
     observer: DaemonObserver
     secrets: Secrets
     users: Users
+    accounts: AccountMap
     storage: Storage
     store_watch: StoreWatch
     registry: FlowRegistry
@@ -76,9 +79,10 @@ def make_ground(
         log_writer=LogWriter(),
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
-        secrets=make_secrets(os.environ, secret_environment),
-        users=local_users(settings.engine.users),
+        secrets=make_secrets(os.environ, secret_environment, settings.accounts),
+        users=local_users(settings.engine.users, users_of(settings.accounts)),
+        accounts=account_map(settings.accounts),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
-        registry=FlowRegistry(),
+        registry=FlowRegistry(settings.accounts),
     )

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from datetime import timedelta
 
+from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.host import flow_folder, log_factory, running_nodes
 from flowrunner.definitions.compiler import Compiler
@@ -54,7 +55,7 @@ def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> 
             logs=state / "logs",
             flow=lambda key: flow_folder(ground.registry, root, key),
         ),
-        node_slots=NodeSlots(limit),
+        node_slots=NodeSlots(limit, limits_of(ground.settings.accounts, "max_running_nodes")),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
         timeout_s=engine.timeout,
         chance=random.SystemRandom().random,

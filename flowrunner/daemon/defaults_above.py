@@ -20,7 +20,7 @@ def layers_above(scanner: Scanner, path: Path) -> Layers:
     Raises:
         UnstableSourceError: One changed while it was read.
     """
-    found = (_read(scanner, folder / DEFAULTS_FILE, path) for folder in _folders(path))
+    found = (_read(scanner, folder / DEFAULTS_FILE, path) for folder in folders_above(path))
     return Layers(tuple(each for each in found if each is not None))
 
 
@@ -31,7 +31,7 @@ def _read(scanner: Scanner, defaults: Path, near: Path) -> FolderDefaults | None
     return scanner.read_defaults(defaults, name)
 
 
-def _folders(path: Path) -> list[Path]:
+def folders_above(path: Path) -> list[Path]:
     """Returns the folders from the top to that of the file."""
     own = path.absolute().parent
     own = Path(os.path.realpath(own))

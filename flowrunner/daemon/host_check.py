@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import NODE_LISTS
+from flowrunner.definitions.build import NODE_LISTS, types_in
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.yaml_reader import read_yaml
+from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.finding import Finding
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
 from flowrunner.reconcile.missing_secrets import missing_secrets
 from flowrunner.secrets.lookup import ENVIRONMENT_PREFIX, Secrets
 from flowrunner.system.users import Users
@@ -25,10 +26,13 @@ from flowrunner.system.users import Users
 class HostCheckingReader:
     """Compiles files and adds what this host lacks for them; such a flow keeps its spec."""
 
-    def __init__(self, reader: Reader, secrets: Secrets, users: Users) -> None:
+    def __init__(
+        self, reader: Reader, secrets: Secrets, users: Users, accounts: AccountMap = NO_ACCOUNTS
+    ) -> None:
         self._reader = reader
         self._secrets = secrets
         self._users = users
+        self._accounts = accounts
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         """Returns what a `_defaults.yaml` says; a user in it counts where it reaches."""
@@ -41,28 +45,39 @@ class HostCheckingReader:
     def read(
         self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
     ) -> Candidate:
-        """Returns the candidate, with a finding at each secret or user that this host lacks."""
+        """Returns the candidate, with findings where this host lacks or forbids something."""
         candidate = self._reader.read(data, file=file, account=account, layers=layers)
         if candidate.spec is None:
             return candidate
         key, spec = FlowKey(account, candidate.spec.key.name), candidate.spec
         names = missing_secrets({key: spec}, self._secrets).get(key, ())
-        problems = {name: text for name in spec.users if (text := self._users.problem(name))}
-        if not names and not problems:
+        problems = {
+            name: text for name in spec.users if (text := self._users.problem(name, account))
+        }
+        refused = self._accounts.refused_types(account, spec.node_types)
+        if not (names or problems or refused):
             return candidate
         document = read_yaml(data, file=file)
-        added = {*_of_secrets(document, names), *_of_users(document, problems)}
+        added = {
+            *_of_secrets(document, names, account),
+            *_of_users(document, problems),
+            *_of_types(document, refused, account),
+        }
         return replace(candidate, findings=tuple(sorted({*candidate.findings, *added})))
 
 
-def _of_secrets(document: Document, names: Sequence[str]) -> Iterator[Finding]:
+def _of_secrets(document: Document, names: Sequence[str], account: str) -> Iterator[Finding]:
+    is_default = account == DEFAULT_ACCOUNT
+    whose = "this host" if is_default else f"account {account} of this host"
     for path, name in _places(document.data):
         if name in names:
             yield document.finding(
                 codes.SECRET_MISSING,
-                f"this host has no secret {name!r}",
+                f"{whose} has no secret {name!r}",
                 path=path,
-                hint=f"a file {name} in the credentials directory, or {ENVIRONMENT_PREFIX}{name}",
+                hint=f"a file {name} in the credentials directory, or {ENVIRONMENT_PREFIX}{name}"
+                if is_default
+                else f"put it into a source of accounts.{account}.secrets of the settings",
             )
 
 
@@ -80,6 +95,18 @@ def _of_users(document: Document, problems: Mapping[str, str]) -> Iterator[Findi
             yield document.finding(codes.USER_NOT_PERMITTED, text, path=(*path, "user"))
     for name in problems.keys() - told:
         yield document.finding(codes.USER_NOT_PERMITTED, problems[name], path=("name",))
+
+
+def _of_types(document: Document, refused: Sequence[str], account: str) -> Iterator[Finding]:
+    for part in NODE_LISTS:
+        for index, node in enumerate(document.data.get(part, ())):
+            for name in sorted(types_in(node).intersection(refused)):
+                yield document.finding(
+                    codes.NODE_TYPE_NOT_PERMITTED,
+                    f"account {account} may not use the node type {name}",
+                    path=(part, index, "type" if "type" in node else "run"),
+                    hint=f"accounts.{account}.node_types of the settings lists those that it may",
+                )
 
 
 def _places(definition: Json) -> Iterator[tuple[Path, str]]:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
+from flowrunner.daemon.account_places import AccountPlaces, of_default
 from flowrunner.daemon.defaults_above import layers_above
-from flowrunner.daemon.host_check import HostCheckingReader
-from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions import codes
 from flowrunner.definitions.candidate_cache import CachingReader
 from flowrunner.definitions.compiler import Candidate, Compiler, Reader
@@ -22,6 +22,7 @@ from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE, FolderDefaults
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import FlowError, ValidationError
+from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json, Revision
 from flowrunner.nodes.base import NodeResult
@@ -31,6 +32,7 @@ from flowrunner.nodes.program import Program
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.reconcile.scan import (
+    AccountOf,
     ScannedFile,
     Scanner,
     Snapshot,
@@ -41,7 +43,9 @@ from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 from flowrunner.system.private_folder import PrivateFolder, user_cache_folder
-from flowrunner.system.users import local_users
+
+if TYPE_CHECKING:  # else every check would load what only `--settings` needs
+    from flowrunner.config.settings import Settings
 
 read_settings_yaml = read_yaml
 """The reader of settings files, for `flowrunner.config.loader.load_settings`."""
@@ -104,8 +108,7 @@ def validate(
     paths: Sequence[str],
     *,
     stdin: bytes | None = None,
-    for_host: bool = False,
-    users: Sequence[str] = (),
+    settings: Settings | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
     use_cache: bool = False,
 ) -> Report:
@@ -119,9 +122,8 @@ def validate(
     Args:
         paths: Files, folders, or `-` for `stdin`.
         stdin: The content of standard input, when a path is `-`.
-        for_host: Whether to look at this host too: at the secrets that its settings lead to, and
-            at the users that nodes may run as.
-        users: The setting `engine.users` of this host.
+        settings: Those of this host, to look at it too: whose the files are, which secrets there
+            are, and which users and node types may be. None: all belongs to the account `default`.
         environment: Tells where secrets and caches lie.
         use_cache: Whether to keep what was compiled. It never changes what is found.
 
@@ -130,13 +132,13 @@ def validate(
     """
     cache = _cache(paths, environment) if use_cache else None
     reader: Reader = cache or make_compiler()
-    if for_host:
-        reader = HostCheckingReader(
-            reader, make_secrets(environment, environment), local_users(users)
-        )
-    scanner = Scanner(LocalFiles(), reader, FolderTrees(LocalFiles()), SystemClock())
+    places = AccountPlaces(NO_ACCOUNTS)
+    if settings is not None:
+        from flowrunner.daemon.this_host import on_this_host
+
+        reader, places = on_this_host(reader, settings, environment)
     with _without_collector():
-        snapshot = _everything(scanner, paths, stdin)
+        snapshot = _everything(_Desk(reader, places), paths, stdin)
         plan = make_plan(snapshot, {})
     if cache is not None:
         cache.save()
@@ -175,15 +177,27 @@ def _without_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _everything(scanner: Scanner, paths: Sequence[str], stdin: bytes | None) -> Snapshot:
+class _Desk(NamedTuple):
+    """What files are read with."""
+
+    reader: Reader
+    places: AccountPlaces
+
+    def scanner(self, account_of: AccountOf) -> Scanner:
+        """Returns a scanner for files of which it is known whose they are."""
+        files, clock = LocalFiles(), SystemClock()
+        return Scanner(files, self.reader, FolderTrees(files), clock, account_of)
+
+
+def _everything(desk: _Desk, paths: Sequence[str], stdin: bytes | None) -> Snapshot:
     """Returns every file once; under one path alone no file can be found twice."""
     if len(paths) == 1:
         whole = Path(paths[0]).is_dir()
-        return replace(_scanned(scanner, paths[0], stdin), is_whole=whole)
+        return replace(_scanned(desk, paths[0], stdin), is_whole=whole)
     files: dict[str, list[ScannedFile]] = {}
     defaults: dict[str, FolderDefaults] = {}
     for path in paths:
-        scanned = _scanned(scanner, path, stdin)
+        scanned = _scanned(desk, path, stdin)
         found: dict[str, list[ScannedFile]] = {}
         for file in scanned.files:
             found.setdefault(os.path.realpath(file.candidate.file), []).append(file)
@@ -197,14 +211,15 @@ def _everything(scanner: Scanner, paths: Sequence[str], stdin: bytes | None) -> 
     )
 
 
-def _scanned(scanner: Scanner, path: str, stdin: bytes | None) -> Snapshot:
+def _scanned(desk: _Desk, path: str, stdin: bytes | None) -> Snapshot:
     if path == "-":
-        return _snapshot([scanner.compile(stdin or b"", STDIN_NAME)])
+        return _snapshot([desk.scanner(of_default).compile(stdin or b"", STDIN_NAME)])
     if not path:  # which `Path` takes for the current folder
         raise MissingPathError("an empty path names no file or folder")
     try:
         if Path(path).is_dir():
-            return _scanned_folder(scanner, path)
+            return _scanned_folder(desk.scanner(desk.places.below(path)), path)
+        scanner = desk.scanner(desk.places.of_file(path))
         if Path(path).name == DEFAULTS_FILE:
             return _snapshot([], [scanner.read_defaults(Path(path), path)])
         return _snapshot([read_flow(scanner, Path(path), path)])

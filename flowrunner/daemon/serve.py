@@ -14,6 +14,7 @@ from flowrunner.config.settings import Settings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_servers
+from flowrunner.daemon.secret_sources import secret_prefixes
 from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.system.clock import Clock, SystemClock
@@ -40,7 +41,7 @@ def serve(loaded: LoadedSettings, *, accept_state_loss: bool = False) -> int:
     settings = loaded.settings
     control = configure_logging(settings.logging.level, settings.logging.format, sys.stderr)
     try:
-        secrets = take_environment(os.environ)
+        secrets = take_environment(os.environ, secret_prefixes(settings.accounts))
         harden_process()
         prepare_state_folder(settings.storage.path)
         with StateLock(settings.storage.path):

@@ -69,6 +69,7 @@ def build_flow(
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
         users=_users(definition),
+        node_types=_types(definition),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         is_suspended=definition.get("suspend", False),
@@ -249,6 +250,16 @@ def _node(
         max_parallel=int(raw.get("max_parallel", 1)),
         fail_fast=raw.get("fail_fast", True),
     )
+
+
+def types_in(raw: Mapping[str, Json]) -> set[str]:
+    """Returns the types that a node as written takes: its own, and `shell` for its script."""
+    return {node_type(raw), "shell"} if has_script(raw) else {node_type(raw)}
+
+
+def _types(definition: Mapping[str, Json]) -> tuple[str, ...]:
+    nodes = (node for part in NODE_LISTS for node in definition.get(part, ()))
+    return tuple(sorted(set[str]().union(*map(types_in, nodes))))
 
 
 def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:

@@ -130,6 +130,7 @@ class CachingReader:
                 build_flow(key, Digest(entry.digest), definition, self._catalog),
                 references=references_of(entry.outline),
                 users=tuple(entry.users),
+                node_types=tuple(entry.node_types),
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
@@ -144,6 +145,7 @@ class _Entry:
         outline: The definition without schedules, and with nothing in the place of nodes but
             those that name a flow; None for a file with errors.
         users: Those that its nodes run as.
+        node_types: Those of its nodes.
         claims: The places of `Claims`.
     """
 
@@ -153,6 +155,7 @@ class _Entry:
     findings: list[dict[str, Any]]
     outline: dict[str, Json] | None
     users: list[str]
+    node_types: list[str]
     claims: dict[str, Any]
 
 
@@ -181,6 +184,7 @@ def _encoded(candidate: Candidate) -> bytes:
         "findings": [_told(finding, candidate.file) for finding in candidate.findings],
         "outline": None if definition is None else _outline(definition),
         "users": [] if spec is None else list(spec.users),
+        "node_types": [] if spec is None else list(spec.node_types),
         "claims": asdict(candidate.claims),
     }
     return json.dumps(entry).encode()

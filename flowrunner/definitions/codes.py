@@ -9,29 +9,11 @@ raise them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from flowrunner.definitions.code import Code
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One kind of finding.
-
-    Attributes:
-        code: Stable, `FR` and three digits.
-        title: A few words, for tables.
-        explanation: What is wrong and how to put it right, for a person who looks the code up.
-    """
-
-    code: str
-    title: str
-    explanation: str
-
-    @property
-    def is_advice(self) -> bool:
-        """Whether its findings are warnings, which keep no flow out."""
-        return self.code.startswith("FR5")
-
+__all__ = ["CODES", "Code"]
 
 SYNTAX = Code(
     "FR101",
@@ -127,6 +109,14 @@ UNIDENTIFIED_FILE = Code(
     "The file of this flow is gone while the name in another file cannot be read. That file might "
     "be this flow, moved and broken, so the flow stays armed until every name can be read. The "
     "daemon alone says this: it needs to know what was there before.",
+)
+
+NO_ACCOUNT = Code(
+    "FR117",
+    "folder without an account",
+    "The settings have `accounts`, and none of them has the folder directly below the root of the "
+    "flows in which this file lies, or it lies in none. Its flow belongs to nobody and is not "
+    "applied: move the file, or map the folder. Said by the daemon, and by `validate --settings`.",
 )
 
 UNKNOWN_KEY = Code(
@@ -389,6 +379,13 @@ USER_NOT_PERMITTED = Code(
     "the node names: it does not exist, the daemon is not root, or `engine.users` does not list "
     "it. Judged is who runs `validate`: let that be the daemon's user. The flow is valid, but "
     "would not be Ready.",
+)
+NODE_TYPE_NOT_PERMITTED = Code(
+    "FR603",
+    "node type not permitted on this host",
+    "On this host, with the settings given by `--settings`, the account of the flow may not use "
+    "the type of this node: `accounts.NAME.node_types` lists those that it may. A `wait` with a "
+    "`probe` takes `shell`, too. The flow is valid, but would not be Ready.",
 )
 
 CODES: Mapping[str, Code] = MappingProxyType(

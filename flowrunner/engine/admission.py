@@ -8,18 +8,19 @@ judged by its own flow's rules, as they are at that moment. In a group those who
 their order: by hand first, then by age; so nobody is passed for ever by younger ones of the same
 kind. Who is held (its flow is suspended or paused) is passed, since nobody knows for how long.
 
-An execution for which its parent waits takes no place on the host, since the parent has one: it
-could wait for that place for ever. In its group it stands in line like any other.
+An execution for which its parent waits takes no place on the host or of its account, since its
+parent has one: it could wait for it for ever. In its group it stands in line like any other.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from flowrunner.model.execution import BY_HAND
@@ -109,14 +110,23 @@ class Wait:
     Attributes:
         is_held: Whether its flow is suspended, paused or gone.
         is_host_full: Whether as many run as this host allows.
+        is_account_full: Whether as many of its account run as that may.
         running: Who has the places of its group, oldest first; empty if there is room in it.
         ahead: How many of its group come before it.
     """
 
     is_held: bool
     is_host_full: bool
+    is_account_full: bool
     running: tuple[ExecutionId, ...]
     ahead: int
+
+
+class Limits(NamedTuple):
+    """How many executions may run, on this host and of those accounts that have a limit."""
+
+    host: int
+    accounts: Mapping[str, int] = MappingProxyType({})
 
 
 RulesOf: TypeAlias = Callable[[FlowKey], StartRules | None]
@@ -154,12 +164,13 @@ class Admission:
 
     Args:
         rules: The rules of flows, asked whenever something is decided.
-        most: How many executions may run on this host.
+        limits: How many may run beside each other, whatever the rules say.
     """
 
-    def __init__(self, rules: RulesOf, most: int) -> None:
+    def __init__(self, rules: RulesOf, limits: Limits) -> None:
         self._rules = rules
-        self._most = most
+        self._limits = limits
+        self._running_of: dict[str, set[ExecutionId]] = {name: set() for name in limits.accounts}
         self._groups: dict[Group, _Members] = {}
         self._lines: dict[tuple[FlowKey, str], dict[ExecutionId, Ticket]] = {}
         self._running: set[ExecutionId] = set()
@@ -209,6 +220,8 @@ class Admission:
     def release(self, ticket: Ticket) -> None:
         """Forgets an execution that ended, or that never came to be."""
         self._running.discard(ticket.id)
+        if ticket.flow.account in self._running_of:
+            self._running_of[ticket.flow.account].discard(ticket.id)
         group = self._groups.get(ticket.group)
         if group is not None:
             group.running.discard(ticket.id)
@@ -222,8 +235,8 @@ class Admission:
         """
         if not (self._host_has_room() or self._guests_waiting):
             return None
-        groups = self._groups.values() if group is None else [self._groups.get(group, _Members())]
-        heads = [found for each in groups if each.waiting and (found := self._head(each))]
+        groups = self._groups if group is None else [group]
+        heads = [head for each in groups if (head := self._head_of(each))]
         if not heads:
             return None
         ticket, rules = min(heads, key=lambda pair: pair[0].rank)
@@ -245,7 +258,8 @@ class Admission:
         before = group.waiting[: bisect_left(group.waiting, ticket.rank, key=_rank)]
         return Wait(
             is_held=rules is None,
-            is_host_full=not self._may_enter(ticket),
+            is_host_full=not (ticket.is_guest or self._host_has_room()),
+            is_account_full=not (ticket.is_guest or self._account_has_room(ticket.flow.account)),
             running=() if has_room else tuple(sorted(group.running)),
             ahead=sum(self._may_go(each.crowd) for each in before) if needs_room else 0,
         )
@@ -260,15 +274,23 @@ class Admission:
         members = self._groups.get(group) if self._guests_waiting else None
         return members is not None and any(each.is_guest for each in members.waiting)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether as many run as the host allows."""
-        return not self._host_has_room()
+    def is_full(self, account: str) -> bool:
+        """Whether as many run as the host allows, or the account."""
+        return not (self._host_has_room() and self._account_has_room(account))
 
     @property
     def is_empty(self) -> bool:
         """Whether nobody runs and nobody waits."""
-        return not (self._groups or self._running or self._lines)
+        of_accounts = any(self._running_of.values())
+        return not (self._groups or self._running or of_accounts or self._lines)
+
+    def _head_of(self, name: Group) -> tuple[Ticket, ConcurrencySpec] | None:
+        """Returns who of a group may start now, if its account has room."""
+        group = self._groups.get(name)
+        if group is None or not group.waiting:
+            return None
+        may_go_on = self._account_has_room(name.account) or self._guests_waiting
+        return self._head(group) if may_go_on else None
 
     def _head(self, group: _Members) -> tuple[Ticket, ConcurrencySpec] | None:
         """Returns who of a group may start now: the first in line, or one that needs no room."""
@@ -302,8 +324,8 @@ class Admission:
         return first is not None and first.rank < ticket.rank
 
     def _may_enter(self, ticket: Ticket) -> bool:
-        """Whether the host has a place for it, or it needs none."""
-        return ticket.is_guest or self._host_has_room()
+        """Whether the host and its account have a place for it, or it needs none."""
+        return ticket.is_guest or not self.is_full(ticket.flow.account)
 
     def _others(self, group: _Members) -> tuple[ExecutionId, ...]:
         """Returns who makes way for one that replaces; those who wait first, lest they start."""
@@ -311,12 +333,18 @@ class Admission:
         return (*ahead, *sorted(group.running))
 
     def _host_has_room(self) -> bool:
-        return len(self._running) < self._most
+        return len(self._running) < self._limits.host
+
+    def _account_has_room(self, account: str) -> bool:
+        running = self._running_of.get(account)
+        return running is None or len(running) < self._limits.accounts[account]
 
     def _start(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
-        """Takes a place; under `allow` one on the host alone, for it holds nobody up."""
+        """Takes a place; under `allow` one of host and account alone, for it holds nobody up."""
         if not ticket.is_guest:
             self._running.add(ticket.id)
+            if ticket.flow.account in self._running_of:
+                self._running_of[ticket.flow.account].add(ticket.id)
         if rules.on_conflict is not OnConflict.ALLOW:
             self._groups.setdefault(ticket.group, _Members()).running.add(ticket.id)
 

@@ -34,6 +34,10 @@ _OWN_FAULT = "storage.conflict"
 ChildrenOf = Callable[[ExecutionId], Mapping[AttemptKey, ExecutionId]]
 
 
+def _new_future() -> asyncio.Future[bool]:
+    return asyncio.get_running_loop().create_future()
+
+
 @dataclass(slots=True, kw_only=True)
 class Entry:
     """An execution that the engine holds.
@@ -52,7 +56,7 @@ class Entry:
 
     execution: Execution
     spec: FlowSpec
-    stored: asyncio.Future[bool]
+    stored: asyncio.Future[bool] = field(default_factory=_new_future)
     history: History = NOTHING
     told: set[AttemptKey] = field(default_factory=set)
     is_resumed: bool = False
@@ -108,6 +112,11 @@ class Entry:
         self.is_stopping = True
         if self.run is not None:
             self.run.stop()
+
+
+def count_of(account: str, entries: Mapping[ExecutionId, Entry]) -> int:
+    """Returns how many of some executions belong to an account."""
+    return sum(each.execution.flow.account == account for each in entries.values())
 
 
 class Carrier:

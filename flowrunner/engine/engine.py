@@ -15,8 +15,8 @@ from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
-from flowrunner.engine.admission import Admission, Decision, RulesOf, Verdict, Wait
-from flowrunner.engine.carrier import Carrier, Entry
+from flowrunner.engine.admission import Admission, Decision, Limits, RulesOf, Verdict, Wait
+from flowrunner.engine.carrier import Carrier, Entry, count_of
 from flowrunner.engine.children import refuse_deadlock, waited_for
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
@@ -43,12 +43,12 @@ class Engine:
     of the journal cannot be taken back.
     """
 
-    def __init__(self, services: EngineServices, rules: RulesOf, *, most_executions: int) -> None:
+    def __init__(self, services: EngineServices, rules: RulesOf, limits: Limits) -> None:
         self._services = services
         self._rules = rules
         self.ends = Ends(services.executions, self.cancel)
         self._carrier = Carrier(services, self.ends, self.children)
-        self._admission = Admission(rules, most_executions)
+        self._admission = Admission(rules, limits)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
         self._ending: dict[ExecutionId, asyncio.Task[bool]] = {}
@@ -64,6 +64,10 @@ class Engine:
     def queued_count(self) -> int:
         """Executions that wait for a limit, or for their flow to be lifted."""
         return len(self._queued)
+
+    def counts(self, account: str) -> tuple[int, int]:
+        """Returns how many executions of an account are under way, and how many wait."""
+        return count_of(account, self._running), count_of(account, self._queued)
 
     async def submit(self, request: StartRequest) -> Submitted:
         """Accepts an execution durably; with a known `start_key` returns the one that has it.
@@ -179,20 +183,14 @@ class Engine:
 
         `history` is what it was accepted with.
         """
-        entry = Entry(execution=execution, spec=spec, stored=_new_future(), history=history)
+        entry = Entry(execution=execution, spec=spec, history=history)
         entry.stored.set_result(True)
         self._queue(entry)
         self._services.observer.execution_queued(execution)
 
     def resume(self, execution: Execution, spec: FlowSpec, history: History) -> None:
         """Goes on with an execution that had begun before a restart; it keeps its place."""
-        entry = Entry(
-            execution=execution,
-            spec=spec,
-            stored=_new_future(),
-            history=history,
-            is_resumed=True,
-        )
+        entry = Entry(execution=execution, spec=spec, history=history, is_resumed=True)
         entry.stored.set_result(True)
         self._admission.take(ticket_of(execution), spec.concurrency)
         self._launch(entry)
@@ -236,8 +234,7 @@ class Engine:
         history, kept = NOTHING, request.kept
         if kept is not NOTHING_KEPT:
             history = History(nodes=kept.nodes, attempts=kept.attempts)
-        stored = _new_future()
-        entry = Entry(execution=execution, spec=request.spec, stored=stored, history=history)
+        entry = Entry(execution=execution, spec=request.spec, history=history)
         if decision.verdict is not Verdict.START:
             self._queued[execution.id] = entry
         return entry
@@ -317,9 +314,10 @@ class Engine:
     def _release(self, entry: Entry) -> None:
         """Frees the place of an execution and lets those start who waited for it.
 
-        Others than those of its group can only have waited while the host was full.
+        Others than those of its group can only have waited while host or account were full.
         """
-        was_full, ticket = self._admission.is_full, ticket_of(entry.execution)
+        ticket = ticket_of(entry.execution)
+        was_full = self._admission.is_full(ticket.flow.account)
         self._admission.release(ticket)
         self._admit(partial(self._admission.next_ready, None if was_full else ticket.group))
 
@@ -393,7 +391,3 @@ class Engine:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _new_future() -> asyncio.Future[bool]:
-    return asyncio.get_running_loop().create_future()

@@ -76,7 +76,7 @@ class EngineServices:
     """Everything the engine uses, given once by the composition root.
 
     Attributes:
-        node_slots: Bounds how many processes run at once on this host.
+        node_slots: Bounds how many processes run at once, on this host and of its accounts.
         timeout_s: Bound of an execution whose flow names none.
         chance: Returns a random number from 0 to 1, for the jitter of retries.
     """
@@ -181,8 +181,9 @@ class ExecutionRuntime:
             self.services.observer.attempt_ended(node_type, attempt)
 
     def place(self) -> AbstractAsyncContextManager[None]:
-        """Waits for a place among the processes of the host, and holds it."""
-        return self.services.node_slots.place(by_hand=self.execution.cause.is_by_hand)
+        """Waits for a place among the processes of host and account, and holds it."""
+        by_hand = self.execution.cause.is_by_hand
+        return self.services.node_slots.place(self.execution.flow.account, by_hand=by_hand)
 
     def keep_outputs(self, size: int) -> None:
         """Counts the outputs of an attempt that succeeded, in bytes.

@@ -50,6 +50,8 @@ class ConditionReason(StrEnum):
     UNIDENTIFIED_FILE = "UnidentifiedFile"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     USER_NOT_PERMITTED = "UserNotPermitted"
+    NODE_TYPE_NOT_PERMITTED = "NodeTypeNotPermitted"
+    NO_ACCOUNT = "NoAccount"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"
     NOT_READY = "NotReady"

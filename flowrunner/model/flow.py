@@ -278,6 +278,7 @@ class FlowSpec:
         digest: Of the effective definition this was compiled from.
         secrets: Names of secrets its expressions may use.
         users: The users that its nodes run as, where they name one.
+        node_types: The types of its nodes, each once; `shell`, too, where one runs a script.
         finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
         is_suspended: Whether its file keeps it from starting.
@@ -296,6 +297,7 @@ class FlowSpec:
     env: Mapping[str, Template | str | None] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
+    node_types: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     is_suspended: bool = False

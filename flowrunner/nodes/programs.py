@@ -96,7 +96,7 @@ class ProgramRunner:
         if ctx.payload is not None:
             extra["FLOW_PAYLOAD_FILE"] = str(_beside(tmp, "payload"))
         name = ctx.process.user
-        identity = None if name is None else self._users.identity(name)
+        identity = None if name is None else self._users.identity(name, ctx.account)
         env = build_environment(ctx, _seen_by(identity, self._host), extra)
         self._files.make_folder(ctx.directories.work)
         self._files.make_folder(tmp)

@@ -14,13 +14,15 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
+from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.bars import bar_of
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.refused_users import refused_users
-from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.entry import Bar, FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
@@ -51,6 +53,7 @@ class _Lacking(NamedTuple):
 
     secrets: tuple[str, ...] = ()
     user: str = ""
+    bar: Bar | None = None
 
 
 class _Lacks(NamedTuple):
@@ -82,11 +85,13 @@ class Applier:
         *,
         preparers: tuple[FlowsPreparer, ...] = (),
         users: Users = OWN_USER,
+        accounts: AccountMap = NO_ACCOUNTS,
     ) -> None:
         self._registry = registry
         self._store = store
         self._secrets = secrets
         self._users = users
+        self._accounts = accounts
         self._clock = clock
         self._subscribers = subscribers
         self._preparers = preparers
@@ -181,12 +186,15 @@ class Applier:
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
-        current = self._registry.get(entry.key)
+        current, account = self._registry.get(entry.key), entry.key.account
+        bar = bar_of(account, entry.spec, self._accounts) if entry.spec else None
+        lacking = lacking._replace(bar=bar)
         if entry is before and current is not None:
             entry = current
-            if entry.conditions and lacking == _Lacking(entry.missing_secrets, entry.refused_user):
+            told = _Lacking(entry.missing_secrets, entry.refused_user, entry.bar)
+            if entry.conditions and lacking == told:
                 return entry
-        known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user)
+        known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
         pause = self._registry.pause_of(entry.key)
         settled = replace(known, conditions=flow_conditions(known, pause, now))
         return current if current == settled else settled

@@ -14,6 +14,7 @@ from flowrunner.model.conditions import (
     merge_conditions,
 )
 from flowrunner.model.finding import Finding
+from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.model.pause import Pause
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.system.watcher import WatchStatus
@@ -76,9 +77,12 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
     if first is not None:
         reason = _REASONS.get(first.code, _usual_reason(entry, first))
         return _condition(ConditionType.READY, Status.FALSE, reason, _text(first), now)
+    if entry.bar is not None:
+        bar = entry.bar
+        return _condition(ConditionType.READY, Status.FALSE, bar.reason, bar.message, now)
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
-        text = f"this host has no secret {names}"
+        text = f"{_whose(entry.key.account)} has no secret {names}"
         return _condition(
             ConditionType.READY, Status.FALSE, ConditionReason.SECRET_MISSING, text, now
         )
@@ -91,6 +95,10 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
             ConditionType.READY, Status.FALSE, ConditionReason.FLOW_MISSING, _text(unknown), now
         )
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
+
+
+def _whose(account: str) -> str:
+    return "this host" if account == DEFAULT_ACCOUNT else f"account {account} of this host"
 
 
 def _usual_reason(entry: FlowEntry, first: Finding) -> ConditionReason:

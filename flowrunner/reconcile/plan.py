@@ -3,7 +3,9 @@
 Names are judged over the whole candidate set, so two files may swap names. A file that holds a
 name keeps it against newcomers; where nobody held it, none of the claimants gets it. A file
 whose name cannot be read any more stands for the flow it held before; and as long as there is
-one, no flow is removed: what vanished may be in it, moved and broken in one change.
+one, no flow of its account is removed: what vanished may be in it, moved and broken in one change.
+
+The account of a file is that of its folder. A file whose folder has none is no flow and holds none.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
-from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.refusals import refusals
 from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
@@ -61,14 +63,14 @@ class _Names:
         desired: The file that each name belongs to.
         contested: The findings of names that belong to none of the files that claim them.
         rejected: Files that do not get the name they claim, or claim none.
-        unidentified: Files whose name cannot be read: each might hold any flow.
+        unidentified: Files whose name cannot be read, by account: each might hold any flow of it.
         has_losers: Whether a name was claimed by more than one file.
     """
 
     desired: dict[FlowKey, ScannedFile] = field(default_factory=dict)
     contested: dict[FlowKey, tuple[Finding, ...]] = field(default_factory=dict)
     rejected: list[RejectedFile] = field(default_factory=list)
-    unidentified: list[str] = field(default_factory=list)
+    unidentified: dict[str, list[str]] = field(default_factory=dict)
     has_losers: bool = False
 
 
@@ -77,7 +79,7 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
     names = _judge(snapshot.files, observed)
     contested = names.contested.keys() & observed.keys()
     vanished = observed.keys() - names.desired.keys() - contested
-    removed = frozenset(() if names.unidentified else vanished)
+    removed = frozenset(key for key in vanished if key.account not in names.unidentified)
     candidates = {key: file.candidate for key, file in names.desired.items()}
     staying = candidates.keys() | (observed.keys() - removed)
     refused = refusals(staying, candidates, observed)
@@ -94,8 +96,9 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         for key, file in names.desired.items()
     }
     entries.update(
-        (key, replace(observed[key], findings=(_vanished(observed[key], names.unidentified),)))
+        (key, replace(observed[key], findings=(_vanished(observed[key], hiding),)))
         for key in vanished - removed
+        if (hiding := names.unidentified[key.account])
     )
     entries.update(
         (key, replace(observed[key], findings=names.contested[key])) for key in contested
@@ -145,16 +148,19 @@ def _claims(
     claims: dict[FlowKey, list[ScannedFile]] = {}
     unnamed: list[ScannedFile] = []
     for file in files:
-        if file.candidate.name is None:
+        key = file.key
+        if key is None:
             unnamed.append(file)
         else:
-            claims.setdefault(FlowKey(DEFAULT_ACCOUNT, file.candidate.name), []).append(file)
-    names.unidentified.extend(f.candidate.file for f in unnamed if not f.candidate.is_foreign)
+            claims.setdefault(key, []).append(file)
     holdings = _holdings(observed) if unnamed else {}
     for file in unnamed:
-        held = holdings.get(file.candidate.file, ())
-        for key in held:
-            claims.setdefault(key, []).append(file)
+        if file.account is not None and not file.candidate.is_foreign:
+            names.unidentified.setdefault(file.account, []).append(file.candidate.file)
+        path = file.candidate.file
+        held = [key for key in holdings.get(path, ()) if key.account == file.account]
+        for name in held:
+            claims.setdefault(name, []).append(file)
         if not held:
             names.rejected.append(
                 RejectedFile(path=file.candidate.file, findings=file.candidate.findings)

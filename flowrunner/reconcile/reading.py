@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.definitions.folder_defaults import FolderDefaults
-from flowrunner.model.ids import Revision
+from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision
 from flowrunner.registry.entry import NO_REVISION
 from flowrunner.system.files import FileStat, WalkEntry
 
@@ -21,10 +21,18 @@ class ScannedFile:
     Attributes:
         content: SHA-256 of its bytes, and of the defaults above it if there are any; empty if
             unread.
+        account: Whose folder it lies in; None if the settings map no such folder.
     """
 
     content: str
     candidate: Candidate
+    account: str | None = DEFAULT_ACCOUNT
+
+    @property
+    def key(self) -> FlowKey | None:
+        """The flow that it claims to be; None if it says none, or may not be one."""
+        name = self.candidate.name
+        return None if self.account is None or name is None else FlowKey(self.account, name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

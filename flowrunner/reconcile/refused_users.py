@@ -12,14 +12,14 @@ from flowrunner.system.users import Users
 def refused_users(specs: Mapping[FlowKey, FlowSpec], users: Users) -> dict[FlowKey, str]:
     """Returns why, by flow, for the first such user of each; without flows that are fine.
 
-    Asks for each user once, and blocks: users may come from a directory in the network.
+    Asks for each user once for each account, and blocks: users may come from a directory in the
+    network.
     """
     named = {key: spec.users for key, spec in specs.items() if spec.users}
-    problems = {
-        name: users.problem(name) for name in {each for it in named.values() for each in it}
-    }
+    wanted = {(name, key.account) for key, names in named.items() for name in names}
+    problems = {pair: users.problem(*pair) for pair in wanted}
     found = {
-        key: next((problems[name] for name in names if problems[name]), "")
+        key: next((text for name in names if (text := problems[name, key.account])), "")
         for key, names in named.items()
     }
     return {key: problem for key, problem in found.items() if problem}

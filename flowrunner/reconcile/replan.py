@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey
+from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.plan import Plan, make_plan, next_entry
 from flowrunner.reconcile.reading import ScannedFile
 from flowrunner.reconcile.refusals import said_to_others
@@ -94,9 +94,9 @@ def _replanned(
     changed: set[FlowKey] = set()
     for file in edited:
         candidate = file.candidate
-        key = FlowKey(DEFAULT_ACCOUNT, candidate.name or "")
-        old = observed.get(key)
-        if old is None:
+        key = file.key
+        old = observed.get(key) if key else None
+        if key is None or old is None:
             return None
         if candidate.spec and said_to_others(candidate.spec) != said_to_others(old.spec):
             return None
@@ -112,6 +112,6 @@ def _replanned(
         entries=entries,
         changed=frozenset(changed),
         rejected=before.rejected,
-        touched=frozenset(FlowKey(DEFAULT_ACCOUNT, it.candidate.name or "") for it in edited),
+        touched=frozenset(key for file in edited if (key := file.key)),
         is_plain=before.is_plain,
     )

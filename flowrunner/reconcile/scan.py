@@ -8,16 +8,17 @@ commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconci
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import is_
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
@@ -63,6 +64,9 @@ __all__ = [
     "folder_revision",
 ]
 
+AccountOf: TypeAlias = Callable[[str], str | None]
+"""The account of a path; None where the settings map no folder above it."""
+
 FILE_LIMIT = 1024 * 1024
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
@@ -96,9 +100,17 @@ class Snapshot:
 class Scanner:
     """Reads the source; keeps what it compiled between passes. Not for two threads at once."""
 
-    def __init__(self, files: Files, compiler: Reader, trees: Trees, clock: Clock) -> None:
+    def __init__(
+        self,
+        files: Files,
+        compiler: Reader,
+        trees: Trees,
+        clock: Clock,
+        account_of: AccountOf = NO_ACCOUNTS.account_of,
+    ) -> None:
         self._files = files
         self._compiler = compiler
+        self._account_of = account_of
         self._trees = trees
         self._clock = clock
         self._last = Reading(root=Path())
@@ -213,7 +225,7 @@ class Scanner:
     ) -> ScannedFile:
         refused = _refused(entry)
         if refused is not None:
-            return _unread(refused, layers)
+            return self._unread(refused, layers)
         data = _bytes(entry.path, tree.read)
         return self._compiled(data, entry.path, before.file if before else None, layers)
 
@@ -246,7 +258,7 @@ class Scanner:
         self, data: bytes | Finding, name: str, before: ScannedFile | None, layers: Layers
     ) -> ScannedFile:
         if isinstance(data, Finding):
-            return _unread(data, layers)
+            return self._unread(data, layers)
         is_same = before is not None and before.content == _content(data, layers)
         if before is not None and is_same and self._is_current(before):
             return before
@@ -272,8 +284,19 @@ class Scanner:
 
     def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""
-        candidate = self._compiler.read(data, file=name, account=DEFAULT_ACCOUNT, layers=layers)
-        return ScannedFile(content=_content(data, layers), candidate=candidate)
+        account = self._account_of(name)
+        candidate = self._compiler.read(
+            data, file=name, account=account or DEFAULT_ACCOUNT, layers=layers
+        )
+        if account is None and not candidate.is_foreign:
+            candidate = Candidate(file=name, findings=(_homeless(name),))
+        return ScannedFile(content=_content(data, layers), candidate=candidate, account=account)
+
+    def _unread(self, finding: Finding, layers: Layers) -> ScannedFile:
+        """Returns a file without content; its time stamp says nothing: it is looked at again."""
+        candidate = Candidate(file=finding.file, findings=(*layers.broken, finding))
+        account = self._account_of(finding.file)
+        return ScannedFile(content="", candidate=candidate, account=account)
 
     def _ignored(self, tree: Tree) -> tuple[str, ...]:
         """Returns the patterns of the ignore file.
@@ -329,10 +352,18 @@ def _fault(path: str, code: codes.Code, message: str) -> Finding:
     return Finding(file=path, code=code.code, message=message)
 
 
-def _unread(finding: Finding, layers: Layers) -> ScannedFile:
-    """Returns a file without content; its time stamp says nothing, so it is looked at again."""
-    findings = (*layers.broken, finding)
-    return ScannedFile(content="", candidate=Candidate(file=finding.file, findings=findings))
+def _homeless(path: str) -> Finding:
+    """Returns why a file is no flow that lies where no account has its folder."""
+    folder, slash, _ = path.partition("/")
+    where = f"no account has the folder {folder!r}" if slash else "it lies in no folder"
+    return Finding(
+        file=path,
+        line=1,
+        column=1,
+        code=codes.NO_ACCOUNT.code,
+        message=f"the flow of this file belongs to no account: {where}",
+        hint="move it into the folder of an account, or map this one in `accounts` of the settings",
+    )
 
 
 def _problem(walk: Walk) -> SourceProblem | None:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
-from flowrunner.model.conditions import Condition, ConditionType, Status
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json, Revision
 
 NO_REVISION = Revision("")
 """The revision of what was never read."""
+
+
+class Bar(NamedTuple):
+    """Why a flow may not start on this host, whatever its file says."""
+
+    reason: ConditionReason
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +36,7 @@ class FlowEntry:
         observed_generation: The generation in force; 0 for a flow that never was valid.
         missing_secrets: Secrets the flow needs and this host does not have.
         refused_user: Why a user that it names cannot be on this host; empty if it can.
+        bar: What its account may not; None where nothing is in the way.
         findings: Of the latest content, warnings included.
     """
 
@@ -41,6 +50,7 @@ class FlowEntry:
     observed_generation: int = 0
     missing_secrets: tuple[str, ...] = ()
     refused_user: str = ""
+    bar: Bar | None = None
     findings: tuple[Finding, ...] = ()
     conditions: tuple[Condition, ...] = ()
 

@@ -8,7 +8,7 @@ come from persons and not from the source.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
@@ -22,9 +22,14 @@ SETTINGS_HOLD = RetentionSpec()
 
 
 class FlowRegistry:
-    """Flows by key, in key order, and the status of their source."""
+    """Flows by key, in key order, and the status of their source.
 
-    def __init__(self) -> None:
+    Args:
+        accounts: Those that the settings name.
+    """
+
+    def __init__(self, accounts: Iterable[str] = ()) -> None:
+        self._accounts = tuple(accounts)
         self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
         self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
@@ -33,6 +38,13 @@ class FlowRegistry:
     def entries(self) -> Mapping[FlowKey, FlowEntry]:
         """All flows; a snapshot that later passes do not touch."""
         return self._entries
+
+    def by_account(self) -> dict[str, list[FlowEntry]]:
+        """Returns the flows of each account: of those in the settings, and of others with flows."""
+        found: dict[str, list[FlowEntry]] = {name: [] for name in self._accounts}
+        for key, entry in self._entries.items():
+            found.setdefault(key.account, []).append(entry)
+        return found
 
     def get(self, key: FlowKey) -> FlowEntry | None:
         """Returns one flow, or None."""
@@ -44,7 +56,9 @@ class FlowRegistry:
         if entry is None:
             names = [known.name for known in self._entries if known.account == key.account]
             close = difflib.get_close_matches(key.name, names, n=1)
+            elsewhere = [known.account for known in self._entries if known.name == key.name]
             hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = f"; account {elsewhere[0]} has one of this name" if elsewhere else hint
             raise NotFoundError(f"there is no flow {key}{hint}")
         return entry
 

@@ -1,26 +1,28 @@
-"""Finds secrets by account and name: the default sources, which belong to account `default`.
+"""Finds secrets by account and name: each account has sources of its own, and sees no other's.
 
-Looked for, in this order: the file `X` in the credentials folder (systemd's `LoadCredential=X`),
-the file `secrets_X` (systemd names the files of a whole folder loaded as `secrets` so), the
-environment variable `FLOWRUNNER_SECRET_X`. Which secrets a flow may use is the compiler's
-business, masking them that of `flowrunner.secrets.masking`.
+The account `default` has the default sources first, in this order: the file `X` in the credentials
+folder (systemd's `LoadCredential=X`), the file `secrets_X` (systemd names the files of a whole
+folder loaded as `secrets` so), the environment variable `FLOWRUNNER_SECRET_X`. Settings add files
+and variables and bind them to accounts. Which secrets a flow may use is the compiler's business,
+masking them that of `flowrunner.secrets.masking`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.model.secret import SecretValue
 
 ENVIRONMENT_PREFIX = "FLOWRUNNER_SECRET_"
 LARGEST_SECRET = 1024 * 1024
 """Bytes. Source: systemd.exec(5), the limit of the credentials of one unit."""
 
+_FOLDER_PREFIX = "secrets_"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _log = logging.getLogger(__name__)
 
@@ -35,49 +37,53 @@ class Secrets(Protocol):
         """
 
 
-def take_environment(environ: MutableMapping[str, str]) -> Mapping[str, str]:
+class SecretSource(Protocol):
+    """One place where secrets lie."""
+
+    def text(self, name: str) -> str | None:
+        """Returns the text of a secret, empty for one that is of no use; None if it has none."""
+
+
+def take_environment(
+    environ: MutableMapping[str, str], prefixes: Iterable[str] = ()
+) -> Mapping[str, str]:
     """Removes the secret variables from `environ` and returns them, with their full names.
 
     Called once at start with the process environment, so that no child inherits a secret.
+
+    Args:
+        environ: The environment.
+        prefixes: Of the secret variables of accounts, besides the default one.
     """
-    names = [name for name in environ if name.startswith(ENVIRONMENT_PREFIX)]
+    beginnings = (ENVIRONMENT_PREFIX, *prefixes)
+    names = [name for name in environ if name.startswith(beginnings)]
     return {name: environ.pop(name) for name in names}
 
 
-class DefaultSecrets:
-    """The default sources, for account `default` alone.
+class FileSecrets:
+    """Secrets in the files of a folder.
 
     Files are read anew at each lookup: they are small and lie in memory, and a rotated secret
-    is seen without a restart. A file that exists but cannot be used hides the environment, is
-    treated as missing and logged once.
+    is seen without a restart. A file that exists but cannot be used hides the sources after it,
+    is treated as missing and logged once.
 
     Args:
-        credentials_folder: systemd's `$CREDENTIALS_DIRECTORY`; None without one.
-        environment: What `take_environment` returned.
+        folder: The folder.
+        prefixes: What may stand before the name of a secret in that of its file, best first.
     """
 
-    def __init__(self, credentials_folder: Path | None, environment: Mapping[str, str]) -> None:
-        self._folder = credentials_folder
-        self._environment = environment
+    def __init__(self, folder: Path, prefixes: tuple[str, ...] = ("",)) -> None:
+        self._folder = folder
+        self._prefixes = prefixes
         self._reported: set[str] = set()
 
-    def lookup(self, account: str, name: str) -> SecretValue | None:
-        """Returns the secret, or None. A name that could be a path is the name of no secret."""
-        if account != DEFAULT_ACCOUNT or not _NAME.fullmatch(name):
-            return None
-        text = self._credential(name)
-        if text is None:
-            text = self._environment.get(ENVIRONMENT_PREFIX + name)
-        return SecretValue(text) if text else None
-
-    def _credential(self, name: str) -> str | None:
-        """Returns the text of the first file there is; an unusable one counts as empty."""
-        if self._folder is None:
-            return None
-        for path in (self._folder / name, self._folder / f"secrets_{name}"):
+    def text(self, name: str) -> str | None:
+        """Returns the text of the first file there is."""
+        for prefix in self._prefixes:
+            path = self._folder / f"{prefix}{name}"
             try:
-                with path.open("rb") as file:
-                    data = file.read(LARGEST_SECRET + 1)
+                with open(path, "rb", opener=_open) as file:
+                    data = file.read(LARGEST_SECRET + 1) or b""
             except FileNotFoundError:
                 continue
             except OSError as error:
@@ -92,3 +98,61 @@ class DefaultSecrets:
             self._reported.add(path.name)
             _log.error("secret_unreadable", extra={"path": str(path), "error": problem})
         return ""
+
+
+def _open(path: str, flags: int) -> int:
+    """Opens a file, and a pipe without waiting for its other end."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+class VariableSecrets:
+    """Secrets in what were environment variables.
+
+    Args:
+        prefix: What stands before the name of a secret.
+        environment: What `take_environment` returned.
+    """
+
+    def __init__(self, prefix: str, environment: Mapping[str, str]) -> None:
+        self._prefix = prefix
+        self._environment = environment
+
+    def text(self, name: str) -> str | None:
+        """Returns the value of the variable."""
+        return self._environment.get(self._prefix + name)
+
+
+class AccountSecrets:
+    """Secrets of any accounts, each from its own sources; an account without sources has none.
+
+    Args:
+        sources: Account → its sources; the first that has a secret wins.
+    """
+
+    def __init__(self, sources: Mapping[str, Sequence[SecretSource]]) -> None:
+        self._sources = sources
+
+    def lookup(self, account: str, name: str) -> SecretValue | None:
+        """Returns the secret, or None. A name that could be a path is the name of no secret."""
+        if not _NAME.fullmatch(name):
+            return None
+        for source in self._sources.get(account, ()):
+            text = source.text(name)
+            if text is not None:
+                return SecretValue(text) if text else None
+        return None
+
+
+def default_sources(
+    credentials_folder: Path | None, environment: Mapping[str, str]
+) -> tuple[SecretSource, ...]:
+    """Returns the sources that the account `default` has without any settings.
+
+    Args:
+        credentials_folder: systemd's `$CREDENTIALS_DIRECTORY`; None without one.
+        environment: What `take_environment` returned.
+    """
+    variables = VariableSecrets(ENVIRONMENT_PREFIX, environment)
+    if credentials_folder is None:
+        return (variables,)
+    return (FileSecrets(credentials_folder, ("", _FOLDER_PREFIX)), variables)

@@ -7,7 +7,7 @@ on. Flows come from git, so it has no way to create or change one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from flowrunner.service.ports import (
 )
 from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
+    AccountView,
     ExecutionView,
     FlowView,
     HealthCheck,
@@ -341,7 +342,19 @@ class FlowService:
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
             conditions=self._conditions,
+            accounts=tuple(self._accounts()),
         )
+
+    def _accounts(self) -> Iterator[AccountView]:
+        for name, entries in self._parts.registry.by_account().items():
+            running, queued = self._parts.engine.counts(name)
+            yield AccountView(
+                name=name,
+                flows=len(entries),
+                flows_ready=sum(1 for entry in entries if entry.is_ready),
+                executions_running=running,
+                executions_queued=queued,
+            )
 
     def schema(self) -> Mapping[str, Json]:
         """Returns the flow schema with the node types of this host."""

@@ -38,7 +38,7 @@ class ExecutionWait:
     """One thing that a queued execution waits for.
 
     Attributes:
-        kind: `suspended`, `paused`, `flow` (it is gone), `host`, `group` or `turn`.
+        kind: `suspended`, `paused`, `flow` (it is gone), `host`, `account`, `group` or `turn`.
         executions: The first of those that hold it up, where they are known.
     """
 
@@ -199,6 +199,9 @@ class TraceReader:
         if wait.is_host_full:
             text = "as many executions run as this host allows"
             found.append(ExecutionWait(kind="host", message=text))
+        if wait.is_account_full:
+            text = f"as many executions run as account {execution.flow.account} may"
+            found.append(ExecutionWait(kind="account", message=text))
         if wait.running:
             text = f"its concurrency group is full ({len(wait.running)} running)"
             ids = wait.running[:_MOST_IDS]

@@ -209,6 +209,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountView:
+    """One account at a glance."""
+
+    name: str
+    flows: int
+    flows_ready: int
+    executions_running: int
+    executions_queued: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
     """What `flowrunner status` shows; `conditions` are those of the daemon itself."""
 
@@ -221,3 +232,4 @@ class StatusView:
     executions_queued: int
     checks: tuple[HealthCheck, ...]
     conditions: tuple[Condition, ...] = ()
+    accounts: tuple[AccountView, ...] = ()

@@ -15,8 +15,9 @@ import os
 import pwd
 import shutil
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from flowrunner.errors import ExecutionError
@@ -36,11 +37,11 @@ class Users(Protocol):
     def has_others(self) -> bool:
         """Whether any user but the daemon's own may be: then folders of ours may be passable."""
 
-    def problem(self, name: str) -> str:
-        """Returns why a program cannot run as a user; empty if it can."""
+    def problem(self, name: str, account: str) -> str:
+        """Returns why a program of an account cannot run as a user; empty if it can."""
 
-    def identity(self, name: str) -> Identity | None:
-        """Returns who a program is to be; None for the daemon's own user.
+    def identity(self, name: str, account: str) -> Identity | None:
+        """Returns who a program of an account is to be; None for the daemon's own user.
 
         Raises:
             ExecutionError: ``user_not_permitted``, final.
@@ -65,29 +66,38 @@ class LocalUsers:
     """The users of this host.
 
     Args:
-        allowed: The setting `engine.users`.
+        allowed: The setting `engine.users`: for all accounts.
+        of_accounts: The setting `accounts.NAME.users` by account: for that one alone.
         is_privileged: Whether this process can become somebody else.
         setpriv: The path of setpriv; None where there is none.
     """
 
-    def __init__(self, allowed: Iterable[str], *, is_privileged: bool, setpriv: str | None) -> None:
+    def __init__(
+        self,
+        allowed: Iterable[str],
+        of_accounts: Mapping[str, frozenset[str]] = MappingProxyType({}),
+        *,
+        is_privileged: bool,
+        setpriv: str | None,
+    ) -> None:
         self._allowed = frozenset(allowed)
+        self._of_accounts = of_accounts
         self._is_privileged = is_privileged
         self._setpriv = setpriv
 
     @property
     def has_others(self) -> bool:
         """As `Users.has_others` says."""
-        return self._is_privileged and bool(self._allowed)
+        return self._is_privileged and bool(self._allowed or any(self._of_accounts.values()))
 
-    def problem(self, name: str) -> str:
+    def problem(self, name: str, account: str) -> str:
         """As `Users.problem` says."""
-        found = self._look(name)
+        found = self._look(name, account)
         return found if isinstance(found, str) else ""
 
-    def identity(self, name: str) -> Identity | None:
+    def identity(self, name: str, account: str) -> Identity | None:
         """As `Users.identity` says."""
-        found = self._look(name)
+        found = self._look(name, account)
         if isinstance(found, str):
             raise ExecutionError(found, code="user_not_permitted", final=True)
         return found
@@ -102,44 +112,51 @@ class LocalUsers:
         for path in own:
             os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
 
-    def _look(self, name: str) -> Identity | str | None:
+    def _look(self, name: str, account: str) -> Identity | str | None:
         """Returns who that is, None for our own user, or what is in the way."""
         try:
-            account = pwd.getpwnam(name)
+            found = pwd.getpwnam(name)
         except KeyError:
             return f"this host has no user {name}"
-        if account.pw_uid == os.geteuid():
+        if found.pw_uid == os.geteuid():
             return None
         if not self._is_privileged:
             return (
                 f"this daemon cannot become the user {name}: that takes User=root in its unit, as "
                 "privileged.conf.example shows, and the setting engine.users"
             )
-        if name not in self._allowed:
-            return f"the setting engine.users does not list {name}"
+        if name not in self._allowed | self._of_accounts.get(account, frozenset()):
+            return self._unlisted(name, account)
         if self._setpriv is None:
             return f"this host has no setpriv (util-linux), by which to become {name}"
-        groups = tuple(os.getgrouplist(name, account.pw_gid))
+        groups = tuple(os.getgrouplist(name, found.pw_gid))
         if os.getegid() in groups:
             return f"{name} is in the group of this daemon, which may read its logs"
         return Identity(
             name=name,
-            uid=account.pw_uid,
-            gid=account.pw_gid,
+            uid=found.pw_uid,
+            gid=found.pw_gid,
             groups=groups,
-            home=account.pw_dir,
+            home=found.pw_dir,
             setpriv=self._setpriv,
         )
+
+    def _unlisted(self, name: str, account: str) -> str:
+        if not self._of_accounts:
+            return f"the setting engine.users does not list {name}"
+        return f"neither engine.users nor accounts.{account}.users of the settings lists {name}"
 
 
 OWN_USER: Users = LocalUsers((), is_privileged=False, setpriv=None)
 """Nobody but the daemon's own user."""
 
 
-def local_users(allowed: Iterable[str]) -> LocalUsers:
-    """Returns the users as this process finds them."""
+def local_users(
+    allowed: Iterable[str], of_accounts: Mapping[str, frozenset[str]] = MappingProxyType({})
+) -> LocalUsers:
+    """Returns the users as this process finds them; the arguments are those of `LocalUsers`."""
     setpriv = shutil.which("setpriv", path=_TOOLS)
-    return LocalUsers(allowed, is_privileged=can_become_others(), setpriv=setpriv)
+    return LocalUsers(allowed, of_accounts, is_privileged=can_become_others(), setpriv=setpriv)
 
 
 def can_become_others(status: Path = Path("/proc/self/status")) -> bool:

@@ -14,6 +14,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
 from flowrunner.errors import RefusedError, ValidationError
+from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.execution import Cause, Parent, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
@@ -44,7 +45,8 @@ class Start:
 class Dispatcher:
     """Submits starts of flows in force.
 
-    `gate` raises `RefusedError` while this host takes no start of any flow.
+    `gate` raises `RefusedError` while this host takes no start of any flow; `accounts` says who may
+    use which node types.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class Dispatcher:
         engine: Engine,
         ids: IdSource,
         gate: Callable[[], None] = lambda: None,
+        accounts: AccountMap = NO_ACCOUNTS,
     ) -> None:
         self._registry = registry
         self._engine = engine
         self._ids = ids
         self._gate = gate
+        self._accounts = accounts
 
     def startable(self, entry: FlowEntry, *, is_forced: bool = False) -> FlowSpec:
         """Returns the version in force of a flow that may start now.
@@ -72,6 +76,18 @@ class Dispatcher:
             raise RefusedError(f"flow {entry.key} is {hold}", code=str(hold))
         self._gate()
         return spec
+
+    def require_types(self, spec: FlowSpec) -> None:
+        """Refuses an earlier version of a flow whose node types its account may not use any more.
+
+        Raises:
+            RefusedError: ``not_ready``.
+        """
+        account = spec.key.account
+        refused = self._accounts.refused_types(account, spec.node_types)
+        if refused:
+            text = f"account {account} may not use the node type {', '.join(refused)} any more"
+            raise RefusedError(text, code="not_ready")
 
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
@@ -133,6 +149,8 @@ def ready_spec(entry: FlowEntry) -> FlowSpec:
     """
     if entry.spec is None:
         raise RefusedError(f"flow {entry.key} has no valid definition yet", code="not_ready")
+    if entry.bar is not None:
+        raise RefusedError(f"flow {entry.key}: {entry.bar.message}", code="not_ready")
     if entry.missing_secrets:
         names = ", ".join(entry.missing_secrets)
         raise RefusedError(f"flow {entry.key} lacks the secret {names}", code="not_ready")

@@ -79,6 +79,7 @@ class Retries:
             raise RefusedError(f"the flow {execution.flow} is gone", code="deleted")
         self._dispatcher.startable(entry, is_forced=force)
         definition, spec = await self._pinned(execution)
+        self._dispatcher.require_types(spec)
         new_id, kept = self._ids.execution_id(), NOTHING_KEPT
         if from_node is not None:
             history = await self._history(execution_id)

@@ -7,6 +7,7 @@ none leaves it. Source: DESIGN, section 5.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -239,6 +240,7 @@ def status_json(view: StatusView) -> Json:
         "executions_running": view.executions_running,
         "executions_queued": view.executions_queued,
         "conditions": [_condition(condition) for condition in view.conditions],
+        "accounts": [asdict(account) for account in view.accounts],
         **health_json(view.checks),
     }
 

@@ -13,9 +13,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import RecoveryReport, recover
@@ -173,6 +175,7 @@ class World:
         secrets: The secrets of the host.
         node_slots: How many processes may run at once.
         most_executions: How many executions may run at once.
+        limits: What single accounts may run at once: executions, processes.
         storage: What an earlier life left; a new one by default.
         files: Likewise.
         ids: Likewise, so that none comes twice.
@@ -187,6 +190,7 @@ class World:
         secrets: Mapping[str, str] | None = None,
         node_slots: int = 1_000,
         most_executions: int = 1_000,
+        limits: Mapping[str, tuple[int, int]] = MappingProxyType({}),
         storage: MemoryStorage | None = None,
         files: FakeFiles | None = None,
         ids: SequentialIds | None = None,
@@ -204,6 +208,7 @@ class World:
         self.observer = RecordingObserver()
         self.leftovers = RecordingLeftovers(self.files)
         self._most_executions = most_executions
+        self._limits = limits
         self._host = host or RealHost(
             spawner=self.spawner, files=self.files, log_writer=self.log_writer, folder=STATE
         )
@@ -235,12 +240,13 @@ class World:
                 logs=self._host.folder / "logs",
                 flow=lambda key: FLOWS / key.account,
             ),
-            node_slots=NodeSlots(node_slots),
+            node_slots=NodeSlots(node_slots, {name: most for name, (_, most) in limits.items()}),
             leftovers=self.leftovers,
             timeout_s=TIMEOUT_S,
             chance=lambda: self.chance,
         )
-        self.engine = Engine(self.services, self.rules_of, most_executions=most_executions)
+        of_accounts = {name: most for name, (most, _) in limits.items()}
+        self.engine = Engine(self.services, self.rules_of, Limits(most_executions, of_accounts))
         self.registry = FlowRegistry()
         self.children = Children(
             registry=self.registry,
@@ -261,9 +267,9 @@ class World:
             return None
         return StartRules(concurrency=spec.concurrency, is_held=flow in self.held)
 
-    def define(self, text: str) -> FlowSpec:
+    def define(self, text: str, *, account: str = "default") -> FlowSpec:
         """Puts a flow in force, in the place of its earlier version."""
-        candidate = self.compiler.read(text.encode(), file="flow.yaml", account="default")
+        candidate = self.compiler.read(text.encode(), file="flow.yaml", account=account)
         assert candidate.spec is not None, candidate.findings
         assert candidate.definition is not None
         self.flows[candidate.spec.key] = candidate.spec
@@ -387,6 +393,7 @@ class World:
             files=files,
             ids=self._ids,
             most_executions=self._most_executions,
+            limits=self._limits,
         )
         world.flows, world._definitions = self.flows, self._definitions
         world.held = self.held
@@ -404,6 +411,8 @@ class World:
         assert self.spawner.unclosed == 0, "a process was not closed"
         assert self.engine.running_count == 0, "an execution is still carried"
         assert not self.engine._admission._running, "a place is still taken"
+        of_accounts = self.engine._admission._running_of.values()
+        assert not any(of_accounts), "a place of an account is still taken"
 
     def _register(self) -> None:
         """Makes known to nodes of type `flow` what is in force."""
@@ -456,11 +465,18 @@ def simulate(
     secrets: Mapping[str, str] | None = None,
     node_slots: int = 1_000,
     most_executions: int = 1_000,
+    limits: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> T:
     """Runs a story in a new world on virtual time, and checks that nothing is left behind."""
 
     async def main() -> T:
-        world = World(acts, secrets=secrets, node_slots=node_slots, most_executions=most_executions)
+        world = World(
+            acts,
+            secrets=secrets,
+            node_slots=node_slots,
+            most_executions=most_executions,
+            limits=limits,
+        )
         result = await story(world)
         await world.idle()
         world.assert_clean()

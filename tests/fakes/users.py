@@ -13,7 +13,8 @@ class FakeUsers:
     """Meets `Users`: everybody may be, but for those with a problem.
 
     Attributes:
-        problems: Name → problem; a test may change them.
+        problems: Name, or account and name with a slash between → problem; a test may change
+            them.
         asked: Whom `problem` was asked about, in order.
         handed: What was handed over to whom: name, way, paths.
     """
@@ -24,13 +25,14 @@ class FakeUsers:
         self.asked: list[str] = []
         self.handed: list[tuple[str, tuple[Path, ...], tuple[Path, ...]]] = []
 
-    def problem(self, name: str) -> str:
+    def problem(self, name: str, account: str) -> str:
         self.asked.append(name)
-        return self.problems.get(name, "")
+        own = self.problems.get(f"{account}/{name}", "")
+        return own or self.problems.get(name, "")
 
-    def identity(self, name: str) -> Identity | None:
-        if name in self.problems:
-            raise ExecutionError(self.problems[name], code="user_not_permitted", final=True)
+    def identity(self, name: str, account: str) -> Identity | None:
+        if problem := self.problems.get(name):
+            raise ExecutionError(problem, code="user_not_permitted", final=True)
         home, setpriv = f"/home/{name}", "/usr/bin/setpriv"
         return Identity(name=name, uid=1000, gid=100, groups=(100,), home=home, setpriv=setpriv)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from flowrunner.config.settings import Settings
 from flowrunner.daemon import validate_cache
 from flowrunner.daemon.offline import Report, validate
 from flowrunner.daemon.validate_cache import GenerationStore, generation_of
@@ -86,7 +87,7 @@ def test_known_files_are_not_compiled(
     assert again.flows == first.flows
     assert all(finding.file.startswith(f"{moved}/") for finding in again.findings)
     report = validate(
-        [str(moved)], for_host=True, environment={"HOME": str(tmp_path)}, use_cache=True
+        [str(moved)], settings=Settings(), environment={"HOME": str(tmp_path)}, use_cache=True
     )
     assert set(again.findings) < set(report.findings)
 

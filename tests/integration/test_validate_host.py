@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import pwd
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowrunner.cli.main import dispatch
+from flowrunner.config.accounts import AccountSettings, SecretDirectory
+from flowrunner.config.settings import Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
 from tests.definitions.examples import FOLDER
@@ -30,7 +33,7 @@ def findings(folder: Path, environment: dict[str, str], text: str = FLOW) -> lis
     """Returns what is found for a flow on a host with this environment."""
     file = folder / "example.yaml"
     file.write_text(text)
-    report = validate([str(file)], for_host=True, environment=environment)
+    report = validate([str(file)], settings=Settings(), environment=environment)
     assert report.flows == 1
     return list(report.findings)
 
@@ -78,7 +81,7 @@ def test_webhook_paths_are_judged_beside_missing_secrets(tmp_path: Path) -> None
         (tmp_path / f"{name}.yaml").write_text(
             f"version: 1\nname: {name}\ntriggers: [{hook}]\nnodes: [{{id: a, type: noop}}]\n"
         )
-    report = validate([str(tmp_path)], for_host=True)
+    report = validate([str(tmp_path)], settings=Settings())
     assert sorted(f.code for f in report.findings) == ["FR310", "FR310", "FR601", "FR601"]
 
 
@@ -113,7 +116,7 @@ nodes:
     environment = {"HOME": str(tmp_path)}
     for _ in range(runs_before):
         validate([str(flows)], environment=environment, use_cache=True)
-    report = validate([str(flows)], for_host=True, environment=environment, use_cache=True)
+    report = validate([str(flows)], settings=Settings(), environment=environment, use_cache=True)
     found = [(Path(f.file).name, f.line, f.column, f.code, f.message) for f in report.findings]
     assert found[:2] == [
         ("a.yaml", 3, 18, "FR602", "this host has no user not-there"),
@@ -125,13 +128,129 @@ nodes:
 def test_invalid_file_is_not_asked_for_secrets(tmp_path: Path) -> None:
     """What is wrong with the file itself comes first."""
     (tmp_path / "bad.yaml").write_text(FLOW.replace("type: noop", "type: nope"))
-    report = validate([str(tmp_path / "bad.yaml")], for_host=True)
+    report = validate([str(tmp_path / "bad.yaml")], settings=Settings())
     assert [f.code for f in report.findings] == ["FR305"]
 
 
 def test_host_adds_findings_and_takes_none_away() -> None:
     """With the host looked at, every finding of the files alone is there as before."""
     alone = set(validate([str(FOLDER)]).findings)
-    both = set(validate([str(FOLDER)], for_host=True).findings)
+    both = set(validate([str(FOLDER)], settings=Settings()).findings)
     assert alone <= both
     assert {finding.code for finding in both - alone} == {"FR601", "FR602"}
+
+
+# Accounts
+
+SHELL = """\
+version: 1
+name: {name}
+secrets: [TOKEN]
+nodes:
+  - {{id: a, run: id}}
+  - {{id: b, type: noop}}
+finally:
+  - {{id: c, type: wait, timeout: 1m, params: {{probe: id, every: 5s}}}}
+"""
+
+
+def with_accounts(root: Path, **accounts: AccountSettings) -> Settings:
+    """Settings of a host whose flows lie below a folder."""
+    named = {name: replace(each, folder=each.folder or name) for name, each in accounts.items()}
+    return Settings(source=SourceSettings(path=root), accounts=named)
+
+
+def told(paths: list[Path], settings: Settings | None) -> list[tuple[str, str, int | None]]:
+    """Returns name of the file, code and line of everything that is found."""
+    found = validate([str(path) for path in paths], settings=settings).findings
+    return [(Path(each.file).name, each.code, each.line) for each in found]
+
+
+def put(folder: Path, name: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.yaml"
+    file.write_text(SHELL.format(name=name))
+    return file
+
+
+def test_accounts_are_judged_with_the_settings_alone(tmp_path: Path) -> None:
+    """With settings each file is judged by its account: its secrets and its node types."""
+    flows = tmp_path / "flows"
+    for folder, name in ((flows / "pay", "a"), (flows / "web", "b"), (flows, "c")):
+        put(folder, name)
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "TOKEN").write_text("value")
+    source = (SecretDirectory(tmp_path / "secrets"),)
+    settings = with_accounts(
+        flows,
+        pay=AccountSettings(secrets=source),
+        web=AccountSettings(node_types=("noop", "wait")),
+    )
+    assert told([flows], None) == []
+    assert told([flows], settings) == [
+        ("c.yaml", "FR117", 1),
+        ("b.yaml", "FR601", 3),
+        ("b.yaml", "FR603", 5),
+        ("b.yaml", "FR603", 8),
+    ]
+    report = validate([str(flows / "web")], settings=settings)
+    assert [(each.message, each.hint) for each in report.findings[:2]] == [
+        (
+            "account web of this host has no secret 'TOKEN'",
+            "put it into a source of accounts.web.secrets of the settings",
+        ),
+        (
+            "account web may not use the node type shell",
+            "accounts.web.node_types of the settings lists those that it may",
+        ),
+    ]
+
+
+def test_account_is_the_same_by_whatever_path_a_file_is_named(tmp_path: Path) -> None:
+    """The root, the folder of an account, one above the root and the file itself agree."""
+    flows = tmp_path / "flows"
+    file = put(flows / "web" / "deep", "b")
+    settings = with_accounts(flows, web=AccountSettings(node_types=("noop", "wait", "shell")))
+    link = tmp_path / "link"
+    link.symlink_to(flows)
+    for path in (flows, flows / "web", flows / "web" / "deep", tmp_path, file, link):
+        assert told([path], settings) == [("b.yaml", "FR601", 3)], path
+    other = put(tmp_path / "elsewhere" / "web", "b")
+    for path in (other.parent.parent, other):
+        assert told([path], settings) == [("b.yaml", "FR601", 3)], path
+    lost = put(tmp_path / "elsewhere" / "ops", "d")
+    for path in (lost.parent.parent / "ops", lost):
+        assert told([path], settings) == [("d.yaml", "FR117", 1)], path
+
+
+def test_same_name_in_two_accounts_is_no_duplicate_with_settings(tmp_path: Path) -> None:
+    """Without settings all is one account, and so the names clash; with them they do not."""
+    for account in ("pay", "web"):
+        put(tmp_path / account, "a")
+    assert {code for _, code, _ in told([tmp_path], None)} == {"FR311"}
+    settings = with_accounts(tmp_path, pay=AccountSettings(), web=AccountSettings())
+    assert {code for _, code, _ in told([tmp_path], settings)} == {"FR601"}
+
+
+def test_cache_knows_no_accounts(tmp_path: Path) -> None:
+    """What was compiled without settings serves with them, and other accounts later."""
+    put(tmp_path / "web", "a")
+    for settings, codes in (
+        (None, []),
+        (with_accounts(tmp_path, web=AccountSettings(node_types=())), ["FR601", *["FR603"] * 4]),
+        (with_accounts(tmp_path, pay=AccountSettings()), ["FR117"]),
+        (with_accounts(tmp_path, web=AccountSettings()), ["FR601"]),
+    ):
+        environment = {"HOME": str(tmp_path)}
+        report = validate(
+            [str(tmp_path)], settings=settings, environment=environment, use_cache=True
+        )
+        assert [each.code for each in report.findings] == codes
+
+
+def test_standard_input_belongs_to_the_default_account(tmp_path: Path) -> None:
+    """No folder tells whose a text is."""
+    settings = with_accounts(tmp_path, web=AccountSettings(node_types=()))
+    text = SHELL.format(name="a").encode()
+    report = validate(["-"], stdin=text, settings=settings)
+    assert [each.code for each in report.findings] == ["FR601"]

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowrunner.engine.admission import Admission, Group, Ticket, Verdict
+from flowrunner.engine.admission import Admission, Group, Limits, Ticket, Verdict
 from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey
 from tests.fakes.ids import sequential_id
 
-FLOWS = [FlowKey("default", name) for name in ("a", "b")]
+FLOWS = [FlowKey("default", "a"), FlowKey("default", "b"), FlowKey("pay", "a")]
 KINDS = ("manual", "schedule", "webhook", "flow")
 """An execution of the last kind has a parent that waits for it."""
 
@@ -50,6 +50,7 @@ class Host:
 
     most: int
     rules: dict[FlowKey, ConcurrencySpec]
+    most_of: dict[str, int] = field(default_factory=dict)
     held: set[FlowKey] = field(default_factory=set)
     running: dict[ExecutionId, Ticket] = field(default_factory=dict)
     waiting: dict[ExecutionId, Ticket] = field(default_factory=dict)
@@ -58,7 +59,7 @@ class Host:
     count: int = 0
 
     def __post_init__(self) -> None:
-        self.admission = Admission(self.rules_of, self.most)
+        self.admission = Admission(self.rules_of, Limits(self.most, self.most_of))
 
     def rules_of(self, flow: FlowKey) -> StartRules:
         return StartRules(concurrency=self.rules[flow], is_held=flow in self.held)
@@ -117,14 +118,19 @@ class Host:
             assert beside < rules.limit, "more run than the limit allows"
             self.placed.add(ticket.id)
         self.running[ticket.id] = ticket
-        assert self.places_taken <= self.most
+        assert self.places_taken() <= self.most
+        for account, most in self.most_of.items():
+            assert self.places_taken(account) <= most
 
-    @property
-    def places_taken(self) -> int:
-        return sum(not each.is_guest for each in self.running.values())
+    def places_taken(self, account: str | None = None) -> int:
+        """Returns how many run that take a place, of one account or of all."""
+        counted = (it for it in self.running.values() if account in (None, it.flow.account))
+        return sum(not each.is_guest for each in counted)
 
     def may_enter(self, ticket: Ticket) -> bool:
-        return ticket.is_guest or self.places_taken < self.most
+        account = ticket.flow.account
+        has_room = self.places_taken(account) < self.most_of.get(account, self.most)
+        return ticket.is_guest or (has_room and self.places_taken() < self.most)
 
     def end(self, execution_id: ExecutionId) -> None:
         ticket = self.running.pop(execution_id, None) or self.waiting.pop(execution_id, None)
@@ -132,7 +138,7 @@ class Host:
             return
         self.ended.add(execution_id)
         self.placed.discard(execution_id)
-        was_full = self.admission.is_full
+        was_full = self.admission.is_full(ticket.flow.account)
         self.admission.release(ticket)
         self.admit(None if was_full else ticket.group)
 
@@ -158,7 +164,7 @@ class Host:
         assert not any(map(self.may_enter, ahead))
 
     def assert_nobody_sticks(self) -> None:
-        """Whom the host has room for waits for the limit of its group and nothing else."""
+        """Whom host and account have room for waits for the limit of its group and nothing else."""
         free = [e for e in self.waiting.values() if self.may_go(e) and self.may_enter(e)]
         assert not any(self.rules[each.flow].on_conflict is OnConflict.ALLOW for each in free)
         firsts: dict[Group, Ticket] = {}
@@ -171,7 +177,7 @@ class Host:
 
     def crash(self) -> None:
         """Nothing is left but the journal: all that was accepted and has not ended."""
-        self.admission = Admission(self.rules_of, self.most)
+        self.admission = Admission(self.rules_of, Limits(self.most, self.most_of))
         self.waiting |= self.running
         self.running, self.placed = {}, set()
         for ticket in self.waiting.values():
@@ -197,12 +203,20 @@ class Host:
 
 
 @settings(deadline=None, max_examples=600)  # lines of two flows with different rules are rare
-@given(STEPS, st.sampled_from([1, 2, 3, 9]), st.tuples(RULES, RULES))
+@given(
+    STEPS,
+    st.sampled_from([1, 2, 3, 9]),
+    st.tuples(RULES, RULES, RULES),
+    st.dictionaries(st.sampled_from(["default", "pay"]), st.integers(1, 2)),
+)
 def test_limits_hold_and_nobody_sticks(
-    steps: list[tuple[object, ...]], most: int, rules: tuple[ConcurrencySpec, ...]
+    steps: list[tuple[object, ...]],
+    most: int,
+    rules: tuple[ConcurrencySpec, ...],
+    most_of: dict[str, int],
 ) -> None:
     """Never more than the limit runs, lines are bounded and in order, and all come to an end."""
-    host = Host(most=most, rules=dict(zip(FLOWS, rules, strict=True)))
+    host = Host(most=most, rules=dict(zip(FLOWS, rules, strict=True)), most_of=most_of)
     for what, *facts in steps:
         host.step(str(what), *facts)
     host.held.clear()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from flowrunner.config.describe import Row, describe_settings
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SETTINGS, Setting
+from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.process import USER_NAME
 from tests.unit.config.documents import load
 
@@ -50,6 +51,32 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "logging.format": st.sampled_from(["text", "json"]),
 }
 """Values as they are shown, so that what goes in must come out."""
+
+NAMES = st.from_regex(ACCOUNT_NAME.strip("^$"), fullmatch=True)
+TYPES = st.sampled_from(["log", "set", "shell", "my.type"])
+
+
+def written_account(name: str, number: int) -> st.SearchStrategy[dict[str, Any]]:
+    """Draws any keys of an account, whose folder and sources are nobody else's."""
+    sources = [{"directory": f"/secrets/{name}"}, {"environment": f"A{number}_"}]
+    return st.fixed_dictionaries(
+        {},
+        optional={
+            "folder": st.just(f"f-{name}"),
+            "secrets": st.lists(st.sampled_from(sources), max_size=2),
+            "users": WRITTEN["engine.users"],
+            "node_types": st.lists(TYPES, unique=True),
+            "max_running_executions": st.integers(0, 100_000),
+            "max_running_nodes": st.integers(0, 10_000),
+        },
+    )
+
+
+ACCOUNTS = st.lists(NAMES, max_size=4, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries(
+        {name: written_account(name, number) for number, name in enumerate(names)}
+    )
+)
 
 
 def spoken_about(which: list[Setting]) -> st.SearchStrategy[dict[Key, Any]]:
@@ -112,3 +139,19 @@ def test_strongest_source_wins_for_each_setting(
         else:
             expected = defaults[key]
         assert rows[key] == expected
+
+
+@given(accounts=ACCOUNTS)
+def test_accounts_are_shown_as_they_are_written(file: Path, accounts: dict[str, Any]) -> None:
+    """Every key of every account comes out as it went in, and what is shown means the same."""
+    loaded = load({"accounts": accounts}, file=file)
+    shown: dict[str, dict[str, Any]] = {name: {} for name in accounts}
+    for row in describe_settings(loaded):
+        section, *path = row.key.split(".")
+        if section == "accounts":
+            name, key = path
+            shown[name][key] = row.value
+            assert (row.origin == "default") == (key not in accounts[name])
+    for name, keys in accounts.items():
+        assert shown[name] == {**shown[name], **keys}
+    assert load({"accounts": shown}, file=file).settings == loaded.settings

@@ -15,6 +15,7 @@ from random import Random
 from flowrunner.daemon.host import FlowLeaver, flow_folder, show_state
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.definitions.compiler import Compiler
+from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import recover
@@ -175,9 +176,7 @@ class Life:
         observer.on_pass = lambda result: ground.source.passed(result, self.registry)
         self._services = self._engine_services(observer)
         self._watch = StoreWatch(self.storage, lambda: ground.files.free, _FLOOR)
-        self.engine = Engine(
-            self._services, self.registry.rules_of, most_executions=_MOST_EXECUTIONS
-        )
+        self.engine = Engine(self._services, self.registry.rules_of, Limits(_MOST_EXECUTIONS))
         ids = Uuid7Ids(ground.clock, ground.random)
         gate = self._watch.refuse_without_room
         self.dispatcher = Dispatcher(self.registry, self.engine, ids, gate)

@@ -166,7 +166,13 @@ def _troubles(flow: Json) -> Iterator[str]:
     elif ready.get("status") != "True" and ready:
         yield f"{full_name(flow)}: {safe(ready['reason'])}: {safe(ready['message'])}"
         if ready["reason"] == ConditionReason.SECRET_MISSING:
-            yield _LACKING_HINT
+            yield _lacking_hint(flow["account"])
+
+
+def _lacking_hint(account: str) -> str:
+    if account == DEFAULT_ACCOUNT:
+        return _LACKING_HINT
+    return f"    hint: put it into a source of accounts.{safe(account)}.secrets of the settings"
 
 
 def _source_troubles(source: Mapping[str, Json]) -> Iterator[str]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from flowrunner.cli.arguments import add_control, add_output
 from flowrunner.cli.client import connect
 from flowrunner.cli.commands.reconcile import pass_text
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import blocks, facts, moment, show, table
-from flowrunner.model.ids import Json
+from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,17 @@ def status_text(status: Json) -> str:
         facts(_facts(status)),
         table(("CHECK", "STATUS", "MESSAGE"), checks),
         table(("CONDITION", "REASON", "MESSAGE"), conditions) if conditions else "",
+        _accounts_text(status["accounts"]),
     )
+
+
+def _accounts_text(accounts: Sequence[Json]) -> str:
+    """Returns the accounts, where there is another than the default one."""
+    if all(account["name"] == DEFAULT_ACCOUNT for account in accounts):
+        return ""
+    keys = ("name", "flows", "flows_ready", "executions_running", "executions_queued")
+    columns = ("ACCOUNT", "FLOWS", "READY", "RUNNING", "QUEUED")
+    return table(columns, ([account[key] for key in keys] for account in accounts))
 
 
 def _facts(status: Json) -> Iterator[tuple[str, object]]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flowrunner.cli.diagnostics import count_line, render, wants_colour
 from flowrunner.cli.exits import Exit
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import to_json
 from flowrunner.model.finding import Finding
+
+if TYPE_CHECKING:  # else every check would load what only `--settings` needs
+    from flowrunner.config.settings import Settings
 
 _LARGEST_STDIN = 1024**2 + 1
 """Bytes that are read: one more than a definition may have, so that a longer one is refused."""
@@ -37,8 +40,7 @@ class Validate(Protocol):
         paths: Sequence[str],
         *,
         stdin: bytes | None = None,
-        for_host: bool = False,
-        users: Sequence[str] = (),
+        settings: Settings | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
         use_cache: bool = False,
     ) -> Report:
@@ -64,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--settings",
         metavar="FILE",
-        help="settings of a host, this one: also report the secrets and users that it lacks",
+        help="settings of a host, this one: also report what it lacks and what accounts may not",
     )
     parser.add_argument(
         "--no-cache",
@@ -79,12 +81,11 @@ def execute(args: argparse.Namespace, host: Host, validate: Validate | None = No
     Raises:
         SettingsError: With everything that is wrong with the file of `--settings`.
     """
-    users = () if args.settings is None else _listed_users(args.settings, host)
+    settings = None if args.settings is None else _settings_in(args.settings, host)
     report = (validate or offline_validate())(
         args.paths,
         stdin=host.read_stdin(_LARGEST_STDIN) if "-" in args.paths else None,
-        for_host=args.settings is not None,
-        users=users,
+        settings=settings,
         environment=host.environment,
         use_cache=not args.no_cache,
     )
@@ -102,10 +103,10 @@ def offline_validate() -> Validate:
     return validate
 
 
-def _listed_users(file: str, host: Host) -> Sequence[str]:
+def _settings_in(file: str, host: Host) -> Settings:
     from flowrunner.cli.settings import load_file
 
-    return load_file(file, host).settings.engine.users
+    return load_file(file, host).settings
 
 
 def _as_text(report: Report, host: Host) -> str:

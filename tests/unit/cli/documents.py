@@ -187,6 +187,21 @@ def status() -> dict[str, Any]:
     return dict(status_json(view))
 
 
+def status_of_accounts() -> dict[str, Any]:
+    """The daemon with two accounts, one of them idle."""
+    accounts = [
+        {
+            "name": name,
+            "flows": 2,
+            "flows_ready": 1,
+            "executions_running": n,
+            "executions_queued": 0,
+        }
+        for name, n in (("pay", 1), ("web", 0))
+    ]
+    return {**status(), "accounts": accounts}
+
+
 def item_log_page() -> dict[str, Any]:
     """What two items of the node `map` printed."""
     chunks = tuple(

@@ -121,6 +121,20 @@ def test_resume_tells_what_still_holds_the_flow(server: ControlServer, capsys: C
     assert capsys.readouterr().err == ""
 
 
+def test_status_counts_each_account(server: ControlServer, capsys: Captured) -> None:
+    """Where there is another account than the default one, each has a row."""
+    server.put("GET /control/v1/status", documents.status_of_accounts())
+    assert main(["status"]) == 0
+    assert (
+        capsys.readouterr().out.rpartition("\n\n")[2]
+        == """\
+ACCOUNT  FLOWS  READY  RUNNING  QUEUED
+pay      2      1      1        0
+web      2      1      0        0
+"""
+    )
+
+
 def test_status_is_the_daemon_at_a_glance(server: ControlServer, capsys: Captured) -> None:
     """Numbers and checks; a failing check is shown and no failure of the command."""
     server.put("GET /control/v1/status", documents.status())

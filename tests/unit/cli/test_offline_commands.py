@@ -15,7 +15,7 @@ from flowrunner.cli.commands import config, run, schema, serve, validate
 from flowrunner.cli.errors import UsageError
 from flowrunner.cli.exits import exit_of
 from flowrunner.config.loader import LoadedSettings
-from flowrunner.config.settings import SETTINGS
+from flowrunner.config.settings import SETTINGS, Settings
 from flowrunner.daemon.local_run import LocalEnd
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import SettingsError, StorageError, ValidationError
@@ -48,13 +48,12 @@ class FakeCheck:
         paths: Sequence[str],
         *,
         stdin: bytes | None = None,
-        for_host: bool = False,
-        users: Sequence[str] = (),
+        settings: Settings | None = None,
         environment: Mapping[str, str] = MappingProxyType({}),
         use_cache: bool = False,
     ) -> FakeReport:
         self.asked.append((list(paths), stdin))
-        self.ways.append((for_host, use_cache))
+        self.ways.append((settings is not None, use_cache))
         return FakeReport(findings=self.findings)
 
 

@@ -74,7 +74,7 @@ def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     assert schema["$id"] == "https://flowrunner.dev/schemas/settings.v1.schema.json"
     assert validator.is_valid({"server": {"listen": "127.0.0.1:0"}, "logging": None})
-    assert not validator.is_valid({"accounts": {}})
+    assert not validator.is_valid({"notify": {}})
     assert not validator.is_valid({"server": {"cors": {}}})
 
 

@@ -324,7 +324,7 @@ def test_debounce_limit_below_debounce_blames_what_was_written(
         pytest.param(
             {"qqq": 1},
             "qqq",
-            "sections: server, source, storage, auth, engine, logging",
+            "sections: server, source, storage, auth, engine, logging, accounts",
             id="no-section-like-it",
         ),
     ],

@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "FR110": "tests/unit/reconcile/test_scan.py",
     "FR111": "tests/unit/reconcile/test_scan.py",
     "FR116": "tests/unit/reconcile/test_plan.py",
+    "FR117": "tests/unit/reconcile/test_accounts.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
     "FR315": "tests/unit/reconcile/test_flow_cycles.py",
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
@@ -25,6 +26,7 @@ TESTED_ELSEWHERE = {
     "FR505": "tests/unit/reconcile/test_unknown_flows.py",
     "FR601": "tests/integration/test_validate_host.py",
     "FR602": "tests/integration/test_validate_host.py",
+    "FR603": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 

@@ -47,6 +47,7 @@ def test_minimal_flow_has_the_defaults_of_the_format() -> None:
     assert spec == FlowSpec(
         key=FlowKey("team", "example"),
         digest=spec.digest,
+        node_types=("shell",),
         concurrency=ConcurrencySpec(limit=1, on_conflict=OnConflict.QUEUE, queue_limit=100),
         nodes=(
             NodeSpec(

@@ -42,8 +42,8 @@ def test_page_names_every_kind_of_wait() -> None:
     listed = set(code_spans(section(PAGE, "## While it runs")))
 
     assert {str(kind) for kind in NodeWaitKind} <= listed
-    assert {"suspended", "paused", "flow", "host", "group", "turn"} <= listed
-    assert set(Wait.__slots__) == {"is_held", "is_host_full", "running", "ahead"}
+    assert {"suspended", "paused", "flow", "host", "account", "group", "turn"} <= listed
+    assert set(Wait.__slots__) == {"is_held", "is_host_full", "is_account_full", "running", "ahead"}
 
 
 def test_page_has_the_bounds_of_the_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -328,8 +329,15 @@ def test_child_waits_in_line_for_its_own_group() -> None:
     simulate(story, {"work": Act(lasts_s=60)})
 
 
-def test_child_needs_no_place_that_its_parent_holds() -> None:
-    """A host that is full of parents goes on; others wait for it."""
+@pytest.mark.parametrize(
+    "most",
+    [
+        pytest.param({"most_executions": 1}, id="host"),
+        pytest.param({"limits": {"default": (1, 9)}}, id="account"),
+    ],
+)
+def test_child_needs_no_place_that_its_parent_holds(most: dict[str, Any]) -> None:
+    """A host or an account that is full of parents goes on; others wait for it."""
 
     async def story(world: World) -> None:
         parent = await started(world)
@@ -340,7 +348,7 @@ def test_child_needs_no_place_that_its_parent_holds() -> None:
         assert only.state is ExecutionState.RUNNING
         await world.end_of(other.id)
 
-    simulate(story, {"work": Act(lasts_s=60)}, most_executions=1)
+    simulate(story, {"work": Act(lasts_s=60)}, **most)
 
 
 @pytest.mark.parametrize("on_conflict", ["queue", "skip", "replace"])

@@ -296,6 +296,59 @@ def test_full_host_makes_a_skipping_start_wait_once() -> None:
     simulate(story, MINUTE, most_executions=1)
 
 
+def test_limit_of_an_account_holds_for_it_alone() -> None:
+    """An account's executions wait for each other, in order and by hand first; others go on."""
+
+    async def story(world: World) -> None:
+        one, two = (
+            world.define(grouped("on_conflict: allow", name), account="pay")
+            for name in ("one", "two")
+        )
+        other = world.define(grouped("on_conflict: allow"), account="web")
+        first = (await world.submit(one)).id
+        slot = (await world.submit(two, trigger="schedule")).id
+        hand = (await world.submit(two)).id
+        others = [(await world.submit(other)).id for _ in range(3)]
+        assert (world.engine.running_count, world.engine.queued_count) == (4, 2)
+        assert [await start_s(world, each) for each in (first, hand, slot)] == [0, 60, 120]
+        assert [await start_s(world, each) for each in others] == [0, 0, 0]
+
+    simulate(story, MINUTE, limits={"pay": (1, 9)})
+
+
+def test_full_account_makes_nobody_of_another_one_wait_for_the_host() -> None:
+    """When a place of the host gets free, it goes past those whose account is full."""
+
+    async def story(world: World) -> None:
+        pay = world.define(grouped("on_conflict: allow"), account="pay")
+        web = world.define(grouped("on_conflict: allow"), account="web")
+        ids = [(await world.submit(spec)).id for spec in (pay, web, pay, web)]
+        await world.engine.cancel(ids[1])
+        assert [await start_s(world, each) for each in (ids[0], ids[2])] == [0, 60]
+        assert await start_s(world, ids[3]) < 60
+
+    simulate(story, MINUTE, most_executions=2, limits={"pay": (1, 9)})
+
+
+def test_limit_of_an_account_holds_after_a_crash() -> None:
+    """What ran keeps its place, what waited waits, and a place that is free is not lost."""
+
+    async def story(world: World) -> None:
+        spec = world.define(grouped("on_conflict: allow"), account="pay")
+        ids = [(await world.submit(spec)).id for _ in range(3)]
+        await asyncio.sleep(10)
+        later = world.after_crash()
+        await later.recover()
+        assert (later.engine.running_count, later.engine.queued_count) == (1, 2)
+        for each in ids:
+            await later.end_of(each)
+        await later.idle()
+        assert later.engine._admission.is_empty
+        await world.engine.drain(0)
+
+    simulate(story, MINUTE, limits={"pay": (1, 9)})
+
+
 # Those who are held
 
 

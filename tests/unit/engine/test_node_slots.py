@@ -13,17 +13,21 @@ from tests.fakes.virtual_time import run_virtual
 class Site:
     """Takes places under names, and remembers who came when."""
 
-    def __init__(self, most: int) -> None:
-        self.slots = NodeSlots(most)
+    def __init__(self, most: int, **most_of: int) -> None:
+        self.slots = NodeSlots(most, most_of)
         self.came: list[str] = []
 
-    async def work(self, name: str, *, by_hand: bool = False, lasts_s: float = 10) -> None:
-        async with self.slots.place(by_hand=by_hand):
+    async def work(
+        self, name: str, *, by_hand: bool = False, account: str = "default", lasts_s: float = 10
+    ) -> None:
+        async with self.slots.place(account, by_hand=by_hand):
             self.came.append(name)
             await asyncio.sleep(lasts_s)
 
-    def send(self, name: str, *, by_hand: bool = False) -> asyncio.Task[None]:
-        return asyncio.create_task(self.work(name, by_hand=by_hand))
+    def send(
+        self, name: str, *, by_hand: bool = False, account: str = "default"
+    ) -> asyncio.Task[None]:
+        return asyncio.create_task(self.work(name, by_hand=by_hand, account=account))
 
 
 def test_places_go_to_those_by_hand_first_then_in_order() -> None:
@@ -49,7 +53,7 @@ def test_cancelled_waiter_costs_no_place() -> None:
         site = Site(1)
         first, second, third = (site.send(name) for name in "abc")
         await asyncio.sleep(1)
-        site.slots._give_back()  # as if one more place had come: it goes to the second
+        site.slots._host._give_back()  # as if one more place had come: it goes to the second
         second.cancel()
         with suppress(asyncio.CancelledError):
             await second
@@ -64,6 +68,56 @@ def test_cancelled_waiter_costs_no_place() -> None:
         return site.came
 
     assert run_virtual(story()) == ["a", "c", "d", "f"]
+
+
+def test_account_with_a_bound_leaves_the_rest_of_the_host_to_others() -> None:
+    """Who waits for its account holds no place of the host, so that others come at once."""
+
+    async def story() -> list[str]:
+        site = Site(2, pay=1)
+        tasks = [site.send(name, account="pay") for name in ("p1", "p2", "p3")]
+        await asyncio.sleep(1)
+        tasks.append(site.send("w1", account="web"))
+        await asyncio.sleep(1)
+        assert site.came == ["p1", "w1"]
+        tasks.append(site.send("p4", account="pay", by_hand=True))
+        await asyncio.gather(*tasks)
+        return site.came
+
+    assert run_virtual(story()) == ["p1", "w1", "p4", "p2", "p3"]
+
+
+def test_cancelled_waiter_gives_back_the_place_of_its_account() -> None:
+    """Who gives up while it waits for the host leaves its account's place to the next."""
+
+    async def story() -> list[str]:
+        site = Site(1, pay=1)
+        tasks = [site.send("w1", account="web"), site.send("p1", account="pay")]
+        await asyncio.sleep(1)
+        tasks[1].cancel()
+        with suppress(asyncio.CancelledError):
+            await tasks[1]
+        tasks.append(site.send("p2", account="pay"))
+        await asyncio.gather(tasks[0], tasks[2])
+        return site.came
+
+    assert run_virtual(story()) == ["w1", "p2"]
+
+
+def test_nodes_of_an_account_are_bounded_by_its_setting() -> None:
+    """Two nodes of a bounded account run one after the other, that of another one beside them."""
+
+    async def story(world: World) -> list[str]:
+        for name, account in (("a", "pay"), ("b", "pay"), ("c", "web")):
+            spec = world.define(flow(f"  - {{id: {name}, run: x}}", name=name), account=account)
+            await world.submit(spec)
+        await asyncio.sleep(1)
+        spawned = [each.split()[1] for each in world.record if each.startswith("spawn")]
+        await world.idle()
+        return spawned
+
+    acts = dict.fromkeys("abc", Act(lasts_s=60))
+    assert simulate(story, acts, limits={"pay": (9, 1)}) == ["a.1", "c.1"]
 
 
 def test_node_of_a_start_by_hand_passes_those_of_slots() -> None:

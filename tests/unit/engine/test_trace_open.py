@@ -170,6 +170,15 @@ def test_queued_execution_of_a_full_host_says_so() -> None:
     assert found == [("host", "as many executions run as this host allows", ())]
 
 
+def test_queued_execution_of_a_full_account_says_so() -> None:
+    """One that waits for its account says so, and not that the host is full."""
+    text = flow("  - {id: a, run: x}", top="concurrency: {on_conflict: allow}")
+    limits = {"default": (1, 9)}
+    found = simulate(lambda world: queued_waits(world, text), {"a": HANGS}, limits=limits)
+
+    assert found == [("account", "as many executions run as account default may", ())]
+
+
 def test_queued_execution_of_a_paused_flow_says_why() -> None:
     """A pause is told with the words of its condition, which name who paused it and why."""
     registry = FlowRegistry()

@@ -92,3 +92,21 @@ def test_missing_flow_is_told_with_a_near_one(key: FlowKey, told: str) -> None:
     assert registry.require(key_of("backup")) is registry.get(key_of("backup"))
     with pytest.raises(NotFoundError, match=told):
         registry.require(key)
+
+
+def test_accounts_are_those_of_the_settings_and_of_flows() -> None:
+    """An account without flows is known, and so is one that the settings do not name (any more)."""
+    registry = FlowRegistry(["web", "empty"])
+    web, other = FlowKey("web", "a"), FlowKey("other", "a")
+    registry.replace({key: FlowEntry(key=key, path="") for key in (web, other)})
+    found = {name: [each.key for each in flows] for name, flows in registry.by_account().items()}
+    assert found == {"web": [web], "empty": [], "other": [other]}
+
+
+def test_flow_of_another_account_is_hinted_at() -> None:
+    """Who forgets the account is told which one has a flow of that name."""
+    registry = FlowRegistry()
+    web = FlowKey("web", "a")
+    registry.replace({web: FlowEntry(key=web, path="")})
+    with pytest.raises(NotFoundError, match="default/a; account web has one of this name"):
+        registry.require(A)

@@ -1,18 +1,31 @@
-"""The promises of the default secret sources: order, account, names, nothing left behind."""
+"""The promises of secret sources: order, account, names, nothing left behind."""
 
 from __future__ import annotations
 
 import logging
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from flowrunner.secrets.lookup import DefaultSecrets, take_environment
+from flowrunner.secrets.lookup import (
+    AccountSecrets,
+    FileSecrets,
+    VariableSecrets,
+    default_sources,
+    take_environment,
+)
 
 ENVIRONMENT = {"FLOWRUNNER_SECRET_TOKEN": "from-environment"}
 
 
-def find(secrets: DefaultSecrets, name: str, account: str = "default") -> str | None:
+def default_secrets(folder: Path | None, environment: Mapping[str, str]) -> AccountSecrets:
+    """Returns the secrets of a daemon without settings."""
+    return AccountSecrets({"default": default_sources(folder, environment)})
+
+
+def find(secrets: AccountSecrets, name: str, account: str = "default") -> str | None:
     value = secrets.lookup(account, name)
     return None if value is None else value.reveal()
 
@@ -29,22 +42,22 @@ def test_sources_are_asked_in_order(tmp_path: Path, files: tuple[str, ...], expe
     """A credential wins over a file of a credential folder, and that over the environment."""
     for name in files:
         (tmp_path / name).write_text(f"from {name}")
-    assert find(DefaultSecrets(tmp_path, ENVIRONMENT), "TOKEN") == expected
+    assert find(default_secrets(tmp_path, ENVIRONMENT), "TOKEN") == expected
 
 
 def test_environment_suffices_without_credentials() -> None:
     """A daemon without a unit finds its secrets in the environment."""
-    assert find(DefaultSecrets(None, ENVIRONMENT), "TOKEN") == "from-environment"
+    assert find(default_secrets(None, ENVIRONMENT), "TOKEN") == "from-environment"
 
 
 def test_missing_secret_is_none(tmp_path: Path) -> None:
     """A name that no source knows has no value."""
-    assert find(DefaultSecrets(tmp_path, ENVIRONMENT), "OTHER") is None
+    assert find(default_secrets(tmp_path, ENVIRONMENT), "OTHER") is None
 
 
 def test_default_sources_belong_to_the_default_account() -> None:
     """Another account sees none of them."""
-    assert find(DefaultSecrets(None, ENVIRONMENT), "TOKEN", account="team-a") is None
+    assert find(default_secrets(None, ENVIRONMENT), "TOKEN", account="team-a") is None
 
 
 @pytest.mark.parametrize(
@@ -62,13 +75,13 @@ def test_one_line_end_of_a_file_is_no_part_of_the_secret(
 ) -> None:
     """Files written by an editor give the secret without their last line end."""
     (tmp_path / "TOKEN").write_bytes(data)
-    assert find(DefaultSecrets(tmp_path, {}), "TOKEN") == expected
+    assert find(default_secrets(tmp_path, {}), "TOKEN") == expected
 
 
 def test_bytes_that_are_not_text_survive(tmp_path: Path) -> None:
     """A binary secret reaches a child process byte by byte."""
     (tmp_path / "TOKEN").write_bytes(b"\xff\x01k")
-    value = find(DefaultSecrets(tmp_path, {}), "TOKEN")
+    value = find(default_secrets(tmp_path, {}), "TOKEN")
     assert value is not None
     assert value.encode("utf-8", errors="surrogateescape") == b"\xff\x01k"
 
@@ -83,7 +96,7 @@ def test_strange_names_are_no_secrets(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir()
     (tmp_path / "TOKEN").write_text("outside")
-    secrets = DefaultSecrets(folder, {f"FLOWRUNNER_SECRET_{name}": "x"})
+    secrets = default_secrets(folder, {f"FLOWRUNNER_SECRET_{name}": "x"})
     assert find(secrets, name) is None
 
 
@@ -92,7 +105,7 @@ def test_unusable_file_hides_the_environment_and_is_logged_once(
 ) -> None:
     """A credential that cannot be read is missing, rather than silently another value."""
     (tmp_path / "TOKEN").mkdir()
-    secrets = DefaultSecrets(tmp_path, ENVIRONMENT)
+    secrets = default_secrets(tmp_path, ENVIRONMENT)
     with caplog.at_level(logging.ERROR):
         assert [find(secrets, "TOKEN") for _ in range(3)] == [None] * 3
     assert [record.message for record in caplog.records] == ["secret_unreadable"]
@@ -101,7 +114,7 @@ def test_unusable_file_hides_the_environment_and_is_logged_once(
 def test_oversized_file_is_missing(tmp_path: Path) -> None:
     """A file larger than any credential is not read into memory."""
     (tmp_path / "TOKEN").write_bytes(b"x" * (1024 * 1024 + 1))
-    assert find(DefaultSecrets(tmp_path, ENVIRONMENT), "TOKEN") is None
+    assert find(default_secrets(tmp_path, ENVIRONMENT), "TOKEN") is None
 
 
 def test_secret_variables_are_taken_out_of_the_environment() -> None:
@@ -110,4 +123,50 @@ def test_secret_variables_are_taken_out_of_the_environment() -> None:
     taken = take_environment(environ)
     assert taken == {"FLOWRUNNER_SECRET_A": "1"}
     assert environ == {"PATH": "/bin", "FLOWRUNNER_SOURCE__PATH": "x"}
-    assert find(DefaultSecrets(None, taken), "A") == "1"
+    assert find(default_secrets(None, taken), "A") == "1"
+
+
+def test_account_sees_its_own_sources_alone(tmp_path: Path) -> None:
+    """The same name is another secret in each account, and none where no source is bound."""
+    for team in ("pay", "web"):
+        (tmp_path / team).mkdir()
+        (tmp_path / team / "TOKEN").write_text(f"of {team}")
+    inborn = default_sources(None, ENVIRONMENT)
+    secrets = AccountSecrets(
+        {
+            "default": inborn,
+            "pay": (FileSecrets(tmp_path / "pay"),),
+            "web": (FileSecrets(tmp_path / "web"),),
+        }
+    )
+    found = {name: find(secrets, "TOKEN", name) for name in ("default", "pay", "web", "ops")}
+    assert found == {
+        "default": "from-environment",
+        "pay": "of pay",
+        "web": "of web",
+        "ops": None,
+    }
+
+
+def test_first_source_of_an_account_wins(tmp_path: Path) -> None:
+    """The sources of an account are asked in their order, by the name after the prefix."""
+    (tmp_path / "A").write_text("file")
+    variables = VariableSecrets("PAY_", {"PAY_A": "variable", "PAY_B": "b", "A": "bare"})
+    secrets = AccountSecrets({"pay": (variables, FileSecrets(tmp_path))})
+    assert find(secrets, "A", "pay") == "variable"
+    assert find(secrets, "B", "pay") == "b"
+    turned = AccountSecrets({"pay": (FileSecrets(tmp_path), variables)})
+    assert find(turned, "A", "pay") == "file"
+
+
+def test_variables_of_accounts_are_taken_out_too() -> None:
+    """Children of one account cannot read the variables of another one."""
+    environ = {"PAY_A": "1", "PAYROLL": "x", "FLOWRUNNER_SECRET_B": "2"}
+    assert take_environment(environ, ("PAY_",)) == {"PAY_A": "1", "FLOWRUNNER_SECRET_B": "2"}
+    assert environ == {"PAYROLL": "x"}
+
+
+def test_pipe_among_the_files_blocks_nobody(tmp_path: Path) -> None:
+    """A pipe is an empty secret, not a lookup that waits for ever."""
+    os.mkfifo(tmp_path / "TOKEN")
+    assert find(AccountSecrets({"pay": (FileSecrets(tmp_path),)}), "TOKEN", "pay") is None

@@ -38,8 +38,8 @@ def own_groups() -> Identity:
 def test_own_user_is_always_permitted() -> None:
     """Its name changes nothing: no setting is needed, and nobody is to be become."""
     for users in (OWN_USER, privileged(), local_users([])):
-        assert users.problem(OWN) == ""
-        assert users.identity(OWN) is None
+        assert users.problem(OWN, "default") == ""
+        assert users.identity(OWN, "default") is None
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,32 @@ def test_own_user_is_always_permitted() -> None:
 )
 def test_problem_names_what_is_missing(users: LocalUsers, name: str, problem: str) -> None:
     """The text says what to do, and is the error of a program that was to start all the same."""
-    assert problem in users.problem(name)
+    assert problem in users.problem(name, "default")
     with pytest.raises(ExecutionError) as caught:
-        users.identity(name)
+        users.identity(name, "default")
     assert (caught.value.code, caught.value.final) == ("user_not_permitted", True)
-    assert caught.value.message == users.problem(name)
+    assert caught.value.message == users.problem(name, "default")
+
+
+def test_user_of_an_account_is_refused_to_the_others() -> None:
+    """`engine.users` is for all accounts; who is listed for one alone is for that one."""
+    of_accounts = {"pay": frozenset({OTHER})}
+    users = LocalUsers([], of_accounts, is_privileged=True, setpriv="/usr/bin/setpriv")
+    assert users.has_others
+    found = users.identity(OTHER, "pay")
+    assert found is not None
+    assert found.name == OTHER
+    text = f"neither engine.users nor accounts.web.users of the settings lists {OTHER}"
+    assert users.problem(OTHER, "web") == text
+    both = LocalUsers([OTHER], of_accounts, is_privileged=True, setpriv="/usr/bin/setpriv")
+    assert [both.problem(OTHER, account) for account in ("pay", "web")] == ["", ""]
 
 
 def test_members_of_the_daemons_group_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its logs and its socket are open to that group."""
     account = pwd.getpwnam(OTHER)
     monkeypatch.setattr(os, "getegid", lambda: account.pw_gid)
-    assert "is in the group of this daemon" in privileged(OTHER).problem(OTHER)
+    assert "is in the group of this daemon" in privileged(OTHER).problem(OTHER, "default")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

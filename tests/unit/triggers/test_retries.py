@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowrunner.errors import NotFoundError, RefusedError, ValidationError
+from flowrunner.model.accounts import AccountMap
 from flowrunner.model.delivery import Delivery
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, Json
@@ -141,6 +142,20 @@ def test_retry_needs_the_flow_and_the_definition() -> None:
         assert await refusal(world, first) == "definition_lost"
         await world.apply()
         assert await refusal(world, first) == "deleted"
+
+    simulate(story)
+
+
+def test_retry_uses_no_node_type_that_its_account_lost() -> None:
+    """What the version in force may not use, an earlier one may not either."""
+
+    async def story(world: World) -> None:
+        await world.apply(flow_text("a"))
+        first = await run(world)
+        world.dispatcher._accounts = AccountMap(node_types={"default": frozenset({"set"})})
+        assert await refusal(world, first) == "not_ready"
+        world.dispatcher._accounts = AccountMap(node_types={"default": frozenset({"noop"})})
+        assert (await retry(world, first)).retry_of == first.id
 
     simulate(story)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
@@ -125,7 +126,7 @@ class World:
         self.secrets = FakeSecrets()
         self.registry = FlowRegistry()
         services = replace(base.services, secrets=self.secrets)
-        self.engine = Engine(services, self.registry.rules_of, most_executions=1_000)
+        self.engine = Engine(services, self.registry.rules_of, Limits(1_000))
         self.services = services
         self.ids = ids or SequentialIds()
         self.successor: World | None = None

@@ -291,6 +291,7 @@ def test_status_is_the_daemon_at_a_glance() -> None:
     assert set(got.json) == {
         *("version", "started_at", "source", "flows", "flows_ready"),
         *("executions_running", "executions_queued", "status", "checks", "conditions"),
+        "accounts",
     }
 
 

@@ -1,0 +1,34 @@
+"""What the setting `accounts` means to the parts of the daemon, to each its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from flowrunner.config.accounts import AccountSettings
+from flowrunner.model.accounts import AccountMap
+
+Limit = Literal["max_running_executions", "max_running_nodes"]
+
+
+def account_map(accounts: Mapping[str, AccountSettings]) -> AccountMap:
+    """Returns whose the folders are, and which node types who may use."""
+    return AccountMap(
+        folders={each.folder or name: name for name, each in accounts.items()},
+        node_types={
+            name: frozenset(each.node_types)
+            for name, each in accounts.items()
+            if each.node_types is not None
+        },
+    )
+
+
+def limits_of(accounts: Mapping[str, AccountSettings], limit: Limit) -> dict[str, int]:
+    """Returns a limit of every account that has one of its own."""
+    found = {name: int(getattr(each, limit)) for name, each in accounts.items()}
+    return {name: most for name, most in found.items() if most}
+
+
+def users_of(accounts: Mapping[str, AccountSettings]) -> dict[str, frozenset[str]]:
+    """Returns the users that the nodes of an account may run as, and those of others may not."""
+    return {name: frozenset(each.users) for name, each in accounts.items() if each.users}

@@ -1,0 +1,27 @@
+"""What `validate --settings` reads files with: the reader and the accounts of this host.
+
+Apart from `flowrunner.daemon.offline`, so that a check without settings does not pay for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flowrunner.config.settings import Settings
+from flowrunner.daemon.account_places import AccountPlaces
+from flowrunner.daemon.accounts import account_map, users_of
+from flowrunner.daemon.host_check import HostCheckingReader
+from flowrunner.daemon.secret_sources import make_secrets
+from flowrunner.definitions.compiler import Reader
+from flowrunner.system.users import local_users
+
+
+def on_this_host(
+    reader: Reader, settings: Settings, environment: Mapping[str, str]
+) -> tuple[Reader, AccountPlaces]:
+    """Returns a reader that adds what this host lacks, and whose the files are."""
+    accounts = account_map(settings.accounts)
+    secrets = make_secrets(environment, environment, settings.accounts)
+    users = local_users(settings.engine.users, users_of(settings.accounts))
+    places = AccountPlaces(accounts, settings.source.path)
+    return HostCheckingReader(reader, secrets, users, accounts), places

@@ -1,0 +1,24 @@
+"""Whether a flow may not start because of its account: it is gone, or a node type is not for it."""
+
+from __future__ import annotations
+
+from flowrunner.model.accounts import AccountMap
+from flowrunner.model.conditions import ConditionReason
+from flowrunner.model.flow import FlowSpec
+from flowrunner.registry.entry import Bar
+
+
+def bar_of(account: str, spec: FlowSpec, accounts: AccountMap) -> Bar | None:
+    """Returns what is in the way of one flow.
+
+    That its account is unknown can only be true of a flow from before a change of the settings,
+    until a pass has read the source and taken it out of force.
+    """
+    if not accounts.is_known(account):
+        text = f"the settings have no account {account}"
+        return Bar(ConditionReason.NO_ACCOUNT, text)
+    refused = accounts.refused_types(account, spec.node_types)
+    if not refused:
+        return None
+    text = f"account {account} may not use the node type {', '.join(refused)}"
+    return Bar(ConditionReason.NODE_TYPE_NOT_PERMITTED, text)
