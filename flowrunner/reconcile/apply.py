@@ -19,6 +19,7 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
+from flowrunner.reconcile.prune import PruneGuard
 from flowrunner.reconcile.refused_users import refused_users
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -83,6 +84,8 @@ class Applier:
         preparers: tuple[FlowsPreparer, ...] = (),
         users: Users = OWN_USER,
     ) -> None:
+        self.guard = PruneGuard(store)
+        """Judges what leaves, before a plan comes here."""
         self._registry = registry
         self._store = store
         self._secrets = secrets
