@@ -9,29 +9,11 @@ raise them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from flowrunner.definitions.code import Code
 
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One kind of finding.
-
-    Attributes:
-        code: Stable, `FR` and three digits.
-        title: A few words, for tables.
-        explanation: What is wrong and how to put it right, for a person who looks the code up.
-    """
-
-    code: str
-    title: str
-    explanation: str
-
-    @property
-    def is_advice(self) -> bool:
-        """Whether its findings are warnings, which keep no flow out."""
-        return self.code.startswith("FR5")
-
+__all__ = ["CODES", "Code"]
 
 SYNTAX = Code(
     "FR101",
@@ -127,6 +109,13 @@ UNIDENTIFIED_FILE = Code(
     "The file of this flow is gone while the name in another file cannot be read. That file might "
     "be this flow, moved and broken, so the flow stays armed until every name can be read. The "
     "daemon alone says this: it needs to know what was there before.",
+)
+PROTECTED_FLOW = Code(
+    "FR118",
+    "protected flow, held",
+    "The file of a flow that says `protect: true` is gone, or says so no more. The flow stays as "
+    "it was until somebody approves that: `flowrunner reconcile --allow-prune`. The daemon alone "
+    "says this: it needs to know what was there before.",
 )
 
 UNKNOWN_KEY = Code(

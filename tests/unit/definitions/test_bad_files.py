@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "FR110": "tests/unit/reconcile/test_scan.py",
     "FR111": "tests/unit/reconcile/test_scan.py",
     "FR116": "tests/unit/reconcile/test_plan.py",
+    "FR118": "tests/unit/reconcile/test_protection.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
     "FR315": "tests/unit/reconcile/test_flow_cycles.py",
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",
