@@ -110,13 +110,19 @@ UNIDENTIFIED_FILE = Code(
     "be this flow, moved and broken, so the flow stays armed until every name can be read. The "
     "daemon alone says this: it needs to know what was there before.",
 )
-
 NO_ACCOUNT = Code(
     "FR117",
     "folder without an account",
     "The settings have `accounts`, and none of them has the folder directly below the root of the "
     "flows in which this file lies, or it lies in none. Its flow belongs to nobody and is not "
     "applied: move the file, or map the folder. Said by the daemon, and by `validate --settings`.",
+)
+PROTECTED_FLOW = Code(
+    "FR118",
+    "protected flow, held",
+    "The file of a flow that says `protect: true` is gone, or says so no more. The flow stays as "
+    "it was until somebody approves that: `flowrunner reconcile --allow-prune`. The daemon alone "
+    "says this: it needs to know what was there before.",
 )
 
 UNKNOWN_KEY = Code(

@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     SOURCE_READY = "SourceReady"
     SOURCE_WATCHED = "SourceWatched"
+    PRUNE_HELD = "PruneHeld"
     STATE_RESTORED = "StateRestored"
 
 
@@ -48,6 +49,7 @@ class ConditionReason(StrEnum):
     CALL_INPUTS = "CallInputs"
     FLOW_MISSING = "FlowMissing"
     UNIDENTIFIED_FILE = "UnidentifiedFile"
+    PROTECTED_FLOW = "ProtectedFlow"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     USER_NOT_PERMITTED = "UserNotPermitted"
     NODE_TYPE_NOT_PERMITTED = "NodeTypeNotPermitted"
@@ -70,6 +72,8 @@ class ConditionReason(StrEnum):
     WATCHING = "Watching"
     WATCH_FAILED = "WatchFailed"
     NETWORK_FILE_SYSTEM = "NetworkFileSystem"
+    MASS_DELETION = "MassDeletion"
+    NOTHING_HELD = "NothingHeld"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
 

@@ -16,12 +16,13 @@ from flowrunner.model.conditions import (
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.model.pause import Pause
-from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.entry import FlowEntry, PruneHold
 from flowrunner.system.watcher import WatchStatus
 
 _REASONS = {
     codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
     codes.UNIDENTIFIED_FILE.code: ConditionReason.UNIDENTIFIED_FILE,
+    codes.PROTECTED_FLOW.code: ConditionReason.PROTECTED_FLOW,
     codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
     codes.FLOW_CYCLE.code: ConditionReason.FLOW_CYCLE,
     codes.GROUP_DEADLOCK.code: ConditionReason.GROUP_DEADLOCK,
@@ -62,6 +63,16 @@ def watched_condition(
         before,
         _condition(ConditionType.SOURCE_WATCHED, status, reason, watch.message, now),
     )
+
+
+def prune_condition(
+    before: tuple[Condition, ...], hold: PruneHold | None, now: datetime
+) -> tuple[Condition, ...]:
+    """Returns all conditions, with `PruneHeld` renewed: whether a deletion waits for approval."""
+    status, reason, text = Status.FALSE, ConditionReason.NOTHING_HELD, ""
+    if hold is not None:
+        status, reason, text = Status.TRUE, hold.reason, hold.message
+    return _renewed(before, _condition(ConditionType.PRUNE_HELD, status, reason, text, now))
 
 
 def _renewed(before: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:

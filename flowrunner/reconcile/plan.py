@@ -11,11 +11,13 @@ The account of a file is that of its folder. A file whose folder has none is no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.reconcile.protection import missed, protected_of, refuse_bare
 from flowrunner.reconcile.refusals import refusals
 from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
@@ -31,6 +33,8 @@ class Plan:
         entries: The whole new set; conditions are set by apply.
         changed: Keys whose version in force is new or different.
         removed: Keys that leave.
+        missed: Keys of protected flows that would leave.
+        bare: Keys of flows whose new version would end their protection.
         touched: Keys whose entry may be another one than in force; None when any may be.
         is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
     """
@@ -38,6 +42,8 @@ class Plan:
     entries: Mapping[FlowKey, FlowEntry]
     changed: frozenset[FlowKey] = frozenset()
     removed: frozenset[FlowKey] = frozenset()
+    missed: frozenset[FlowKey] = frozenset()
+    bare: frozenset[FlowKey] = frozenset()
     rejected: tuple[RejectedFile, ...] = ()
     touched: frozenset[FlowKey] | None = None
     is_plain: bool = False
@@ -74,15 +80,28 @@ class _Names:
     has_losers: bool = False
 
 
-def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
-    """Returns what the snapshot means against the flows in force."""
+def make_plan(
+    snapshot: Snapshot,
+    observed: Mapping[FlowKey, FlowEntry],
+    released: AbstractSet[FlowKey] = frozenset(),
+) -> Plan:
+    """Returns what the snapshot means against the flows in force.
+
+    Args:
+        snapshot: What the source says.
+        observed: The flows in force.
+        released: Protected flows that may leave, or cease to be protected.
+    """
     names = _judge(snapshot.files, observed)
     contested = names.contested.keys() & observed.keys()
     vanished = observed.keys() - names.desired.keys() - contested
-    removed = frozenset(key for key in vanished if key.account not in names.unidentified)
+    removable = frozenset(key for key in vanished if key.account not in names.unidentified)
+    missing = protected_of(removable, observed, released)
+    removed = frozenset(removable - missing)
     candidates = {key: file.candidate for key, file in names.desired.items()}
     staying = candidates.keys() | (observed.keys() - removed)
-    refused = refusals(staying, candidates, observed)
+    bare = refuse_bare(candidates, observed, released)
+    refused = refusals(staying, candidates, observed, bare)
     known = staying | names.contested.keys()
     advised = unknown_flows(known, candidates) if snapshot.is_whole else {}
     entries = {
@@ -96,13 +115,10 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         for key, file in names.desired.items()
     }
     entries.update(
-        (key, replace(observed[key], findings=(_vanished(observed[key], hiding),)))
+        (key, _kept(observed[key], (_why_kept(observed[key], names.unidentified),)))
         for key in vanished - removed
-        if (hiding := names.unidentified[key.account])
     )
-    entries.update(
-        (key, replace(observed[key], findings=names.contested[key])) for key in contested
-    )
+    entries.update((key, _kept(observed[key], names.contested[key])) for key in contested)
     changed = frozenset(
         key
         for key, entry in entries.items()
@@ -116,9 +132,18 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         entries=entries,
         changed=changed,
         removed=removed,
+        missed=missing,
+        bare=frozenset(bare),
         rejected=rejected,
-        is_plain=not (refused or names.contested or names.unidentified or names.has_losers),
+        is_plain=not (
+            refused or names.contested or names.unidentified or names.has_losers or missing
+        ),
     )
+
+
+def _kept(entry: FlowEntry, findings: tuple[Finding, ...]) -> FlowEntry:
+    """Returns the entry of a flow that stays without a file, the same object as long as it can."""
+    return entry if entry.findings == findings else replace(entry, findings=findings)
 
 
 def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) -> _Names:
@@ -198,9 +223,12 @@ def _duplicate(
     )
 
 
-def _vanished(entry: FlowEntry, unidentified: list[str]) -> Finding:
+def _why_kept(entry: FlowEntry, unidentified: Mapping[str, list[str]]) -> Finding:
     """Returns why a flow without a file is still there."""
-    first, others = min(unidentified), len(unidentified) - 1
+    hiding = unidentified.get(entry.key.account)
+    if not hiding:
+        return missed(entry)
+    first, others = min(hiding), len(hiding) - 1
     more = f" and {others} more" if others else ""
     return Finding(
         file=entry.path,
@@ -223,9 +251,9 @@ def next_entry(
     """
     candidate, findings = file.candidate, (*between, *file.candidate.findings)
     base = before or FlowEntry(key=key, path=candidate.file, generation=0)
-    is_same_file = base.content == file.content and base.path == candidate.file
-    if before is not None and file.content and is_same_file and base.findings == findings:
-        return before
+    is_same_file = file.content in ("", base.content) and base.path == candidate.file
+    if before is not None and is_same_file and base.findings == findings:
+        return before  # one that still cannot be read has no content
     spec = None if any(finding.is_error for finding in between) else candidate.spec
     is_same_version = spec is not None and spec.digest == base.digest
     is_rewritten = is_same_version and base.observed_generation == base.generation

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 from flowrunner.errors import StorageError
 
@@ -34,6 +35,20 @@ class StoreState:
 
     def __str__(self) -> str:
         return f"degraded ({self.code})" if self.code else "healthy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """That a state took the place of a lost one.
+
+    Attributes:
+        origin: The backup it was made of; empty when it began empty.
+        quarantined: Where the lost one was set aside; empty if there was none.
+    """
+
+    at: datetime
+    origin: str
+    quarantined: str
 
 
 class StoreHealth:

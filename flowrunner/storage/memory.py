@@ -25,14 +25,13 @@ from flowrunner.model.execution import (
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
-from flowrunner.storage.health import StoreHealth
+from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots, SlotTables
 from flowrunner.storage.protocols import (
     ExecutionQuery,
     Expiry,
-    Restored,
     Submitted,
 )
 

@@ -34,7 +34,7 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
-from flowrunner.storage.health import StoreHealth
+from flowrunner.storage.health import Restored, StoreHealth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +80,15 @@ class FlowStore(Protocol):
 
         A damaged record (unreadable, or its digest does not fit) is left out and logged.
         """
+
+    async def left(self) -> frozenset[FlowKey]:
+        """Returns the flows that have left since a person last approved what is gone.
+
+        What cannot be read any more is logged and counts as none.
+        """
+
+    async def put_left(self, keys: frozenset[FlowKey]) -> None:
+        """Keeps the flows that have left, durably at once."""
 
     async def sync(self) -> None:
         """Makes all writes so far durable."""
@@ -302,20 +311,6 @@ class SlotStore(Protocol):
         The row that the next slot of a schedule may join stays. At most `limit`; fewer say that
         there are no more.
         """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restored:
-    """That a state took the place of a lost one.
-
-    Attributes:
-        origin: The backup it was made of; empty when it began empty.
-        quarantined: Where the lost one was set aside; empty if there was none.
-    """
-
-    at: datetime
-    origin: str
-    quarantined: str
 
 
 class PauseStore(Protocol):

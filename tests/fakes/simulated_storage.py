@@ -30,14 +30,14 @@ from flowrunner.model.execution import (
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.pause import PauseRecord
-from flowrunner.storage.health import StoreHealth
+from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots
-from flowrunner.storage.protocols import ExecutionQuery, Expiry, Restored, Submitted
+from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
 from tests.fakes.simulated_loop import SimulatedLoop
 

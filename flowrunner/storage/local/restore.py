@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flowrunner.storage.health import Restored
 from flowrunner.storage.local.backups import verify
 from flowrunner.storage.local.codec import micros_of, moment_of, text_of
 from flowrunner.storage.local.database import open_writer
 from flowrunner.storage.local.translate import storage_error
-from flowrunner.storage.protocols import Restored
 from flowrunner.system.durable import sync_folder
 
 _BESIDE = ("-wal", "-shm")

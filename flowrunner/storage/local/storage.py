@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from flowrunner.errors import StorageError
-from flowrunner.storage.health import StoreHealth
+from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.local import backups
 from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.codec import micros_of
@@ -43,7 +43,6 @@ from flowrunner.storage.local.restore import (
 )
 from flowrunner.storage.local.slots import LocalSlots
 from flowrunner.storage.local.writer import CommitObserver, Writer
-from flowrunner.storage.protocols import Restored
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files
 
