@@ -15,7 +15,7 @@ from flowrunner.config import settings as page
 from flowrunner.config.accounts import KEYS, AccountKey, AccountSettings
 from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.loader import LoadedSettings
-from flowrunner.config.settings import SECTIONS, SETTINGS, Setting
+from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, section_of
 from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.ids import Json
 
@@ -41,7 +41,9 @@ def describe_settings(loaded: LoadedSettings) -> tuple[Row, ...]:
     rows = [
         Row(
             setting.key,
-            setting.kind.render(getattr(getattr(loaded.settings, setting.section), setting.name)),
+            setting.kind.render(
+                getattr(section_of(loaded.settings, setting.section), setting.name)
+            ),
             loaded.origins[setting.key],
         )
         for setting in SETTINGS.values()
@@ -60,8 +62,13 @@ def settings_schema() -> dict[str, Json]:
     Needs the source of the settings page, which every installation has.
     """
     paragraphs = _paragraphs()
-    sections = {
-        section: {
+    sections: dict[str, Json] = {}
+    for section, cls in SECTIONS.items():
+        *above, name = section.split(".")
+        place = sections
+        for outer in above:
+            place = place[outer]["properties"]
+        place[name] = {
             "title": section,
             "description": inspect.cleandoc(cls.__doc__ or ""),
             "type": ["object", "null"],
@@ -72,8 +79,6 @@ def settings_schema() -> dict[str, Json]:
                 if it.section == section
             },
         }
-        for section, cls in SECTIONS.items()
-    }
     sections[ACCOUNTS] = _accounts_schema(paragraphs)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

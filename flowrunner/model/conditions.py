@@ -22,6 +22,9 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     SOURCE_READY = "SourceReady"
     SOURCE_WATCHED = "SourceWatched"
+    SOURCE_SYNCED = "SourceSynced"
+    SOURCE_VERIFIED = "SourceVerified"
+    SOURCE_PINNED = "SourcePinned"
     STATE_RESTORED = "StateRestored"
 
 
@@ -70,6 +73,18 @@ class ConditionReason(StrEnum):
     WATCHING = "Watching"
     WATCH_FAILED = "WatchFailed"
     NETWORK_FILE_SYSTEM = "NetworkFileSystem"
+    SYNCED = "Synced"
+    SYNC_FAILED = "SyncFailed"
+    REF_MISSING = "RefMissing"
+    REF_AMBIGUOUS = "RefAmbiguous"
+    FOLDER_MISSING = "FolderMissing"
+    NOT_FAST_FORWARD = "NotFastForward"
+    VERIFIED = "Verified"
+    NOT_SIGNED = "NotSigned"
+    BAD_SIGNATURE = "BadSignature"
+    KEYS_UNREADABLE = "KeysUnreadable"
+    PINNED = "Pinned"
+    NOT_PINNED = "NotPinned"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
 

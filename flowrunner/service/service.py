@@ -35,6 +35,7 @@ from flowrunner.service.ports import (
     StartsByHand,
     TakesDeliveries,
 )
+from flowrunner.service.source_desk import SourceDesk
 from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
     AccountView,
@@ -68,6 +69,7 @@ class ServiceParts:
     executions: ExecutionReader
     traces: TraceReader
     health: Health
+    desk: SourceDesk
     clock: Clock
     logger: logging.Logger
 
@@ -323,6 +325,7 @@ class FlowService:
             conditions=source.conditions,
             last_pass=source.last_pass,
             rejected=source.rejected,
+            upstream=self._parts.desk.upstream(),
         )
 
     async def readiness(self) -> tuple[HealthCheck, ...]:
