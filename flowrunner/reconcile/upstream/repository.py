@@ -19,6 +19,7 @@ _FETCHED = "refs/flowrunner/fetched"
 _KEPT = "refs/flowrunner/kept/"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LONGEST_TEXT = 200
+_NO_REPOSITORY = "not a git repository"
 _ATTRIBUTES = b"* -text -eol -ident -filter -working-tree-encoding\n"
 """Files are checked out as they are, whatever the repository's own attributes say: these win.
 Source: gitattributes(5)."""
@@ -66,9 +67,9 @@ class Repository:
     def _is_there(self) -> bool:
         try:
             self._git.git("rev-parse", "--git-dir")
-        except StoppedError:
-            raise
-        except ToolFailedError:
+        except ToolFailedError as error:
+            if _NO_REPOSITORY not in error.message:
+                raise
             return False
         return True
 
