@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -606,3 +607,32 @@ def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
             env={"FLOWRUNNER_SOURCE__GIT__URL": url},
         )  # fmt: skip
         assert done.returncode == 78
+
+
+def test_stop_does_not_wait_for_a_server_that_hangs(tmp_path: Path) -> None:
+    """A daemon that is told to stop ends git, which still waits for an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"https://127.0.0.1:{server.getsockname()[1]}/flows.git"
+        env = {**OPEN, "FLOWRUNNER_SOURCE__GIT__URL": url}
+        with daemon(None, tmp_path / "state", env=env) as running:
+            connection, _ = server.accept()  # git is there now, and hears nothing
+            with connection:
+                assert running.request("/readyz").status == 503
+                assert running.stop() == 0
+                assert "daemon.stopped" in running.events
+
+
+def test_thousand_flows_follow_a_push(upstream: Upstream, tmp_path: Path) -> None:
+    """A push that changes one of many flows reads that one anew, and none is half of two."""
+    for number in range(1_000):
+        upstream.write(f"flows/{number % 10}/{number}.yaml", flow_text(f"f-{number}", says("a")))
+    first = upstream.push()
+    with pulling(upstream, tmp_path) as running:
+        at_revision(running, first)
+        upstream.write("flows/3/3.yaml", flow_text("f-3", says("b")))
+        second = upstream.push()
+        assert sync(running)["outcome"] == "published"
+        last = running.source()["last_pass"]
+        assert (last["updated"], last["added"], last["revision"]) == (1, 0, second)
+        assert running.flow("f-3")["generation"] == 2
+        assert running.flow("f-4")["generation"] == 1
