@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flowrunner.config import accounts as account_page
+from flowrunner.config import git_settings as git_page
 from flowrunner.config import settings as page
 from flowrunner.config.accounts import KEYS, AccountKey, AccountSettings
 from flowrunner.config.accounts import SECTION as ACCOUNTS
@@ -137,7 +138,7 @@ def _property(setting: Setting, paragraph: str) -> dict[str, Json]:
 def _paragraphs() -> dict[tuple[str, str], str]:
     """Returns the text under each field by class and field: Python itself drops it."""
     found = {}
-    trees = [ast.parse(inspect.getsource(each)) for each in (page, account_page)]
+    trees = [ast.parse(inspect.getsource(each)) for each in (page, git_page, account_page)]
     for cls in [part for tree in trees for part in tree.body]:
         if not isinstance(cls, ast.ClassDef):
             continue

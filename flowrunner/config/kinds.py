@@ -91,6 +91,11 @@ class Kind:
     nullable: bool = False
 
 
+def about(kind: Kind, *, example: Any, flag: str | None = None) -> Mapping[str, Any]:
+    """Returns what a field of a settings page says of itself; the words are those of `Setting`."""
+    return {"kind": kind, "example": example, "flag": flag}
+
+
 def duration(at_least: float, at_most: float) -> Kind:
     """A time span; value and bounds are in seconds."""
     return Kind(

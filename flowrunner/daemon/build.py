@@ -29,6 +29,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
+from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
@@ -38,7 +39,6 @@ from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
 from flowrunner.service.service import FlowService, ServiceParts
-from flowrunner.service.source_desk import SourceDesk
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.traces import TraceReader
 from flowrunner.storage.protocols import Storage
@@ -75,7 +75,6 @@ class Parts:
     applier: Applier
     reconciler: Reconciler
     origin: Origin
-    desk: SourceDesk
     service: FlowService
     store_watch: StoreWatch
     backup_duty: BackupDuty
@@ -113,17 +112,13 @@ def build(
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
-    nodes = node_types(ground, lambda: starts.children)
-    compiler = Compiler(nodes, ground.clock)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
-    services = engine_services(ground, nodes, compiler, origin.flow_folder)
-    engine = _engine(ground, services)
+    compiler, services, engine = _carrying(ground, origin, lambda: starts.children)
     drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
     reconciler = _reconciler(ground, compiler, applier, starts.schedules, origin)
-    desk = SourceDesk(origin.source)
     kept = retention(ground, services)
     known = ServiceParts(
         registry=ground.registry,
@@ -139,7 +134,7 @@ def build(
         traces=TraceReader(services, engine, ground.registry),
         executions=_reader(ground, services, engine, kept, origin),
         health=_health(ground, drain),
-        desk=desk,
+        desk=origin.desk,
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
@@ -159,7 +154,6 @@ def build(
         applier=applier,
         reconciler=reconciler,
         origin=origin,
-        desk=desk,
         service=service,
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
@@ -170,6 +164,15 @@ def build(
         families=ground.families,
         spawner=ground.spawner,
     )
+
+
+def _carrying(
+    ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
+) -> tuple[Compiler, EngineServices, Engine]:
+    nodes = node_types(ground, calls)
+    compiler = Compiler(nodes, ground.clock)
+    services = engine_services(ground, nodes, compiler, origin.flow_folder)
+    return compiler, services, _engine(ground, services)
 
 
 def _reader(

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flowrunner.config.settings import GitSettings
+from flowrunner.config.git_settings import GitSettings
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.host import flow_folder
 from flowrunner.model.execution import Execution
@@ -25,6 +25,7 @@ from flowrunner.reconcile.upstream.signatures import Signatures
 from flowrunner.reconcile.upstream.source import GitSource, SourceLinks, UpstreamRules
 from flowrunner.reconcile.upstream.syncer import Syncer, SyncRules
 from flowrunner.reconcile.upstream.trees import CheckoutTrees
+from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.tools import StoppableTools, run_tool
 from flowrunner.telemetry.metrics_git import GitMetrics
 
@@ -47,6 +48,11 @@ class Origin:
     has_pinned_files: Callable[[Execution], bool]
     places: FlowPlaces | None = None
     source: GitSource | None = None
+
+    @property
+    def desk(self) -> SourceDesk:
+        """The door to what pulls."""
+        return SourceDesk(self.source)
 
 
 def make_origin(ground: Ground, reconcile: Callable[[str], Awaitable[object]]) -> Origin:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flowrunner.config.settings import VerifyMode
+from flowrunner.config.git_settings import VerifyMode
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.reconcile.upstream.git_client import GitClient, RunsTools
 from flowrunner.reconcile.upstream.values import RefusedRevisionError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.config.settings import VerifyMode
+from flowrunner.config.git_settings import VerifyMode
 from flowrunner.errors import NotFoundError
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.upstream.checkouts import Checkouts
