@@ -38,6 +38,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "pause": "keep a flow from starting",
         "resume": "end the pause of a flow",
         "status": "show the daemon at a glance",
+        "source": "show, sync or roll back the repository that the daemon pulls",
         "reconcile": "read the flow files now",
         "backup": "copy the state, verified",
         "restore": "put a backup in the place of the state",

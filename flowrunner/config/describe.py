@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from flowrunner.config import accounts as account_page
+from flowrunner.config import git_settings as git_page
 from flowrunner.config import settings as page
 from flowrunner.config.accounts import KEYS, AccountKey, AccountSettings
 from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.loader import LoadedSettings
-from flowrunner.config.settings import SECTIONS, SETTINGS, Setting
+from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, section_of
 from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.ids import Json
 
@@ -41,7 +42,9 @@ def describe_settings(loaded: LoadedSettings) -> tuple[Row, ...]:
     rows = [
         Row(
             setting.key,
-            setting.kind.render(getattr(getattr(loaded.settings, setting.section), setting.name)),
+            setting.kind.render(
+                getattr(section_of(loaded.settings, setting.section), setting.name)
+            ),
             loaded.origins[setting.key],
         )
         for setting in SETTINGS.values()
@@ -60,8 +63,13 @@ def settings_schema() -> dict[str, Json]:
     Needs the source of the settings page, which every installation has.
     """
     paragraphs = _paragraphs()
-    sections = {
-        section: {
+    sections: dict[str, Json] = {}
+    for section, cls in SECTIONS.items():
+        *above, name = section.split(".")
+        place = sections
+        for outer in above:
+            place = place[outer]["properties"]
+        place[name] = {
             "title": section,
             "description": inspect.cleandoc(cls.__doc__ or ""),
             "type": ["object", "null"],
@@ -72,8 +80,6 @@ def settings_schema() -> dict[str, Json]:
                 if it.section == section
             },
         }
-        for section, cls in SECTIONS.items()
-    }
     sections[ACCOUNTS] = _accounts_schema(paragraphs)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -132,7 +138,7 @@ def _property(setting: Setting, paragraph: str) -> dict[str, Json]:
 def _paragraphs() -> dict[tuple[str, str], str]:
     """Returns the text under each field by class and field: Python itself drops it."""
     found = {}
-    trees = [ast.parse(inspect.getsource(each)) for each in (page, account_page)]
+    trees = [ast.parse(inspect.getsource(each)) for each in (page, git_page, account_page)]
     for cls in [part for tree in trees for part in tree.body]:
         if not isinstance(cls, ast.ClassDef):
             continue

@@ -91,6 +91,11 @@ class Kind:
     nullable: bool = False
 
 
+def about(kind: Kind, *, example: Any, flag: str | None = None) -> Mapping[str, Any]:
+    """Returns what a field of a settings page says of itself; the words are those of `Setting`."""
+    return {"kind": kind, "example": example, "flag": flag}
+
+
 def duration(at_least: float, at_most: float) -> Kind:
     """A time span; value and bounds are in seconds."""
     return Kind(
@@ -162,6 +167,41 @@ def user_names() -> Kind:
     )
 
 
+def flag() -> Kind:
+    """True or false."""
+
+    def parse(value: Json, _: Path) -> bool:
+        if not isinstance(value, bool):
+            raise _wrong_type(value, "true or false", "write true or false")
+        return value
+
+    return Kind(
+        parse=parse,
+        render=bool,
+        from_text=lambda text: {"true": True, "false": False}.get(text.lower(), text),
+        schema={"type": "boolean"},
+    )
+
+
+def line_of_text(check: Callable[[str], str | None], hint: str) -> Kind:
+    """A text that may be left out; `check` says what is wrong with one, None if it is good."""
+
+    def parse(value: Json, _: Path) -> str:
+        if not isinstance(value, str):
+            raise _wrong_type(value, "a text", hint)
+        wrong = check(value)
+        if wrong is not None:
+            raise BadValueError(f"{quote(value)} {wrong}", hint=hint)
+        return value
+
+    return Kind(
+        parse=parse,
+        render=lambda text: text,
+        schema={"type": ["string", "null"], "minLength": 1},
+        nullable=True,
+    )
+
+
 def file_path(*, nullable: bool = False) -> Kind:
     """A file or folder; the value is absolute. Whether it exists is not asked."""
 
@@ -179,7 +219,7 @@ def file_path(*, nullable: bool = False) -> Kind:
 
     return Kind(
         parse=parse,
-        render=lambda path: printable(str(path)),
+        render=lambda path: None if path is None else printable(str(path)),
         schema={"type": ["string", "null"] if nullable else "string", "minLength": 1},
         nullable=nullable,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,10 @@ _SOURCE = ("source", "path")
 _STATE = ("storage", "path")
 _DEBOUNCE = ("source", "debounce")
 _DEBOUNCE_LIMIT = ("source", "debounce_limit")
+_READ = ("source", "read")
+_GIT = ("source", "git", "url")
+_VERIFY = ("source", "git", "verify", "mode")
+_VERIFY_KEYS = ("source", "git", "verify", "keys")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +132,7 @@ class _Merge:
         """Returns what won, or raises all findings."""
         if self._origins[_SOCKET] == _DEFAULT:
             self._values[_SOCKET] = self._values[_STATE] / SOCKET_NAME
+        self._check_one_source()
         for check, paths in _CHECKS:
             written = [self._origins[it] for it in paths if self._origins[it] != _DEFAULT]
             with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
@@ -138,14 +143,36 @@ class _Merge:
                 raise BadValueError(f"{key}: {shared.message}", hint=shared.hint)
         if self._findings:
             raise _error(self._findings)
-        sections = {
-            name: cls(**{part.name: self._values[name, part.name] for part in fields(cls)})
-            for name, cls in SECTIONS.items()
-        }
+        settings = self._made("", Settings)
         origins = {SETTINGS[path].key: origin for path, origin in self._origins.items()}
         origins.update(self._accounts.origins())
-        settings = Settings(**sections, accounts=self._accounts.accounts())
+        settings = replace(settings, accounts=self._accounts.accounts())
         return LoadedSettings(settings=settings, origins=origins)
+
+    def _made(self, prefix: str, cls: type[Any]) -> Any:
+        """Returns a section with the sections within it."""
+        parts = {}
+        for part in fields(cls):
+            path = (*prefix.split("."), part.name) if prefix else (part.name,)
+            inner = ".".join(path)
+            if inner in SECTIONS:
+                parts[part.name] = self._made(inner, SECTIONS[inner])
+            elif path in self._values:
+                parts[part.name] = self._values[path]
+        return cls(**parts)
+
+    def _check_one_source(self) -> None:
+        """Refuses a folder beside a repository: one of them would be ignored."""
+        for path in (_SOURCE, _READ):
+            if self._values[_GIT] is None or self._origins[path] == _DEFAULT:
+                continue
+            with self._reporting(self._origins[path], SETTINGS[path]):
+                raise BadValueError(
+                    "means nothing beside source.git.url",
+                    code="settings.two_sources",
+                    hint="leave one of the two out; the folder within the repository is "
+                    "source.git.path",
+                )
 
     def _take(self, given: Given, kind: Kind) -> None:
         if given.value is None and kind.nullable:
@@ -201,6 +228,8 @@ def _check_state(values: Values) -> None:
 
     A name that begins with a dot does so by itself.
     """
+    if values[_GIT] is not None:
+        return  # the folder is not read, and the checked out revisions are below the state
     state, flows = (Path(os.path.realpath(values[key])) for key in (_STATE, _SOURCE))
     if not state.is_relative_to(flows):
         return
@@ -221,11 +250,21 @@ def _check_debounce(values: Values) -> None:
         )
 
 
+def _check_verify(values: Values) -> None:
+    is_asked_for = values[_GIT] is not None and values[_VERIFY] != "off"
+    if is_asked_for and values[_VERIFY_KEYS] is None:
+        raise BadValueError(
+            "needs the keys that may sign",
+            hint="set source.git.verify.keys to an allowed_signers file or exported GnuPG keys",
+        )
+
+
 _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
     (_check_listen, (_LISTEN,)),
     (_check_socket, (_SOCKET, _STATE)),
     (_check_state, (_STATE, _SOURCE)),
     (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),
+    (_check_verify, (_VERIFY, _VERIFY_KEYS)),
 )
 """What is judged about the winners, and the settings that can be to blame, the nearest first."""
 

@@ -6,14 +6,15 @@ fields and the paragraphs under them. A setting enters this page in the change t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.accounts import AccountSettings
+from flowrunner.config.git_settings import GitSettings
 from flowrunner.config.kinds import (
     Kind,
     ListenAddress,
@@ -25,6 +26,7 @@ from flowrunner.config.kinds import (
     size,
     user_names,
 )
+from flowrunner.config.kinds import about as _about
 
 SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]
@@ -51,7 +53,7 @@ class Setting:
     """What is known about one setting besides its paragraph.
 
     Attributes:
-        section: Its section in the settings file.
+        section: Its section in the settings file; with a dot for a section within a section.
         name: Its key within the section.
         kind: How its value is read and written.
         default: The value without any source; a path is relative to the current folder.
@@ -72,14 +74,14 @@ class Setting:
         return f"{self.section}.{self.name}"
 
     @property
+    def path(self) -> tuple[str, ...]:
+        """The keys that lead to it in the settings file."""
+        return tuple(self.key.split("."))
+
+    @property
     def variable(self) -> str:
         """The environment variable that sets it."""
-        return f"FLOWRUNNER_{self.section}__{self.name}".upper()
-
-
-def _about(kind: Kind, *, example: Any, flag: str | None = None) -> Mapping[str, Any]:
-    """Returns what a field says of itself; the words are those of `Setting`."""
-    return {"kind": kind, "example": example, "flag": flag}
+        return "FLOWRUNNER_" + "__".join(self.path).upper()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,8 @@ class SourceSettings:
     debounce_limit: float = field(default=5.0, metadata=_about(duration(0, 600), example="10s"))
     """Longest that steady changes can put off a pass, a duration not below `debounce`. Default
     `5s`, at most `10m`. Without it a file that is written all the time would hide all others."""
+
+    git: GitSettings = field(default_factory=GitSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,22 +296,34 @@ class Settings:
     accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
 
 
-SECTIONS: Mapping[str, type[Any]] = MappingProxyType(
-    {
-        part.name: type(getattr(Settings(), part.name))
-        for part in fields(Settings)
-        if part.name != ACCOUNTS
-    }
-)
-"""Name of a section in the settings file → its class; `accounts` has none, it is a map of them."""
+def _sections(prefix: str, whole: Any) -> Iterator[tuple[str, type[Any]]]:
+    """Yields the sections of settings, those within a section after it."""
+    for part in fields(whole):
+        value = getattr(whole, part.name)
+        if is_dataclass(value):
+            yield prefix + part.name, type(value)
+            yield from _sections(f"{prefix}{part.name}.", value)
+
+
+SECTIONS: Mapping[str, type[Any]] = MappingProxyType(dict(_sections("", Settings())))
+"""Name of a section in the settings file → its class; `source.git` is within `source`.
+
+`accounts` has none, it is a map of them.
+"""
 
 SETTINGS: Mapping[tuple[str, ...], Setting] = MappingProxyType(
     {
-        (section, part.name): Setting(
+        (*section.split("."), part.name): Setting(
             section=section, name=part.name, default=part.default, **part.metadata
         )
         for section, cls in SECTIONS.items()
         for part in fields(cls)
+        if part.metadata
     }
 )
-"""Section and name → the setting, in the order of this page."""
+"""The keys that lead to it → the setting, in the order of this page."""
+
+
+def section_of(settings: Settings, section: str) -> Any:
+    """Returns a section by its name, as in `SECTIONS`."""
+    return reduce(getattr, section.split("."), settings)

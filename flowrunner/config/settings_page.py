@@ -6,6 +6,7 @@ The words are those of `flowrunner.config.settings`, so the table and the loader
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import reduce
 
 from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.describe import settings_schema
@@ -21,12 +22,12 @@ def render_settings_table() -> str:
 
 
 def _rows() -> Iterator[str]:
-    sections = settings_schema()["properties"]
+    schema = settings_schema()
     for setting in SETTINGS.values():
-        described = sections[setting.section]["properties"][setting.name]
+        described = reduce(lambda at, name: at["properties"][name], setting.path, schema)
         flag = f"`{setting.flag}`" if setting.flag else ""
         yield _row(setting.key, flag, described)
-    for described in sections[ACCOUNTS]["additionalProperties"]["properties"].values():
+    for described in schema["properties"][ACCOUNTS]["additionalProperties"]["properties"].values():
         yield _row(described["title"], "", described)
 
 

@@ -137,17 +137,23 @@ def _flat(data: Json) -> Iterator[tuple[tuple[str, ...], Json]]:
         if data is not None:
             yield (), data
         return
-    for section, content in data.items():
-        if section in (*SECTIONS, SECTION) and content is None:
-            continue
-        if section == SECTION and isinstance(content, dict):
-            yield from _flat_accounts(content)
-            continue
-        if section in SECTIONS and isinstance(content, dict):
-            for name, value in content.items():
-                yield (section, name), value
-        else:
-            yield (section,), content
+    yield from _flat_section((), data)
+
+
+def _flat_section(
+    above: tuple[str, ...], content: Mapping[str, Json]
+) -> Iterator[tuple[tuple[str, ...], Json]]:
+    for name, value in content.items():
+        path = (*above, name)
+        is_accounts = path == (SECTION,)
+        if is_accounts and isinstance(value, dict):
+            yield from _flat_accounts(value)
+        elif not is_accounts and ".".join(path) not in SECTIONS:
+            yield path, value
+        elif isinstance(value, dict):
+            yield from _flat_section(path, value)
+        elif value is not None:
+            yield path, value
 
 
 def _flat_accounts(content: dict[str, Json]) -> Iterator[tuple[tuple[str, ...], Json]]:

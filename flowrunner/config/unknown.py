@@ -35,13 +35,13 @@ def explain_unknown(given: Given) -> BadValueError:
     return BadValueError(
         f"unknown key {quote(key)}",
         code="settings.unknown_key",
-        hint=_nearest(given) or _known_names(path[0]),
+        hint=_nearest(given) or _known_names(_section_of(path)),
     )
 
 
 def _nearest(given: Given) -> str:
     """Returns a guess of what was meant; empty without one."""
-    section, name = given.path[0], given.path[-1]
+    section, name = _section_of(given.path), given.path[-1]
     namesakes = [it for it in SETTINGS.values() if it.name == name]
     if len(namesakes) == 1:
         return _did_you_mean(namesakes[0], given)
@@ -49,6 +49,18 @@ def _nearest(given: Given) -> str:
         names = {it.name: it for it in SETTINGS.values() if it.section == section}
         return "".join(_did_you_mean(names[it], given) for it in _closest(name, names))
     return "".join(f"did you mean the section {it}?" for it in _closest(section, _ALL))
+
+
+def _section_of(path: tuple[str, ...]) -> str:
+    """Returns the innermost section that a path leads into; its first word if that is none."""
+    for depth in range(len(path), 0, -1):
+        if ".".join(path[:depth]) in SECTIONS:
+            return ".".join(path[:depth])
+    return path[0]
+
+
+def _outer() -> list[str]:
+    return [name for name in _ALL if "." not in name]
 
 
 def _closest(written: str, known: Iterable[str]) -> list[str]:
@@ -63,4 +75,4 @@ def _did_you_mean(setting: Setting, given: Given) -> str:
 
 def _known_names(section: str) -> str:
     names = [it.name for it in SETTINGS.values() if it.section == section]
-    return f"{section} has: {', '.join(names)}" if names else f"sections: {', '.join(_ALL)}"
+    return f"{section} has: {', '.join(names)}" if names else f"sections: {', '.join(_outer())}"

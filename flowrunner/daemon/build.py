@@ -16,6 +16,7 @@ from functools import partial
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_ground import Ground, make_ground
+from flowrunner.daemon.build_source import Origin, make_origin
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
     FlowLeaver,
@@ -28,9 +29,8 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
+from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
-from flowrunner.reconcile.git_commands import GitCommands
-from flowrunner.reconcile.git_trees import GitTrees
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
@@ -45,8 +45,7 @@ from flowrunner.storage.protocols import Storage
 from flowrunner.system.family import Families
 from flowrunner.system.ids import IdSource, Uuid7Ids
 from flowrunner.system.process import LocalSpawner
-from flowrunner.system.tools import run_tool
-from flowrunner.system.watcher import WatchdogWatcher
+from flowrunner.system.watcher import NoWatcher, WatchdogWatcher, Watcher
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
@@ -75,6 +74,7 @@ class Parts:
     pauses: Pauses
     applier: Applier
     reconciler: Reconciler
+    origin: Origin
     service: FlowService
     store_watch: StoreWatch
     backup_duty: BackupDuty
@@ -112,15 +112,13 @@ def build(
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
-    nodes = node_types(ground, lambda: starts.children)
-    compiler = Compiler(nodes, ground.clock)
-    services = engine_services(ground, nodes, compiler)
-    engine = _engine(ground, services)
+    origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
+    compiler, services, engine = _carrying(ground, origin, lambda: starts.children)
     drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
-    reconciler = _reconciler(ground, compiler, applier, starts.schedules)
+    reconciler = _reconciler(ground, compiler, applier, starts.schedules, origin)
     kept = retention(ground, services)
     known = ServiceParts(
         registry=ground.registry,
@@ -134,8 +132,9 @@ def build(
         retries=starts.retries,
         schedules=starts.schedules,
         traces=TraceReader(services, engine, ground.registry),
-        executions=_reader(ground, services, engine, kept),
+        executions=_reader(ground, services, engine, kept, origin),
         health=_health(ground, drain),
+        desk=origin.desk,
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
@@ -154,6 +153,7 @@ def build(
         pauses=pauses,
         applier=applier,
         reconciler=reconciler,
+        origin=origin,
         service=service,
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
@@ -166,11 +166,20 @@ def build(
     )
 
 
+def _carrying(
+    ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
+) -> tuple[Compiler, EngineServices, Engine]:
+    nodes = node_types(ground, calls)
+    compiler = Compiler(nodes, ground.clock)
+    services = engine_services(ground, nodes, compiler, origin.flow_folder)
+    return compiler, services, _engine(ground, services)
+
+
 def _reader(
-    ground: Ground, services: EngineServices, engine: Engine, kept: Retention
+    ground: Ground, services: EngineServices, engine: Engine, kept: Retention, origin: Origin
 ) -> ExecutionReader:
-    logs = services.folders.logs
-    return ExecutionReader(ground.storage, engine, logs, kept.logs_are_gone)
+    logs, pinned = services.folders.logs, origin.has_pinned_files
+    return ExecutionReader(ground.storage, engine, logs, kept.logs_are_gone, pinned)
 
 
 def _engine(ground: Ground, services: EngineServices) -> Engine:
@@ -275,18 +284,18 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
 
 
 def _reconciler(
-    ground: Ground, compiler: Compiler, applier: Applier, schedules: Schedules
+    ground: Ground, compiler: Compiler, applier: Applier, schedules: Schedules, origin: Origin
 ) -> Reconciler:
     source, state = ground.settings.source, ground.settings.storage.path
-    watcher = WatchdogWatcher(asyncio.get_running_loop())
+    is_watched = origin.source is None  # nobody writes to what is checked out
+    watcher: Watcher = WatchdogWatcher(asyncio.get_running_loop()) if is_watched else NoWatcher()
     free_bytes = partial(ground.files.free_bytes, state)
     show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
     ground.metrics.show_store(ground.store_watch.is_well)
-    git = GitCommands(run_tool, ground.files)
-    trees = GitTrees(git, ground.files, ground.clock, source.read)
-    return Reconciler(
-        root=source.path,
-        scanner=Scanner(ground.files, compiler, trees, ground.clock, ground.accounts.account_of),
+    account_of = ground.accounts.account_of
+    reconciler = Reconciler(
+        root=origin.root,
+        scanner=Scanner(ground.files, compiler, origin.trees, ground.clock, account_of),
         applier=applier,
         registry=ground.registry,
         watcher=watcher,
@@ -298,3 +307,6 @@ def _reconciler(
         ),
         observer=ground.observer,
     )
+    if origin.source is not None:
+        reconciler.upstream = origin.source
+    return reconciler

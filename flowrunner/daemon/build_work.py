@@ -6,15 +6,17 @@ import os
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_ground import Ground
-from flowrunner.daemon.host import flow_folder, log_factory, running_nodes
+from flowrunner.daemon.host import log_factory, running_nodes
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
+from flowrunner.model.execution import Execution
 from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.programs import ProgramRunner
@@ -33,9 +35,14 @@ def node_types(ground: Ground, calls: Callable[[], CallsFlows]) -> NodeRegistry:
     return nodes
 
 
-def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> EngineServices:
-    """Returns what the engine uses."""
-    state, root = ground.settings.storage.path, ground.settings.source.path
+def engine_services(
+    ground: Ground,
+    nodes: NodeRegistry,
+    compiler: Compiler,
+    flow_folder: Callable[[Execution], Path],
+) -> EngineServices:
+    """Returns what the engine uses; `flow_folder` gives `$FLOW_DIR`."""
+    state = ground.settings.storage.path
     engine = ground.settings.engine
     limit = running_nodes(engine.max_running_nodes)
     return EngineServices(
@@ -53,7 +60,7 @@ def engine_services(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> 
         folders=EngineFolders(
             work=state / "work",
             logs=state / "logs",
-            flow=lambda key: flow_folder(ground.registry, root, key),
+            flow=flow_folder,
         ),
         node_slots=NodeSlots(limit, limits_of(ground.settings.accounts, "max_running_nodes")),
         leftovers=MarkedLeftovers(state / "work", os.getpid()),

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.restore import restore_metrics
@@ -71,6 +72,8 @@ class Daemon:
                     self._measure_lag,
                     self._tidy,
                 ]
+                if parts.origin.source is not None:
+                    works.append(parts.origin.source.run)
                 if self._watchdog is not None:
                     works.append(self._watchdog.run)
                 running = [background.create_task(work(), name=work.__qualname__) for work in works]
@@ -91,6 +94,9 @@ class Daemon:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
         await parts.pauses.load()
+        if parts.origin.source is not None and parts.origin.places is not None:
+            await parts.origin.source.load()
+            await parts.origin.places.load()
         count = await load_last_good(
             parts.storage.flows, parts.compiler, parts.registry, self._clock
         )
@@ -132,6 +138,8 @@ class Daemon:
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))
         closing.append(parts.storage.close)
+        if (source := parts.origin.source) is not None:
+            closing.append(partial(asyncio.to_thread, source.close))
         for close in closing:
             try:
                 await close()
@@ -148,6 +156,8 @@ class Daemon:
     def _reload(self) -> None:
         """SIGHUP: a pass now, whatever the watcher saw."""
         self._notifier.reloading(int(self._clock.monotonic() * 1_000_000))
+        if self._parts.origin.source is not None:
+            self._parts.origin.source.hint()
         task = asyncio.create_task(self._parts.reconciler.request("signal"), name="reload")
         task.add_done_callback(lambda _: self._notifier.ready())
         self._reloading = task
@@ -166,13 +176,18 @@ class Daemon:
         not_ready = sum(1 for entry in entries if not entry.is_ready)
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
-        trouble = self._parts.store_watch.note()
+        trouble = self._parts.store_watch.note() or self._source_note()
         if not trouble and self._parts.service.conditions:
             trouble = "state restored, see `flowrunner status`"
         return (
             f"{len(entries)} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
         )
+
+    def _source_note(self) -> str:
+        source = self._parts.origin.source
+        is_pinned = source is not None and source.is_pinned
+        return "the source is pinned by a rollback" if is_pinned else ""
 
     async def _tidy(self) -> None:
         """Buries orphans of attempts that go on for long, and ends what outlived its attempt."""

@@ -35,6 +35,7 @@ def make_servers(parts: Parts, clock: Clock) -> tuple[HttpServer, HttpServer]:
         clock=clock,
         new_id=lambda: numbers.randbytes(_ID_BYTES).hex(),
         max_body=server.max_body,
+        repository=parts.origin.desk,
     )
     hosts = LocalHosts(frozenset({server.listen.host.lower()}))
     public = make_public_app(web, local=parts.settings.auth.local, hosts=hosts)

@@ -59,16 +59,16 @@ class Leftovers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFolders:
-    """Where executions leave things; `flow` gives `$FLOW_DIR` of a flow."""
+    """Where executions leave things; `flow` gives `$FLOW_DIR`."""
 
     work: Path
     logs: Path
-    flow: Callable[[FlowKey], Path]
+    flow: Callable[[Execution], Path]
 
     def of_execution(self, execution: Execution) -> Directories:
         """Returns the folders of an execution."""
         private = self.work / execution.id
-        return Directories(work=private / "files", flow=self.flow(execution.flow), private=private)
+        return Directories(work=private / "files", flow=self.flow(execution), private=private)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,9 @@ class ConditionType(StrEnum):
     SOURCE_READY = "SourceReady"
     SOURCE_WATCHED = "SourceWatched"
     PRUNE_HELD = "PruneHeld"
+    SOURCE_SYNCED = "SourceSynced"
+    SOURCE_VERIFIED = "SourceVerified"
+    SOURCE_PINNED = "SourcePinned"
     STATE_RESTORED = "StateRestored"
 
 
@@ -74,6 +77,18 @@ class ConditionReason(StrEnum):
     NETWORK_FILE_SYSTEM = "NetworkFileSystem"
     MASS_DELETION = "MassDeletion"
     NOTHING_HELD = "NothingHeld"
+    SYNCED = "Synced"
+    SYNC_FAILED = "SyncFailed"
+    REF_MISSING = "RefMissing"
+    REF_AMBIGUOUS = "RefAmbiguous"
+    FOLDER_MISSING = "FolderMissing"
+    NOT_FAST_FORWARD = "NotFastForward"
+    VERIFIED = "Verified"
+    NOT_SIGNED = "NotSigned"
+    BAD_SIGNATURE = "BadSignature"
+    KEYS_UNREADABLE = "KeysUnreadable"
+    PINNED = "Pinned"
+    NOT_PINNED = "NotPinned"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
 

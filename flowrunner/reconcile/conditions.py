@@ -48,7 +48,7 @@ def source_condition(
 ) -> tuple[Condition, ...]:
     """Returns all conditions, with `SourceReady` renewed: true for `SourceRead` alone."""
     status = Status.TRUE if reason is ConditionReason.SOURCE_READ else Status.FALSE
-    return _renewed(before, _condition(ConditionType.SOURCE_READY, status, reason, message, now))
+    return renewed(before, _condition(ConditionType.SOURCE_READY, status, reason, message, now))
 
 
 def watched_condition(
@@ -59,7 +59,7 @@ def watched_condition(
     reason = ConditionReason.WATCHING if watch.is_alive else ConditionReason.WATCH_FAILED
     if watch.is_network:
         reason = ConditionReason.NETWORK_FILE_SYSTEM
-    return _renewed(
+    return renewed(
         before,
         _condition(ConditionType.SOURCE_WATCHED, status, reason, watch.message, now),
     )
@@ -72,10 +72,10 @@ def prune_condition(
     status, reason, text = Status.FALSE, ConditionReason.NOTHING_HELD, ""
     if hold is not None:
         status, reason, text = Status.TRUE, hold.reason, hold.message
-    return _renewed(before, _condition(ConditionType.PRUNE_HELD, status, reason, text, now))
+    return renewed(before, _condition(ConditionType.PRUNE_HELD, status, reason, text, now))
 
 
-def _renewed(before: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
+def renewed(before: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:
     """Puts a condition in the place of the one of its type, or at the end."""
     kinds = [condition.type for condition in before]
     if new.type not in kinds:

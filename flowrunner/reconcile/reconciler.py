@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from flowrunner.reconcile.prune import empty_hold
 from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from flowrunner.reconcile.tree import LookAgainError, UnstableSourceError, UnusableSourceError
-from flowrunner.registry.entry import PassResult, PruneHold
+from flowrunner.registry.entry import FlowEntry, PassResult, PruneHold
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.system.clock import Clock
 from flowrunner.system.watcher import Watcher
@@ -43,6 +44,35 @@ _LEVELS = {
     "held": logging.WARNING,
     "failed": logging.ERROR,
 }
+
+
+class Upstream(Protocol):
+    """Where the root comes from, if it is brought here by the daemon."""
+
+    async def revision_coming(
+        self, revision: Revision, entries: Mapping[FlowKey, FlowEntry]
+    ) -> None:
+        """Gets ready for a revision before a plan is carried out: no crash can come between.
+
+        Raises:
+            StorageError: It cannot; the pass fails.
+        """
+
+    def why_missing(self) -> str:
+        """Returns why there is no root; empty when that is not known."""
+
+
+class NoUpstream:
+    """The root is there by itself."""
+
+    async def revision_coming(
+        self, revision: Revision, entries: Mapping[FlowKey, FlowEntry]
+    ) -> None:
+        """Does nothing."""
+
+    def why_missing(self) -> str:
+        """Knows nothing."""
+        return ""
 
 
 class PassObserver(Protocol):
@@ -87,6 +117,7 @@ class Reconciler:
         times: ReconcilerTimes,
         observer: PassObserver,
     ) -> None:
+        self.upstream: Upstream = NoUpstream()
         self._root = root
         self._scanner = scanner
         self._applier = applier
@@ -229,6 +260,7 @@ class Reconciler:
         plan = await asyncio.to_thread(self._planner.plan, snapshot, observed, released)
         self._planner.forget()  # until it is known to be in force
         plan, hold = await self._guard.judge(plan, observed, snapshot.revision, released)
+        await self.upstream.revision_coming(snapshot.revision, plan.entries)
         changed = await self._applier.apply(plan)
         if hold is None:  # else the same source must be judged as a whole the next time
             self._planner.carried_out(snapshot, plan)
@@ -273,7 +305,7 @@ class Reconciler:
             except UnusableSourceError as error:
                 raise _HeldError(error.reason, str(error)) from error
             except (FileNotFoundError, NotADirectoryError) as error:
-                text = f"there is no folder {self._root}"
+                text = self.upstream.why_missing() or f"there is no folder {self._root}"
                 raise _HeldError(ConditionReason.SOURCE_MISSING, text) from error
             except OSError as error:
                 text = f"{error.filename or self._root} cannot be read: {error.strerror or error}"

@@ -154,7 +154,9 @@ class Scanner:
         entries, ignored = tree.walk.entries, self._ignored(tree)
         last = self._last
         if (last.root, last.ignored) != (root, ignored):
-            last = Reading(root=root, ignored=ignored)
+            # Another root holds other files, many of them with the content of those that are known.
+            unsure = {path: replace(it, is_settled=False) for path, it in last.files.items()}
+            last = Reading(root=root, ignored=ignored, files=unsure)
         if last.is_settled and last.entries == entries and self._are_current(last.scanned):
             return last
         settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS

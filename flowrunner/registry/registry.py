@@ -8,12 +8,12 @@ come from persons and not from the source.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
 from flowrunner.model.flow import RetentionSpec, StartRules
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.model.pause import Pause
 from flowrunner.model.states import Reason
 from flowrunner.registry.entry import FlowEntry, SourceStatus
@@ -33,6 +33,8 @@ class FlowRegistry:
         self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
         self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
+        self.revision_of: Callable[[FlowEntry], Revision] = lambda entry: entry.revision
+        """The revision of an execution of a flow that is created now; a source may know better."""
 
     @property
     def entries(self) -> Mapping[FlowKey, FlowEntry]:

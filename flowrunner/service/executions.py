@@ -38,6 +38,7 @@ class ExecutionReader:
         logs: The folder of the logs.
         logs_are_gone: Whether an ended execution, of which nothing is there, may have printed
             something that was removed; called in a thread.
+        has_pinned_files: Whether the files beside the flow are those of its revision.
     """
 
     def __init__(
@@ -46,8 +47,10 @@ class ExecutionReader:
         engine: Engine,
         logs: Path,
         logs_are_gone: Callable[[Execution], bool] = lambda _: False,
+        has_pinned_files: Callable[[Execution], bool] = lambda _: False,
     ) -> None:
         self._logs_are_gone = logs_are_gone
+        self._has_pinned_files = has_pinned_files
         self._storage = storage
         self._engine = engine
         self._logs = logs
@@ -70,7 +73,7 @@ class ExecutionReader:
                 for execution in found
                 if execution.id in inputs
             ]
-        views = tuple(ExecutionView(execution=execution) for execution in found)
+        views = tuple(ExecutionView(execution=each, files=self._files(each)) for each in found)
         return Page(items=views, next_cursor=found[-1].id if found and has_more else None)
 
     async def view(self, execution_id: ExecutionId) -> ExecutionView:
@@ -90,7 +93,11 @@ class ExecutionReader:
         else:
             nodes = await asyncio.to_thread(node_views, declared, live, items, settled, attempts)
         children = await self._children(execution_id, declared)
-        return ExecutionView(execution=execution, nodes=nodes, children=children)
+        files = self._files(execution)
+        return ExecutionView(execution=execution, nodes=nodes, children=children, files=files)
+
+    def _files(self, execution: Execution) -> str:
+        return "pinned" if self._has_pinned_files(execution) else "live"
 
     async def logs(self, place: Place, wait_s: float) -> LogPage:
         """Returns what was logged behind a place, attempt by attempt; see `LogFeed.page`.

@@ -35,6 +35,7 @@ from flowrunner.service.ports import (
     StartsByHand,
     TakesDeliveries,
 )
+from flowrunner.service.source_desk import SourceDesk
 from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
     AccountView,
@@ -69,6 +70,7 @@ class ServiceParts:
     executions: ExecutionReader
     traces: TraceReader
     health: Health
+    desk: SourceDesk
     clock: Clock
     logger: logging.Logger
 
@@ -333,6 +335,7 @@ class FlowService:
             last_pass=source.last_pass,
             rejected=source.rejected,
             hold=source.hold,
+            upstream=self._parts.desk.upstream(),
         )
 
     async def readiness(self) -> tuple[HealthCheck, ...]:

@@ -16,6 +16,7 @@ from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, NodeState
 from flowrunner.registry.entry import PassResult, PruneHold, RejectedFile
+from flowrunner.service.source_views import UpstreamView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ class ExecutionView:
 
     Attributes:
         children: What its nodes of type `flow` have started, oldest first; empty in lists.
-        files: `live`: the folder of the flow file is not covered by the pin.
+        files: `pinned`: the files beside the flow are those of its revision; `live`: they are not.
     """
 
     execution: Execution
@@ -190,6 +191,7 @@ class SourceView:
     last_pass: PassResult | None
     rejected: tuple[RejectedFile, ...]
     hold: PruneHold | None = None
+    upstream: UpstreamView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

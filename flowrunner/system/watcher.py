@@ -105,6 +105,33 @@ class Watcher(Protocol):
         """How often the kernel dropped events; each was answered by a hint."""
 
 
+class NoWatcher:
+    """For a root that nobody changes in place: there is nothing to hear of."""
+
+    @property
+    def overflows(self) -> int:
+        """None: nothing is watched."""
+        return 0
+
+    def start(self, root: Path, hint: Callable[[], None]) -> None:
+        """Does nothing."""
+
+    def rearm(self) -> bool:
+        """Does nothing."""
+        return False
+
+    def stop(self) -> None:
+        """Does nothing."""
+
+    def is_alive(self) -> bool:
+        """Nothing is missed."""
+        return True
+
+    def status(self) -> WatchStatus:
+        """Nothing is missed."""
+        return WatchStatus(is_alive=True)
+
+
 class WatchdogWatcher:
     """Watches through inotify.
 

@@ -274,6 +274,10 @@ class Metrics:
         """Shows how often events of files were lost. Called as `show_flows` says."""
         self._state_collector.overflows = count
 
+    def show_more(self, families: Callable[[], Iterable[Family]]) -> None:
+        """Shows what `families` yields. Called as `show_flows` says."""
+        self._state_collector.more = families
+
     def show_free_bytes(self, free_bytes: Callable[[], int]) -> None:
         """Shows the free space of the state directory; left out when it raises `OSError`."""
         self._state_collector.free_bytes = free_bytes
@@ -352,6 +356,7 @@ class _StateCollector(Collector):
         self.overflows: Callable[[], int] | None = None
         self.free_bytes: Callable[[], int] | None = None
         self.is_store_healthy: Callable[[], bool] | None = None
+        self.more: Callable[[], Iterable[Family]] = tuple
 
     def collect(self) -> Iterator[Metric]:
         """Yields what is known."""
@@ -359,6 +364,7 @@ class _StateCollector(Collector):
             yield _metric(source_family(revision))
         if self.is_watcher_up is not None:
             yield _metric(watcher_family(is_up=self.is_watcher_up()))
+        yield from map(_metric, self.more())
         if self.overflows is not None:
             yield _metric(overflows_family(self.overflows()))
         if self.is_store_healthy is not None:

@@ -105,7 +105,7 @@ class Dispatcher:
                 id=self._ids.execution_id(),
                 spec=spec,
                 definition=entry.definition,
-                revision=entry.revision,
+                revision=self._registry.revision_of(entry),
                 cause=start.cause,
                 inputs=dict(start.inputs),
                 start_key=start.start_key,

@@ -7,7 +7,7 @@ commands. Both are made of the same parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from starlette.middleware import Middleware
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowrunner.config.settings import LocalAccess
+from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.clock import Clock
 from flowrunner.web.context import match_of
 from flowrunner.web.middleware.access_log import AccessLog
@@ -33,6 +34,7 @@ from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
 from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
+from flowrunner.web.routes.source import CommandsRepository, SourceRoutes
 from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
 
 
@@ -57,6 +59,7 @@ class WebParts:
             called in a thread.
         new_id: Makes a request id of letters, digits, dots, dashes and underscores.
         max_body: Largest body of a request, in bytes.
+        repository: What the daemon pulls, if it does.
     """
 
     service: Service
@@ -65,6 +68,7 @@ class WebParts:
     clock: Clock
     new_id: Callable[[], str]
     max_body: int
+    repository: CommandsRepository = field(default_factory=SourceDesk)
 
 
 def make_public_app(parts: WebParts, *, local: LocalAccess, hosts: LocalHosts) -> ASGIApp:
@@ -120,12 +124,17 @@ def public_table(parts: WebParts) -> RouteTable:
 def control_table(parts: WebParts) -> RouteTable:
     """Returns the addresses of the control socket."""
     control = ControlRoutes(parts.service)
+    source = SourceRoutes(parts.service, parts.repository)
     flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
     return RouteTable(
         [
             *_reading(parts),
             _get("/control/v1/status", Right.FULL, control.status),
             _post("/control/v1/reconcile", control.reconcile),
+            _get("/control/v1/source/history", Right.FULL, source.history),
+            _post("/control/v1/source/sync", source.sync),
+            _post("/control/v1/source/rollback", source.rollback),
+            _post("/control/v1/source/unpin", source.unpin),
             _post("/control/v1/backup", control.backup),
             _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
             _post(f"{flow}/executions", control.start),
@@ -154,6 +163,7 @@ def _reading(parts: WebParts) -> list[Route]:
     health, metrics = HealthRoutes(parts.service), MetricsRoute(parts.render_metrics)
     flows, executions = FlowRoutes(parts.service), ExecutionRoutes(parts.service)
     reconcile = ReconcileRoute(parts.service)
+    source = SourceRoutes(parts.service, parts.repository)
     flow, execution = "/api/v1/flows/{account}/{name}", "/api/v1/executions/{id}"
     pages = ("account", "limit", "cursor")
     return [
@@ -174,6 +184,7 @@ def _reading(parts: WebParts) -> list[Route]:
         ),
         _get(f"{execution}/trace", Right.FULL, executions.trace, query=("limit", "cursor")),
         _get("/api/v1/reconcile", Right.READ, reconcile.state),
+        _get("/api/v1/source", Right.READ, source.state),
     ]
 
 

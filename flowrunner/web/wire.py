@@ -29,6 +29,7 @@ from flowrunner.service.views import (
 )
 from flowrunner.web.hold_wire import hold_json
 from flowrunner.web.log_cursor import pack_cursor
+from flowrunner.web.source_wire import upstream_json
 
 WITHHELD = "the flow's own message, which may quote data"
 """Stands for the message of a `fail` node where inputs and outputs are not shown."""
@@ -196,6 +197,7 @@ def source_json(view: SourceView) -> Json:
         "revision": view.revision,
         "conditions": [_condition(condition) for condition in view.conditions],
         "last_pass": None if view.last_pass is None else pass_json(view.last_pass),
+        "git": upstream_json(view.upstream, redacted=True),
         "rejected": [
             {"path": file.path, "findings": _findings(file.findings)} for file in view.rejected
         ],
@@ -236,7 +238,10 @@ def status_json(view: StatusView) -> Json:
     return {
         "version": view.version,
         "started_at": time_text(view.started_at),
-        "source": source_json(view.source),
+        "source": {
+            **source_json(view.source),
+            "git": upstream_json(view.source.upstream, redacted=False),
+        },
         "flows": view.flows,
         "flows_ready": view.flows_ready,
         "executions_running": view.executions_running,

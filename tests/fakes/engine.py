@@ -238,7 +238,7 @@ class World:
             folders=EngineFolders(
                 work=self._host.folder / "work",
                 logs=self._host.folder / "logs",
-                flow=lambda key: FLOWS / key.account,
+                flow=lambda execution: FLOWS / execution.flow.account,
             ),
             node_slots=NodeSlots(node_slots, {name: most for name, (_, most) in limits.items()}),
             leftovers=self.leftovers,

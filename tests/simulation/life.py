@@ -248,7 +248,7 @@ class Life:
             folders=EngineFolders(
                 work=STATE / "work",
                 logs=STATE / "logs",
-                flow=lambda key: flow_folder(self.registry, FLOWS, key),
+                flow=lambda execution: flow_folder(self.registry, FLOWS, execution.flow),
             ),
             node_slots=NodeSlots(_NODE_SLOTS),
             leftovers=SimulatedLeftovers(ground.host, ground.lives),

@@ -138,7 +138,7 @@ class RunningDaemon(DaemonClient):
 
     def __init__(
         self,
-        flows: Path,
+        flows: Path | None,
         state: Path,
         *,
         env: Mapping[str, str],
@@ -146,10 +146,12 @@ class RunningDaemon(DaemonClient):
         program: Program = INSTALLED,
     ) -> None:
         super().__init__(state, self._announced_port)
-        self.flows = flows
+        self.flows = flows or Path()
         self.log = state.parent / f"{state.name}.stderr"
         self._written = self.log.stat().st_size if self.log.exists() else 0
-        options = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
+        options = ["--state", str(state), "--listen", "127.0.0.1:0"]
+        if flows is not None:
+            options = ["--flows", str(flows), *options]
         with self.log.open("ab") as stream:
             self.process = subprocess.Popen(
                 [*program, "serve", *options, *arguments],
@@ -198,7 +200,7 @@ class RunningDaemon(DaemonClient):
 
 @contextmanager
 def daemon(
-    flows: Path,
+    flows: Path | None,
     state: Path,
     *,
     env: Mapping[str, str] | None = None,

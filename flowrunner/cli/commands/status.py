@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from flowrunner.cli.arguments import add_control, add_output
 from flowrunner.cli.client import connect
 from flowrunner.cli.commands.reconcile import pass_text
+from flowrunner.cli.commands.source import commit_facts, pin_text
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import blocks, facts, moment, show, table
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
@@ -35,6 +36,7 @@ def status_text(status: Json) -> str:
         (each["type"], each["reason"], each["message"]) for each in held if each["status"] == "True"
     ]
     return blocks(
+        pin_text(status["source"]["git"]),
         facts(_facts(status)),
         table(("CHECK", "STATUS", "MESSAGE"), checks),
         table(("CONDITION", "REASON", "MESSAGE"), conditions) if conditions else "",
@@ -58,6 +60,7 @@ def _facts(status: Json) -> Iterator[tuple[str, object]]:
     yield "version", status["version"]
     yield "since", moment(status["started_at"])
     yield "revision", source["revision"]
+    yield from commit_facts(source["git"])
     yield "last pass", None if last_pass is None else pass_text(last_pass)
     yield "flows", f"{status['flows']}, {status['flows_ready']} ready"
     yield "rejected files", len(source["rejected"])

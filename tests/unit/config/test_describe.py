@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,19 @@ SETTING_CASES = [pytest.param(it, id=it.key) for it in SETTINGS.values()]
 
 def properties_of(setting: Setting) -> Mapping[str, Any]:
     """Returns the schema of one setting."""
-    properties: Mapping[str, Any] = settings_schema()["properties"][setting.section]["properties"]
-    return dict(properties[setting.name])
+    place: Mapping[str, Any] = settings_schema()
+    for name in setting.path:
+        place = place["properties"][name]
+    return dict(place)
+
+
+def written_as(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Returns a settings file that says one thing."""
+    *above, name = path
+    data = {name: value}
+    for section in reversed(above):
+        data = {section: data}
+    return data
 
 
 def test_rows_show_every_setting_as_written() -> None:
@@ -35,6 +47,17 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("source.resync", "1m", "default"),
         Row("source.debounce", "300ms", "default"),
         Row("source.debounce_limit", "5s", "default"),
+        Row("source.git.url", None, "default"),
+        Row("source.git.ref", None, "default"),
+        Row("source.git.path", None, "default"),
+        Row("source.git.interval", "1m", "default"),
+        Row("source.git.timeout", "5m", "default"),
+        Row("source.git.require_fast_forward", False, "default"),
+        Row("source.git.kept", 3, "default"),
+        Row("source.git.key", None, "default"),
+        Row("source.git.known_hosts", None, "default"),
+        Row("source.git.verify.mode", "off", "default"),
+        Row("source.git.verify.keys", None, "default"),
         Row("storage.backend", "local", "default"),
         Row("storage.path", "/s", "flag:--state"),
         Row("storage.min_free", "100MiB", "default"),
@@ -58,10 +81,13 @@ def test_rows_show_every_setting_as_written() -> None:
 def test_rows_written_into_a_file_give_the_same_settings(tmp_path: Path) -> None:
     """What is shown can be put into a settings file and means the same."""
     shown = load(environment={"FLOWRUNNER_SOURCE__RESYNC": "90s"})
-    data: dict[str, dict[str, Any]] = {}
+    data: dict[str, Any] = {}
     for row in describe_settings(shown):
-        section, _, name = row.key.partition(".")
-        data.setdefault(section, {})[name] = row.value
+        *above, name = row.key.split(".")
+        place = data
+        for section in above:
+            place = place.setdefault(section, {})
+        place[name] = row.value
     file = tmp_path / "settings.yaml"
     file.touch()
     assert load(data, file=file).settings == shown.settings
@@ -95,7 +121,7 @@ def test_default_and_example_are_valid(setting: Setting, tmp_path: Path) -> None
     file = tmp_path / "settings.yaml"
     file.touch()
     for value in (shown["default"], *shown["examples"]):
-        data = {setting.section: {setting.name: value}}
+        data = written_as(setting.path, value)
         jsonschema.validate(data, settings_schema())
         load(data, file=file)
 
@@ -109,5 +135,9 @@ def test_paragraph_names_the_written_default(setting: Setting) -> None:
         "source.resync": "60s",
         "engine.retention_age": "30d",
     }
-    default = written.get(setting.key, str(shown["default"]))
+    default = written.get(setting.key, _plain(shown["default"]))
     assert default in shown["description"].partition("Default")[2]
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

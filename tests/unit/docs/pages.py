@@ -30,7 +30,12 @@ def read(name: str) -> str:
 
 def yaml_examples(text: str) -> list[str]:
     """Returns the YAML blocks of a page."""
-    return [block for language, block in _FENCED.findall(text) if language == "yaml"]
+    return examples(text, "yaml")
+
+
+def examples(text: str, language: str) -> list[str]:
+    """Returns the blocks of a page in one language."""
+    return [block for found, block in _FENCED.findall(text) if found == language]
 
 
 def prose(text: str) -> str:

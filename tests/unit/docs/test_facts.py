@@ -20,6 +20,7 @@ from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import AttemptState, SlotOutcome
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
+from flowrunner.telemetry.metrics_git import GitMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from tests.fakes.clock import FakeClock
 from tests.unit.docs.pages import PAGES, anchors, code_spans, links, read, rows, section
@@ -179,6 +180,9 @@ def _rendered() -> str:
     metrics.show_overflows(lambda: 2)
     metrics.show_free_bytes(lambda: 1)
     metrics.show_store(lambda: True)
+    git = GitMetrics(lambda: False)
+    git.synced("published", NOW)
+    metrics.show_more(git.families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 from pathlib import Path
 
 import pytest
 
-from flowrunner.system.tools import ToolFailedError, ToolTalksTooMuchError, run_tool
+from flowrunner.system.tools import (
+    StoppableTools,
+    StoppedError,
+    ToolFailedError,
+    ToolTalksTooMuchError,
+    run_tool,
+)
 
 PATIENCE_S = 10.0
 """Longer than any machine needs to end a killed process."""
@@ -100,3 +107,32 @@ def until_closed(reader: int) -> bytes:
             return found
         found += data
     pytest.fail("a process still holds the pipe")
+
+
+def test_tool_is_given_variables() -> None:
+    """Variables that are named come beside the bare ones, and may replace them."""
+    found = run_tool(["env"], timeout_s=PATIENCE_S, env={"X": "1", "LC_ALL": "C"}).decode()
+    assert {"X=1", "LC_ALL=C", "GIT_TERMINAL_PROMPT=0"} <= set(found.splitlines())
+
+
+def test_stopped_tools_end_at_once() -> None:
+    """What runs is ended when nobody waits for it any more, and nothing begins after that."""
+    tools = StoppableTools()
+    assert tools.run(["echo", "a"], timeout_s=PATIENCE_S) == b"a\n"
+    failures: list[ToolFailedError] = []
+
+    def run() -> None:
+        try:
+            tools.run(["sleep", "1000"], timeout_s=2 * PATIENCE_S)
+        except ToolFailedError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    tools.stop()
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert [type(each) for each in failures] == [StoppedError]
+    with pytest.raises(StoppedError):
+        tools.run(["sleep", "1000"], timeout_s=2 * PATIENCE_S)
+    tools.close()

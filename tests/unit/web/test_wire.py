@@ -166,7 +166,7 @@ def test_source_has_its_keys() -> None:
     """The source, its last pass and its rejected files have exactly these keys."""
     shape = source_json(FakeService().source())
 
-    assert set(shape) == {"revision", "conditions", "last_pass", "rejected", "hold"}
+    assert set(shape) == {"revision", "conditions", "last_pass", "rejected", "hold", "git"}
     assert shape["hold"] is None
     assert set(shape["last_pass"]) == PASS_KEYS
     assert set(shape["rejected"][0]) == {"path", "findings"}

@@ -1,0 +1,1 @@
+"""A repository that the daemon pulls by itself: fetched, verified, checked out, put in place."""
