@@ -21,6 +21,18 @@ nodes:
 finally:
   - {id: tidy, run: echo tidy}
 """
+ITEMS = """nodes:
+  - id: each
+    foreach: [a, b, c]
+    fail_fast: false
+    on_interrupt: rerun
+    env: {ITEM: "${{ item }}"}
+    outputs: {by: {}}
+    run: |
+      echo "$ITEM" >> "$FLOW_DIR/ran"
+      while [ "$ITEM" = c ] && [ -e "$FLOW_DIR/hold" ]; do sleep 0.05; done
+      test "$ITEM" = b || test -e "$FLOW_DIR/cure" && echo "by=$EXECUTION_ID" > "$FLOW_OUTPUT"
+"""
 DEAF = 'trap "" TERM\necho tidying\nwhile [ -e "$FLOW_DIR/hold" ]; do sleep 0.05; done'
 
 
@@ -43,6 +55,32 @@ def test_retry_from_a_node_repeats_no_more_than_it_must(flows: Path, state: Path
         assert "kept" in running.command("show", second).stdout
         assert running.logs(second) == "tidy\n"
         assert len(running.executions("steps")) == 2
+
+
+def test_retry_of_items_repeats_those_that_failed_also_over_a_crash(
+    flows: Path, state: Path
+) -> None:
+    """An item that succeeded runs once, whatever the executions that its node needs to succeed."""
+    write_flow(flows, "items", ITEMS)
+    ran = flows / "ran"
+
+    with daemon(flows, state, env=OPEN) as running:
+        first = running.start("items")
+        assert running.ended(first)["state"] == "failed"
+        assert ran.read_text() == "a\nb\nc\n"
+        (flows / "cure").touch()
+        (flows / "hold").touch()
+        ran.unlink()
+        second = running.command("retry", first, "--from", "each").stdout.strip()
+        eventually(lambda: ran.exists() and ran.read_text() == "a\nc\n")
+        running.kill()
+
+    (flows / "hold").unlink()
+    with daemon(flows, state, env=OPEN) as running:
+        execution = running.ended(second)
+        assert execution["state"] == "succeeded"
+        assert [each["by"] for each in execution["nodes"][0]["outputs"]] == [second, first, second]
+        assert ran.read_text() == "a\nc\nc\n"
 
 
 def test_forced_end_of_a_finally_is_not_forgotten(flows: Path, state: Path) -> None:
