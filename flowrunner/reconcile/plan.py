@@ -96,13 +96,11 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         for key, file in names.desired.items()
     }
     entries.update(
-        (key, replace(observed[key], findings=(_vanished(observed[key], hiding),)))
+        (key, _kept(observed[key], (_vanished(observed[key], hiding),)))
         for key in vanished - removed
         if (hiding := names.unidentified[key.account])
     )
-    entries.update(
-        (key, replace(observed[key], findings=names.contested[key])) for key in contested
-    )
+    entries.update((key, _kept(observed[key], names.contested[key])) for key in contested)
     changed = frozenset(
         key
         for key, entry in entries.items()
@@ -119,6 +117,11 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         rejected=rejected,
         is_plain=not (refused or names.contested or names.unidentified or names.has_losers),
     )
+
+
+def _kept(entry: FlowEntry, findings: tuple[Finding, ...]) -> FlowEntry:
+    """Returns the entry of a flow that stays without a file, the same object as long as it can."""
+    return entry if entry.findings == findings else replace(entry, findings=findings)
 
 
 def _judge(files: Iterable[ScannedFile], observed: Mapping[FlowKey, FlowEntry]) -> _Names:
@@ -223,9 +226,9 @@ def next_entry(
     """
     candidate, findings = file.candidate, (*between, *file.candidate.findings)
     base = before or FlowEntry(key=key, path=candidate.file, generation=0)
-    is_same_file = base.content == file.content and base.path == candidate.file
-    if before is not None and file.content and is_same_file and base.findings == findings:
-        return before
+    is_same_file = file.content in ("", base.content) and base.path == candidate.file
+    if before is not None and is_same_file and base.findings == findings:
+        return before  # one that still cannot be read has no content
     spec = None if any(finding.is_error for finding in between) else candidate.spec
     is_same_version = spec is not None and spec.digest == base.digest
     is_rewritten = is_same_version and base.observed_generation == base.generation

@@ -5,16 +5,25 @@ That both ways lead to the same plan is asserted by `Source` in every test that 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.fakes.definitions import NOT_YAML, broken_text, flow_text, hook
-from tests.unit.reconcile.sources import Source, found_codes, linked, rejected
+from flowrunner.reconcile.plan import make_plan
+from flowrunner.reconcile.scan import ScannedFile, Snapshot
+from tests.fakes.definitions import NOT_YAML, broken_text, flow_text, hook, key_of, snapshot
+from tests.unit.reconcile.sources import Source, found_codes, linked, rejected, unread
 
 A, B = flow_text("a"), flow_text("b")
 
 
 def edited(name: str, **keys: object) -> bytes:
     return flow_text(name, description="edited", **keys)
+
+
+def snapshot_of(files: dict[str, bytes], *extra: ScannedFile) -> Snapshot:
+    found = snapshot(files)
+    return replace(found, files=(*found.files, *extra))
 
 
 def test_an_unchanged_source_is_not_judged_again() -> None:
@@ -81,3 +90,21 @@ def test_a_new_link_takes_the_long_way() -> None:
     source.plan({}, linked("a"), linked("b", waits_for="a"))
     source.plan({}, linked("a", waits_for="b"), linked("b", waits_for="a"))
     assert (source.short, found_codes(source.entry("a"))) == (0, ["FR315"])
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        pytest.param({}, id="unread"),
+        pytest.param({"b.yaml": NOT_YAML}, id="nameless"),
+        pytest.param({"b.yaml": A, "c.yaml": A}, id="contested"),
+    ],
+)
+def test_what_is_as_broken_as_before_is_no_change(broken: dict[str, bytes]) -> None:
+    """A flow that stays only because of a fault keeps its entry from one pass to the next."""
+    source = Source({"a.yaml": A})
+    extra = () if broken else (unread("a.yaml"),)
+    source.plan(broken, *extra)
+    before = source.entry("a")
+    again = make_plan(snapshot_of(broken, *extra), source.observed)
+    assert again.entries[key_of("a")] is before
