@@ -22,6 +22,7 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     SOURCE_READY = "SourceReady"
     SOURCE_WATCHED = "SourceWatched"
+    PRUNE_HELD = "PruneHeld"
     STATE_RESTORED = "StateRestored"
 
 
@@ -70,6 +71,8 @@ class ConditionReason(StrEnum):
     WATCHING = "Watching"
     WATCH_FAILED = "WatchFailed"
     NETWORK_FILE_SYSTEM = "NetworkFileSystem"
+    MASS_DELETION = "MassDeletion"
+    NOTHING_HELD = "NothingHeld"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
 

@@ -21,6 +21,7 @@ from flowrunner.reconcile.bars import bar_of
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
+from flowrunner.reconcile.prune import PruneGuard
 from flowrunner.reconcile.refused_users import refused_users
 from flowrunner.registry.entry import Bar, FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -87,6 +88,8 @@ class Applier:
         users: Users = OWN_USER,
         accounts: AccountMap = NO_ACCOUNTS,
     ) -> None:
+        self.guard = PruneGuard(store)
+        """Judges what leaves, before a plan comes here."""
         self._registry = registry
         self._store = store
         self._secrets = secrets

@@ -16,7 +16,7 @@ from flowrunner.model.conditions import (
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.model.pause import Pause
-from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.entry import FlowEntry, PruneHold
 from flowrunner.system.watcher import WatchStatus
 
 _REASONS = {
@@ -62,6 +62,16 @@ def watched_condition(
         before,
         _condition(ConditionType.SOURCE_WATCHED, status, reason, watch.message, now),
     )
+
+
+def prune_condition(
+    before: tuple[Condition, ...], hold: PruneHold | None, now: datetime
+) -> tuple[Condition, ...]:
+    """Returns all conditions, with `PruneHeld` renewed: whether a deletion waits for approval."""
+    status, reason, text = Status.FALSE, ConditionReason.NOTHING_HELD, ""
+    if hold is not None:
+        status, reason, text = Status.TRUE, hold.reason, hold.message
+    return _renewed(before, _condition(ConditionType.PRUNE_HELD, status, reason, text, now))
 
 
 def _renewed(before: tuple[Condition, ...], new: Condition) -> tuple[Condition, ...]:

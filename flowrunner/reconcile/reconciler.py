@@ -13,16 +13,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from flowrunner.errors import FlowError
+from flowrunner.errors import FlowError, RefusedError
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
-from flowrunner.reconcile.conditions import source_condition, watched_condition
+from flowrunner.reconcile.conditions import (
+    prune_condition,
+    source_condition,
+    watched_condition,
+)
 from flowrunner.reconcile.plan import Plan, keep_all
+from flowrunner.reconcile.prune import empty_hold
 from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from flowrunner.reconcile.tree import LookAgainError, UnstableSourceError, UnusableSourceError
-from flowrunner.registry.entry import PassResult
+from flowrunner.registry.entry import PassResult, PruneHold
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.system.clock import Clock
 from flowrunner.system.watcher import Watcher
@@ -59,9 +64,12 @@ class ReconcilerTimes:
 class _HeldError(Exception):
     """The source cannot be used as it is; everything stays as it was."""
 
-    def __init__(self, reason: ConditionReason, message: str) -> None:
+    def __init__(
+        self, reason: ConditionReason, message: str, hold: PruneHold | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
+        self.hold = hold
 
 
 class Reconciler:
@@ -82,6 +90,7 @@ class Reconciler:
         self._root = root
         self._scanner = scanner
         self._applier = applier
+        self._guard = applier.guard
         self._registry = registry
         self._watcher = watcher
         self._clock = clock
@@ -103,6 +112,28 @@ class Reconciler:
         """Runs a pass that begins after this call and returns how it ended; never raises."""
         async with self._lock:
             return await self._pass(trigger)
+
+    async def allow_prune(self, revision: Revision) -> PassResult:
+        """Runs a pass that lets leave what is held now, and returns how it ended.
+
+        Args:
+            revision: What the source was when the person saw what would leave.
+
+        Raises:
+            RefusedError: ``prune.none``: nothing is held; ``prune.moved``: the source is another
+                one by now, and what it says is held anew.
+        """
+        async with self._lock:
+            hold = self._registry.source.hold
+            if hold is None:
+                raise RefusedError("no deletion is held", code="prune.none")
+            if revision != hold.revision:
+                raise _moved(revision, hold)
+            result = await self._pass("command", hold)
+            hold = self._registry.source.hold
+        if hold is not None and result.result != "failed":
+            raise _moved(revision, hold)
+        return result
 
     async def ignore_lock(self) -> None:
         """Takes a lock of the source that is there now for one that was left behind.
@@ -159,7 +190,7 @@ class Reconciler:
             except TimeoutError:
                 return
 
-    async def _pass(self, trigger: str) -> PassResult:
+    async def _pass(self, trigger: str, approved: PruneHold | None = None) -> PassResult:
         started_at, began = self._clock.now(), self._clock.monotonic()
         result = PassResult(
             trigger=trigger,
@@ -171,7 +202,7 @@ class Reconciler:
         try:
             if trigger == "resync":
                 await asyncio.to_thread(self._watcher.rearm)
-            result = await self._read_and_apply(result)
+            result = await self._read_and_apply(result, approved)
         except FlowError as error:
             result = replace(result, message=f"{error.code}: {error.message}")
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
@@ -184,36 +215,46 @@ class Reconciler:
         self._observer.pass_ended(result)
         return result
 
-    async def _read_and_apply(self, result: PassResult) -> PassResult:
+    async def _read_and_apply(self, result: PassResult, approved: PruneHold | None) -> PassResult:
         observed = self._registry.entries
         try:
-            snapshot = await self._usable_snapshot()
+            snapshot = await self._usable_snapshot(approved)
         except _HeldError as held:
             self._set_source(held.reason, str(held))
+            if held.hold is not None:
+                self._set_hold(held.hold)
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
             return replace(result, result="held", message=str(held))
         plan = await asyncio.to_thread(self._planner.plan, snapshot, observed)
         self._planner.forget()  # until it is known to be in force
+        released = _released(approved, snapshot.revision)
+        plan, hold = await self._guard.judge(plan, observed, snapshot.revision, released)
         changed = await self._applier.apply(plan)
-        self._planner.carried_out(snapshot, plan)
+        if hold is None:  # else the same source must be judged as a whole the next time
+            self._planner.carried_out(snapshot, plan)
         self._set_source(ConditionReason.SOURCE_READ, "")
+        self._set_hold(hold)
+        before = self._registry.source
         self._registry.source = replace(
-            self._registry.source,
-            revision=snapshot.revision,
+            before,
+            revision=snapshot.revision if hold is None else before.revision,
             fresh_at=self._clock.monotonic(),
             rejected=plan.rejected,
         )
-        return _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
+        ended = _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
+        return ended if hold is None else replace(ended, result="held", message=hold.message)
 
-    async def _usable_snapshot(self) -> Snapshot:
+    async def _usable_snapshot(self, approved: PruneHold | None) -> Snapshot:
         """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""
         snapshot = await self._stable_snapshot()
         if snapshot.problem is not None:
             raise _HeldError(snapshot.problem.reason, snapshot.problem.message)
-        in_force = len(self._registry.entries)
-        if in_force and not snapshot.files:
-            message = f"{self._root} holds no flow files; {in_force} flows stay in force"
-            raise _HeldError(ConditionReason.SOURCE_EMPTY, message)
+        in_force = self._registry.entries
+        is_meant = in_force.keys() <= _released(approved, snapshot.revision)
+        if not snapshot.files and not is_meant:
+            message = f"{self._root} holds no flow files; {len(in_force)} flows stay in force"
+            hold = empty_hold(snapshot.revision, in_force, message)
+            raise _HeldError(ConditionReason.SOURCE_EMPTY, message, hold)
         return snapshot
 
     async def _stable_snapshot(self) -> Snapshot:
@@ -245,6 +286,11 @@ class Reconciler:
         conditions = source_condition(source.conditions, reason, message, self._clock.now())
         self._registry.source = replace(source, conditions=conditions)
 
+    def _set_hold(self, hold: PruneHold | None) -> None:
+        source = self._registry.source
+        conditions = prune_condition(source.conditions, hold, self._clock.now())
+        self._registry.source = replace(source, conditions=conditions, hold=hold)
+
     def _note_watch(self) -> None:
         if self._is_watching:
             source, now = self._registry.source, self._clock.now()
@@ -264,6 +310,17 @@ class Reconciler:
             result.errors,
             result.message,
         )
+
+
+def _released(approved: PruneHold | None, revision: Revision) -> frozenset[FlowKey]:
+    """Returns the flows that may leave: an approval is for one revision."""
+    is_same = approved is not None and approved.revision == revision
+    return frozenset(approved.flows) if approved and is_same else frozenset()
+
+
+def _moved(shown: Revision, hold: PruneHold) -> RefusedError:
+    text = f"what is held is not {shown}, but {hold.revision}: {hold.message}"
+    return RefusedError(text, code="prune.moved")
 
 
 def _counted(

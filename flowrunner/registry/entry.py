@@ -84,7 +84,8 @@ class PassResult:
 
     Attributes:
         trigger: `start`, `watch`, `resync`, `signal` or `command`.
-        result: `applied`, `unchanged`, `held` (source missing, empty or unstable) or `failed`.
+        result: `applied`, `unchanged`, `held` (source missing, empty or unstable, or too
+            much deleted) or `failed`.
         errors: Number of findings that keep a file out.
     """
 
@@ -101,11 +102,28 @@ class PassResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PruneHold:
+    """Flows that would leave and are held until a person approves that.
+
+    Attributes:
+        revision: What the source was when they were missed; an approval is for this one alone.
+        flows: All that an approval lets go, sorted.
+        message: How many of how many, and how to approve.
+    """
+
+    revision: Revision
+    reason: ConditionReason
+    flows: tuple[FlowKey, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceStatus:
     """What is known of the source of the flows.
 
     Attributes:
         fresh_at: When a pass last read the whole source, monotonic seconds; None before.
+        hold: What waits for an approval; None when nothing does.
     """
 
     revision: Revision = NO_REVISION
@@ -113,6 +131,7 @@ class SourceStatus:
     last_pass: PassResult | None = None
     fresh_at: float | None = None
     rejected: tuple[RejectedFile, ...] = ()
+    hold: PruneHold | None = None
 
     @property
     def is_ready(self) -> bool:

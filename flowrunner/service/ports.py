@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.registry.entry import PassResult
 
 
@@ -19,6 +19,9 @@ class Reconciles(Protocol):
 
     def ask(self, trigger: str) -> None:
         """Asks for a pass that begins after this call."""
+
+    async def allow_prune(self, revision: Revision) -> PassResult:
+        """Runs a pass that lets leave what is held of a revision."""
 
     async def ignore_lock(self) -> None:
         """Takes git's lock that is there now for one that was left behind."""

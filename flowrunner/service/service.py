@@ -19,7 +19,7 @@ from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
@@ -288,6 +288,14 @@ class FlowService:
         """Runs a pass now and returns how it ended."""
         return await self._parts.reconciler.request("command")
 
+    async def allow_prune(self, revision: str) -> PassResult:
+        """Lets leave what is held now, and returns how that pass ended.
+
+        Raises:
+            RefusedError: Nothing is held, or not of this revision.
+        """
+        return await self._parts.reconciler.allow_prune(Revision(revision))
+
     def reconcile_soon(self) -> None:
         """Asks for a pass that begins after this call, and does not wait for it."""
         self._parts.reconciler.ask("command")
@@ -323,6 +331,7 @@ class FlowService:
             conditions=source.conditions,
             last_pass=source.last_pass,
             rejected=source.rejected,
+            hold=source.hold,
         )
 
     async def readiness(self) -> tuple[HealthCheck, ...]:

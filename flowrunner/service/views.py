@@ -15,7 +15,7 @@ from flowrunner.model.execution import Attempt, Execution, Failure, ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, NodeState
-from flowrunner.registry.entry import PassResult, RejectedFile
+from flowrunner.registry.entry import PassResult, PruneHold, RejectedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +189,7 @@ class SourceView:
     conditions: tuple[Condition, ...]
     last_pass: PassResult | None
     rejected: tuple[RejectedFile, ...]
+    hold: PruneHold | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

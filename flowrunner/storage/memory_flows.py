@@ -14,6 +14,7 @@ class MemoryFlows:
 
     def __init__(self) -> None:
         self._records: dict[FlowKey, FlowRecord] = {}
+        self._left: frozenset[FlowKey] = frozenset()
 
     async def create(self, record: FlowRecord) -> None:
         """Adds a record that does not exist yet."""
@@ -39,6 +40,14 @@ class MemoryFlows:
         """Returns the records, sorted by key."""
         found = (self._records[key] for key in sorted(self._records))
         return [record for record in found if account in (None, record.key.account)]
+
+    async def left(self) -> frozenset[FlowKey]:
+        """Returns the flows that have left."""
+        return self._left
+
+    async def put_left(self, keys: frozenset[FlowKey]) -> None:
+        """Keeps the flows that have left."""
+        self._left = keys
 
     async def sync(self) -> None:
         """Has nothing to do."""

@@ -81,6 +81,15 @@ class FlowStore(Protocol):
         A damaged record (unreadable, or its digest does not fit) is left out and logged.
         """
 
+    async def left(self) -> frozenset[FlowKey]:
+        """Returns the flows that have left since a person last approved what is gone.
+
+        What cannot be read any more is logged and counts as none.
+        """
+
+    async def put_left(self, keys: frozenset[FlowKey]) -> None:
+        """Keeps the flows that have left, durably at once."""
+
     async def sync(self) -> None:
         """Makes all writes so far durable."""
 

@@ -27,6 +27,7 @@ from flowrunner.service.views import (
     StatusView,
     TriggerView,
 )
+from flowrunner.web.hold_wire import hold_json
 from flowrunner.web.log_cursor import pack_cursor
 
 WITHHELD = "the flow's own message, which may quote data"
@@ -198,6 +199,7 @@ def source_json(view: SourceView) -> Json:
         "rejected": [
             {"path": file.path, "findings": _findings(file.findings)} for file in view.rejected
         ],
+        "hold": hold_json(view.hold),
     }
 
 

@@ -168,6 +168,20 @@ class TestFlows:
 
         use(body)
 
+    def test_the_flows_that_left_are_kept_as_a_whole(self, use: Use) -> None:
+        """None at first, then the last set that was put; the records are another matter."""
+
+        async def body(storage: Storage) -> None:
+            assert await storage.flows.left() == frozenset()
+            await storage.flows.create(make_record())
+            await storage.flows.put_left(frozenset({BACKUP, OTHER}))
+            assert await storage.flows.left() == {BACKUP, OTHER}
+            await storage.flows.put_left(frozenset())
+            assert await storage.flows.left() == frozenset()
+            assert await storage.flows.list() == [make_record()]
+
+        use(body)
+
     def test_list_is_sorted_by_key_and_separated_by_account(self, use: Use) -> None:
         """Records of all accounts come sorted; one account sees its own alone."""
         keys = [OTHER, BACKUP, FlowKey("default", "alert")]

@@ -293,6 +293,10 @@ class FakeService:
         self._called("reconcile")
         return PASS
 
+    async def allow_prune(self, revision: str) -> PassResult:
+        self._called("allow_prune", revision=revision)
+        return PASS
+
     def reconcile_soon(self) -> None:
         self._called("reconcile_soon")
 

@@ -179,6 +179,9 @@ def _source_troubles(source: Mapping[str, Json]) -> Iterator[str]:
     state = _condition(source, "SourceReady")
     if state and state["status"] != "True":
         yield f"source: {safe(state['reason'])}: {safe(state['message'])}"
+    held = _condition(source, "PruneHeld")
+    if held and held["status"] == "True":
+        yield f"PruneHeld: {safe(held['reason'])}: {safe(held['message'])}"
 
 
 def _findings_text(file: Json) -> str:

@@ -30,6 +30,10 @@ def status_text(status: Json) -> str:
     """Returns the numbers, and the checks behind `/readyz`."""
     checks = [(check["name"], check["status"], check["message"]) for check in status["checks"]]
     conditions = [(each["type"], each["reason"], each["message"]) for each in status["conditions"]]
+    held = [each for each in status["source"]["conditions"] if each["type"] == "PruneHeld"]
+    conditions += [
+        (each["type"], each["reason"], each["message"]) for each in held if each["status"] == "True"
+    ]
     return blocks(
         facts(_facts(status)),
         table(("CHECK", "STATUS", "MESSAGE"), checks),

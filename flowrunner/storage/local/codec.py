@@ -9,6 +9,7 @@ callers say what that means.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -359,3 +360,20 @@ def record_of(data: bytes) -> FlowRecord:
         generation=fields["generation"],
         updated_at=datetime.fromisoformat(fields["updated_at"]),
     )
+
+
+def left_text(keys: Collection[FlowKey]) -> bytes:
+    """Returns the file of the flows that have left: JSON that a person can read."""
+    flows = [{"account": key.account, "name": key.name} for key in sorted(keys)]
+    fields = {"digest": digest_of({"flows": flows}), "flows": flows}
+    return f"{json.dumps(fields, indent=2)}\n".encode()
+
+
+def left_of(data: bytes) -> frozenset[FlowKey]:
+    """Returns the flows of such a file; raises `ValueError` when its digest does not fit."""
+    fields = json.loads(data)
+    flows = fields["flows"]
+    digest = digest_of({"flows": flows})
+    if digest != fields["digest"]:
+        raise ValueError(f"the digest of the flows is {digest}, not {fields['digest']}")
+    return frozenset(FlowKey(each["account"], each["name"]) for each in flows)

@@ -14,12 +14,14 @@ from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
-from flowrunner.storage.local.codec import record_of, record_text
+from flowrunner.storage.local.codec import left_of, left_text, record_of, record_text
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
 from flowrunner.storage.protocols import FlowRecord
 from flowrunner.system.files import Files
 
 _FILE = "definition.json"
+LEFT = "left.json"
+"""The flows that have left without approval, beside the folders of the accounts."""
 _FEW = 4
 """Updates up to which each is synced by itself."""
 
@@ -57,6 +59,14 @@ class LocalFlows:
         """Returns the whole records, sorted by key; the damaged ones go to the log."""
         return list(await in_thread(partial(self._read_all, account)))
 
+    async def left(self) -> frozenset[FlowKey]:
+        """Returns the flows that have left."""
+        return await in_thread(self._read_left)
+
+    async def put_left(self, keys: frozenset[FlowKey]) -> None:
+        """Keeps the flows that have left: `registry/left.json`."""
+        await in_thread(partial(self._write_left, keys))
+
     async def sync(self) -> None:
         """Brings every change so far to the disk.
 
@@ -74,6 +84,19 @@ class LocalFlows:
                 for path, data in few.items():
                     self._files.replace_durably(path, data)
             self._unsynced = {}
+
+    def _read_left(self) -> frozenset[FlowKey]:
+        path = self._root / LEFT
+        try:
+            return left_of(read_steadily(self._files, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            _log.warning("left_flows_damaged", extra={"path": str(path), "error": str(error)})
+            return frozenset()
+
+    def _write_left(self, keys: frozenset[FlowKey]) -> None:
+        self._files.replace_durably(self._root / LEFT, left_text(keys))
 
     def _folder(self, key: FlowKey) -> Path:
         return below(self._root, key.account, key.name)

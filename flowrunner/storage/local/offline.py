@@ -15,8 +15,9 @@ from pathlib import Path
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import PREFIX, digest_of_bytes
 from flowrunner.storage.local.backups import FOLDER, backup_database, backup_path
-from flowrunner.storage.local.codec import record_of
+from flowrunner.storage.local.codec import left_of, record_of
 from flowrunner.storage.local.database import open_read_only
+from flowrunner.storage.local.flows import LEFT
 from flowrunner.storage.local.restore import Swap, swap
 from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.storage import DATABASE
@@ -85,7 +86,11 @@ def check_state(state: Path) -> StateReport:
         (count,) = connection.execute("SELECT count(*) FROM executions").fetchone()
         used = connection.execute("SELECT digest, count(*) FROM executions GROUP BY digest")
         lost = list(_lost_definitions(state / "definitions", used.fetchall()))
-    found = (*lost, *_damaged_records(state / "registry"))
+    found = (
+        *lost,
+        *_damaged_records(state / "registry"),
+        *_damaged_list(state / "registry" / LEFT),
+    )
     return StateReport(findings=found, schema_version=version, executions=int(count))
 
 
@@ -119,6 +124,17 @@ def _damaged_records(folder: Path) -> Iterator[str]:
             yield f"{path}: {error.strerror}"
         except (ValueError, TypeError, KeyError) as error:
             yield f"{path}: damaged: {error}"
+
+
+def _damaged_list(path: Path) -> Iterator[str]:
+    try:
+        left_of(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        yield f"{path}: {error.strerror}"
+    except (ValueError, TypeError, KeyError) as error:
+        yield f"{path}: damaged: {error}"
 
 
 def _existing(state: Path) -> Path:

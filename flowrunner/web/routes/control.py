@@ -25,6 +25,7 @@ _PAUSE_KEYS = frozenset({"reason", "until"})
 _LONGEST_REASON = 500
 _CANCEL_FLAGS = ("queued", "force")
 _RECONCILE_FLAGS = ("wait", "ignore_lock")
+_APPROVAL = "allow_prune"
 
 
 class TakesCommands(Protocol):
@@ -63,6 +64,9 @@ class TakesCommands(Protocol):
 
     async def reconcile(self) -> EndedPass:
         """Runs a pass now."""
+
+    async def allow_prune(self, revision: str) -> EndedPass:
+        """Lets leave what is held of a revision."""
 
     def reconcile_soon(self) -> None:
         """Asks for a pass that begins after this call."""
@@ -130,11 +134,16 @@ class ControlRoutes:
     async def reconcile(self, request: Request) -> Response:
         """Asks for a pass and answers 202; with `{"wait": true}` with how it ended.
 
-        With `{"ignore_lock": true}` a lock of git that is there now is no obstacle.
+        With `{"ignore_lock": true}` a lock of git that is there now is no obstacle. With
+        `{"allow_prune": REVISION}` what is held of that revision leaves; it waits in any case.
         """
-        flags = _flags_of(await read_object(request), _RECONCILE_FLAGS)
+        content = await read_object(request)
+        revision = _revision_of(content)
+        flags = _flags_of(content, _RECONCILE_FLAGS)
         if flags["ignore_lock"]:
             await self._service.ignore_lock()
+        if revision is not None:
+            return json_response(pass_json(await self._service.allow_prune(revision)))
         if flags["wait"]:
             return json_response(pass_json(await self._service.reconcile()))
         self._service.reconcile_soon()
@@ -153,6 +162,15 @@ class ControlRoutes:
     async def status(self, _request: Request) -> Response:
         """Answers with the daemon at a glance."""
         return json_response(status_json(await self._service.status()))
+
+
+def _revision_of(content: dict[str, Json]) -> str | None:
+    """Takes the revision out; raises `ValidationError` (``request.body``)."""
+    revision = content.pop(_APPROVAL, None)
+    if revision is None or isinstance(revision, str):
+        return revision
+    _complain([f"{_APPROVAL!r} must be a revision or null"])
+    return None
 
 
 def _target_of(content: dict[str, Json]) -> str | None:

@@ -202,6 +202,30 @@ def test_reconcile_hands_on_that_a_lock_is_dead(server: ControlServer) -> None:
     assert server.bodies == [{"wait": False, "ignore_lock": True}]
 
 
+def test_reconcile_approves_the_revision_that_is_named(server: ControlServer) -> None:
+    """What the person has seen is what the daemon is asked for; the pass decides the exit code."""
+    server.put("POST /control/v1/reconcile", documents.reconcile_result())
+    assert main(["reconcile", "--allow-prune", "abc123"]) == 0
+    assert server.bodies == [{"wait": False, "allow_prune": "abc123"}]
+
+
+def test_reconcile_shows_what_it_approves(server: ControlServer, capsys: Captured) -> None:
+    """Without a revision the command tells what is held now, and approves that alone."""
+    hold = {"revision": "r2", "reason": "MassDeletion", "message": "7 of 10", "flows": []}
+    server.put("GET /api/v1/reconcile", {**documents.source(), "hold": hold})
+    server.put("POST /control/v1/reconcile", documents.reconcile_result())
+    assert main(["reconcile", "--allow-prune"]) == 0
+    assert "MassDeletion: 7 of 10" in capsys.readouterr().err
+    assert server.bodies == [{"wait": False, "allow_prune": "r2"}]
+
+
+def test_reconcile_without_anything_held_approves_nothing(server: ControlServer) -> None:
+    """There is no approval in advance; the command ends as refused."""
+    server.put("GET /api/v1/reconcile", documents.source())
+    assert main(["reconcile", "--allow-prune"]) == 5
+    assert server.bodies == []
+
+
 def test_run_prints_the_id_and_returns(server: ControlServer, capsys: Captured) -> None:
     """A start is handed over with its inputs as text, and the id is the whole output."""
     server.put(START, {"execution_id": EXECUTION_ID}, status=202)

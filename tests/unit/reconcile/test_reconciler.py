@@ -51,6 +51,12 @@ class SlowFlows(MemoryFlows):
         super().__init__()
         self.takes_s = 0.0
         self.error: StorageError | None = None
+        self.is_full = False
+
+    async def put_left(self, keys: frozenset[FlowKey]) -> None:
+        if self.is_full:
+            raise StorageError("no space")
+        await super().put_left(keys)
 
     async def create(self, record: FlowRecord) -> None:
         await asyncio.sleep(self.takes_s)
@@ -66,6 +72,7 @@ class Revisions:
         self.unstable = 0
         self.error: Exception | None = None
         self.asked = 0
+        self.next = Revision("stable")
 
     def read(self, root: Path) -> Revision:
         self.asked += 1
@@ -74,7 +81,7 @@ class Revisions:
         if self.unstable and self.asked % 2 == 0:
             self.unstable -= 1
             return Revision("other")
-        return Revision("stable")
+        return self.next
 
 
 class RearmingWatcher(FakeWatcher):
@@ -98,7 +105,6 @@ class World:
     def __init__(self) -> None:
         self.files = FakeFiles()
         self.files.make_folder(ROOT)
-        self.registry = FlowRegistry()
         self.store = SlowFlows()
         self.secrets = FakeSecrets()
         self.revisions = Revisions()
@@ -107,6 +113,11 @@ class World:
         self.clock = FakeClock()
         self.passes: list[tuple[float, PassResult]] = []
         self.told: list[list[str]] = []
+        self.wire()
+
+    def wire(self) -> None:
+        """Makes what has a memory of its own."""
+        self.registry = FlowRegistry()
         self.reconciler = Reconciler(
             root=ROOT,
             scanner=Scanner(self.files, COMPILER, self.trees, self.clock),
@@ -265,7 +276,8 @@ def test_a_watcher_that_cannot_be_relied_on_is_a_condition(
 def test_nothing_is_said_of_the_watcher_before_it_watches(world: World) -> None:
     """The first pass runs before the watch begins."""
     run_inline(world.reconciler.start())
-    assert [each.type for each in world.registry.source.conditions] == [ConditionType.SOURCE_READY]
+    kinds = [each.type for each in world.registry.source.conditions]
+    assert kinds == [ConditionType.SOURCE_READY, ConditionType.PRUNE_HELD]
 
 
 # When
@@ -631,7 +643,7 @@ def test_changing_source_is_given_time(world: World) -> None:
 def test_transition_time_of_the_source_is_kept(world: World) -> None:
     """`SourceReady` keeps its time for as long as its status is the same."""
     world.request()
-    (first,) = world.registry.source.conditions
+    first = world.registry.source.conditions[0]
     world.clock.advance(10)
     world.request()
     assert world.registry.source.conditions[0].last_transition_at == first.last_transition_at

@@ -19,6 +19,7 @@ from tests.fakes.records import BACKUP, make_record
 
 STATE = Path("/var/lib/flowrunner")
 FILE = STATE / "registry/default/backup/definition.json"
+LEFT_FILE = STATE / "registry/left.json"
 
 
 @pytest.fixture
@@ -193,3 +194,22 @@ def test_a_sync_that_fails_leaves_everything_to_the_next_one(
     files.calls.clear()
     asyncio.run(flows.sync())
     assert syncs(files) == ["sync"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"digest": "x", "flows": []}', b'{"flows": 1}'])
+def test_a_damaged_list_of_what_left_counts_as_none(
+    files: FakeFiles, flows: LocalFlows, damage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A hand-edited or truncated file is logged, never obeyed, and written anew by the next put."""
+    asyncio.run(flows.put_left(frozenset({make_record().key})))
+    files.write(LEFT_FILE, damage)
+    assert asyncio.run(flows.left()) == frozenset()
+    assert "left_flows_damaged" in caplog.text
+    asyncio.run(flows.put_left(frozenset({make_record().key})))
+    assert asyncio.run(flows.left()) == {make_record().key}
+
+
+def test_the_list_of_what_left_is_no_account(flows: LocalFlows) -> None:
+    """It lies beside the folders of accounts, and no flow is found in it."""
+    asyncio.run(flows.put_left(frozenset({make_record().key})))
+    assert asyncio.run(flows.list()) == []

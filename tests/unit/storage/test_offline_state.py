@@ -118,3 +118,11 @@ def test_newer_database_is_a_finding(state: Path) -> None:
         connection.execute("PRAGMA user_version = 999")
     (finding,) = check_state(state).findings
     assert "newer" in finding
+
+
+def test_a_damaged_list_of_what_left_is_a_finding(state: Path) -> None:
+    """Its loss would let slow erosion begin to count anew."""
+    path = state / "registry/left.json"
+    path.write_text("{}")
+    (finding,) = check_state(state).findings
+    assert finding.startswith(f"{path}: damaged")

@@ -273,7 +273,21 @@ def test_reconcile_can_ignore_a_lock(*, wait: bool) -> None:
     assert [name for name, _ in service.calls] == calls
 
 
-@pytest.mark.parametrize("content", [{"wait": 1}, {"wiat": True}], ids=["number", "unknown-key"])
+def test_an_approval_is_handed_on_and_waited_for() -> None:
+    """The revision that was shown goes with it, and the answer is how the pass ended."""
+    service = FakeService()
+
+    got = post(service, "/control/v1/reconcile", {"allow_prune": "abc123", "wait": False})
+
+    assert (got.status, got.json["result"]) == (200, "applied")
+    assert service.calls == [("allow_prune", {"revision": "abc123"})]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"wait": 1}, {"wiat": True}, {"allow_prune": True}],
+    ids=["number", "unknown-key", "no-revision"],
+)
 def test_reconcile_with_a_bad_body_is_refused(content: Any) -> None:
     """A body of another shape is answered 422 and asks for nothing."""
     service = FakeService()

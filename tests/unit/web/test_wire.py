@@ -7,9 +7,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.execution import ItemCounts
 from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.registry.entry import PruneHold
 from flowrunner.service.views import ExecutionView, SourceView
+from flowrunner.web.hold_wire import hold_json
 from flowrunner.web.wire import execution_json, flow_json, source_json, time_text
 from tests.fakes.records import NOON, make_attempt, make_execution, make_parent
 from tests.fakes.service import PASS, FakeService, make_execution_view, make_flow_view
@@ -163,7 +166,8 @@ def test_source_has_its_keys() -> None:
     """The source, its last pass and its rejected files have exactly these keys."""
     shape = source_json(FakeService().source())
 
-    assert set(shape) == {"revision", "conditions", "last_pass", "rejected"}
+    assert set(shape) == {"revision", "conditions", "last_pass", "rejected", "hold"}
+    assert shape["hold"] is None
     assert set(shape["last_pass"]) == PASS_KEYS
     assert set(shape["rejected"][0]) == {"path", "findings"}
     assert set(shape["rejected"][0]["findings"][0]) == FINDING
@@ -175,6 +179,22 @@ def test_source_before_the_first_pass_has_none() -> None:
 
     assert source_json(view)["last_pass"] is None
     assert source_json(replace(view, last_pass=PASS))["last_pass"]["added"] == 1
+
+
+def test_a_hold_names_its_first_flows_and_counts_all() -> None:
+    """A mass deletion of thousands is a short answer."""
+    flows = tuple(FlowKey("default", f"f{n:03}") for n in range(150))
+    hold = PruneHold(
+        revision=Revision("r1"), reason=ConditionReason.MASS_DELETION, flows=flows, message="gone"
+    )
+    shape = hold_json(hold)
+    assert len(shape.pop("flows")) == 100
+    assert shape == {
+        "revision": "r1",
+        "reason": "MassDeletion",
+        "message": "gone",
+        "count": 150,
+    }
 
 
 def test_times_are_utc_with_z() -> None:
