@@ -73,6 +73,7 @@ def build_flow(
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         is_suspended=definition.get("suspend", False),
+        is_protected=definition.get("protect", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
         nodes=_nodes(definition["nodes"], catalog),
         finals=_nodes(definition.get("finally", []), catalog),

@@ -110,6 +110,13 @@ UNIDENTIFIED_FILE = Code(
     "be this flow, moved and broken, so the flow stays armed until every name can be read. The "
     "daemon alone says this: it needs to know what was there before.",
 )
+PROTECTED_FLOW = Code(
+    "FR118",
+    "protected flow, held",
+    "The file of a flow that says `protect: true` is gone, or says so no more. The flow stays as "
+    "it was until somebody approves that: `flowrunner reconcile --allow-prune`. The daemon alone "
+    "says this: it needs to know what was there before.",
+)
 
 NO_ACCOUNT = Code(
     "FR117",

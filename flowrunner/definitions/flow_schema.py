@@ -145,8 +145,15 @@ def _graph() -> dict[str, Any]:
 
 
 def _holds() -> dict[str, Any]:
-    """Returns what keeps a flow from starting."""
+    """Returns what keeps a flow from starting, and from leaving."""
     return {
+        "protect": described(
+            "While true, neither removing the file nor this line takes effect before somebody has "
+            "approved it with `flowrunner reconcile --allow-prune`.",
+            True,
+            type="boolean",
+            default=False,
+        ),
         "suspend": described(
             "While true nothing starts: slots are skipped, deliveries refused, queued executions "
             "stay queued. What runs goes on, and nothing is caught up later.",

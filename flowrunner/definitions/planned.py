@@ -10,7 +10,6 @@ PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
             "notify",
-            "protect",
             "runs_on",
             "sla",
         }

@@ -49,6 +49,7 @@ class ConditionReason(StrEnum):
     CALL_INPUTS = "CallInputs"
     FLOW_MISSING = "FlowMissing"
     UNIDENTIFIED_FILE = "UnidentifiedFile"
+    PROTECTED_FLOW = "ProtectedFlow"
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     USER_NOT_PERMITTED = "UserNotPermitted"
     NODE_TYPE_NOT_PERMITTED = "NodeTypeNotPermitted"

@@ -282,6 +282,7 @@ class FlowSpec:
         finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
         is_suspended: Whether its file keeps it from starting.
+        is_protected: Whether it leaves, or ceases to be protected, with somebody's approval alone.
         pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
         timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
@@ -301,6 +302,7 @@ class FlowSpec:
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     is_suspended: bool = False
+    is_protected: bool = False
     pause_after_failures: int | None = None
     nodes: tuple[NodeSpec, ...] = ()
     finals: tuple[NodeSpec, ...] = ()

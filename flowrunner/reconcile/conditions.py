@@ -22,6 +22,7 @@ from flowrunner.system.watcher import WatchStatus
 _REASONS = {
     codes.DUPLICATE_FLOW.code: ConditionReason.DUPLICATE_NAME,
     codes.UNIDENTIFIED_FILE.code: ConditionReason.UNIDENTIFIED_FILE,
+    codes.PROTECTED_FLOW.code: ConditionReason.PROTECTED_FLOW,
     codes.WEBHOOK_PATH_TAKEN.code: ConditionReason.WEBHOOK_PATH_CLAIMED,
     codes.FLOW_CYCLE.code: ConditionReason.FLOW_CYCLE,
     codes.GROUP_DEADLOCK.code: ConditionReason.GROUP_DEADLOCK,

@@ -11,11 +11,13 @@ The account of a file is that of its folder. A file whose folder has none is no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.reconcile.protection import missed, protected_of, refuse_bare
 from flowrunner.reconcile.refusals import refusals
 from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
@@ -31,6 +33,8 @@ class Plan:
         entries: The whole new set; conditions are set by apply.
         changed: Keys whose version in force is new or different.
         removed: Keys that leave.
+        missed: Keys of protected flows that would leave.
+        bare: Keys of flows whose new version would end their protection.
         touched: Keys whose entry may be another one than in force; None when any may be.
         is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
     """
@@ -38,6 +42,8 @@ class Plan:
     entries: Mapping[FlowKey, FlowEntry]
     changed: frozenset[FlowKey] = frozenset()
     removed: frozenset[FlowKey] = frozenset()
+    missed: frozenset[FlowKey] = frozenset()
+    bare: frozenset[FlowKey] = frozenset()
     rejected: tuple[RejectedFile, ...] = ()
     touched: frozenset[FlowKey] | None = None
     is_plain: bool = False
@@ -74,15 +80,28 @@ class _Names:
     has_losers: bool = False
 
 
-def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
-    """Returns what the snapshot means against the flows in force."""
+def make_plan(
+    snapshot: Snapshot,
+    observed: Mapping[FlowKey, FlowEntry],
+    released: AbstractSet[FlowKey] = frozenset(),
+) -> Plan:
+    """Returns what the snapshot means against the flows in force.
+
+    Args:
+        snapshot: What the source says.
+        observed: The flows in force.
+        released: Protected flows that may leave, or cease to be protected.
+    """
     names = _judge(snapshot.files, observed)
     contested = names.contested.keys() & observed.keys()
     vanished = observed.keys() - names.desired.keys() - contested
-    removed = frozenset(key for key in vanished if key.account not in names.unidentified)
+    certain = {key for key in vanished if key.account not in names.unidentified}
+    missing = protected_of(certain, observed, released)
+    removed = frozenset(certain - missing)
     candidates = {key: file.candidate for key, file in names.desired.items()}
     staying = candidates.keys() | (observed.keys() - removed)
-    refused = refusals(staying, candidates, observed)
+    bare = refuse_bare(candidates, observed, released)
+    refused = refusals(staying, candidates, observed, bare)
     known = staying | names.contested.keys()
     advised = unknown_flows(known, candidates) if snapshot.is_whole else {}
     entries = {
@@ -96,9 +115,8 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         for key, file in names.desired.items()
     }
     entries.update(
-        (key, _kept(observed[key], (_vanished(observed[key], hiding),)))
+        (key, _kept(observed[key], (_why_kept(observed[key], names.unidentified),)))
         for key in vanished - removed
-        if (hiding := names.unidentified[key.account])
     )
     entries.update((key, _kept(observed[key], names.contested[key])) for key in contested)
     changed = frozenset(
@@ -114,8 +132,12 @@ def make_plan(snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan
         entries=entries,
         changed=changed,
         removed=removed,
+        missed=missing,
+        bare=frozenset(bare),
         rejected=rejected,
-        is_plain=not (refused or names.contested or names.unidentified or names.has_losers),
+        is_plain=not (
+            refused or names.contested or names.unidentified or names.has_losers or missing
+        ),
     )
 
 
@@ -201,8 +223,13 @@ def _duplicate(
     )
 
 
-def _vanished(entry: FlowEntry, unidentified: list[str]) -> Finding:
+def _why_kept(entry: FlowEntry, unidentified: Mapping[str, list[str]]) -> Finding:
     """Returns why a flow without a file is still there."""
+    hiding = unidentified.get(entry.key.account)
+    return _hidden(entry, hiding) if hiding else missed(entry)
+
+
+def _hidden(entry: FlowEntry, unidentified: list[str]) -> Finding:
     first, others = min(unidentified), len(unidentified) - 1
     more = f" and {others} more" if others else ""
     return Finding(

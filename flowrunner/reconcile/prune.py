@@ -62,14 +62,14 @@ class PruneGuard:
         """
         if self._left is None:
             self._left = await self._store.left()
-        if not plan.removed and not (self._left and plan.changed):
+        kept = plan.missed | plan.bare
+        if not plan.removed and not kept and not (self._left and plan.changed):
             return Judged(plan)
         held = _held(plan, observed, self._left, released)
         allowed = _without(plan, observed, held.keys())
-        await self._note(_left_after(allowed, observed, self._left, released))
-        if not held:
-            return Judged(allowed)
-        return Judged(allowed, _mass_deletion(revision, observed, self._left, held))
+        left = self._left
+        await self._note(_left_after(allowed, observed, left, released))
+        return Judged(allowed, _hold(revision, _texts(observed, left, held), held, kept))
 
     async def _note(self, left: frozenset[FlowKey]) -> None:
         """Before the flows leave: what dies in between has counted too much, not too little."""
@@ -80,7 +80,7 @@ class PruneGuard:
 
 def empty_hold(revision: Revision, observed: _Flows, message: str) -> PruneHold:
     """Returns the hold of a source without any file."""
-    text = f"{message}; {_how(revision)} removes them"
+    text = f"{message}; {_how(revision)} approves that"
     reason = ConditionReason.SOURCE_EMPTY
     return PruneHold(revision=revision, reason=reason, flows=tuple(observed), message=text)
 
@@ -88,10 +88,10 @@ def empty_hold(revision: Revision, observed: _Flows, message: str) -> PruneHold:
 def _held(plan: Plan, observed: _Flows, left: _Keys, released: _Keys) -> dict[str, _Keys]:
     """Returns the accounts that lose too much at once, with all that they have lost."""
     found: dict[str, _Keys] = {}
-    leaving = {key for key in plan.removed if observed[key].spec is not None}
+    leaving = {key for key in plan.removed if observed[key].spec is not None} | plan.missed
     for account in sorted({key.account for key in leaving - released}):
         approved = {key for key in _armed(observed) | left if key.account == account}
-        gone = approved - plan.entries.keys()
+        gone = approved - (plan.entries.keys() - plan.missed)
         if len(gone) >= _FEWEST and 2 * len(gone) > len(approved):
             found[account] = gone
     return found
@@ -129,20 +129,29 @@ def _armed(observed: _Flows) -> set[FlowKey]:
     return {key for key, entry in observed.items() if entry.spec is not None}
 
 
-def _mass_deletion(
-    revision: Revision, observed: _Flows, left: _Keys, held: Mapping[str, _Keys]
-) -> PruneHold:
+def _hold(
+    revision: Revision, texts: list[str], held: Mapping[str, _Keys], kept: _Keys
+) -> PruneHold | None:
+    """Returns the hold of mass deletions and of protected flows; None where there is neither."""
+    if not held and not kept:
+        return None
+    if kept:
+        texts = [*texts, f"protected flows would leave or lose their protection: {_names(kept)}"]
+    return PruneHold(
+        revision=revision,
+        reason=ConditionReason.MASS_DELETION if held else ConditionReason.PROTECTED_FLOW,
+        flows=tuple(sorted({*kept, *(key for gone in held.values() for key in gone)})),
+        message=f"{'; '.join(texts)}; {_how(revision)} approves that",
+    )
+
+
+def _texts(observed: _Flows, left: _Keys, held: Mapping[str, _Keys]) -> list[str]:
     texts = []
     for account, gone in held.items():
         whole = sum(1 for key in _armed(observed) | left if key.account == account)
         names = _names(gone)
         texts.append(f"{len(gone)} of the {whole} flows of account {account} are gone ({names})")
-    return PruneHold(
-        revision=revision,
-        reason=ConditionReason.MASS_DELETION,
-        flows=tuple(sorted(key for gone in held.values() for key in gone)),
-        message=f"{'; '.join(texts)}; {_how(revision)} removes them",
-    )
+    return texts
 
 
 def _names(keys: Iterable[FlowKey]) -> str:

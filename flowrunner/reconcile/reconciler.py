@@ -225,9 +225,9 @@ class Reconciler:
                 self._set_hold(held.hold)
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
             return replace(result, result="held", message=str(held))
-        plan = await asyncio.to_thread(self._planner.plan, snapshot, observed)
-        self._planner.forget()  # until it is known to be in force
         released = _released(approved, snapshot.revision)
+        plan = await asyncio.to_thread(self._planner.plan, snapshot, observed, released)
+        self._planner.forget()  # until it is known to be in force
         plan, hold = await self._guard.judge(plan, observed, snapshot.revision, released)
         changed = await self._applier.apply(plan)
         if hold is None:  # else the same source must be judged as a whole the next time
@@ -235,14 +235,15 @@ class Reconciler:
         self._set_source(ConditionReason.SOURCE_READ, "")
         self._set_hold(hold)
         before = self._registry.source
+        is_held = hold is not None and hold.reason is ConditionReason.MASS_DELETION
         self._registry.source = replace(
             before,
-            revision=snapshot.revision if hold is None else before.revision,
+            revision=before.revision if is_held else snapshot.revision,
             fresh_at=self._clock.monotonic(),
             rejected=plan.rejected,
         )
         ended = _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
-        return ended if hold is None else replace(ended, result="held", message=hold.message)
+        return replace(ended, result="held", message=hold.message) if hold and is_held else ended
 
     async def _usable_snapshot(self, approved: PruneHold | None) -> Snapshot:
         """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""

@@ -4,6 +4,7 @@ Each rule looks at the versions that would be in force together, and refuses new
 that is refused keeps its older version, and with it what that version claims; so the rules look
 again until nobody else is refused. The rules: `hook_paths`, `flow_cycles`, `group_deadlocks`; and
 when those have said all, `flow_inputs`, which asks for the version of the flow that is called.
+`protection` has spoken before them.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ def said_to_others(spec: FlowSpec | None) -> object:
     if spec is None:
         return None
     paths = frozenset(hook.path for hook in spec.webhooks)
-    return (paths, spec.references, spec.inputs)
+    return (paths, spec.references, spec.inputs, spec.is_protected)
 
 
 def refusals(
     keys: Iterable[FlowKey],
     candidates: Mapping[FlowKey, Candidate],
     observed: Mapping[FlowKey, FlowEntry],
+    refused: Refusals,
 ) -> Refusals:
     """Returns the findings of every candidate that must not come into force.
 
@@ -47,8 +49,9 @@ def refusals(
         keys: All flows that stay or come.
         candidates: Their new versions, as far as they have one.
         observed: The versions in force.
+        refused: Who is refused already, for a reason that no other flow has to do with.
     """
-    found: Refusals = {}
+    found: Refusals = dict(refused)
     staying = sorted(keys)
     while True:
         scene = Scene(keys=staying, candidates=candidates, observed=observed, refused=found)

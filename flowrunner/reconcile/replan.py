@@ -9,6 +9,7 @@ both ways lead to the same plan, which a property test shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from flowrunner.model.ids import FlowKey
@@ -37,9 +38,16 @@ class Planner:
     def __init__(self) -> None:
         self._basis: _Basis | None = None
 
-    def plan(self, snapshot: Snapshot, observed: Mapping[FlowKey, FlowEntry]) -> Plan:
-        """Returns what the snapshot means against the flows in force."""
+    def plan(
+        self,
+        snapshot: Snapshot,
+        observed: Mapping[FlowKey, FlowEntry],
+        released: AbstractSet[FlowKey] = frozenset(),
+    ) -> Plan:
+        """Returns what the snapshot means against the flows in force; see `make_plan`."""
         basis = self._basis
+        if released:
+            return make_plan(snapshot, observed, released)
         if basis is None or not _is_like(snapshot, basis.snapshot):
             return make_plan(snapshot, observed)
         edited = _edited(basis.snapshot.files, snapshot.files)

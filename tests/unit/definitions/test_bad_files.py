@@ -19,6 +19,7 @@ TESTED_ELSEWHERE = {
     "FR111": "tests/unit/reconcile/test_scan.py",
     "FR116": "tests/unit/reconcile/test_plan.py",
     "FR117": "tests/unit/reconcile/test_accounts.py",
+    "FR118": "tests/unit/reconcile/test_protection.py",
     "FR311": "tests/unit/reconcile/test_plan.py",
     "FR315": "tests/unit/reconcile/test_flow_cycles.py",
     "FR316": "tests/unit/reconcile/test_group_deadlocks.py",

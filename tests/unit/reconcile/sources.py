@@ -45,6 +45,7 @@ class Source:
         again = self._planner.plan(whole, self.observed)
         assert dict(again.entries) == dict(plan.entries)
         assert (again.changed, again.removed) == (plan.changed, plan.removed)
+        assert (again.missed, again.bare) == (plan.missed, plan.bare)
         assert (again.rejected, again.is_plain) == (plan.rejected, plan.is_plain)
         if again.touched is not None:
             self.short += 1

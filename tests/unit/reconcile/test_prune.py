@@ -100,7 +100,7 @@ def test_a_hold_says_what_and_how(world: Pruned) -> None:
     assert (held.status, held.reason) == (Status.TRUE, ConditionReason.MASS_DELETION)
     assert held.message == (
         "7 of the 10 flows of account default are gone (f0, f1, f2 and 4 more); "
-        f"`flowrunner reconcile --allow-prune {result.revision}` removes them"
+        f"`flowrunner reconcile --allow-prune {result.revision}` approves that"
     )
     assert (result.message, result.removed) == (held.message, 0)
     assert world.source()[:2] == (Status.TRUE, ConditionReason.SOURCE_READ)
