@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.accounts import AccountSettings
+from flowrunner.config.host_kinds import host_facts, host_labels
 from flowrunner.config.kinds import (
     Kind,
     ListenAddress,
@@ -112,6 +113,22 @@ class ServerSettings:
     max_connections: int = field(default=256, metadata=_about(count(1, 65_536), example=1024))
     """Most HTTP connections at once, a number; more are refused. Default 256: far above what
     webhooks and a scraper open, far below the usual limit of 1024 open files."""
+
+    labels: tuple[str, ...] = field(
+        default=(), metadata=_about(host_labels(), example=["db", "eu-1"])
+    )
+    """What this host is, a list of words (in the environment with commas between): a flow with
+    `runs_on` runs where all its labels are found. Expressions see them as `host.labels`. Default
+    `[]`: such flows run elsewhere. Labels are compared as written, with case."""
+
+    facts: tuple[tuple[str, Any], ...] = field(
+        default=(),
+        metadata=_about(host_facts(), example={"region": "eu-1", "cores": 8}),
+    )
+    """What differs between hosts and one flow wants to know, a map of texts, numbers and truth
+    values (in the environment `region=eu-1,tier=2`, texts all). Expressions see them as
+    `host.facts.NAME`, null where this host has none. Default `{}`. No place for secrets: who
+    may read the settings of a flow's host sees them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("server.control_socket", "/s/control.sock", "default"),
         Row("server.max_body", "4MiB", "default"),
         Row("server.max_connections", 256, "default"),
+        Row("server.labels", [], "default"),
+        Row("server.facts", {}, "default"),
         Row("source.path", "/work folder/flows", "default"),
         Row("source.read", "auto", "default"),
         Row("source.resync", "1m", "default"),
