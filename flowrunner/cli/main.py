@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "resume": "end the pause of a flow",
         "status": "show the daemon at a glance",
         "reconcile": "read the flow files now",
+        "reload": "read the flow files now, as systemctl reload does",
         "backup": "copy the state, verified",
         "restore": "put a backup in the place of the state",
         "check-state": "look for damage in the state",

@@ -155,6 +155,11 @@ class SourceSettings:
     `1s` to `1d`. The watcher is only a hint: network file systems and overflowing queues lose
     events, and this bounds how long such a loss can last."""
 
+    stale_after: float = field(default=0.0, metadata=_about(duration(0, 7 * 86_400), example="15m"))
+    """How long no pass may have read the whole source before `/readyz` answers 503, a duration up
+    to `1w`. Default `0s`, which means five times `resync`, at least `5m`. A file with findings, or
+    a deletion that is held, makes no pass stale."""
+
     debounce: float = field(default=0.3, metadata=_about(duration(0, 60), example="1s"))
     """How long the folder must be quiet before a pass begins, a duration. Default `300ms`, at most
     `1m`. Long enough for an editor or `git pull` to finish writing, too short to be noticed."""

@@ -37,6 +37,7 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "source.path": PATHS.map("/flows{}".format),  # a state among the flows is refused
     "source.read": st.sampled_from(["auto", "head", "worktree"]),
     "source.resync": st.integers(1, 59).map("{}m".format),
+    "source.stale_after": st.integers(1, 59).map("{}m".format),
     "source.debounce": st.integers(1, 999).map("{}ms".format),
     "source.debounce_limit": st.integers(1, 59).map("{}s".format),
     "storage.backend": st.sampled_from(["local", "memory"]),

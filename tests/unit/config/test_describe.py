@@ -35,6 +35,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("source.path", "/work folder/flows", "default"),
         Row("source.read", "auto", "default"),
         Row("source.resync", "1m", "default"),
+        Row("source.stale_after", "0s", "default"),
         Row("source.debounce", "300ms", "default"),
         Row("source.debounce_limit", "5s", "default"),
         Row("storage.backend", "local", "default"),
