@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "status": "show the daemon at a glance",
         "source": "show, sync or roll back the repository that the daemon pulls",
         "reconcile": "read the flow files now",
+        "reload": "read the flow files now, as systemctl reload does",
         "backup": "copy the state, verified",
         "restore": "put a backup in the place of the state",
         "check-state": "look for damage in the state",

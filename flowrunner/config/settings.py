@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from flowrunner.config.accounts import AccountSettings
 from flowrunner.config.git_settings import GitSettings
+from flowrunner.config.host_kinds import host_facts, host_labels
 from flowrunner.config.kinds import (
     Kind,
     ListenAddress,
@@ -115,6 +116,22 @@ class ServerSettings:
     """Most HTTP connections at once, a number; more are refused. Default 256: far above what
     webhooks and a scraper open, far below the usual limit of 1024 open files."""
 
+    labels: tuple[str, ...] = field(
+        default=(), metadata=_about(host_labels(), example=["db", "eu-1"])
+    )
+    """What this host is, a list of words (in the environment with commas between): a flow with
+    `runs_on` runs where all its labels are found. Expressions see them as `host.labels`. Default
+    `[]`: such flows run elsewhere. Labels are compared as written, with case."""
+
+    facts: tuple[tuple[str, Any], ...] = field(
+        default=(),
+        metadata=_about(host_facts(), example={"region": "eu-1", "cores": 8}),
+    )
+    """What differs between hosts and one flow wants to know, a map of texts, numbers and truth
+    values (in the environment `region=eu-1,tier=2`, texts all). Expressions see them as
+    `host.facts.NAME`, null where this host has none. Default `{}`. No place for secrets: who
+    may read the settings of a flow's host sees them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
@@ -139,6 +156,11 @@ class SourceSettings:
     """Longest time between two passes when nothing seems to change, a duration. Default `60s`, from
     `1s` to `1d`. The watcher is only a hint: network file systems and overflowing queues lose
     events, and this bounds how long such a loss can last."""
+
+    stale_after: float = field(default=0.0, metadata=_about(duration(0, 7 * 86_400), example="15m"))
+    """How long no pass may have read the whole source before `/readyz` answers 503, a duration up
+    to `1w`. Default `0s`, which means five times `resync`, at least `5m`. A file with findings, or
+    a deletion that is held, makes no pass stale."""
 
     debounce: float = field(default=0.3, metadata=_about(duration(0, 60), example="1s"))
     """How long the folder must be quiet before a pass begins, a duration. Default `300ms`, at most

@@ -230,6 +230,7 @@ def _health(ground: Ground, drain: Drain) -> Health:
         drain,
         ground.clock,
         resync_s=ground.settings.source.resync,
+        stale_after_s=ground.settings.source.stale_after,
         families=ground.families.kind,
     )
 

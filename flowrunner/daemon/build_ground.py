@@ -72,7 +72,7 @@ def make_ground(
     return Ground(
         settings=settings,
         clock=clock,
-        host=host_facts(),
+        host=host_facts(settings.server),
         files=files,
         families=families,
         spawner=LocalSpawner(families),
@@ -84,5 +84,5 @@ def make_ground(
         accounts=account_map(settings.accounts),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
-        registry=FlowRegistry(settings.accounts),
+        registry=FlowRegistry(settings.accounts, frozenset(settings.server.labels)),
     )

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from flowrunner.config.settings import ServerSettings
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import ClosableSink, LogFactory
 from flowrunner.model.ids import ExecutionId, FlowKey
@@ -29,14 +30,20 @@ from flowrunner.triggers.schedules import Schedules
 _NODES_PER_CORE = 4
 
 
-def host_facts() -> HostFacts:
-    """Returns who this process is and where it runs."""
+def host_facts(server: ServerSettings) -> HostFacts:
+    """Returns who this process is and where it runs, and what the settings say of the host."""
     try:
         account = pwd.getpwuid(os.geteuid())
         user, home = account.pw_name, account.pw_dir
     except KeyError:  # a user without an entry, as in a container
         user, home = str(os.geteuid()), "/"
-    return HostFacts(name=socket.gethostname(), user=user, home=home)
+    return HostFacts(
+        name=socket.gethostname(),
+        user=user,
+        home=home,
+        labels=server.labels,
+        facts=dict(server.facts),
+    )
 
 
 def running_nodes(setting: int) -> int:

@@ -7,6 +7,7 @@ them. A secret is only looked for; its value goes nowhere.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from flowrunner.definitions import codes
@@ -17,6 +18,7 @@ from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.finding import Finding
+from flowrunner.model.host import lacking_labels
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
 from flowrunner.reconcile.missing_secrets import missing_secrets
 from flowrunner.secrets.lookup import ENVIRONMENT_PREFIX, Secrets
@@ -27,12 +29,19 @@ class HostCheckingReader:
     """Compiles files and adds what this host lacks for them; such a flow keeps its spec."""
 
     def __init__(
-        self, reader: Reader, secrets: Secrets, users: Users, accounts: AccountMap = NO_ACCOUNTS
+        self,
+        reader: Reader,
+        secrets: Secrets,
+        users: Users,
+        accounts: AccountMap = NO_ACCOUNTS,
+        *,
+        labels: AbstractSet[str] = frozenset(),
     ) -> None:
         self._reader = reader
         self._secrets = secrets
         self._users = users
         self._accounts = accounts
+        self._labels = labels
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         """Returns what a `_defaults.yaml` says; a user in it counts where it reaches."""
@@ -54,6 +63,8 @@ class HostCheckingReader:
         problems = {
             name: text for name in spec.users if (text := self._users.problem(name, account))
         }
+        if lacking_labels(spec.runs_on, self._labels):
+            names, problems = (), {}  # another host has to have them
         refused = self._accounts.refused_types(account, spec.node_types)
         if not (names or problems or refused):
             return candidate

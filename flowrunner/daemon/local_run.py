@@ -142,11 +142,12 @@ def _scanner(compiler: Compiler) -> Scanner:
 
 
 def _without_triggers(file: ScannedFile) -> ScannedFile:
-    """Returns the file as a flow that only a person starts: nothing here is armed."""
+    """Returns the file as a flow that only a person starts, on this host: nothing is armed."""
     candidate = file.candidate
     if candidate.spec is None:
         return file
-    return replace(file, candidate=replace(candidate, spec=replace(candidate.spec, triggers=())))
+    spec = replace(candidate.spec, triggers=(), runs_on=())
+    return replace(file, candidate=replace(candidate, spec=spec))
 
 
 async def _follow(parts: Parts, execution_id: ExecutionId, emit: Callable[[str], None]) -> LocalEnd:

@@ -24,4 +24,5 @@ def on_this_host(
     secrets = make_secrets(environment, environment, settings.accounts)
     users = local_users(settings.engine.users, users_of(settings.accounts))
     places = AccountPlaces(accounts, settings.source.path)
-    return HostCheckingReader(reader, secrets, users, accounts), places
+    labels = frozenset(settings.server.labels)
+    return HostCheckingReader(reader, secrets, users, accounts, labels=labels), places

@@ -72,6 +72,7 @@ def build_flow(
         node_types=_types(definition),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
+        runs_on=_labels(definition.get("runs_on", [])),
         is_suspended=definition.get("suspend", False),
         is_protected=definition.get("protect", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
@@ -85,6 +86,10 @@ def build_flow(
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
         retention=_retention(definition.get("retention", {})),
     )
+
+
+def _labels(written: Json) -> tuple[str, ...]:
+    return (written,) if isinstance(written, str) else tuple(written)
 
 
 def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:

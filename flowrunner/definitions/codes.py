@@ -120,9 +120,8 @@ NO_ACCOUNT = Code(
 PROTECTED_FLOW = Code(
     "FR118",
     "protected flow, held",
-    "The file of a flow that says `protect: true` is gone, or says so no more. The flow stays as "
-    "it was until somebody approves that: `flowrunner reconcile --allow-prune`. The daemon alone "
-    "says this: it needs to know what was there before.",
+    "The file of a flow with `protect: true` is gone, or says that no more. The flow stays as it "
+    "was until somebody approves: `flowrunner reconcile --allow-prune`. Said by the daemon alone.",
 )
 
 UNKNOWN_KEY = Code(

@@ -31,6 +31,7 @@ from flowrunner.definitions.shared_schema import (
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
+from flowrunner.model.host import HOST_LABEL
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/flow.v1.schema.json"
 _VALUES = ["string", "integer", "number", "boolean"]
@@ -147,6 +148,16 @@ def _graph() -> dict[str, Any]:
 def _holds() -> dict[str, Any]:
     """Returns what keeps a flow from starting, and from leaving."""
     return {
+        "runs_on": described(
+            "Labels that a host must have, all of them: the setting `server.labels`. On any other "
+            "host the flow is valid, and starts nothing.",
+            ["db"],
+            type=["string", "array"],
+            minItems=1,
+            uniqueItems=True,
+            pattern=HOST_LABEL,
+            items={"type": "string", "pattern": HOST_LABEL},
+        ),
         "protect": described(
             "While true, neither removing the file nor this line takes effect before somebody has "
             "approved it with `flowrunner reconcile --allow-prune`.",

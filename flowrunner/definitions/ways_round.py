@@ -18,7 +18,6 @@ _COMMENT_OUT = "turn the trigger into a comment"
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
         "notify": _TELL,
-        "runs_on": "give the nodes an if with host.name",
         "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL},

@@ -84,7 +84,7 @@ def execution_contexts(
         "inputs": execution.inputs,
         "trigger": cache(lambda: trigger_context(execution.cause)),
         "execution": execution_context(execution, spec, directories),
-        "host": {"name": host.name},
+        "host": {"name": host.name, "labels": list(host.labels), "facts": host.facts},
         "nodes": nodes,
     }
 

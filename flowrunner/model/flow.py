@@ -281,6 +281,7 @@ class FlowSpec:
         node_types: The types of its nodes, each once; `shell`, too, where one runs a script.
         finals: The nodes of `finally`, which start when all others are final.
         outputs: The result of a successful execution, by name.
+        runs_on: Labels that a host must have.
         is_suspended: Whether its file keeps it from starting.
         is_protected: Whether it leaves, or ceases to be protected, with somebody's approval alone.
         pause_after_failures: How many failures in a row pause it; None: any number may be.
@@ -301,6 +302,7 @@ class FlowSpec:
     node_types: tuple[str, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
+    runs_on: tuple[str, ...] = ()
     is_suspended: bool = False
     is_protected: bool = False
     pause_after_failures: int | None = None

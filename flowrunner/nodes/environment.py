@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flowrunner.errors import ExecutionError
+from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.nodes.context import ExecutionContext
 
@@ -16,11 +17,17 @@ LONGEST_STRING = 128 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """Who and where we are; read once at start by the composition root."""
+    """Who and where we are; read once at start by the composition root.
+
+    Attributes:
+        labels: As the settings have them, and so the facts.
+    """
 
     name: str
     user: str
     home: str
+    labels: tuple[str, ...] = ()
+    facts: Mapping[str, Json] = field(default_factory=dict)
 
 
 def build_environment(

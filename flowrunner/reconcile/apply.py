@@ -160,7 +160,8 @@ class Applier:
         entry = self._registry.get(key)
         if entry is not None:
             pause, now = self._registry.pause_of(key), self._clock.now()
-            renewed = replace(entry, conditions=flow_conditions(entry, pause, now))
+            labels = self._registry.lacking_labels(entry.spec)
+            renewed = replace(entry, conditions=flow_conditions(entry, pause, now, labels))
             self._registry.replace({**self._registry.entries, key: renewed})
 
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
@@ -177,6 +178,8 @@ class Applier:
         """
         touched = plan.entries if plan.touched is None else plan.touched
         specs = {key: spec for key in touched if (spec := plan.entries[key].spec)}
+        elsewhere = self._registry.lacking_labels
+        specs = {key: spec for key, spec in specs.items() if not elsewhere(spec)}
         self._needs.learn(specs, plan.touched)
         named = {key: spec for key, spec in specs.items() if spec.users}
         kept = {} if plan.touched is None else self._with_users
@@ -199,7 +202,8 @@ class Applier:
                 return entry
         known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
         pause = self._registry.pause_of(entry.key)
-        settled = replace(known, conditions=flow_conditions(known, pause, now))
+        labels = self._registry.lacking_labels(entry.spec)
+        settled = replace(known, conditions=flow_conditions(known, pause, now, labels))
         return current if current == settled else settled
 
     async def _keep(

@@ -31,12 +31,17 @@ _REASONS = {
 """What is wrong between files, and not within one."""
 
 
-def flow_conditions(entry: FlowEntry, pause: Pause | None, now: datetime) -> tuple[Condition, ...]:
-    """Returns all conditions of a flow, with their transition times."""
+def flow_conditions(
+    entry: FlowEntry, pause: Pause | None, now: datetime, labels: tuple[str, ...] = ()
+) -> tuple[Condition, ...]:
+    """Returns all conditions of a flow, with their transition times.
+
+    `labels` are those that this host lacks for it.
+    """
     new = (
         _ready(entry, now),
         _valid(entry, now),
-        _scheduled(entry, now),
+        _scheduled(entry, labels, now),
         _suspended(entry, now),
         _paused(pause, now),
     )
@@ -125,9 +130,14 @@ def _valid(entry: FlowEntry, now: datetime) -> Condition:
     return _condition(ConditionType.VALID, Status.FALSE, ConditionReason.INVALID, _text(first), now)
 
 
-def _scheduled(entry: FlowEntry, now: datetime) -> Condition:
+def _scheduled(entry: FlowEntry, labels: tuple[str, ...], now: datetime) -> Condition:
     if entry.spec is None:
         return _condition(ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NOT_READY, "", now)
+    if labels:
+        text = f"this host has no label {', '.join(labels)}"
+        return _condition(
+            ConditionType.SCHEDULED, Status.FALSE, ConditionReason.OTHER_HOST, text, now
+        )
     if not entry.spec.schedules:
         return _condition(
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NO_SCHEDULE, "", now

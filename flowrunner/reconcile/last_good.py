@@ -52,7 +52,8 @@ async def load_last_good(
             generation=record.generation,
             observed_generation=record.generation,
         )
-        conditions = flow_conditions(entry, registry.pause_of(record.key), clock.now())
+        pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
+        conditions = flow_conditions(entry, pause, clock.now(), labels)
         entries[record.key] = replace(entry, conditions=conditions)
     registry.replace(entries)
     return len(entries)

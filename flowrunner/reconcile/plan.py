@@ -226,9 +226,11 @@ def _duplicate(
 def _why_kept(entry: FlowEntry, unidentified: Mapping[str, list[str]]) -> Finding:
     """Returns why a flow without a file is still there."""
     hiding = unidentified.get(entry.key.account)
-    if not hiding:
-        return missed(entry)
-    first, others = min(hiding), len(hiding) - 1
+    return _hidden(entry, hiding) if hiding else missed(entry)
+
+
+def _hidden(entry: FlowEntry, unidentified: list[str]) -> Finding:
+    first, others = min(unidentified), len(unidentified) - 1
     more = f" and {others} more" if others else ""
     return Finding(
         file=entry.path,

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
-from flowrunner.model.flow import RetentionSpec, StartRules
+from flowrunner.model.flow import FlowSpec, RetentionSpec, StartRules
+from flowrunner.model.host import lacking_labels
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.model.pause import Pause
 from flowrunner.model.states import Reason
@@ -26,10 +28,14 @@ class FlowRegistry:
 
     Args:
         accounts: Those that the settings name.
+        labels: Those of this host.
     """
 
-    def __init__(self, accounts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, accounts: Iterable[str] = (), labels: AbstractSet[str] = frozenset()
+    ) -> None:
         self._accounts = tuple(accounts)
+        self._labels = labels
         self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
         self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
@@ -75,6 +81,10 @@ class FlowRegistry:
             return None
         is_held = self.hold_of(key) is not None
         return StartRules(concurrency=entry.spec.concurrency, is_held=is_held)
+
+    def lacking_labels(self, spec: FlowSpec | None) -> tuple[str, ...]:
+        """Returns which labels this host lacks for a flow; with any, it runs on another host."""
+        return lacking_labels(spec.runs_on, self._labels) if spec and spec.runs_on else ()
 
     def retentions(self) -> dict[FlowKey, RetentionSpec]:
         """Returns what the versions in force say about how much is kept, where they say it."""

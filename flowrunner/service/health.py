@@ -16,7 +16,9 @@ from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock
 
 _STALE_RESYNCS = 5
-"""A pass is stale after this many resync periods without one that read the source."""
+"""Resync periods without a pass that read the source after which the last one is stale."""
+_LEAST_STALE_S = 300.0
+"""Shorter than this is no time to be unready for: a git may hold a lock, a mount may be slow."""
 
 _HELD_BY = {
     "cgroup": "each attempt has a cgroup of its own",
@@ -37,6 +39,7 @@ class Health:
         clock: Clock,
         *,
         resync_s: float,
+        stale_after_s: float = 0.0,
         families: str,
     ) -> None:
         self._watch = watch
@@ -44,7 +47,7 @@ class Health:
         self._registry = registry
         self._storage = storage
         self._clock = clock
-        self._limit_s = resync_s * _STALE_RESYNCS
+        self._limit_s = stale_after_s or max(resync_s * _STALE_RESYNCS, _LEAST_STALE_S)
         self._processes = HealthCheck(name="processes", status="ok", message=_HELD_BY[families])
 
     async def checks(self) -> tuple[HealthCheck, ...]:

@@ -82,10 +82,7 @@ class FlowStore(Protocol):
         """
 
     async def left(self) -> frozenset[FlowKey]:
-        """Returns the flows that have left since a person last approved what is gone.
-
-        What cannot be read any more is logged and counts as none.
-        """
+        """Returns what left since a person last approved that; none if it is damaged: logged."""
 
     async def put_left(self, keys: frozenset[FlowKey]) -> None:
         """Keeps the flows that have left, durably at once."""

@@ -67,10 +67,16 @@ class Dispatcher:
         """Returns the version in force of a flow that may start now.
 
         Raises:
-            RefusedError: ``not_ready``; ``suspended`` or ``paused`` unless it is forced; or what
-                the host's gate says (``disk``).
+            RefusedError: ``not_ready``; ``other_host``; ``suspended`` or ``paused`` unless it is
+                forced; or what the host's gate says (``disk``).
         """
         spec = ready_spec(entry)
+        labels = self._registry.lacking_labels(spec)
+        if labels:
+            text = (
+                f"flow {entry.key} runs on other hosts: this one has no label {', '.join(labels)}"
+            )
+            raise RefusedError(text, code="other_host")
         hold = self._registry.hold_of(entry.key)
         if hold is not None and not is_forced:
             raise RefusedError(f"flow {entry.key} is {hold}", code=str(hold))
@@ -89,12 +95,16 @@ class Dispatcher:
             text = f"account {account} may not use the node type {', '.join(refused)} any more"
             raise RefusedError(text, code="not_ready")
 
+    def is_here(self, entry: FlowEntry) -> bool:
+        """Whether the version in force of a flow runs on this host."""
+        return not self._registry.lacking_labels(entry.spec)
+
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
 
         Raises:
-            RefusedError: ``not_ready``, ``suspended``, ``paused`` (unless it is forced),
-                ``disk``, ``draining``, ``concurrency``, ``queue_full`` or
+            RefusedError: ``not_ready``, ``other_host``, ``suspended``, ``paused`` (unless it is
+                forced), ``disk``, ``draining``, ``concurrency``, ``queue_full`` or
                 ``concurrency_deadlock``.
             ValidationError: ``input.group``.
             StorageError: Nothing was accepted.

@@ -115,7 +115,7 @@ class Schedules:
         keys = {
             key
             for entry in coming
-            for key in _schedule_keys(entry) - _schedule_keys(before.get(entry.key))
+            for key in self._keys_of(entry) - self._keys_of(before.get(entry.key))
         }
         # A slot of its last time in force, still being decided, would bring the cursor back.
         late = [task for task, key in self._tasks.items() if key in keys]
@@ -134,7 +134,7 @@ class Schedules:
         wanted = {
             (key, trigger.id): trigger
             for key in sorted(changed & entries.keys())
-            if (spec := entries[key].spec)
+            if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
         }
         gone = [place for place in self._armed if place[0] in changed and place not in wanted]
@@ -144,6 +144,12 @@ class Schedules:
         for place, trigger in wanted.items():
             self._arm(place, trigger)
         self._entries = entries
+
+    def _keys_of(self, entry: FlowEntry | None) -> frozenset[ScheduleKey]:
+        """Returns the schedules of a flow that this host waits for."""
+        if entry is None or entry.spec is None or self._registry.lacking_labels(entry.spec):
+            return frozenset()
+        return frozenset(_schedule_key(entry.key, trigger) for trigger in entry.spec.schedules)
 
     def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
         """Returns the next slot of an armed schedule, or None."""
@@ -296,12 +302,6 @@ class Schedules:
         await self._slots.record(run)
         armed.cursor = run.last
         self._observer.slot_decided(armed.key.flow, run.outcome, run.reason, run.count)
-
-
-def _schedule_keys(entry: FlowEntry | None) -> frozenset[ScheduleKey]:
-    if entry is None or entry.spec is None:
-        return frozenset()
-    return frozenset(_schedule_key(entry.key, trigger) for trigger in entry.spec.schedules)
 
 
 def _schedule_key(flow: FlowKey, trigger: ScheduleTrigger) -> ScheduleKey:

@@ -92,7 +92,8 @@ class Webhooks:
         by_flow = dict(self._by_flow)
         for key in changed_keys(self._entries, entries):
             entry = entries.get(key)
-            hooks = () if entry is None else _hooks_of(entry)
+            is_here = entry is not None and self._dispatcher.is_here(entry)
+            hooks = _hooks_of(entry) if entry and is_here else ()
             by_flow.pop(key, None)
             if hooks:
                 by_flow[key] = hooks

@@ -64,6 +64,7 @@ def _unit_with_existing_program(folder: Path) -> Path:
     """Copy the unit with a program that exists here, or its absence would be the complaint."""
     text = (SYSTEMD / "flowrunner.service").read_text(encoding="utf-8")
     assert INSTALLED_PROGRAM in text
+    assert f"{INSTALLED_PROGRAM} reload --wait" in text
     unit = folder / "flowrunner.service"
     unit.write_text(text.replace(INSTALLED_PROGRAM, "/bin/true"), encoding="utf-8")
     return unit

@@ -52,7 +52,9 @@ from tests.fakes.spawner import TERMINATED, FakeSpawner, Performance
 
 T = TypeVar("T")
 
-HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
+HOST = HostFacts(
+    name="host-1", user="runner", home="/home/runner", labels=("db", "eu"), facts={"cores": 8}
+)
 TIMEOUT_S = 30 * 86_400.0
 """The host's bound of an execution, out of the way of the tests that do not speak about it."""
 STATE, FLOWS = Path("/state"), Path("/flows")

@@ -11,7 +11,7 @@ import pytest
 
 from flowrunner.cli.main import dispatch
 from flowrunner.config.accounts import AccountSettings, SecretDirectory
-from flowrunner.config.settings import Settings, SourceSettings
+from flowrunner.config.settings import ServerSettings, Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
 from tests.definitions.examples import FOLDER
@@ -54,6 +54,15 @@ def test_every_missing_secret_is_told_where_it_is_named(tmp_path: Path) -> None:
         (6, 66, "OLD"),
     ]
     assert found[0].hint == "a file TOKEN in the credentials directory, or FLOWRUNNER_SECRET_TOKEN"
+
+
+def test_what_another_host_has_to_have_is_not_missed_here(tmp_path: Path) -> None:
+    """A flow whose labels this host lacks needs no secret here; with them it needs all."""
+    (tmp_path / "a.yaml").write_text(f"{FLOW}runs_on: [db]\n")
+    for labels, count in (((), 0), (("db",), 5)):
+        settings = replace(Settings(), server=ServerSettings(labels=labels))
+        report = validate([str(tmp_path)], settings=settings, environment={})
+        assert len(report.findings) == count
 
 
 def test_secrets_are_looked_up_as_the_daemon_does(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from flowrunner.config.describe import Row, describe_settings
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SETTINGS, Setting
 from flowrunner.model.accounts import ACCOUNT_NAME
+from flowrunner.model.host import FACT_NAME, HOST_LABEL
 from flowrunner.model.process import USER_NAME
 from tests.unit.config.documents import load
 
@@ -25,9 +26,18 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "server.control_socket": PATHS,
     "server.max_body": st.integers(1, 1023).map("{}KiB".format),
     "server.max_connections": st.integers(1, 65_536),
+    "server.labels": st.lists(
+        st.from_regex(HOST_LABEL.strip("^$"), fullmatch=True), max_size=3, unique=True
+    ),
+    "server.facts": st.dictionaries(
+        st.from_regex(FACT_NAME.strip("^$"), fullmatch=True),
+        st.from_regex("[a-z0-9-]{1,9}", fullmatch=True),
+        max_size=3,
+    ),
     "source.path": PATHS.map("/flows{}".format),  # a state among the flows is refused
     "source.read": st.sampled_from(["auto", "head", "worktree"]),
     "source.resync": st.integers(1, 59).map("{}m".format),
+    "source.stale_after": st.integers(1, 59).map("{}m".format),
     "source.debounce": st.integers(1, 999).map("{}ms".format),
     "source.debounce_limit": st.integers(1, 59).map("{}s".format),
     "source.git.url": PATHS.map("ssh://git@example.org{}".format),
@@ -105,6 +115,8 @@ def text_of(value: Any) -> str:
     """Returns a value as a variable holds it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return ",".join(f"{name}={fact}" for name, fact in value.items())
     return ",".join(value) if isinstance(value, list) else str(value)
 
 

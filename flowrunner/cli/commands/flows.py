@@ -33,6 +33,9 @@ _HOLDS = ("Suspended", "Paused")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flow to show alone, and how."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show this flow in detail")
+    parser.add_argument(
+        "--all", action="store_true", help="list each flow that runs on other hosts too"
+    )
     add_account(parser)
     add_output(parser)
     add_control(parser)
@@ -49,17 +52,30 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     flows, _ = read_list(client, "/api/v1/flows", {"account": args.account})
     source = client.get("/api/v1/reconcile") if args.output in ("text", "wide") else {}
     document = {"items": flows, "next_cursor": None}
-    show(host, args.output, document, lambda wide: list_text(flows, source, wide=wide))
+    show(
+        host,
+        args.output,
+        document,
+        lambda wide: list_text(flows, source, wide=wide, every=args.all),
+    )
     return 0
 
 
-def list_text(flows: Sequence[Json], source: Mapping[str, Json], *, wide: bool = False) -> str:
-    """Returns the table, what is wrong with flows, the rejected files, the state of the source."""
+def list_text(
+    flows: Sequence[Json], source: Mapping[str, Json], *, wide: bool = False, every: bool = False
+) -> str:
+    """Returns the table, what is wrong with flows, the rejected files, the state of the source.
+
+    Sound flows that run on other hosts are one line together, unless `every` one is asked for.
+    """
+    shown = [flow for flow in flows if every or not _is_away(flow)]
+    away = len(flows) - len(shown)
     columns = (*_COLUMNS, *_MORE_COLUMNS) if wide else _COLUMNS
-    rows = (_row(flow, wide=wide) for flow in flows)
+    rows = (_row(flow, wide=wide) for flow in shown)
     rejected = source.get("rejected") or []
     return blocks(
-        table(columns, rows) if flows else "no flows",
+        table(columns, rows) if shown else "no flows on this host" if away else "no flows",
+        f"and {away} that run on other hosts (OtherHost); --all lists them" if away else "",
         "\n".join(_all_troubles(flows, rejected)),
         "\n".join(["rejected files:", *(_findings_text(file) for file in rejected)])
         if rejected
@@ -98,6 +114,11 @@ def flow_text(flow: Json) -> str:
         else "",
         _findings_text(flow),
     )
+
+
+def _is_away(flow: Json) -> bool:
+    is_elsewhere = _condition(flow, "Scheduled").get("reason") == ConditionReason.OTHER_HOST
+    return is_elsewhere and _condition(flow, "Ready").get("status") == "True"
 
 
 def _row(flow: Json, *, wide: bool) -> Sequence[object]:

@@ -79,13 +79,12 @@ _MEMBERS = {
             "flow_dir",
         }
     ),
-    "host": frozenset({"name"}),
+    "host": frozenset({"name", "labels", "facts"}),
     "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
 _PLANNED_MEMBERS = {
     "trigger": frozenset({"path"}),
-    "host": frozenset({"labels", "facts"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")

@@ -50,7 +50,7 @@ _CONTEXTS: Mapping[str, _Shape] = {
         **dict.fromkeys(("retry_of", "slot_at", "slot_date"), TEXT | NULL),
     },
     "flow": {"name": TEXT, "account": TEXT, "labels": _TEXTS},
-    "host": {"name": TEXT},
+    "host": {"name": TEXT, "labels": LIST, "facts": {"*": TEXT | NUMBER | BOOLEAN | NULL}},
     "attempt": {
         "number": NUMBER,
         "exit_code": NUMBER | NULL,

@@ -202,6 +202,16 @@ def test_reconcile_hands_on_that_a_lock_is_dead(server: ControlServer) -> None:
     assert server.bodies == [{"wait": False, "ignore_lock": True}]
 
 
+@pytest.mark.parametrize(
+    ("more", "code"), [({}, 0), ({"errors": 1}, 3), ({"result": "held", "message": "m"}, 1)]
+)
+def test_reload_carries_the_result(server: ControlServer, more: dict[str, Any], code: int) -> None:
+    """What systemd sees is how the pass ended; nothing is approved on the way."""
+    server.put("POST /control/v1/reconcile", documents.reconcile_result(**more))
+    assert main(["reload", "--wait"]) == code
+    assert server.bodies == [{"wait": True}]
+
+
 def test_reconcile_approves_the_revision_that_is_named(server: ControlServer) -> None:
     """What the person has seen is what the daemon is asked for; the pass decides the exit code."""
     server.put("POST /control/v1/reconcile", documents.reconcile_result())

@@ -41,6 +41,26 @@ def test_flows_tell_what_holds_them(server: ControlServer, capsys: Captured) -> 
     assert "  suspended paused  " in capsys.readouterr().out
 
 
+def test_flows_of_other_hosts_are_one_line(server: ControlServer, capsys: Captured) -> None:
+    """They are counted, `--all` lists them, and one with an error is listed in any case."""
+    away = [{"type": "Scheduled", "status": "False", "reason": "OtherHost", "message": ""}]
+    sound = {**documents.flow(), "conditions": [*documents.flow()["conditions"], *away]}
+    sick = documents.invalid_flow()
+    sick = {**sick, "conditions": [*sick["conditions"], *away]}
+    server.put(FLOWS, documents.page(sound, sound, sick))
+    server.put(RECONCILE, documents.source())
+    assert main(["flows"]) == 0
+    shown = capsys.readouterr().out
+    assert "and 2 that run on other hosts" in shown
+    assert ("backup  " in shown, "ops/deploy  " in shown) == (False, True)
+    assert main(["flows", "--all"]) == 0
+    shown = capsys.readouterr().out
+    assert ("other hosts" in shown, shown.count("\nbackup  ")) == (False, 2)
+    server.put(FLOWS, documents.page(sound))
+    assert main(["flows"]) == 0
+    assert capsys.readouterr().out.startswith("no flows on this host\n")
+
+
 def test_flows_are_a_table_with_their_troubles(server: ControlServer, capsys: Captured) -> None:
     """Below the table stand findings, missing secrets, rejected files and the source's state."""
     server.put(

@@ -89,6 +89,21 @@ def test_date_of_a_slot_is_that_of_its_trigger(trigger: str, date: Json) -> None
     assert simulate(story) == date
 
 
+def test_labels_and_facts_of_the_host_are_seen() -> None:
+    """What the settings say of the host; a fact that it does not have is null."""
+    text = flow(
+        "  - {id: a, type: set, params: {values: {labels: '${{ host.labels }}', "
+        "cores: '${{ host.facts.cores }}', none: '${{ host.facts.other }}'}}}"
+    )
+
+    async def story(world: World) -> Json:
+        accepted = await world.submit(world.define(text))
+        return (await world.end_of(accepted.id)).nodes["a"].outputs
+
+    assert HOST.labels
+    assert simulate(story) == {"labels": list(HOST.labels), "cores": 8, "none": None}
+
+
 def test_name_of_the_host_is_seen() -> None:
     """`host.name` is what `$HOST_NAME` is, in nodes and in the flow's env."""
     text = flow("  - {id: a, run: x}", top="env: {H: '${{ host.name }}'}")

@@ -124,7 +124,7 @@ class World:
         base = EngineWorld(storage=storage)
         self.clock, self.storage, self.disk = base.clock, base.storage, base.disk
         self.secrets = FakeSecrets()
-        self.registry = FlowRegistry()
+        self.registry = FlowRegistry(labels=frozenset({"here", "near"}))
         services = replace(base.services, secrets=self.secrets)
         self.engine = Engine(services, self.registry.rules_of, Limits(1_000))
         self.services = services
