@@ -91,8 +91,9 @@ class AttemptRunner:
         """Carries out one attempt to its end; journals its begin, not its end.
 
         Cancelling it ends the node's work first and yields a cancelled outcome, or an
-        interrupted one when the daemon stops; an attempt that survives the stop is cancelled
-        without an outcome. `item` is the index of its item, `resumed` is one that goes on.
+        interrupted one when the daemon stops; an attempt that survives the stop, or whose begin
+        is only being journaled, is cancelled without an outcome. `item` is the index of its item,
+        `resumed` is one that goes on.
 
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
@@ -103,15 +104,18 @@ class AttemptRunner:
             state=AttemptState.RUNNING,
             started_at=self._services.clock.now(),
         )
-        given = _Given(hidden=self._runtime.hidden_texts())
+        given, has_begun = _Given(hidden=self._runtime.hidden_texts()), resumed is not None
         try:
-            if resumed is None:
+            if not has_begun:
                 await self._begin(node, spec, attempt)
+                has_begun = True
             given = self._resolve(spec, scope)
             result = await self._execute(node, spec, attempt, scope, given)
         except asyncio.CancelledError:
-            is_left = self._cut.is_held or self._cut.reason in (None, Reason.INTERRUPTED)
-            if survives(node, spec) and is_left:
+            is_stopped = self._cut.reason in (None, Reason.INTERRUPTED)
+            if is_stopped and not has_begun:
+                raise  # an end could be kept while that of a node before it was lost
+            if survives(node, spec) and (self._cut.is_held or is_stopped):
                 raise
             return self._cut_short(attempt)
         except ExecutionError as error:

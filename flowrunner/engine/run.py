@@ -17,7 +17,7 @@ from flowrunner.engine.result import with_outputs
 from flowrunner.engine.runtime import ExecutionRuntime
 from flowrunner.engine.scope import execution_contexts, node_context
 from flowrunner.engine.writes import PendingWrites
-from flowrunner.errors import FlowError
+from flowrunner.errors import FlowError, StorageError
 from flowrunner.model.execution import Execution, ItemCounts
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue
@@ -139,9 +139,12 @@ class ExecutionRun:
         """Returns when all that this run has decided until now is journaled.
 
         Raises:
-            StorageError: It cannot be; the run ends what it has at work.
+            StorageError: It cannot be, or something before could not: the run ends what it has at
+                work.
         """
         await self._writes.written()
+        if isinstance(self._error, StorageError):
+            raise self._error
 
     def hold(self) -> None:
         """Starts nothing any more; attempts that are at work may go on."""

@@ -107,6 +107,42 @@ def test_cancel_while_the_disk_is_full_has_its_effect_when_it_is_back() -> None:
     assert outcome.reasons == {"a": "", "b": "cancelled", "c": "cancelled"}
 
 
+def test_second_cancel_says_no_more_than_the_journal_has() -> None:
+    """While the first one could not be journaled and its processes still end, it is refused too."""
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(flow("  - {id: a, run: x}")))
+        await asyncio.sleep(5)
+        world.disk.fail("update")
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        await asyncio.sleep(1)
+        assert world.engine.live_states(accepted.id) == {"a": "running"}
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        world.disk.mend()
+        return await world.end_of(accepted.id)
+
+    outcome = simulate(story, {"a": Act(lasts_s=None, on_term_s=5)})
+    assert outcome.execution.state is ExecutionState.CANCELLED
+
+
+def test_node_that_had_not_begun_is_not_ended_when_the_end_before_it_is_lost() -> None:
+    """Its begin was under way; it ends after the node that it needs, which is repeated."""
+
+    async def story(world: World) -> Outcome:
+        world.disk.fail("finish a.1 succeeded")
+        world.disk.latency_s = 2
+        accepted = await world.submit(world.define(flow(text)))
+        outcome = await world.end_of(accepted.id)
+        assert await world.storage.journal.running() == []
+        return outcome
+
+    text = "  - {id: a, run: x, on_interrupt: rerun}\n  - {id: b, run: x, on_interrupt: fail}"
+    outcome = simulate(story, {"a": OK, "b": OK})
+    assert list(outcome.nodes) == ["a", "b"]  # in the order of their ends
+
+
 def test_cancel_that_was_kept_is_not_taken_back_by_what_goes_on() -> None:
     """The first write of an execution that goes on says no less than the journal did before."""
 
