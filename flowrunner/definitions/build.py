@@ -68,20 +68,18 @@ def build_flow(
         vars=definition.get("vars", {}),
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
-        users=_users(definition),
-        node_types=_types(definition),
+        **said_by_nodes(definition),
         triggers=_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         runs_on=_labels(definition.get("runs_on", [])),
         is_suspended=definition.get("suspend", False),
         is_protected=definition.get("protect", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
-        nodes=_nodes(definition["nodes"], catalog),
-        finals=_nodes(definition.get("finally", []), catalog),
+        nodes=flow_nodes(definition["nodes"], catalog),
+        finals=flow_nodes(definition.get("finally", []), catalog),
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },
-        references=references_of(definition),
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
         retention=_retention(definition.get("retention", {})),
@@ -90,6 +88,18 @@ def build_flow(
 
 def _labels(written: Json) -> tuple[str, ...]:
     return (written,) if isinstance(written, str) else tuple(written)
+
+
+def said_by_nodes(definition: Mapping[str, Json]) -> dict[str, Any]:
+    """Returns the fields of a `FlowSpec` that come from nodes, but for the nodes themselves.
+
+    Who puts off building the nodes needs these all the same.
+    """
+    return {
+        "users": _users(definition),
+        "node_types": _types(definition),
+        "references": references_of(definition),
+    }
 
 
 def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
@@ -216,7 +226,8 @@ def _maybe_int(value: Json) -> int | None:
     return None if value is None else int(value)
 
 
-def _nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
+def flow_nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:
+    """Returns the nodes of one list; raises as `build_flow`."""
     needs, switches = resolved_needs(raw), naming_switches(raw)
     return tuple(
         _node(node, needs[index], switches.get(index, ()), catalog)

@@ -7,7 +7,7 @@ Everything here is checked already; building one from a file is the work of
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -279,7 +279,8 @@ class FlowSpec:
         secrets: Names of secrets its expressions may use.
         users: The users that its nodes run as, where they name one.
         node_types: The types of its nodes, each once; `shell`, too, where one runs a script.
-        finals: The nodes of `finally`, which start when all others are final.
+        nodes: A tuple, or a `Late` one: most flows wait, and wait without their nodes.
+        finals: The nodes of `finally`, likewise, which start when all others are final.
         outputs: The result of a successful execution, by name.
         runs_on: Labels that a host must have.
         is_suspended: Whether its file keeps it from starting.
@@ -306,8 +307,8 @@ class FlowSpec:
     is_suspended: bool = False
     is_protected: bool = False
     pause_after_failures: int | None = None
-    nodes: tuple[NodeSpec, ...] = ()
-    finals: tuple[NodeSpec, ...] = ()
+    nodes: Sequence[NodeSpec] = ()
+    finals: Sequence[NodeSpec] = ()
     outputs: Mapping[str, Template | Json] = field(default_factory=dict)
     references: FlowReferences = NO_REFERENCES
     timeout_s: float | None = None

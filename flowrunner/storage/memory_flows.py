@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.packed import plain
 from flowrunner.storage.protocols import FlowRecord
 
 
@@ -65,7 +66,7 @@ class MemoryDefinitions:
         """Keeps a definition."""
         self._puts += 1
         self._last_put[digest] = self._puts
-        self._definitions.setdefault(digest, dict(definition))
+        self._definitions.setdefault(digest, plain(definition))
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition, or None."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import PREFIX, canonical_json, digest_of_bytes
 from flowrunner.model.ids import Digest, Json
+from flowrunner.model.packed import plain
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
 from flowrunner.system.files import Files
 
@@ -102,7 +103,7 @@ class LocalDefinitions:
         return below(self._root, f"{digest.removeprefix(PREFIX)}{_SUFFIX}")
 
     def _write(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        text = canonical_json(definition)
+        text = canonical_json(plain(definition))
         if digest_of_bytes(text) != digest:
             raise StorageError(f"the definition to keep does not have the digest {digest}")
         self._files.replace_durably(self._path(digest), text)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.packed import plain
 from flowrunner.service.views import FlowView
 from flowrunner.web.context import is_restricted
 from flowrunner.web.query import flow_cursor_of, limit_of, name_of
@@ -55,7 +56,7 @@ class FlowRoutes:
 
     async def definition(self, request: Request) -> Response:
         """Answers with the effective definition, as it is run."""
-        return json_response(dict(self._service.definition(_key_of(request))))
+        return json_response(plain(self._service.definition(_key_of(request))))
 
 
 def _key_of(request: Request) -> FlowKey:

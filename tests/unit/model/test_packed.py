@@ -1,0 +1,48 @@
+"""A definition as text says what it said as objects."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from flowrunner.model.digest import digest_of
+from flowrunner.model.packed import PackedDefinition, plain
+
+DEFINITION = {"version": 1, "name": "a", "vars": {"ü": [1, 1.5, None, True], "s": "\udcff"}}
+
+
+def test_packed_definition_reads_as_the_mapping() -> None:
+    """Keys in order, values, length and equality are those of the definition."""
+    packed = PackedDefinition(DEFINITION)
+    assert list(packed) == list(DEFINITION)
+    assert len(packed) == len(DEFINITION)
+    assert packed["vars"] == DEFINITION["vars"]
+    assert packed == DEFINITION
+    assert packed == PackedDefinition(packed)
+    assert packed != PackedDefinition({**DEFINITION, "name": "b"})
+    assert packed != 1
+    with pytest.raises(KeyError):
+        packed["nodes"]
+
+
+def test_order_of_keys_is_no_difference() -> None:
+    """Two texts of the same definition are equal."""
+    turned = dict(reversed(DEFINITION.items()))
+    assert PackedDefinition(turned) == PackedDefinition(DEFINITION)
+
+
+def test_what_was_unpacked_belongs_to_whoever_asked() -> None:
+    """A change of it reaches nobody else; a plain definition is copied likewise."""
+    packed = PackedDefinition(DEFINITION)
+    for definition in (packed, DEFINITION):
+        mine = plain(definition)
+        mine["name"] = "mine"
+        assert definition["name"] == "a"
+
+
+def test_digest_survives() -> None:
+    """What was packed has the digest it had."""
+    whole = {"a": {"b": [1, 2.0, "ü"]}}
+    assert digest_of(plain(PackedDefinition(whole))) == digest_of(whole)
+    assert json.loads(json.dumps(plain(PackedDefinition(whole)))) == whole
