@@ -23,13 +23,16 @@ from flowrunner.daemon.host import (
     show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
-from flowrunner.definitions.compiler import Compiler
+from flowrunner.definitions.compiler import Compiler, Reader
+from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.engine.admission import Limits
+from flowrunner.daemon.warm_start import make_warm_reader
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.builtin.flow import CallsFlows
+from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
@@ -65,6 +68,7 @@ class Parts:
     settings: Settings
     storage: Storage
     compiler: Compiler
+    warm: WarmReader
     registry: FlowRegistry
     engine: Engine
     drain: Drain
@@ -113,12 +117,12 @@ def build(
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
-    compiler, services, engine = _carrying(ground, origin, lambda: starts.children)
+    compiler, warm, services, engine = _carrying(ground, origin, lambda: starts.children)
     drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
-    reconciler = _reconciler(ground, compiler, applier, starts.schedules, origin)
+    reconciler = _reconciler(ground, warm, applier, starts.schedules, origin)
     kept = retention(ground, services)
     known = ServiceParts(
         registry=ground.registry,
@@ -144,6 +148,7 @@ def build(
         settings=settings,
         storage=ground.storage,
         compiler=compiler,
+        warm=warm,
         registry=ground.registry,
         engine=engine,
         drain=drain,
@@ -168,11 +173,11 @@ def build(
 
 def _carrying(
     ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
-) -> tuple[Compiler, EngineServices, Engine]:
+) -> tuple[Compiler, WarmReader, EngineServices, Engine]:
     nodes = node_types(ground, calls)
     compiler = Compiler(nodes, ground.clock)
     services = engine_services(ground, nodes, compiler, origin.flow_folder)
-    return compiler, services, _engine(ground, services)
+    return compiler, _warm(ground, nodes, compiler), services, _engine(ground, services)
 
 
 def _reader(
@@ -284,8 +289,15 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
     )
 
 
+def _warm(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> WarmReader:
+    storage = ground.settings.storage
+    state = storage.path if storage.backend == "local" else None
+    today = ground.clock.now().date()
+    return make_warm_reader(state, nodes, compiler, ground.registry, today)
+
+
 def _reconciler(
-    ground: Ground, compiler: Compiler, applier: Applier, schedules: Schedules, origin: Origin
+    ground: Ground, reader: Reader, applier: Applier, schedules: Schedules, origin: Origin
 ) -> Reconciler:
     source, state = ground.settings.source, ground.settings.storage.path
     is_watched = origin.source is None  # nobody writes to what is checked out
@@ -296,7 +308,7 @@ def _reconciler(
     account_of = ground.accounts.account_of
     reconciler = Reconciler(
         root=origin.root,
-        scanner=Scanner(ground.files, compiler, origin.trees, ground.clock, account_of),
+        scanner=Scanner(ground.files, reader, origin.trees, ground.clock, account_of),
         applier=applier,
         registry=ground.registry,
         watcher=watcher,

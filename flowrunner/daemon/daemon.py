@@ -14,6 +14,7 @@ from functools import partial
 
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.restore import restore_metrics
+from flowrunner.daemon.warm_start import files_of
 from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import FlowError
@@ -71,6 +72,7 @@ class Daemon:
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
+                    self._keep_warm,
                 ]
                 if parts.origin.source is not None:
                     works.append(parts.origin.source.run)
@@ -97,9 +99,8 @@ class Daemon:
         if parts.origin.source is not None and parts.origin.places is not None:
             await parts.origin.source.load()
             await parts.origin.places.load()
-        count = await load_last_good(
-            parts.storage.flows, parts.compiler, parts.registry, self._clock
-        )
+        await asyncio.to_thread(parts.warm.load)
+        count = await load_last_good(parts.storage.flows, parts.warm, parts.registry, self._clock)
         if count:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
@@ -135,6 +136,7 @@ class Daemon:
         parts = self._parts
         closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
         closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
+        closing.append(self._keep_warm)
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))
         closing.append(parts.storage.close)
@@ -194,6 +196,10 @@ class Daemon:
         while True:
             await asyncio.sleep(_TIDY_PERIOD_S)
             await self._parts.families.tidy()
+
+    async def _keep_warm(self) -> None:
+        """Keeps what files compiled to for the next start; after a crash, some compile anew."""
+        await asyncio.to_thread(self._parts.warm.save, files_of(self._parts.registry))
 
     async def _measure_lag(self) -> None:
         """Measures how late the loop wakes."""

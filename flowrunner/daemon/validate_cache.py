@@ -1,6 +1,7 @@
-"""Where `flowrunner validate` keeps what files compiled to, and what makes that stale.
+"""Where `flowrunner validate` and the daemon keep what files compiled to, and what makes it stale.
 
-The folder is `flowrunner` in the user's cache folder. A file holds one generation: the entries
+For `validate` it is `flowrunner` in the user's cache folder, for the daemon `cache` in its state.
+A file holds one generation: the entries
 made by one state of the code, its libraries, the flow schema and the time zones of the host.
 """
 
@@ -30,11 +31,11 @@ _MOST_GENERATIONS = 3
 
 
 class GenerationStore:
-    """The file of one generation; meets `flowrunner.definitions.candidate_cache.Store`."""
+    """The file of one generation; meets `flowrunner.definitions.cache_lines.Store`."""
 
-    def __init__(self, folder: PrivateFolder, generation: str) -> None:
+    def __init__(self, folder: PrivateFolder, generation: str, what: str = "validate") -> None:
         self._folder = folder
-        self._name = f"validate-{generation}.txt"
+        self._name = f"{what}-{generation}.txt"
 
     def load(self) -> bytes | None:
         """Returns the content of the file, or None."""

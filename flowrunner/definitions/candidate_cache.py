@@ -8,20 +8,26 @@ other and not enough to execute one. JSON, since a file in a cache must never be
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from flowrunner.definitions.build import build_flow
+from flowrunner.definitions.cache_lines import (
+    Store,
+    checked_lines,
+    claims_from,
+    finding_from,
+    key_of,
+    sealed,
+    told,
+)
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.claims import Claims, Place
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.references import references_of
-from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Digest, FlowKey, Json
 
 LARGEST_STORE = 64 * 1024**2
@@ -38,16 +44,6 @@ _HEX = 64
 _DAY = slice(_HEX + 1, _HEX + 7)
 _BODY = _HEX + 8
 _HEAD = re.compile(rb"[0-9a-f]{%d} [0-9]{6} " % _HEX)
-
-
-class Store(Protocol):
-    """Keeps the entries of one generation as bytes; may lose them at any time."""
-
-    def load(self) -> bytes | None:
-        """Returns what was saved last, or None."""
-
-    def save(self, data: bytes) -> None:
-        """Keeps bytes, if that can be done."""
 
 
 class CachingReader:
@@ -113,13 +109,13 @@ class CachingReader:
         """Returns an entry under the name its file has now; None for one that makes no sense."""
         try:
             entry = _Entry(**json.loads(line[_BODY:]))
-            findings = tuple(_finding(file, raw) for raw in entry.findings)
+            findings = tuple(finding_from(file, raw) for raw in entry.findings)
             candidate = Candidate(
                 file=file,
                 name=entry.name,
                 is_foreign=entry.is_foreign,
                 findings=findings,
-                claims=_claims(entry.claims),
+                claims=claims_from(entry.claims),
             )
             if entry.name is None or entry.outline is None:
                 return candidate
@@ -166,22 +162,13 @@ def _key(data: bytes, file: str, layers: Layers) -> bytes:
     return key_of((data, layers.fingerprint.encode(), file.encode(errors="surrogateescape")))
 
 
-def key_of(inputs: Iterable[bytes]) -> bytes:
-    """Returns the key of what compiles from these inputs, in this order: 64 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for data in inputs:
-        digest.update(b"%d:" % len(data))
-        digest.update(data)
-    return digest.hexdigest().encode()
-
-
 def _encoded(candidate: Candidate) -> bytes:
     definition, spec = candidate.definition, candidate.spec
     entry = {
         "name": candidate.name,
         "is_foreign": candidate.is_foreign,
         "digest": "" if spec is None else spec.digest,
-        "findings": [_told(finding, candidate.file) for finding in candidate.findings],
+        "findings": [told(finding, candidate.file) for finding in candidate.findings],
         "outline": None if definition is None else _outline(definition),
         "users": [] if spec is None else list(spec.users),
         "node_types": [] if spec is None else list(spec.node_types),
@@ -207,33 +194,12 @@ def _calls_among(nodes: Sequence[Mapping[str, Json]]) -> list[Mapping[str, Json]
     return found if any(found) else []
 
 
-def _claims(raw: Mapping[str, Any]) -> Claims:
-    places = {
-        key: {name: Place(**place) for name, place in raw[key].items()}
-        for key in ("hooks", "flows", "calls")
-    }
-    return Claims(name=Place(**raw["name"]), group=Place(**raw["group"]), **places)
-
-
-def _told(finding: Finding, own: str) -> dict[str, Json]:
-    """Returns a finding; without a file when it is about the file itself, whose name may change."""
-    elsewhere = "" if finding.file == own else finding.file
-    return {**finding.to_json(), "file": elsewhere, "excerpt": finding.excerpt}
-
-
-def _finding(own: str, raw: dict[str, Any]) -> Finding:
-    return Finding(**{**raw, "file": raw["file"] or own, "severity": Severity(raw["severity"])})
-
-
 def _lines_of(data: bytes) -> dict[bytes, bytes]:
     """Returns the lines of a store by their keys; none if it is not whole.
 
     What a line holds is parsed when it is asked for: a store may hold many more than one run needs.
     """
-    head, _, rest = data.partition(b"\n")
-    if head != hashlib.sha256(rest).hexdigest().encode():
-        return {}
-    return {line[:_HEX]: line for line in rest.split(b"\n") if _HEAD.match(line)}
+    return {line[:_HEX]: line for line in checked_lines(data) if _HEAD.match(line)}
 
 
 def _store_of(lines: Iterable[bytes], today: int, largest: int) -> bytes:
@@ -245,5 +211,4 @@ def _store_of(lines: Iterable[bytes], today: int, largest: int) -> bytes:
         if size > largest:
             break
         kept.append(line)
-    rest = b"".join(line + b"\n" for line in kept)
-    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+    return sealed(kept)

@@ -31,7 +31,8 @@ from flowrunner.definitions.yaml_reader import YamlError, read_yaml
 from flowrunner.model.digest import digest_of
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.packed import plain
 from flowrunner.system.clock import Clock
 
 NO_LAYERS = Layers()
@@ -170,6 +171,19 @@ class Compiler:
             ValidationError: It does not compile with the node types of this host.
         """
         return build_flow(key, digest_of(definition), definition, self._catalog)
+
+    def restore(
+        self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]
+    ) -> tuple[FlowSpec, Mapping[str, Json]]:
+        """Returns the spec of a definition out of a record, and the definition to keep with it.
+
+        `digest` is that of the definition, as the store has checked.
+
+        Raises:
+            ValidationError: As `compile_definition`, besides what unchecked data can raise.
+        """
+        whole = plain(definition)
+        return build_flow(key, digest, whole, self._catalog), whole
 
     def _as_of(self) -> date:
         """Returns the first day of the month, so that results change at most once a month."""

@@ -257,7 +257,7 @@ def _record(entry: FlowEntry, clock: Clock) -> FlowRecord:
         path=entry.path,
         revision=entry.revision,
         digest=entry.digest,
-        definition=dict(entry.definition),
+        definition=entry.definition,
         generation=entry.observed_generation,
         updated_at=clock.now(),
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Protocol
 
-from flowrunner.definitions.compiler import Compiler
 from flowrunner.errors import FlowError
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -17,8 +19,17 @@ from flowrunner.system.clock import Clock
 _LOG = logging.getLogger(__name__)
 
 
+class Restorer(Protocol):
+    """Makes flows of records; see `Compiler.restore`."""
+
+    def restore(
+        self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]
+    ) -> tuple[FlowSpec, Mapping[str, Json]]:
+        """Returns the spec, and the definition to keep with it."""
+
+
 async def load_last_good(
-    store: FlowStore, compiler: Compiler, registry: FlowRegistry, clock: Clock
+    store: FlowStore, restorer: Restorer, registry: FlowRegistry, clock: Clock
 ) -> int:
     """Puts the last good definitions in force at start, before the source is read.
 
@@ -31,7 +42,7 @@ async def load_last_good(
     entries: dict[FlowKey, FlowEntry] = {}
     for record in await store.list():
         try:
-            spec = compiler.compile_definition(record.key, record.definition)
+            spec, definition = restorer.restore(record.key, record.digest, record.definition)
         except (
             FlowError,
             ArithmeticError,
@@ -47,7 +58,7 @@ async def load_last_good(
             key=record.key,
             path=record.path,
             spec=spec,
-            definition=record.definition,
+            definition=definition,
             revision=record.revision,
             generation=record.generation,
             observed_generation=record.generation,

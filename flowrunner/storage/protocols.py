@@ -43,7 +43,7 @@ class FlowRecord:
 
     Attributes:
         path: The file it came from, relative to the root of the flows.
-        definition: The effective definition, normalised, JSON-safe.
+        definition: The effective definition, normalised, JSON-safe; from a store it may be packed.
         generation: Grows by one with each new digest or rejected version that was seen.
     """
 
@@ -51,7 +51,7 @@ class FlowRecord:
     path: str
     revision: Revision
     digest: Digest
-    definition: dict[str, Json]
+    definition: Mapping[str, Json]
     generation: int
     updated_at: datetime
 

@@ -26,6 +26,7 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.packed import PackedDefinition, plain
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.protocols import FlowRecord
@@ -338,7 +339,7 @@ def record_text(record: FlowRecord) -> bytes:
         "digest": record.digest,
         "generation": record.generation,
         "updated_at": record.updated_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "definition": record.definition,
+        "definition": plain(record.definition),
     }
     text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
     return f"{text}\n".encode(errors="surrogatepass")  # as `json.loads` reads bytes
@@ -356,7 +357,7 @@ def record_of(data: bytes) -> FlowRecord:
         path=fields["path"],
         revision=Revision(fields["revision"]),
         digest=digest,
-        definition=definition,
+        definition=PackedDefinition(definition),
         generation=fields["generation"],
         updated_at=datetime.fromisoformat(fields["updated_at"]),
     )

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flowrunner.definitions.cache_lines import key_of
 from flowrunner.definitions.candidate_cache import (
     LARGEST_STORE,
     LONGEST_UNUSED,
     CachingReader,
-    key_of,
 )
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers

@@ -11,7 +11,7 @@ import pytest
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.errors import StorageError
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.plan import make_plan
@@ -165,7 +165,9 @@ def test_fault_of_the_program_is_not_hidden() -> None:
     """Only what a definition can cause is coped with."""
 
     class Faulty(Compiler):
-        def compile_definition(self, key: FlowKey, definition: Mapping[str, Json]) -> FlowSpec:
+        def restore(
+            self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]
+        ) -> tuple[FlowSpec, Mapping[str, Json]]:
             raise MemoryError
 
     store = MemoryFlows()
