@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 Measure = Callable[[], float]
-"""Takes one sample and returns seconds."""
+"""Takes one sample and returns seconds, or what the unit of its row says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +22,8 @@ class Row:
     Attributes:
         seconds: Samples of the subject.
         floor_seconds: Samples of the comparison, taken in turns with the subject.
+        unit: What samples and budget are in the table: `ms` (the samples are seconds), else as they
+            are.
     """
 
     number: str
@@ -30,6 +32,7 @@ class Row:
     floor: str
     seconds: tuple[float, ...]
     floor_seconds: tuple[float, ...]
+    unit: str = "ms"
 
     @property
     def median_s(self) -> float:
@@ -52,6 +55,7 @@ def measure(
     floor: Measure,
     floor_name: str,
     rounds: int,
+    unit: str = "ms",
 ) -> Row:
     """Takes `rounds` samples of both, in turns, after one of each that does not count."""
     subject(), floor()
@@ -63,13 +67,14 @@ def measure(
         floor=floor_name,
         seconds=tuple(sample[0] for sample in samples),
         floor_seconds=tuple(sample[1] for sample in samples),
+        unit=unit,
     )
 
 
 def render_table(rows: Sequence[Row]) -> str:
-    """Returns the rows as a Markdown table, milliseconds."""
+    """Returns the rows as a Markdown table, milliseconds where a row names no other unit."""
     lines = [
-        "| row | work | median (min-max) ms | floor ms | ratio | budget ms | |",
+        "| row | work | median (min-max) | floor | ratio | budget | |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -77,8 +82,10 @@ def render_table(rows: Sequence[Row]) -> str:
         floor_s = statistics.median(row.floor_seconds)
         low, high = min(row.seconds), max(row.seconds)
         lines.append(
-            f"| {row.number} | {row.work} | {_ms(row.median_s)} ({_ms(low)}-{_ms(high)}) "
-            f"| {_ms(floor_s)} ({row.floor}) | {row.ratio:.2f} | {_ms(row.budget_s)} | {verdict} |"
+            f"| {row.number} | {row.work} "
+            f"| {_text(row, row.median_s)} ({_text(row, low)}-{_text(row, high)}) {row.unit} "
+            f"| {_text(row, floor_s)} ({row.floor}) | {row.ratio:.2f} "
+            f"| {_text(row, row.budget_s)} | {verdict} |"
         )
     return "\n".join(lines)
 
@@ -86,6 +93,10 @@ def render_table(rows: Sequence[Row]) -> str:
 def render_json(rows: Sequence[Row]) -> str:
     """Returns the rows with every sample as JSON."""
     return json.dumps([asdict(row) for row in rows], indent=2)
+
+
+def _text(row: Row, value: float) -> str:
+    return _ms(value) if row.unit == "ms" else f"{value:.3g}"
 
 
 def _ms(seconds: float) -> str:

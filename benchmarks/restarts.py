@@ -1,4 +1,4 @@
-"""Rows 9 and 14: how long a daemon takes to be ready: with many flows, and after `kill -9`.
+"""Rows 9, 12 and 14: how long a daemon takes to be ready, and what it takes while it waits.
 
 A real daemon in a process of its own, started by the installed command.
 """
@@ -24,6 +24,9 @@ DISK = "/var/tmp"
 
 _PATIENCE_S = 120.0
 _LOOK_S = 0.002
+_CALM_S = 3.0
+"""After a start, what begins with it is done."""
+_IDLE_S = 20.0
 _IMPORTS = "import flowrunner.daemon.serve, flowrunner.cli.main, uvicorn, prometheus_client"
 _READY = re.compile(rb"^READY .*http://127\.0\.0\.1:(\d+)", re.MULTILINE)
 _LONG = """\
@@ -98,6 +101,25 @@ class ManyFlows:
         """Returns the seconds of a start with nothing changed since `first_s`."""
         return self._start_s()
 
+    def waiting(self) -> Started:
+        """Returns a daemon that is ready; its state is that of the start before, if there was."""
+        daemon = Started(self._flows, self._root / f"state-{self._turn}")
+        try:
+            daemon.wait_ready()
+        except BaseException:
+            daemon.stop()
+            raise
+        return daemon
+
+    def idle_mib(self) -> float:
+        """Returns the resident memory of a daemon that has been started anew and waits."""
+        daemon = self.waiting()
+        try:
+            time.sleep(_CALM_S)
+            return daemon.resident_mib()
+        finally:
+            daemon.stop()
+
     def close(self) -> None:
         """Removes everything."""
         self._folder.cleanup()
@@ -132,6 +154,20 @@ class Started:
         _until(self._is_announced)
         _until(self._is_ready)
 
+    def resident_mib(self) -> float:
+        """Returns its resident memory."""
+        return _resident_mib(self._process.pid)
+
+    def idle_percent(self) -> float:
+        """Returns its share of one processor over some seconds, its threads together."""
+        before, began = self._busy_s(), time.perf_counter()
+        time.sleep(_IDLE_S)
+        return 100 * (self._busy_s() - before) / (time.perf_counter() - began)
+
+    def _busy_s(self) -> float:
+        tasks = Path(f"/proc/{self._process.pid}/task").glob("*/schedstat")
+        return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
     def kill(self) -> None:
         """Ends it as a crash would."""
         self._process.kill()
@@ -141,6 +177,10 @@ class Started:
         """Asks it to end, and waits."""
         self._process.terminate()
         self._process.wait()
+
+    def close(self) -> None:
+        """Ends it, for `contextlib.closing`."""
+        self.stop()
 
     def _is_announced(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
@@ -155,6 +195,26 @@ class Started:
             return connection.getresponse().status == http.client.OK
         finally:
             connection.close()
+
+
+def imports_mib() -> float:
+    """Returns the resident memory of an interpreter that imports what a daemon does."""
+    command = [sys.executable, "-c", f"{_IMPORTS}; print(flush=True); input()"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout
+        process.stdout.readline()
+        found = _resident_mib(process.pid)
+        process.communicate(b"\n")
+    return found
+
+
+def _resident_mib(pid: int) -> float:
+    """Returns the resident memory of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found
+    return int(found[1]) / 1024
 
 
 def imports_s() -> float:

@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -21,7 +22,7 @@ from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
 from benchmarks.history import Deletion, Newest, history, opened
-from benchmarks.restarts import ManyFlows, Restarted, imports_s
+from benchmarks.restarts import ManyFlows, Restarted, imports_mib, imports_s
 from benchmarks.spawning import idle_lag_s, spawning_lag_s
 from benchmarks.validation import FlowFolder
 
@@ -273,6 +274,42 @@ def row_9_again(rounds: int) -> Row:
         )
 
 
+def row_12(flows: int, budget_mib: float, rounds: int) -> Row:
+    """The memory of a daemon that was restarted and waits."""
+    with closing(ManyFlows(flows)) as many:
+        many.first_s()
+        return measure(
+            number=f"12-{flows}",
+            work=f"resident memory idle with {flows:,} flows, after a restart",
+            budget_s=budget_mib,
+            subject=many.idle_mib,
+            floor=imports_mib,
+            floor_name="an interpreter with the same imports",
+            rounds=min(rounds, _FEW),
+            unit="MiB",
+        )
+
+
+def row_12_idle(rounds: int) -> Row:
+    """The processor time of a daemon that waits; timers of its flows may come due meanwhile."""
+    with (
+        closing(ManyFlows(10_000)) as many,
+        closing(ManyFlows(0)) as none,
+        closing(many.waiting()) as daemon,
+        closing(none.waiting()) as empty,
+    ):
+        return measure(
+            number="12-idle",
+            work="share of one processor, idle with 10,000 flows",
+            budget_s=0.5,
+            subject=daemon.idle_percent,
+            floor=empty.idle_percent,
+            floor_name="a daemon without flows",
+            rounds=min(rounds, _FEW),
+            unit="%",
+        )
+
+
 def row_14(rounds: int) -> Row:
     """A start after a crash, to the interrupted node running again."""
     with closing(Restarted()) as daemon:
@@ -347,6 +384,10 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "10-edit": row_10_edit,
     "10-resync": row_10_resync,
     "10-checkout": row_10_checkout,
+    "12-10": partial(row_12, 10, 60),
+    "12-1000": partial(row_12, 1_000, 75),
+    "12-10000": partial(row_12, 10_000, 200),
+    "12-idle": row_12_idle,
     "13a": row_13a,
     "13b": row_13b,
     "14": row_14,
