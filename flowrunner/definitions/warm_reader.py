@@ -78,14 +78,16 @@ class WarmReader:
     def save(self, files: Collection[str]) -> None:
         """Keeps what these files compiled to, if it is not kept yet; blocks.
 
-        From then on nothing is known any more of the life before.
+        From then on nothing is known any more of the life before, unless nothing was read yet.
         """
+        is_changed, self._is_changed = self._is_changed, False  # first: a pass may go on meanwhile
         read = list(self._read.items())
+        if not read:
+            return
         gone = [file for file, _ in read if file not in files]
         for file in gone:
             self._read.pop(file, None)
-        if self._is_changed or gone or len(read) < len(self._kept):
-            self._is_changed = False
+        if is_changed or gone or len(read) < len(self._kept):
             self._store.save(sealed(_lines(read, gone)))
         self._kept, self._good = {}, frozenset()
 

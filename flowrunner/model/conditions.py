@@ -116,6 +116,8 @@ def merge_conditions(
 def _merged(old: Condition | None, new: Condition) -> Condition:
     if old is None or old.status is not new.status:
         return new
+    if (old.reason, old.message) == (new.reason, new.message):
+        return old  # the same object: thousands of flows share it
     return Condition(
         type=new.type,
         status=new.status,

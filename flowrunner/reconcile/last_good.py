@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from flowrunner.errors import FlowError
+from flowrunner.model.conditions import Condition
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.reconcile.conditions import flow_conditions
@@ -40,6 +41,8 @@ async def load_last_good(
         StorageError: The store cannot be read.
     """
     entries: dict[FlowKey, FlowEntry] = {}
+    shared: dict[tuple[Condition, ...], tuple[Condition, ...]] = {}  # most flows are alike
+    now = clock.now()
     for record in await store.list():
         try:
             spec, definition = restorer.restore(record.key, record.digest, record.definition)
@@ -64,7 +67,7 @@ async def load_last_good(
             observed_generation=record.generation,
         )
         pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
-        conditions = flow_conditions(entry, pause, clock.now(), labels)
-        entries[record.key] = replace(entry, conditions=conditions)
+        conditions = flow_conditions(entry, pause, now, labels)
+        entries[record.key] = replace(entry, conditions=shared.setdefault(conditions, conditions))
     registry.replace(entries)
     return len(entries)

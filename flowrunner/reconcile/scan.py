@@ -282,7 +282,8 @@ class Scanner:
 
     def _is_current(self, file: ScannedFile) -> bool:
         """Whether the same content would still give the same findings: some name dates."""
-        return self._compiler.is_current(file.candidate)
+        candidate = file.candidate
+        return candidate.as_of is None or self._compiler.is_current(candidate)
 
     def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""

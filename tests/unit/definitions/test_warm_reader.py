@@ -163,3 +163,14 @@ def test_vanished_files_are_forgotten() -> None:
     again = Life(store, first.in_force)
     again.read(("g.yaml", FLOW.replace(b"one", b"two")), ("f.yaml", FLOW))
     assert again.compiled == ["f.yaml"]
+
+
+def test_missing_source_costs_nothing() -> None:
+    """Where no file was read, all that is kept stays, in the store and for a later pass."""
+    store = MemoryStore()
+    first = Life(store)
+    (told,) = first.read(("f.yaml", FLOW))
+    again = Life(store, first.in_force)
+    again.reader.save([])
+    assert again.read(("f.yaml", FLOW)) == [told]
+    assert (again.compiled, store.saved) == ([], 1)
