@@ -23,10 +23,10 @@ from flowrunner.daemon.host import (
     show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
+from flowrunner.daemon.warm_start import make_warm_reader
 from flowrunner.definitions.compiler import Compiler, Reader
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.engine.admission import Limits
-from flowrunner.daemon.warm_start import make_warm_reader
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
