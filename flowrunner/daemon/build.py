@@ -142,8 +142,7 @@ def build(
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
-    service = FlowService(known)
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
+    service = _service(ground, pauses, known)
     return Parts(
         settings=settings,
         storage=ground.storage,
@@ -169,6 +168,13 @@ def build(
         families=ground.families,
         spawner=ground.spawner,
     )
+
+
+def _service(ground: Ground, pauses: Pauses, known: ServiceParts) -> FlowService:
+    """Returns the service, which learns of ended executions as pauses do."""
+    service = FlowService(known)
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
+    return service
 
 
 def _carrying(
