@@ -117,7 +117,8 @@ def build(
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
-    compiler, warm, services, engine, drain = _carrying(ground, origin, lambda: starts.children)
+    compiler, warm, services, engine = _carrying(ground, origin, lambda: starts.children)
+    drain = Drain(lambda: engine.running_count, ground.clock)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
@@ -141,8 +142,7 @@ def build(
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
-    service = FlowService(known)
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
+    service = _service(ground, pauses, known)
     return Parts(
         settings=settings,
         storage=ground.storage,
@@ -170,15 +170,20 @@ def build(
     )
 
 
+def _service(ground: Ground, pauses: Pauses, known: ServiceParts) -> FlowService:
+    """Returns the service, which learns of ended executions as pauses do."""
+    service = FlowService(known)
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
+    return service
+
+
 def _carrying(
     ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
-) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
+) -> tuple[Compiler, WarmReader, EngineServices, Engine]:
     nodes = node_types(ground, calls)
     compiler = Compiler(nodes, ground.clock)
     services = engine_services(ground, nodes, compiler, origin.flow_folder)
-    engine = _engine(ground, services)
-    drain = Drain(lambda: engine.running_count, ground.clock)
-    return compiler, _warm(ground, nodes, compiler), services, engine, drain
+    return compiler, _warm(ground, nodes, compiler), services, _engine(ground, services)
 
 
 def _reader(
