@@ -117,8 +117,7 @@ def build(
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
-    compiler, warm, services, engine = _carrying(ground, origin, lambda: starts.children)
-    drain = Drain(lambda: engine.running_count, ground.clock)
+    compiler, warm, services, engine, drain = _carrying(ground, origin, lambda: starts.children)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
@@ -179,11 +178,13 @@ def _service(ground: Ground, pauses: Pauses, known: ServiceParts) -> FlowService
 
 def _carrying(
     ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
-) -> tuple[Compiler, WarmReader, EngineServices, Engine]:
+) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
     nodes = node_types(ground, calls)
     compiler = Compiler(nodes, ground.clock)
     services = engine_services(ground, nodes, compiler, origin.flow_folder)
-    return compiler, _warm(ground, nodes, compiler), services, _engine(ground, services)
+    engine = _engine(ground, services)
+    drain = Drain(lambda: engine.running_count, ground.clock)
+    return compiler, _warm(ground, nodes, compiler), services, engine, drain
 
 
 def _reader(
