@@ -4,7 +4,7 @@ We are the child subreaper of all that we start. So everything an attempt has le
 below us, and the topmost of each such line is a child of ours: an attempt's leader, or an orphan.
 An orphan is its attempt's by session or process group, else by the mark in its environment. One
 that has shed all three is of some attempt that began before it: it is taken as part of the last
-one of these that has not ended.
+one of these that has not ended, or of all when they end together.
 
 What a process of an attempt does to hide below another attempt of the same user is not seen
 through. Only a cgroup holds whoever does not want to be held.
@@ -36,9 +36,9 @@ _LOG = logging.getLogger(__name__)
 _LOOKS = 10
 """As many looks for one answer at most."""
 
-UNOWNED, _UNKNOWN = 0, -1
+UNOWNED, _UNKNOWN, OF_ENDING = 0, -1, -2
 """In the place of a leader: no attempt can own it any more; more than one may, or it is no
-attempt's."""
+attempt's; more than one may, and all of them are being ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +77,7 @@ class DescentFamilies:
 
     def __init__(self) -> None:
         self._leaders: dict[int, Mark | None] = {}
+        self._ending: set[int] = set()
         self._newcomers: dict[_Descent, Newcomer] = {}
         self._orphans = Orphans(self._leaders.__contains__)
         self._known: dict[int, int] = {}
@@ -114,6 +115,11 @@ class DescentFamilies:
     def remove(self, leader: int) -> None:
         """Ends a family."""
         del self._leaders[leader]
+        self._ending.discard(leader)
+
+    def begin_end(self, leader: int) -> None:
+        """Says that whoever is left of a family is being killed."""
+        self._ending.add(leader)
 
     def may_be_left(self, leader: int) -> bool:
         """Whether anybody may live on of a family whose leader has ended."""
@@ -138,11 +144,15 @@ class DescentFamilies:
         """
         for _ in range(_LOOKS):
             owners = await self._look_anew()
-            if found := owners.members.get(leader):
+            found = (*owners.members.get(leader, ()), *self._of_ending(leader, owners))
+            if found:
                 return found
             if owners.is_steady:
                 break
         return ()
+
+    def _of_ending(self, leader: int, owners: Owners) -> Sequence[ProcessFacts]:
+        return owners.members.get(OF_ENDING, ()) if leader in self._ending else ()
 
     async def _look_anew(self) -> Owners:
         """Returns what a look that begins after this call finds; those who ask at a time share it.
@@ -167,7 +177,7 @@ class DescentFamilies:
         # All that follows is asked for after the table: who is a child of ours there is an orphan
         # by now, and its attempt known. A newcomer becomes a leader before it leaves.
         orphans, newcomers = self._orphans.pids(), tuple(self._newcomers.values())
-        judge = Judge(table, orphans, dict(self._leaders), newcomers)
+        judge = Judge(table, orphans, dict(self._leaders), newcomers, frozenset(self._ending))
         owners = tell_owners(table, os.getpid(), judge)
         return replace(owners, is_steady=newest_number() == newest)
 
@@ -180,6 +190,7 @@ class Judge:
         orphans: Children of ours that are orphans for sure.
         leaders: Leaders of families that are not over, with their marks.
         newcomers: Attempts that are being started.
+        ending: Leaders of families that are being killed.
         mark_of: Reads the mark of a process.
     """
 
@@ -189,11 +200,13 @@ class Judge:
         orphans: frozenset[int],
         leaders: Mapping[int, Mark | None],
         newcomers: Sequence[Newcomer],
+        ending: frozenset[int] = frozenset(),
         *,
         mark_of: Callable[[int], Mark | None] = mark_of,
     ) -> None:
         self.orphans = orphans
         self._leaders = leaders
+        self._ending = ending
         self._by_mark = {newcomer.mark: _UNKNOWN for newcomer in newcomers}
         self._by_mark |= {mark: pid for pid, mark in leaders.items()}
         self._mark_of = mark_of
@@ -201,7 +214,7 @@ class Judge:
         self._starts += [(newcomer.start, _UNKNOWN) for newcomer in newcomers]
 
     def owner_of(self, root: ProcessFacts) -> int:
-        """Returns the leader of the family that a child of ours is of, `UNOWNED` or `_UNKNOWN`."""
+        """Returns the leader of the family that a child of ours is of, or a word in its place."""
         for number in (root.pid, root.session, root.group):
             if number in self._leaders:
                 return number
@@ -212,7 +225,7 @@ class Judge:
             return _UNKNOWN
         candidates = [pid for start, pid in self._starts if start <= root.start]
         if len(candidates) > 1:
-            return _UNKNOWN
+            return OF_ENDING if self._ending.issuperset(candidates) else _UNKNOWN
         return candidates[0] if candidates else UNOWNED
 
 
@@ -281,6 +294,7 @@ class _DescentFamily:
             self._families.reap()
 
     async def kill(self, timeout_s: float) -> bool:
+        self._families.begin_end(self._leader)
         signal_group(self._leader, signal.SIGKILL)
         if not self._families.may_be_left(self._leader):
             return True

@@ -205,7 +205,7 @@ BUGS = {
         found_as="slots and accounts for",
     ),
     "start a slot twice": Bug(
-        plant=exchange(Engine, "submit", _starts_twice), found_as="the slot .* started .* and"
+        plant=exchange(Engine, "submit", _starts_twice), found_as="the slot .* started.* and"
     ),
     "keep no definition": Bug(
         plant=exchange(LocalDefinitions, "put", _keeps_no_definition),
@@ -226,7 +226,7 @@ BUGS = {
         plant=exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
     ),
     "forget what waits at a recovery": Bug(
-        plant=exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries"
+        plant=exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries|has passed"
     ),
     "carry anew what had begun": Bug(
         plant=exchange(recovery._Recovery, "decide", _carries_anew),

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
 
-from flowrunner.system.descent import UNOWNED, DescentFamilies, Judge, Newcomer, tell_owners
+from flowrunner.system.descent import (
+    OF_ENDING,
+    UNOWNED,
+    DescentFamilies,
+    Judge,
+    Newcomer,
+    tell_owners,
+)
 from flowrunner.system.marks import Mark
 from flowrunner.system.process import LocalSpawner, Process, SpawnRequest
 from flowrunner.system.process_table import ProcessFacts, read_facts
@@ -49,11 +56,12 @@ def members(
     orphans: frozenset[int] = frozenset(),
     marks: dict[int, Mark] | None = None,
     newcomers: tuple[Newcomer, ...] = (),
+    ending: Collection[int] = (),
 ) -> list[int]:
     """Who belongs to a leader, besides itself."""
     table = {facts.pid: facts for facts in (*LEADERS, *others)}
     known = marks or {}
-    judge = Judge(table, orphans, MARKS, newcomers, mark_of=known.get)
+    judge = Judge(table, orphans, MARKS, newcomers, frozenset(ending), mark_of=known.get)
     found = tell_owners(table, US, judge).members.get(of, ())
     return sorted(facts.pid for facts in found if facts.pid != of)
 
@@ -82,6 +90,17 @@ def test_orphan_without_any_trace_is_left_while_another_may_own_it() -> None:
     orphan = process(40, US)
     assert members(orphan, orphans=frozenset({40})) == []
     assert members(orphan, orphans=frozenset({40}), of=SECOND) == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "found"), [({FIRST, SECOND}, [40]), ({FIRST}, [])], ids=["all", "one"]
+)
+def test_orphan_without_any_trace_goes_with_all_that_may_own_it(
+    ending: set[int], found: list[int]
+) -> None:
+    """Attempts that are killed together do not leave it to each other; one alone does."""
+    orphans = frozenset({40})
+    assert members(process(40, US), orphans=orphans, of=OF_ENDING, ending=ending) == found
 
 
 def test_orphan_without_any_trace_goes_to_the_only_one_that_can_own_it() -> None:
