@@ -18,7 +18,7 @@ WAITS = """nodes:
     params:
       every: 1s
       probe: |
-        echo "look" ; echo $$ > "$FLOW_DIR/pid"
+        echo $$ > "$FLOW_DIR/pid.new" ; mv "$FLOW_DIR/pid.new" "$FLOW_DIR/pid" ; echo "look"
         while [ -e "$FLOW_DIR/hang" ]; do sleep 0.05; done
         test -e "$FLOW_DIR/there"
         echo "by=$(cat "$FLOW_DIR/there")" >> "$FLOW_OUTPUT"
@@ -27,9 +27,18 @@ outputs: {by: "${{ nodes.arrival.outputs.by }}"}
 """
 
 
-def is_alive(folder: Path) -> bool:
-    """Whether the probe that told its number last still runs."""
-    return Path("/proc", (folder / "pid").read_text().strip()).exists()
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its parent to ask does not."""
+    try:
+        return bool(Path(f"/proc/{pid}/cmdline").read_bytes())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def probe_in(folder: Path) -> int:
+    """The number of the probe that hangs."""
+    eventually((folder / "pid").exists)
+    return int((folder / "pid").read_text())
 
 
 def test_a_probe_ends_its_wait_with_its_outputs(flows: Path, state: Path) -> None:
@@ -54,12 +63,12 @@ def test_kill_9_within_a_probe_disturbs_nothing(flows: Path, state: Path) -> Non
         execution_id = running.start("inbox")
         eventually(lambda: "look" in running.logs(execution_id))
         running.kill()
-    left = int((flows / "pid").read_text())
+    left = probe_in(flows)
     (flows / "there").write_text("crash")
 
     with daemon(flows, state, env=OPEN) as running:
         eventually(lambda: running.logs(execution_id).count("look") == 2)
-        assert not Path("/proc", str(left)).exists()
+        assert not is_alive(left)
         (flows / "hang").unlink()
         execution = running.ended(execution_id)
         assert (execution["state"], execution["outputs"]) == ("succeeded", {"by": "crash"})
@@ -76,7 +85,8 @@ def test_cancel_ends_a_running_probe(flows: Path, state: Path) -> None:
     with daemon(flows, state, env=OPEN) as running:
         execution_id = running.start("inbox")
         eventually(lambda: "look" in running.logs(execution_id))
-        assert is_alive(flows)
+        probe = probe_in(flows)
+        assert is_alive(probe)
         running.command("cancel", execution_id)
         assert running.ended(execution_id)["state"] == "cancelled"
-        assert not is_alive(flows)
+        assert not is_alive(probe)
