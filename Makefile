@@ -40,7 +40,7 @@ check: fmt-check lint types arch quick-tests ## format, lint, types, layers and 
 
 quick-tests: $(STAMP)
 	$(call say,unit tests and the rules of the house)
-	TEST_PROFILE=short $(PYTEST) tests/unit tests/architecture
+	TEST_PROFILE=short $(PYTEST) -m "not heavy" tests/unit tests/architecture
 
 fmt: $(STAMP) ## rewrite the code in the house format
 	$(call say,format and repair)

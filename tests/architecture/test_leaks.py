@@ -126,6 +126,7 @@ def test_a_task_that_nobody_awaits_is_found(pending_tasks: PendingTasks) -> None
     assert "forgotten" in told
 
 
+@pytest.mark.heavy
 def test_a_test_that_leaves_something_fails(tmp_path: Path) -> None:
     """Each kind, and nothing else, is an error of the test that left it."""
     (tmp_path / "test_planted.py").write_text(_LEAKING)

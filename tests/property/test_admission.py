@@ -12,6 +12,7 @@ from flowrunner.engine.admission import Admission, Group, Limits, Ticket, Verdic
 from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey
 from tests.fakes.ids import sequential_id
+from tests.profile import examples
 
 FLOWS = [FlowKey("default", "a"), FlowKey("default", "b"), FlowKey("pay", "a")]
 KINDS = ("manual", "schedule", "webhook", "flow")
@@ -202,7 +203,7 @@ class Host:
                 self.crash()
 
 
-@settings(deadline=None, max_examples=600)  # lines of two flows with different rules are rare
+@settings(max_examples=examples(200))  # lines of two flows with different rules are rare
 @given(
     STEPS,
     st.sampled_from([1, 2, 3, 9]),

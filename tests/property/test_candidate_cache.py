@@ -12,6 +12,7 @@ from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.ids import Json
 from tests.definitions.mutations import mutants
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
+from tests.profile import examples
 
 COMPILER = builtin_compiler()
 NODES = builtin_nodes()
@@ -45,7 +46,7 @@ class Never:
         raise AssertionError
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 @given(mutants())
 def test_what_is_kept_says_what_was_compiled(data: Json) -> None:
     """Whatever was edited: findings, name, and all that files are judged by are the same."""

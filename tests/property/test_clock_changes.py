@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.definitions.compiler import Compiler
@@ -68,7 +68,6 @@ def named(cron: str, zone: str, kind: str) -> set[str]:
     return {date for message in messages for date in _DATE.findall(message)}
 
 
-@settings(deadline=None)  # the first look at a zone takes a second
 @given(crons(), st.sampled_from(ZONES))
 def test_dates_named_are_those_of_lost_and_repeated_minutes(
     cron: tuple[str, set[int], set[int], set[int]], zone: str
@@ -87,7 +86,6 @@ def test_dates_named_are_those_of_lost_and_repeated_minutes(
     assert named(text, zone, " twice ") == repeated
 
 
-@settings(deadline=None)  # the first look at a zone takes a second
 @given(crons(), st.sampled_from(ZONES))
 def test_schedule_does_on_those_dates_what_the_warning_says(
     cron: tuple[str, set[int], set[int], set[int]], zone: str

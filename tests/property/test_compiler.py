@@ -16,6 +16,7 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.ids import FlowKey, Json
 from tests.definitions.mutations import defaults_mutants, json_with_twins, mutants
 from tests.fakes.nodes import builtin_compiler
+from tests.profile import examples
 
 COMPILER = builtin_compiler()
 
@@ -41,7 +42,7 @@ def compiled(text: str) -> Candidate:
     return candidate
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150))
 @given(mutants())
 def test_any_json_is_a_candidate(data: Json) -> None:
     """Whatever was edited, a JSON file gives a candidate, with its name if that can be read."""
@@ -53,7 +54,7 @@ def test_any_json_is_a_candidate(data: Json) -> None:
         assert candidate.name == (name if is_name else None)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(mutants(), st.sampled_from([None, True, False]), st.sampled_from([None, '"', "|"]))
 def test_any_yaml_is_a_candidate(data: Json, flow: bool | None, style: str | None) -> None:  # noqa: FBT001 - drawn by Hypothesis
     """Whatever was edited and however it is written, a YAML file gives a candidate."""
@@ -62,7 +63,7 @@ def test_any_yaml_is_a_candidate(data: Json, flow: bool | None, style: str | Non
     compiled(text)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(mutants(), st.data())
 def test_keys_that_stand_twice_are_a_finding(data: Json, drawn: st.DataObject) -> None:
     """A key that stands twice, anywhere, is the one finding of its file."""
@@ -78,7 +79,6 @@ def test_keys_that_stand_twice_are_a_finding(data: Json, drawn: st.DataObject) -
         assert finding.code.startswith("FR1")
 
 
-@settings(deadline=None)
 @given(mutants())
 def test_stored_definition_compiles_for_another_key_too(data: Json) -> None:
     """What was compiled once compiles again wherever it is kept, under the key it is given."""
@@ -90,7 +90,7 @@ def test_stored_definition_compiles_for_another_key_too(data: Json) -> None:
         assert spec.digest == digest_of(candidate.definition)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(defaults_mutants(), mutants())
 def test_any_defaults_above_any_flow_are_judged(above: Json, data: Json) -> None:
     """Whatever both hold, there is a verdict: a flow below broken defaults is never admitted."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.definitions.folder_defaults import Layers
@@ -81,7 +81,6 @@ def text_of(data: Mapping[str, Json], write: Mapping[str, bool]) -> bytes:
 ways = st.fixed_dictionaries({key: st.booleans() for key in ("turned", "wide", "comment")})
 
 
-@settings(deadline=None)
 @given(placements(), ways, ways)
 def test_digest_depends_on_the_effect_alone(
     levels: tuple[list[Level], list[Level]], one: dict[str, bool], other: dict[str, bool]
@@ -93,7 +92,6 @@ def test_digest_depends_on_the_effect_alone(
     assert before == after
 
 
-@settings(deadline=None)
 @given(
     st.lists(levels, min_size=3, max_size=3),
     ways,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.model.ids import ExecutionId
@@ -262,7 +262,6 @@ def assert_nothing_is_held(world: World) -> None:
     assert (world.engine.running_count, world.engine.queued_count) == (0, 0)
 
 
-@settings(deadline=None)
 @given(plays(), st.integers(1, 4), st.sampled_from([0.0, 0.5]))
 def test_every_graph_ends_as_the_rules_say(
     graph: list[Play], node_slots: int, latency_s: float
@@ -286,7 +285,6 @@ def test_every_graph_ends_as_the_rules_say(
     assert states_of(outcome) == expected(graph)
 
 
-@settings(deadline=None)
 @given(
     plays(),
     st.lists(st.tuples(st.integers(0, 9), st.none() | MOMENTS), min_size=1, max_size=6),
@@ -329,7 +327,6 @@ def test_cancels_at_any_moment_leave_nothing_half_done(
             assert_sound(graph, outcome)
 
 
-@settings(deadline=None)
 @given(
     plays(),
     st.integers(1, 4),

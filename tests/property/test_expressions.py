@@ -41,6 +41,7 @@ from flowrunner.model.expressions.values import MAX_RESULT, kind_of
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue
 from tests.fakes.scope import DictScope
+from tests.profile import examples
 
 Given = TypeVar("Given")
 Result = TypeVar("Result")
@@ -152,7 +153,7 @@ def _outcome(
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150))
 def test_any_text_is_an_expression_or_an_error_with_a_place(text: str) -> None:
     """Reading ends in a tree or in one error within the text; reading its print gives the tree."""
     expression = _outcome(parse_expression, text)
@@ -167,7 +168,7 @@ def test_any_text_is_an_expression_or_an_error_with_a_place(text: str) -> None:
 
 
 @given(texts)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150))
 def test_any_text_is_a_template_or_an_error_with_a_place(text: str) -> None:
     """The same holds for templates and conditions, whose expressions lie within the text."""
     for parse in (parse_template, condition):
@@ -184,7 +185,6 @@ def test_any_text_is_a_template_or_an_error_with_a_place(text: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="$"), max_size=40), json_values)
-@settings(deadline=None)
 def test_text_without_wrappers_is_itself(text: str, value: Json) -> None:
     """Literal text comes out as it went in, and data never become expressions."""
     assert parse_template(text).evaluate(DictScope()) == text
@@ -193,7 +193,7 @@ def test_text_without_wrappers_is_itself(text: str, value: Json) -> None:
 
 
 @given(trees)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(120))
 def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Node) -> None:
     """Whatever a tree is made of, its text means that tree."""
     text = render_node(tree)
@@ -203,7 +203,7 @@ def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Node) -> None:
 
 
 @given(trees, scopes)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150))
 def test_evaluation_gives_a_value_or_an_expression_error(tree: Node, scope: DictScope) -> None:
     """Over any data evaluation ends in JSON or in one error within the expression."""
     expression = parse_expression(render_node(tree))
@@ -230,7 +230,7 @@ def _kinds_over(scopes: list[DictScope]) -> Callable[[Reference], Kinds]:
 
 
 @given(trees, st.lists(typed_scopes, min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150))
 def test_value_is_of_the_kinds_that_were_inferred(tree: Node, scopes: list[DictScope]) -> None:
     """Whatever data fit the declarations, the value is of an inferred kind."""
     expression = parse_expression(render_node(tree))
@@ -241,7 +241,7 @@ def test_value_is_of_the_kinds_that_were_inferred(tree: Node, scopes: list[DictS
 
 
 @given(trees, st.lists(typed_scopes, min_size=1, max_size=3))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150))
 def test_what_is_complained_of_never_works(tree: Node, scopes: list[DictScope]) -> None:
     """What is rejected fails, or gives the same, over all data that fit the declarations."""
     expression = parse_expression(render_node(tree))
@@ -273,7 +273,7 @@ secret_scopes = st.builds(
 
 
 @given(trees, secret_scopes)
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=examples(1_000))
 def test_nothing_that_comes_of_a_secret_shows_it(tree: Node, scope: DictScope) -> None:
     """Whatever is computed over a secret, neither the result nor an error has its text."""
     source = render_node(tree)
@@ -287,7 +287,6 @@ def test_nothing_that_comes_of_a_secret_shows_it(tree: Node, scope: DictScope) -
 
 
 @given(json_values)
-@settings(deadline=None)
 def test_equality_is_that_of_json(value: Json) -> None:
     """A value equals itself written as JSON and read again."""
     scope = DictScope({"a": value, "b": json.loads(json.dumps(value))})

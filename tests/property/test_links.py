@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.model.ids import FlowKey
@@ -61,7 +61,6 @@ def test_way_is_one(found: Edges, start: str, end: str) -> None:
         assert all(b in links[a] for a, b in pairwise(keys))
 
 
-@settings(deadline=None)  # files are compiled, and on a busy host that may take long
 @given(st.lists(st.tuples(edges, uses, groups), min_size=1, max_size=4))
 def test_no_pass_puts_a_circle_in_force(passes: list[tuple[Edges, str, dict[str, str]]]) -> None:
     """However flows come and change: those in force never start each other in a circle."""

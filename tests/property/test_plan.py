@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.scan import ScannedFile
 from tests.fakes.definitions import NOT_YAML, broken_text, flow_text, hook, scanned
+from tests.profile import examples
 from tests.unit.reconcile.sources import Source, unread
 
 PATHS = ("1.yaml", "2.yaml", "3.yaml", "sub/4.yaml", "sub/5.yaml")
@@ -210,7 +211,7 @@ class Reconciling(RuleBasedStateMachine):
 
 
 Reconciling.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=examples(60), stateful_step_count=40, print_blob=True
 )
 TestReconciling = Reconciling.TestCase
 TestReconciling.__doc__ = "Any course of edits, passes and restarts ends as the model says."
@@ -232,7 +233,7 @@ claims_of_a_pass = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, print_blob=True)
+@settings(max_examples=examples(150), print_blob=True)
 @given(st.lists(claims_of_a_pass, min_size=1, max_size=6))
 def test_each_path_has_one_flow_and_stays_with_it(passes: list[dict[str, Claim]]) -> None:
     """No two flows in force have one path, and none loses its path to another one."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.definitions.build import build_flow
@@ -102,7 +102,6 @@ def _asks(expression: Expression | None) -> bool:
     return expression is not None and uses_status_function(expression)
 
 
-@settings(deadline=None)  # 60 executions, and on a busy host they may take long
 @given(graphs(), st.integers(0, 2**32))
 def test_node_that_starts_is_never_called_dead(nodes: list[dict[str, Json]], seed: int) -> None:
     """Whatever ends how: no node that the engine would start has the warning."""

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrunner.model.schedule import CronSchedule, count_between, last_between
+from tests.profile import examples
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
@@ -202,7 +203,7 @@ def spans() -> st.SearchStrategy[timedelta]:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     cron=crons(),
     change=st.sampled_from(CHANGES),
@@ -225,7 +226,7 @@ def test_slots_are_those_of_a_walk_through_every_minute(
     assert last_between(schedule, after, until) == (expected[-1] if expected else None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(cron=crons(), change=st.sampled_from(CHANGES), offset=st.integers(-7_200, 93_600))
 def test_next_after_is_the_first_minute_of_the_walk(
     cron: Cron, change: tuple[str, str], offset: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.model.expressions import truth
@@ -138,7 +138,6 @@ def first_true(node: NodeTrace) -> str | None:
     return node.choice.default
 
 
-@settings(deadline=None)
 @given(flows((*PARTS, *ABOUT_TIME)), st.integers(0, 4), st.none() | st.integers(0, 9))
 def test_trace_tells_what_happened(
     written: tuple[str, Acts], k: int, cancel_after_s: int | None
@@ -159,7 +158,6 @@ def test_trace_tells_what_happened(
     run_inline(story())
 
 
-@settings(deadline=None)
 @given(flows(PARTS), st.integers(0, 4), st.integers(0, 9), st.sampled_from(["fail", "rerun"]))
 def test_trace_of_a_resumed_execution_tells_what_happened(
     written: tuple[str, Acts], k: int, crash_after_s: int, on_interrupt: str
@@ -182,7 +180,6 @@ def test_trace_of_a_resumed_execution_tells_what_happened(
     run_inline(story())
 
 
-@settings(deadline=None)
 @given(flows(PARTS), st.integers(0, 4), st.integers(0, 7), st.integers(0, 6))
 def test_trace_can_be_asked_for_at_any_moment(
     written: tuple[str, Acts], k: int, seconds: int, turns: int

@@ -15,6 +15,7 @@ from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.source import Position
 from flowrunner.definitions.yaml_reader import YamlError, read_yaml
 from flowrunner.model.ids import Json
+from tests.profile import examples
 
 FRAGMENTS = (
     *["a", "b: ", "- ", "? ", ": ", ":", "[", "]", "{", "}", ",", ", ", "\n", "\n  ", "\r\n", "\r"],
@@ -123,7 +124,7 @@ def test_any_bytes_are_a_document_or_a_finding(data: bytes) -> None:
     check(data)
 
 
-@settings(max_examples=600)
+@settings(max_examples=examples(200))
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map("".join))
 def test_any_fragments_of_yaml_are_a_document_or_a_finding(text: str) -> None:
     """Whatever the order of YAML's own signs, there is a document or one finding."""

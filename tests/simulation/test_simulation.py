@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.profile import IS_LONG
 from tests.simulation.simulation import Simulation
 
 ROOT = Path(__file__).parents[2]
-SEEDS = 500 if os.environ.get("TEST_PROFILE") == "long" else 20
+SEEDS = 500 if IS_LONG else 20
 CHOSEN = os.environ.get("TEST_SEED")
 _AGAIN = "from tests.simulation.simulation import Simulation; print(Simulation(3).run())"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import random
 import threading
 from collections import Counter
@@ -14,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.deliveries import SECRET_IN_ENVIRONMENT, hook, push
 from tests.system.flow_files import runs, says, write_flow
 
 pytestmark = pytest.mark.system
 
-IS_LONG = os.environ.get("TEST_PROFILE") == "long"
 KEEPS_ALL = {**SECRET_IN_ENVIRONMENT, "FLOWRUNNER_ENGINE__RETENTION_EXECUTIONS": "1000000"}
 """Nothing of the past is removed, so that the books can be balanced."""
 KILLS = 300 if IS_LONG else 20

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.profile import IS_LONG
 from tests.system.daemon import (
     INSTALLED,
     OPEN,
@@ -27,7 +28,6 @@ from tests.system.delegation import delegated_cgroup, program_within
 
 pytestmark = pytest.mark.system
 
-IS_LONG = os.environ.get("TEST_PROFILE") == "long"
 QUIET = ">/dev/null 2>&1"
 BECOMES = {
     "plain": "",

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.flow_files import NOTHING, flow_text
 from tests.system.repositories import AUTHOR, git
 
 pytestmark = pytest.mark.system
 
-IS_LONG = os.environ.get("TEST_PROFILE") == "long"
 COMMITS, FLOWS = (500, 1_000) if IS_LONG else (50, 100)
 MOST_PASSES_APART = 5
 """Steps of git between two waits for the daemon, at most."""

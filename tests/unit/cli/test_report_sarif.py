@@ -110,6 +110,7 @@ def test_fingerprint_outlasts_new_lines_and_tells_twins_apart() -> None:
     assert first["partialFingerprints"] != other["partialFingerprints"]
 
 
+@pytest.mark.heavy
 def test_every_bad_file_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The findings of all bad files fit the schema, in their order."""
     monkeypatch.chdir(FOLDER)

@@ -33,6 +33,7 @@ def read_back(value: Any) -> Any:
     return read_yaml(to_yaml(value).encode(), file="written.yaml").data
 
 
+@pytest.mark.heavy
 @given(VALUES)
 def test_strict_reader_reads_the_same_value(value: Any) -> None:
     """Whatever JSON can say comes back unchanged from our own reader."""
@@ -40,6 +41,7 @@ def test_strict_reader_reads_the_same_value(value: Any) -> None:
     assert json.dumps(read_back(value)) == json.dumps(value)
 
 
+@pytest.mark.heavy
 @given(TEXT)
 def test_other_readers_read_the_same_text(text: str) -> None:
     """A reader of YAML 1.1 takes no text for a boolean, a number or a date."""

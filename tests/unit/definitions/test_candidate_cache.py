@@ -67,6 +67,7 @@ def run(
     return candidates, compiler.count
 
 
+@pytest.mark.heavy
 def test_known_content_is_not_compiled() -> None:
     """A second run compiles nothing and writes nothing; its findings are those of the first."""
     store = MemoryStore()
@@ -150,6 +151,7 @@ def test_keys_of_different_inputs_differ(some: list[bytes], others: list[bytes])
     assert (key_of(some) == key_of(others)) == (some == others)
 
 
+@pytest.mark.heavy
 @given(st.binary())
 def test_any_store_can_be_read(data: bytes) -> None:
     """Whatever lies where the store should be, the run finds what it would find without."""

@@ -334,6 +334,7 @@ nodes:
     ]
 
 
+@pytest.mark.heavy
 def test_findings_are_bounded_and_an_error_is_never_lost() -> None:
     """A file of 1,000 warnings and 10,000 errors is refused, with a bounded number of findings."""
     triggers = "".join(f"  - {{id: t{n}, type: schedule, cron: 0 2 * * *}}\n" for n in range(1_000))
@@ -374,6 +375,7 @@ def test_texts_of_findings_are_short_and_on_one_line() -> None:
     assert all(finding.message.isprintable() for finding in findings)
 
 
+@pytest.mark.heavy
 def test_ten_thousand_nodes_that_look_back_compile() -> None:
     """Checks are linear in the graph: a long chain that reads its beginning is no burden."""
     nodes = "".join(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 from hypothesis import given, settings
 
 from flowrunner.definitions.flow_schema import flow_schema
@@ -12,6 +13,7 @@ from flowrunner.definitions.schema import FlowSchema
 from flowrunner.model.ids import Json
 from tests.definitions.mutations import mutants
 from tests.fakes.nodes import builtin_nodes
+from tests.profile import examples
 
 DOCUMENT = flow_schema(builtin_nodes().schemas())
 SCHEMA = FlowSchema(DOCUMENT)
@@ -26,7 +28,8 @@ def salvaged(data: Json) -> Json:
     return found.data
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.heavy
+@settings(max_examples=examples(200))
 @given(mutants())
 def test_data_stays_as_it_is(data: Json) -> None:
     """Mending works on a copy: positions are looked up in what the file says."""

@@ -17,6 +17,7 @@ from flowrunner.model.ids import Json
 from tests.definitions.examples import BAD, GOOD, data_of
 from tests.definitions.mutations import mutants
 from tests.fakes.nodes import builtin_nodes
+from tests.profile import examples
 
 SCHEMA = FlowSchema(flow_schema(builtin_nodes().schemas()))
 
@@ -40,7 +41,8 @@ def test_libraries_agree_about_a_file(path: Path) -> None:
     check_agreement(data_of(path))
 
 
-@settings(max_examples=400, deadline=None)
+@pytest.mark.heavy
+@settings(max_examples=examples(150))
 @given(mutants())
 def test_libraries_agree_about_edited_definitions(data: Json) -> None:
     """Both libraries agree about definitions that were good until somebody edited them."""

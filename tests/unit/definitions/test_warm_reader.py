@@ -64,6 +64,7 @@ class Life:
         return found
 
 
+@pytest.mark.heavy
 def test_restart_compiles_nothing() -> None:
     """Every good and bad file is known again: the same findings, claims, specs, and no write."""
     store = MemoryStore()
@@ -77,6 +78,7 @@ def test_restart_compiles_nothing() -> None:
         assert (again.compiled, store.saved) == ([], 1)
 
 
+@pytest.mark.heavy
 def test_restored_flow_is_the_compiled_one() -> None:
     """What is made late out of a record equals what the compiler makes, nodes and all."""
     for path in GOOD:

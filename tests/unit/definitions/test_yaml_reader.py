@@ -286,6 +286,7 @@ def test_escapes_may_name_what_may_not_be_written() -> None:
     assert read(r'"\0\x1b\N\L\P\ufeff"').data == "\0\x1b\x85\u2028\u2029\ufeff"
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
@@ -342,6 +343,7 @@ def test_hostile_file_is_refused_in_bounded_memory(data: bytes, expected: str) -
     assert peak < 128 * MIB
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "text",
     [

@@ -349,6 +349,7 @@ def test_items_of_types_that_never_wait_let_others_have_turns() -> None:
     simulate(story)
 
 
+@pytest.mark.heavy
 def test_items_wait_for_a_slow_disk() -> None:
     """Ends that are not on disk yet are bounded, so that no list fills the queue of the writer."""
 

@@ -169,6 +169,7 @@ def test_start_that_is_no_node_is_refused(start: str, text: str) -> None:
     assert caught.value.code == "request.from"
 
 
+@pytest.mark.heavy
 def test_long_graph_is_worked_out() -> None:
     """A chain of two thousand nodes takes no recursion."""
     text = flow("\n".join(f"  - {{id: n{number}, type: noop}}" for number in range(2_000)))

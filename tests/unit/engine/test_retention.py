@@ -274,6 +274,7 @@ def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> N
     assert seen == {False, True}
 
 
+@pytest.mark.heavy
 def test_large_history_is_removed_in_pieces() -> None:
     """Other writes get their turn between two of ours."""
 
@@ -328,6 +329,7 @@ def test_sweeps_come_by_the_clock() -> None:
     told(story)
 
 
+@pytest.mark.heavy
 @given(
     states=st.lists(st.sampled_from(list(ExecutionState)), max_size=12),
     keep=st.integers(1, 6),

@@ -139,6 +139,7 @@ def test_later_values_of_a_node_have_less_room() -> None:
     assert all(each.is_cut for each in shown)
 
 
+@pytest.mark.heavy
 def test_page_ends_when_it_has_much_to_say() -> None:
     """A page of nodes with long values ends early, and the next one goes on behind it."""
     values = ", ".join(f"V{number}: '${{{{ inputs.big }}}}'" for number in range(20))

@@ -11,6 +11,8 @@ from flowrunner.model.expressions.values import MAX_RESULT
 from flowrunner.model.ids import Json
 from tests.fakes.scope import DictScope
 
+pytestmark = pytest.mark.heavy
+
 DATA: dict[str, Json] = {
     "t": "x" * MAX_RESULT,
     "w": "\u00e9" * (MAX_RESULT // 2),

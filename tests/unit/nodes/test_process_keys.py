@@ -85,6 +85,7 @@ def test_limits_are_those_of_the_kernel(limits: Limits, name: str, soft: str, ha
     assert line.removeprefix(name).split()[:2] == [soft, hard]
 
 
+@pytest.mark.heavy
 def test_processor_time_ends_with_a_signal_that_tells_why() -> None:
     """SIGXCPU becomes the reason of the attempt."""
     spec = ProcessSpec(limits=Limits(cpu_time_s=1))

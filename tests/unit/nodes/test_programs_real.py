@@ -182,6 +182,7 @@ def test_exec_finds_its_program_on_the_flows_path(tmp_path: Path) -> None:
     assert run_real(story, tmp_path).nodes["a"].outputs == {"said": "a  b"}
 
 
+@pytest.mark.heavy
 def test_child_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     """After `kill_after` nothing of the group is left, however deaf it is."""
     script = f"""
@@ -246,6 +247,7 @@ echo unreached > {tmp_path}/cleaned
     assert (tmp_path / "cleaned").read_text() == "done\n"
 
 
+@pytest.mark.heavy
 def test_grandchild_that_holds_the_output_is_not_waited_for(tmp_path: Path) -> None:
     """A program in the background delays the end for a moment at most, and is ended then."""
     script = f"""

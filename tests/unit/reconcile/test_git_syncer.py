@@ -22,6 +22,8 @@ from flowrunner.system.tools import ToolFailedError, run_tool
 from tests.fakes.checkouts import Checkout
 from tests.fakes.clock import FakeClock
 
+pytestmark = pytest.mark.heavy
+
 
 class World:
     """A repository of somebody else, and what the daemon makes of it."""

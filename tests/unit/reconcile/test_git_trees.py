@@ -29,7 +29,10 @@ from tests.fakes.checkouts import Checkout
 from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 
-pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git")
+pytestmark = [
+    pytest.mark.heavy,
+    pytest.mark.skipif(shutil.which("git") is None, reason="there is no git"),
+]
 LIMIT = 1024
 
 

@@ -27,6 +27,7 @@ def test_secret_texts_are_found(value: Json, texts: set[str]) -> None:
     assert set(secret_texts(value)) == texts
 
 
+@pytest.mark.heavy
 def test_depth_is_no_obstacle() -> None:
     """Data from outside may be nested deeper than Python's stack."""
     value: Json = SecretValue("key")

@@ -41,6 +41,7 @@ def read_all(attempts: Sequence[LoggedAttempt]) -> tuple[list[str], list[LogPage
     return found, pages
 
 
+@pytest.mark.heavy
 def test_logs_of_many_attempts_come_in_bounded_pages(tmp_path: Path) -> None:
     """10,000 nodes fill several pages; no line is lost or told twice, no cursor is long."""
     attempts = [attempt(tmp_path, f"n{i}", i, "x", "y") for i in range(10_000)]
@@ -52,6 +53,7 @@ def test_logs_of_many_attempts_come_in_bounded_pages(tmp_path: Path) -> None:
     assert max(len(pack_cursor(page.cursor)) for page in pages) < HEAD_BYTES // 8
 
 
+@pytest.mark.heavy
 def test_logs_of_many_items_come_in_bounded_pages(tmp_path: Path) -> None:
     """10,000 items beside one that never ends leave a short cursor, and no line comes twice."""
     slow = replace(attempt(tmp_path, "m.0", 0, "x", ended=False), node="m", item=0)
@@ -71,6 +73,7 @@ def test_logs_of_many_items_come_in_bounded_pages(tmp_path: Path) -> None:
     assert len(pack_cursor(cursor)) < 200
 
 
+@pytest.mark.heavy
 def test_items_at_work_bound_the_cursor(tmp_path: Path) -> None:
     """With 1,000 items at once, each of them tried again, it fits the head of a request."""
     busy = range(0, 10_000, 10)

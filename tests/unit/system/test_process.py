@@ -222,6 +222,7 @@ def many_descriptors() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("many_descriptors")
 def test_five_hundred_at_once_leave_nothing_behind(spawner: LocalSpawner) -> None:
     """Many processes at once end well; no zombie, descriptor, thread and no warning stays."""

@@ -27,6 +27,7 @@ from watchdog.observers.inotify_c import (
 
 from flowrunner.system.watcher import WatchdogWatcher, Watcher, _Hints, _Reader
 from tests.fakes.watcher import FakeWatcher
+from tests.profile import IS_LONG
 
 PATIENCE_S = 20
 
@@ -396,7 +397,7 @@ def test_a_network_file_system_is_told(root: Path, monkeypatch: pytest.MonkeyPat
     asyncio.run(scenario())
 
 
-FILES, FOLDERS = (20_000, 400) if os.environ.get("TEST_PROFILE") == "long" else (600, 30)
+FILES, FOLDERS = (20_000, 400) if IS_LONG else (600, 30)
 
 
 def test_the_last_edit_in_a_large_checkout_is_not_lost(tmp_path: Path) -> None:

@@ -540,6 +540,7 @@ class TestRendering:
         fill(metrics)
         assert b"_created" not in metrics.render(accept)[0]
 
+    @pytest.mark.heavy
     def test_a_scrape_beside_the_event_loop_loses_nothing(self) -> None:
         """Threads may render while events come in: no error, and every event is counted."""
         metrics = make_metrics()

@@ -185,6 +185,7 @@ def test_body_accepted_anew_counts_from_then(world: World) -> None:
     assert world.duplicates.find_body(HOOK, b"one") is None
 
 
+@pytest.mark.heavy
 def test_memory_of_bodies_is_bounded(world: World) -> None:
     """At most 100,000 bodies are remembered; the oldest goes first."""
     for number in range(100_001):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from flowrunner.model.flow import AuthType, WebhookAuth
 from flowrunner.model.secret import SecretValue
 from flowrunner.triggers.signatures import is_authentic, pretend
+from tests.profile import examples
 
 GITHUB = WebhookAuth(
     type=AuthType.GITHUB, secrets=("S",), header="x-hub-signature-256", prefix="sha256="
@@ -246,7 +247,7 @@ AUTHS = st.sampled_from([GITHUB, HEX, BASE64, signed_by(algorithm="sha512"), BEA
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(150))
 @given(auth=AUTHS, proof=ANY_TEXT, body=st.binary(max_size=50))
 @example(auth=BEARER, proof="Bearer \ud800", body=b"")
 @example(auth=BEARER, proof="Bearer ?", body=b"")
@@ -258,7 +259,7 @@ def test_no_header_opens_a_hook_or_raises(auth: WebhookAuth, proof: str, body: b
         assert is_authentic(auth, [SecretValue("x" * 40)], {auth.header: text}, body) is False
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     auth=AUTHS,
     secret=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),

@@ -26,6 +26,7 @@ from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
+from tests.profile import examples
 from tests.unit.triggers.world import SLEEP, World, simulate
 
 A = key_of("a")
@@ -956,7 +957,7 @@ HEADERS = st.dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     path=st.one_of(st.just(PATH), st.text(max_size=50)),
     method=st.sampled_from(["POST", "GET", "PUT", "x"]),
@@ -986,7 +987,8 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.heavy
+@settings(max_examples=examples(150))
 @given(value=JSON_VALUES, raw=st.one_of(st.none(), st.binary(max_size=100)))
 def test_signed_delivery_is_always_answered(value: Json, raw: bytes | None) -> None:
     """Whatever a sender signs is answered with one of the answers of the format."""
