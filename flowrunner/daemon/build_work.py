@@ -29,7 +29,11 @@ def node_types(ground: Ground, calls: Callable[[], CallsFlows]) -> NodeRegistry:
     """Returns the types of nodes that this daemon knows; `calls` starts flows for nodes."""
     nodes = NodeRegistry()
     runner = ProgramRunner(
-        spawner=ground.spawner, files=ground.files, host=ground.host, users=ground.users
+        spawner=ground.spawner,
+        files=ground.files,
+        host=ground.host,
+        users=ground.users,
+        in_thread=ground.spawner.threads.run,
     )
     register_builtins(nodes, runner, calls)
     return nodes

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from flowrunner.nodes.prologue import prologue
 from flowrunner.system.files import Files, FileTooLargeError
 from flowrunner.system.identity import Identity
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
+from flowrunner.system.threads import InThread
 from flowrunner.system.users import OWN_USER, Users
 
 
@@ -36,8 +38,15 @@ class ProgramRunner:
     """Runs programs for attempts. Safe to cancel at any await: all they started is ended first."""
 
     def __init__(
-        self, *, spawner: Spawner, files: Files, host: HostFacts, users: Users = OWN_USER
+        self,
+        *,
+        spawner: Spawner,
+        files: Files,
+        host: HostFacts,
+        users: Users = OWN_USER,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
+        self._in_thread = in_thread
         self._spawner = spawner
         self._files = files
         self._host = host
@@ -60,8 +69,9 @@ class ProgramRunner:
         finally:
             await process.close()
         if status.exit_code not in ctx.success_exit_codes:
-            raise _failure(status, await asyncio.to_thread(self._outputs_so_far, ctx))
-        outputs = await asyncio.to_thread(self._read_outputs, ctx)
+            written = await self._in_thread(partial(self._outputs_so_far, ctx))
+            raise _failure(status, written)
+        outputs = await self._in_thread(partial(self._read_outputs, ctx))
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
 
     async def _start(self, ctx: ExecutionContext, program: Program) -> Process:

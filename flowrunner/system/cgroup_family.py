@@ -130,8 +130,12 @@ class _CgroupFamily:
     async def until_empty(self) -> None:
         await self._cgroup.until_empty()
 
-    async def kill(self, timeout_s: float) -> bool:
+    def end(self) -> bool:
         signal_group(self._leader, signal.SIGKILL)
+        return False  # the rest is work on a file system
+
+    async def kill(self, timeout_s: float) -> bool:
+        self.end()
         try:
             if await asyncio.to_thread(self._cgroup.remove):
                 return True

@@ -293,10 +293,13 @@ class _DescentFamily:
                 await wait_for_end(facts)
             self._families.reap()
 
-    async def kill(self, timeout_s: float) -> bool:
+    def end(self) -> bool:
         self._families.begin_end(self._leader)
         signal_group(self._leader, signal.SIGKILL)
-        if not self._families.may_be_left(self._leader):
+        return not self._families.may_be_left(self._leader)
+
+    async def kill(self, timeout_s: float) -> bool:
+        if self.end():
             return True
         try:
             async with asyncio.timeout(timeout_s):

@@ -28,6 +28,12 @@ class Family(Protocol):
             OSError: It cannot be told for want of descriptors.
         """
 
+    def end(self) -> bool:
+        """Kills at once whom that takes no wait, and returns whether nobody is left.
+
+        The leader has ended and is not reaped. When somebody may be left, `kill` does the rest.
+        """
+
     async def kill(self, timeout_s: float) -> bool:
         """Kills everybody and waits until they are gone; the leader has ended and is not reaped.
 

@@ -17,8 +17,7 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +31,7 @@ from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
 from flowrunner.system.program_file import check_program
 from flowrunner.system.spawn_errors import spawn_error
+from flowrunner.system.threads import Threads
 
 DRAIN_S = 2.0
 """Seconds that a pipe still held by a grandchild delays the end of an attempt (DESIGN 3)."""
@@ -118,7 +118,9 @@ class Process(Protocol):
 class Spawner(Protocol):
     """Starts processes."""
 
-    async def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Process:
+    def spawn(
+        self, prepare: Callable[[], SpawnRequest], output: OutputSink
+    ) -> Awaitable[Process]:
         """Starts what `prepare` returns and feeds its output to `output` from now on.
 
         `prepare` runs outside the event loop and may write files; its `FlowError` passes.
@@ -142,26 +144,28 @@ class LocalSpawner:
         families: How everything that an attempt starts is held together.
         threads: How many spawns may be under way at once. More threads make the slowest spawn
             slower and nothing faster.
+
+    Attributes:
+        threads: Those in which it spawns; other short work around a process may run there too.
     """
 
     def __init__(self, families: Families, threads: int = 8) -> None:
         self._families = families
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="spawn")
+        self.threads = Threads(threads, "spawn")
 
-    async def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Process:
+    def spawn(
+        self, prepare: Callable[[], SpawnRequest], output: OutputSink
+    ) -> asyncio.Future[Process]:
         """As `Spawner.spawn` says."""
-        started = self._pool.submit(_start, prepare, self._families)
-        try:
-            child = await asyncio.wrap_future(started)
-        except asyncio.CancelledError:
-            if not started.cancel():
-                self._pool.submit(_discard, started)
-            raise
-        return _LocalProcess(child, output)
+        return self.threads.make(
+            partial(_start, prepare, self._families),
+            lambda child: _LocalProcess(child, output),
+            _discard,
+        )
 
     def close(self) -> None:
         """Waits for spawns under way; blocks. Processes already handed out are not touched."""
-        self._pool.shutdown()
+        self.threads.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,21 +190,25 @@ class _LocalProcess:
         self._loop = asyncio.get_running_loop()
         self._family = child.enclosure.found(self.pid)
         self._closing: asyncio.Task[None] | None = None
-        self._exited: asyncio.Future[ExitStatus] = self._loop.create_future()
+        self._status: ExitStatus | None = None
+        self._exited = asyncio.Event()
         self._drained = asyncio.Event()
         self._open_pipes = 2
         self._pipes = (self._reader("stdout", child.stdout), self._reader("stderr", child.stderr))
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     async def wait(self) -> ExitStatus:
-        return await asyncio.shield(self._exited)
+        while self._status is None:
+            await self._exited.wait()
+        return self._status
 
     async def drain(self, timeout_s: float = DRAIN_S) -> None:
         await self.wait()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await self._drained.wait()
-        self._finish_pipes()
+        if self._open_pipes:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await self._drained.wait()
+            self._finish_pipes()
 
     async def vacate(self, timeout_s: float) -> bool:
         try:
@@ -216,7 +224,12 @@ class _LocalProcess:
             await self._family.signal(*numbers)
 
     async def close(self) -> None:
+        if self._popen.returncode is not None:
+            return
         if self._closing is None:
+            if self._status is not None and self._family.end():
+                self._release()
+                return
             self._closing = self._loop.create_task(self._close(), name=f"close {self.pid}")
         await asyncio.shield(self._closing)
 
@@ -228,12 +241,12 @@ class _LocalProcess:
 
     async def _close(self) -> None:
         try:
-            if not self._exited.done():
+            if self._status is None:
                 signal_group(self.pid, signal.SIGKILL)
-                await self._exited
+                await self.wait()
             await self._family.kill(DRAIN_S)
         finally:  # also when the loop ends and cancels us
-            if self._exited.done():
+            if self._status is not None:
                 self._release()
 
     def _release(self) -> None:
@@ -244,7 +257,8 @@ class _LocalProcess:
 
     def _on_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)
-        self._exited.set_result(_peek_status(self.pid))
+        self._status = _peek_status(self.pid)
+        self._exited.set()
 
     def _reader(self, stream: Stream, fd: int) -> PipeReader:
         return PipeReader(
@@ -266,7 +280,7 @@ class _LocalProcess:
 
 
 def _start(prepare: Callable[[], SpawnRequest], families: Families) -> _Child:
-    """Runs in a thread of the pool."""
+    """Runs in a thread."""
     request: SpawnRequest | None = None
     try:
         request = prepare()
@@ -331,17 +345,12 @@ def _stdin(data: bytes | None, always: ExitStack) -> int:
     return fd
 
 
-def _discard(started: Future[_Child]) -> None:
-    """Ends the child of a spawn that nobody waits for any more. Runs in a thread of the pool.
-
-    The spawn has a thread already, so waiting for it here cannot use up the pool.
-    """
-    if started.exception() is None:
-        child = started.result()
-        _kill_and_reap(child.popen)
-        child.enclosure.abandon()
-        for fd in (child.pidfd, child.stdout, child.stderr):
-            os.close(fd)
+def _discard(child: _Child) -> None:
+    """Ends the child of a spawn that nobody waits for any more. Runs in a thread."""
+    _kill_and_reap(child.popen)
+    child.enclosure.abandon()
+    for fd in (child.pidfd, child.stdout, child.stderr):
+        os.close(fd)
 
 
 def _kill_and_reap(popen: subprocess.Popen[bytes]) -> None:

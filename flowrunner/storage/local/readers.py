@@ -10,11 +10,12 @@ import asyncio
 import queue
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from flowrunner.errors import StorageError
 from flowrunner.storage.local.translate import damaged, is_untrustworthy, storage_error
+from flowrunner.system.threads import Threads
 
 T = TypeVar("T")
 
@@ -34,7 +35,7 @@ class Readers:
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._idle: queue.SimpleQueue[_Reader] = queue.SimpleQueue()
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
         self._generation = 0
 
     @property
@@ -44,7 +45,7 @@ class Readers:
 
     def start(self, most: int) -> None:
         """Begins to take queries, at most `most` at once; called once."""
-        self._pool = ThreadPoolExecutor(most, thread_name_prefix="storage-reader")
+        self._threads = Threads(most, "storage-reader")
 
     def renew(self) -> None:
         """Has every connection of now closed at its next turn. Safe from any thread."""
@@ -58,16 +59,15 @@ class Readers:
         Raises:
             StorageError: What SQLite says, or ``storage.corrupt`` for a row without sense.
         """
-        if self._pool is None:
+        if self._threads is None:
             raise StorageError("the store is not open")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._query, query)
+        return await self._threads.run(partial(self._query, query))
 
     async def close(self) -> None:
         """Waits for the queries under way and closes the connections."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown)
+        threads, self._threads = self._threads, None
+        if threads is not None:
+            await asyncio.to_thread(threads.close)
             while not self._idle.empty():
                 self._idle.get().connection.close()
 

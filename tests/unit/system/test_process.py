@@ -383,7 +383,7 @@ def cancel_when_preparing(
     spawner: LocalSpawner, prepare: Callable[[], SpawnRequest], started: threading.Event
 ) -> Coroutine[Any, Any, None]:
     async def main() -> None:
-        task = asyncio.create_task(spawner.spawn(prepare, RecordingSink()))
+        task = asyncio.ensure_future(spawner.spawn(prepare, RecordingSink()))
         await until(started.is_set)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -427,9 +427,9 @@ def test_cancelled_spawn_that_waits_for_a_thread_never_starts() -> None:
 
     async def main() -> None:
         sink = RecordingSink()
-        running = asyncio.create_task(spawner.spawn(first, sink))
+        running = asyncio.ensure_future(spawner.spawn(first, sink))
         await until(started.is_set)
-        waiting = asyncio.create_task(spawner.spawn(second, sink))
+        waiting = asyncio.ensure_future(spawner.spawn(second, sink))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait([waiting])
