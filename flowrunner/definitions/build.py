@@ -8,7 +8,7 @@ went through `flowrunner.definitions.checks` nothing does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -52,13 +52,21 @@ GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
 
 
 def build_flow(
-    key: FlowKey, digest: Digest, definition: Mapping[str, Json], catalog: NodeCatalog
+    key: FlowKey,
+    digest: Digest,
+    definition: Mapping[str, Json],
+    catalog: NodeCatalog,
+    node_lists: Iterable[Sequence[NodeSpec]] | None = None,
 ) -> FlowSpec:
-    """Returns the spec of a definition.
+    """Returns the spec of a definition, with the nodes of both lists if they are at hand.
 
     Raises:
         ValidationError: The definition is not one that the checks let through.
     """
+    if node_lists is None:
+        raw_lists = (definition["nodes"], definition.get("finally", []))
+        node_lists = (flow_nodes(raw, catalog) for raw in raw_lists)
+    nodes, finals = node_lists
     return FlowSpec(
         key=key,
         digest=digest,
@@ -75,8 +83,8 @@ def build_flow(
         is_suspended=definition.get("suspend", False),
         is_protected=definition.get("protect", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
-        nodes=flow_nodes(definition["nodes"], catalog),
-        finals=flow_nodes(definition.get("finally", []), catalog),
+        nodes=nodes,
+        finals=finals,
         outputs={
             name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
         },

@@ -5,11 +5,11 @@ Ten thousand flows wait most of the time, and their nodes are most of what they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from flowrunner.definitions.build import NODE_LISTS, build_flow, flow_nodes, said_by_nodes
+from flowrunner.definitions.build import NODE_LISTS, build_flow, flow_nodes
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.model.flow import FlowSpec, NodeSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
@@ -27,7 +27,8 @@ def packed_flow(
     packed, definition = packed_definition(definition), plain(definition)
     if len(spec.all_nodes) > MOST_NODES:
         return spec, packed
-    return _with_late_nodes(spec, packed, definition, catalog), packed
+    nodes, finals = _late_nodes(packed, definition, catalog)
+    return replace(spec, nodes=nodes, finals=finals), packed
 
 
 def restored_flow(
@@ -39,25 +40,17 @@ def restored_flow(
         ValidationError: It does not build, as far as that was tried.
     """
     packed, definition = packed_definition(definition), plain(definition)
-    count = sum(len(definition.get(part, ())) for part in NODE_LISTS)
-    if count > MOST_NODES:
-        return build_flow(key, digest, definition, catalog), packed
-    bare = {name: [] if name in NODE_LISTS else value for name, value in definition.items()}
-    spec = replace(build_flow(key, digest, bare, catalog), **said_by_nodes(definition))
-    return _with_late_nodes(spec, packed, definition, catalog), packed
+    is_large = sum(len(definition.get(part, ())) for part in NODE_LISTS) > MOST_NODES
+    nodes = None if is_large else _late_nodes(packed, definition, catalog)
+    return build_flow(key, digest, definition, catalog, nodes), packed
 
 
-def _with_late_nodes(
-    spec: FlowSpec,
-    packed: PackedDefinition,
-    definition: Mapping[str, Json],
-    catalog: NodeCatalog,
-) -> FlowSpec:
-    nodes, finals = (
-        Late(partial(_built, packed, part, catalog)) if definition.get(part) else ()
-        for part in NODE_LISTS
-    )
-    return replace(spec, nodes=nodes, finals=finals)
+def _late_nodes(
+    packed: PackedDefinition, definition: Mapping[str, Json], catalog: NodeCatalog
+) -> Iterator[Sequence[NodeSpec]]:
+    """Yields the nodes of both lists, built at the first look at them."""
+    for part in NODE_LISTS:
+        yield Late(partial(_built, packed, part, catalog)) if definition.get(part) else ()
 
 
 def _built(packed: PackedDefinition, part: str, catalog: NodeCatalog) -> tuple[NodeSpec, ...]:

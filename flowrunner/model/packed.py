@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 from flowrunner.model.ids import Json
+
+_LINE_BREAK = re.compile(rb"\n *")
+"""In JSON a line may break only between two values; what follows is indentation."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -15,8 +19,12 @@ class PackedDefinition(Mapping[str, Json]):
 
     __slots__ = ("_text",)
 
-    def __init__(self, definition: Mapping[str, Json]) -> None:
-        self._text = _ENCODER.encode(plain(definition)).encode(errors="surrogatepass")
+    def __init__(self, definition: Mapping[str, Json] | bytes) -> None:
+        """Packs a definition, or takes its JSON text without looking into it."""
+        if isinstance(definition, bytes):
+            self._text = _LINE_BREAK.sub(b"", definition)
+        else:
+            self._text = _ENCODER.encode(plain(definition)).encode(errors="surrogatepass")
 
     def unpacked(self) -> dict[str, Json]:
         """Returns the definition, a new one each time."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
@@ -167,6 +168,7 @@ def _paused(pause: Pause | None, now: datetime) -> Condition:
     return _condition(ConditionType.PAUSED, Status.TRUE, reason, text, pause.at)
 
 
+@lru_cache(maxsize=256)  # thousands of flows say the same at the same moment
 def _condition(
     kind: ConditionType, status: Status, reason: ConditionReason, message: str, now: datetime
 ) -> Condition:

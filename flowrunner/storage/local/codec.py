@@ -8,6 +8,7 @@ callers say what that means.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
@@ -83,6 +84,10 @@ SLOT_RUN_COLUMNS = (
 
 PAUSE_COLUMNS = "account, flow, pause, cleared_at"
 """In the order of `pause_row` and `pause_of`."""
+
+_DEFINITION = b',\n  "definition": '
+_END = b"\n}\n"
+"""What stands around the definition in the file of a flow record."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -330,7 +335,12 @@ def pause_of(row: Row) -> tuple[FlowKey, PauseRecord]:
 
 
 def record_text(record: FlowRecord) -> bytes:
-    """Returns the file of a flow record: JSON that a person can read."""
+    """Returns the file of a flow record: JSON that a person can read, the definition last.
+
+    The hash of the definition as it is written there spares a reader to work its digest out.
+    """
+    text = json.dumps(plain(record.definition), indent=2, ensure_ascii=False, allow_nan=False)
+    definition = text.replace("\n", "\n  ").encode(errors="surrogatepass")  # as `json.loads` reads
     fields = {
         "account": record.key.account,
         "name": record.key.name,
@@ -339,28 +349,55 @@ def record_text(record: FlowRecord) -> bytes:
         "digest": record.digest,
         "generation": record.generation,
         "updated_at": record.updated_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "definition": plain(record.definition),
+        "written": _hash_of(record.digest, definition),
     }
-    text = json.dumps(fields, indent=2, ensure_ascii=False, allow_nan=False)
-    return f"{text}\n".encode(errors="surrogatepass")  # as `json.loads` reads bytes
+    head = json.dumps(fields, indent=2, ensure_ascii=False).encode(errors="surrogatepass")
+    return head.removesuffix(b"\n}") + _DEFINITION + definition + _END
 
 
 def record_of(data: bytes) -> FlowRecord:
     """Returns the record of a file; raises `ValueError` when its digest does not fit."""
-    fields = json.loads(data)
+    return _record_as_written(data) or _record_of(json.loads(data))
+
+
+def _record_as_written(data: bytes) -> FlowRecord | None:
+    """Returns the record of a file that is as it was written; None if that cannot be said."""
+    head, between, rest = data.partition(_DEFINITION)
+    if not between or not rest.endswith(_END):
+        return None
+    definition = rest.removesuffix(_END)
+    try:
+        fields = json.loads(head + b"}")
+    except ValueError:  # laid out by somebody else
+        return None
+    if fields.get("written") != _hash_of(fields["digest"], definition):
+        return None
+    return _record(fields, PackedDefinition(definition))
+
+
+def _record_of(fields: dict[str, Json]) -> FlowRecord:
     definition = fields["definition"]
     digest = digest_of(definition)
     if digest != fields["digest"]:
         raise ValueError(f"the definition's digest is {digest}, not {fields['digest']}")
+    return _record(fields, PackedDefinition(definition))
+
+
+def _record(fields: dict[str, Json], definition: PackedDefinition) -> FlowRecord:
     return FlowRecord(
         key=FlowKey(fields["account"], fields["name"]),
         path=fields["path"],
         revision=Revision(fields["revision"]),
-        digest=digest,
-        definition=PackedDefinition(definition),
+        digest=Digest(fields["digest"]),
+        definition=definition,
         generation=fields["generation"],
         updated_at=datetime.fromisoformat(fields["updated_at"]),
     )
+
+
+def _hash_of(digest: str, definition: bytes) -> str:
+    """Returns what binds a digest to the text of its definition."""
+    return hashlib.sha256(digest.encode() + definition).hexdigest()
 
 
 def left_text(keys: Collection[FlowKey]) -> bytes:

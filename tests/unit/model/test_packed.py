@@ -46,3 +46,11 @@ def test_digest_survives() -> None:
     whole = {"a": {"b": [1, 2.0, "ü"]}}
     assert digest_of(plain(PackedDefinition(whole))) == digest_of(whole)
     assert json.loads(json.dumps(plain(PackedDefinition(whole)))) == whole
+
+
+def test_text_of_a_file_is_packed_without_its_lines() -> None:
+    """What is laid out for persons takes no more memory than it must."""
+    definition = {"name": "a", "nodes": [{"id": "b", "run": "one\n  two\n"}], "vars": {}}
+    packed = PackedDefinition(json.dumps(definition, indent=2).encode())
+    assert packed == definition
+    assert b"\n" not in packed._text

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,6 +101,37 @@ def test_damaged_record_is_left_out_and_logged(
     assert asyncio.run(flows.get(BACKUP)) is None
     assert caplog.records[0].message == "flow_record_damaged"
     assert caplog.records[0].__dict__["flow"] == "default/backup"
+
+
+def test_record_as_written_and_edited_is_damaged(files: FakeFiles, flows: LocalFlows) -> None:
+    """Nobody arms what a person wrote into the registry, however little it is."""
+    asyncio.run(flows.create(make_record(description="daily")))
+    text = files.read(FILE, limit=10_000)
+    files.write(FILE, text.replace(b"daily", b"dairy"))
+    assert asyncio.run(flows.list()) == []
+
+
+def _without_hash(text: str) -> str:
+    fields = json.loads(text)
+    del fields["written"]
+    return json.dumps(fields, indent=2)
+
+
+@pytest.mark.parametrize(
+    "laid_out",
+    [
+        pytest.param(lambda text: json.dumps(json.loads(text)), id="in-one-line"),
+        pytest.param(lambda text: text.replace('"id":', '"id" :'), id="a-space-more"),
+        pytest.param(_without_hash, id="of-an-older-release"),
+    ],
+)
+def test_record_that_says_the_same_is_good(
+    files: FakeFiles, flows: LocalFlows, laid_out: Callable[[str], str]
+) -> None:
+    """What counts is the definition: a record that an editor laid out anew is armed."""
+    asyncio.run(flows.create(make_record()))
+    files.write(FILE, laid_out(files.read(FILE, limit=10_000).decode()).encode())
+    assert asyncio.run(flows.list()) == [make_record()]
 
 
 def test_unreadable_record_is_left_out(files: FakeFiles, flows: LocalFlows) -> None:
