@@ -117,7 +117,7 @@ class StorageError(FlowError):
 class AuthError(FlowError):
     """The caller is not who it must be, or may not do this.
 
-    Codes: ``auth.missing``, ``auth.invalid``, ``auth.denied``.
+    Codes: ``auth.missing``, ``auth.invalid``, ``auth.scope``, ``auth.denied``.
     """
 
     default_code = "auth.invalid"

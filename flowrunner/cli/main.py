@@ -45,6 +45,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "restore": "put a backup in the place of the state",
         "check-state": "look for damage in the state",
         "config": "show or check the settings",
+        "token": "make a token for the API",
         "version": "print the version",
     }
 )

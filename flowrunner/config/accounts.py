@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from flowrunner.config.kinds import BadValueError, Kind, count, file_path, quote, user_names
+from flowrunner.config.token_kinds import tokens_kind
+from flowrunner.model.access import Token
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
 SECTION = "accounts"
@@ -173,6 +175,16 @@ class AccountSettings:
     """Most nodes of this account running at once, a number; the others wait their turn. Default 0:
     as many as the host allows. Small enough, it leaves places of the host to other accounts."""
 
+    tokens: tuple[Token, ...] = field(
+        default=(),
+        metadata=_about(
+            tokens_kind(of_account=True),
+            example={"dashboard": {"sha256": "1" * 64, "scopes": ["read"]}},
+        ),
+    )
+    """Bearer tokens by name, as in `auth.tokens`, that show this account alone: `sha256`, `scopes`
+    (`read`, `data`) and perhaps `expires_at`. Default `{}`."""
+
 
 class AccountKey(NamedTuple):
     """What is known of one key of an account besides its paragraph; as `Setting` has it."""
@@ -191,7 +203,7 @@ KEYS: Mapping[str, AccountKey] = MappingProxyType(
 )
 """Name → the key, in the order of this page."""
 
-PLANNED_KEYS = frozenset({"roots", "tokens"})
+PLANNED_KEYS = frozenset({"roots"})
 """Keys of the design that do not work yet."""
 
 

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from flowrunner.config import access_settings as access_page
 from flowrunner.config import accounts as account_page
 from flowrunner.config import git_settings as git_page
 from flowrunner.config import settings as page
@@ -20,6 +21,7 @@ from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, section_of
 from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.ids import Json
 
+_PAGES = (page, access_page, git_page, account_page)
 SCHEMA_ID = "https://flowrunner.dev/schemas/settings.v1.schema.json"
 
 
@@ -138,7 +140,7 @@ def _property(setting: Setting, paragraph: str) -> dict[str, Json]:
 def _paragraphs() -> dict[tuple[str, str], str]:
     """Returns the text under each field by class and field: Python itself drops it."""
     found = {}
-    trees = [ast.parse(inspect.getsource(each)) for each in (page, git_page, account_page)]
+    trees = [ast.parse(inspect.getsource(each)) for each in _PAGES]
     for cls in [part for tree in trees for part in tree.body]:
         if not isinstance(cls, ast.ClassDef):
             continue

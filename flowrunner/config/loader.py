@@ -26,6 +26,7 @@ from flowrunner.config.sources import (
     from_flags,
     from_unit,
 )
+from flowrunner.config.token_checks import token_problems
 from flowrunner.config.unknown import explain_unknown
 from flowrunner.errors import SettingsError
 from flowrunner.model.quantities import render_duration
@@ -44,6 +45,7 @@ MOST_FINDINGS = 100
 
 _DEFAULT = "default"
 _LISTEN = ("server", "listen")
+_TOKENS = ("auth", "tokens")
 _SOCKET = ("server", "control_socket")
 _SOURCE = ("source", "path")
 _STATE = ("storage", "path")
@@ -137,6 +139,7 @@ class _Merge:
             written = [self._origins[it] for it in paths if self._origins[it] != _DEFAULT]
             with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
                 check(self._values)
+        self._check_tokens()
         for shared, origin in self._accounts.shared(environment):
             with self._reporting(origin):
                 key = f"{ACCOUNTS}.{shared.account}.{shared.key}"
@@ -160,6 +163,18 @@ class _Merge:
             elif path in self._values:
                 parts[part.name] = self._values[path]
         return cls(**parts)
+
+    def _check_tokens(self) -> None:
+        """Judges what only all tokens together, and the accounts, can tell."""
+        accounts = self._accounts.accounts()
+        origins = dict(self._accounts.origins())
+        origins["auth.tokens"] = self._origins[_TOKENS]
+        origins["server.listen"] = self._origins[_LISTEN]
+        of_accounts = {name: account.tokens for name, account in accounts.items()}
+        for wrong in token_problems(self._values[_TOKENS], of_accounts, self._values[_LISTEN]):
+            with self._reporting(origins[wrong.key]):
+                text = f"{wrong.key}: {wrong.message}"
+                raise BadValueError(text, code=wrong.code, hint=wrong.hint)
 
     def _check_one_source(self) -> None:
         """Refuses a folder beside a repository: one of them would be ignored."""
@@ -200,16 +215,6 @@ class _Merge:
 
 def _below(folder: Path, default: Any) -> Any:
     return folder / default if isinstance(default, Path) else default
-
-
-def _check_listen(values: Values) -> None:
-    listen = values[_LISTEN]
-    if not listen.is_loopback:
-        raise BadValueError(
-            f"{quote(str(listen))} is not a loopback address",
-            code="settings.listen_off_loopback",
-            hint="listen on 127.0.0.1, [::1] or localhost; others need tokens, which are planned",
-        )
 
 
 def _check_socket(values: Values) -> None:
@@ -260,7 +265,6 @@ def _check_verify(values: Values) -> None:
 
 
 _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
-    (_check_listen, (_LISTEN,)),
     (_check_socket, (_SOCKET, _STATE)),
     (_check_state, (_STATE, _SOURCE)),
     (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),

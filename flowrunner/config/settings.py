@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from flowrunner.config.access_settings import AuthSettings
 from flowrunner.config.accounts import AccountSettings
 from flowrunner.config.git_settings import GitSettings
 from flowrunner.config.host_kinds import host_facts, host_labels
@@ -28,22 +29,19 @@ from flowrunner.config.kinds import (
     user_names,
 )
 from flowrunner.config.kinds import about as _about
+from flowrunner.config.network_kinds import Network, Rate, networks, origins, rate
 
 SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]
-LocalAccess = Literal["restricted", "open"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["text", "json"]
 
 PLANNED = frozenset(
     {
-        "auth.tokens",
         "defaults",
         "metrics",
         "notify",
         "secrets",
-        "server.cors",
-        "server.rate_limit",
     }
 )
 """Sections and settings of the design that do not work yet: refused, with a hint that says so."""
@@ -94,8 +92,8 @@ class ServerSettings:
         metadata=_about(listen_address(), example="127.0.0.1:9090", flag="--listen"),
     )
     """Address and port for HTTP, `HOST:PORT` or `[::1]:PORT`; port 0 takes a free one. Default
-    `127.0.0.1:8080`. Only loopback is accepted (127.0.0.0/8, ::1, localhost), because callers
-    off this machine would need tokens, which are planned."""
+    `127.0.0.1:8080`, which only this machine reaches. Another address needs a token (`auth.tokens`
+    or an account's), because callers off this machine see nothing without one."""
 
     control_socket: Path = field(
         default=Path(".flowrunner/control.sock"),
@@ -115,6 +113,29 @@ class ServerSettings:
     max_connections: int = field(default=256, metadata=_about(count(1, 65_536), example=1024))
     """Most HTTP connections at once, a number; more are refused. Default 256: far above what
     webhooks and a scraper open, far below the usual limit of 1024 open files."""
+
+    rate_limit: Rate | None = field(
+        default=Rate(100, 1.0, "100/1s"), metadata=_about(rate(), example="30/1m")
+    )
+    """Most requests of one address off this machine, a number per time (`100/1s`, `30/1m`) or
+    `off`; IPv6 counts by /64. So many may come at once, more are answered 429 with `Retry-After`.
+    Default `100/1s`: far more than a forge or a scraper sends. What a proxy passes on counts for
+    the proxy unless it is in `server.trusted_proxies`; callers on this machine are not counted."""
+
+    trusted_proxies: tuple[Network, ...] = field(
+        default=(), metadata=_about(networks(), example=["127.0.0.1", "10.0.0.0/8"])
+    )
+    """Addresses and networks of reverse proxies whose `X-Forwarded-For` is believed, a list (in the
+    environment with commas between): the address that the nearest of them saw is the caller's, for
+    the log and the rate limit. Default `[]`: none. What comes from them is never taken for a caller
+    on this machine."""
+
+    cors: tuple[str, ...] = field(
+        default=(), metadata=_about(origins(), example=["https://status.example.com"])
+    )
+    """Origins of web pages that may read the API in a browser, a list (in the environment with
+    commas between). Default `[]`: none. It opens nothing by itself: such a page needs a token, too,
+    or a browser on this machine."""
 
     labels: tuple[str, ...] = field(
         default=(), metadata=_about(host_labels(), example=["db", "eu-1"])
@@ -207,18 +228,6 @@ class StorageSettings:
     backups_kept: int = field(default=3, metadata=_about(count(1, 100), example=7))
     """How many backups stay in `backup/`, a number. Default 3: damage that was copied unseen is
     unlikely, since copies are verified, and each takes room."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSettings:
-    """Who may see what over HTTP."""
-
-    local: LocalAccess = field(
-        default="restricted", metadata=_about(choice(get_args(LocalAccess)), example="open")
-    )
-    """What a caller on this machine sees: `restricted` (no inputs, outputs, logs, definitions) or
-    `open` (everything). Default `restricted`, because any user of a shared host can connect;
-    `open` is for a workstation. Nothing can be changed over HTTP either way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,22 +5,50 @@ from __future__ import annotations
 import random
 import socket
 from contextlib import suppress
+from functools import partial
 
+from flowrunner.config.settings import Settings
+from flowrunner.config.token_kinds import all_tokens
 from flowrunner.daemon.build import Parts
 from flowrunner.errors import FlowError
+from flowrunner.model.ids import ExecutionId
+from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.cgroup_family import attempt_prefix
 from flowrunner.system.clock import Clock
 from flowrunner.system.family import Families
 from flowrunner.system.peers import ProcPeers, local_peers
+from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.web.app import WebParts, make_control_app, make_public_app
+from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
+from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix
 
 _ID_BYTES = 8
 
 
-def make_servers(parts: Parts, clock: Clock) -> tuple[HttpServer, HttpServer]:
+def make_access(parts: Parts, clock: Clock) -> Access:
+    """Returns who may see what over the network."""
+    counts = AccessCounts()
+    parts.metrics.show_more(counts.families)
+    return Access(access_rules(parts.settings), clock, counts)
+
+
+def access_rules(settings: Settings) -> AccessRules:
+    """Returns what the settings say of access."""
+    server, rate = settings.server, settings.server.rate_limit
+    of_accounts = {name: account.tokens for name, account in settings.accounts.items()}
+    return AccessRules(
+        local=settings.auth.local,
+        tokens=tuple(all_tokens(settings.auth.tokens, of_accounts)),
+        proxies=Proxies(server.trusted_proxies),
+        cors=frozenset(server.cors),
+        rate=None if rate is None else (rate.most, rate.period_s),
+    )
+
+
+def make_servers(parts: Parts, clock: Clock, access: Access) -> tuple[HttpServer, HttpServer]:
     """Binds both listeners and returns their servers, network first.
 
     Raises:
@@ -35,14 +63,20 @@ def make_servers(parts: Parts, clock: Clock) -> tuple[HttpServer, HttpServer]:
         clock=clock,
         new_id=lambda: numbers.randbytes(_ID_BYTES).hex(),
         max_body=server.max_body,
+        account_of=partial(_account_of, parts.storage.executions),
         repository=parts.origin.desk,
     )
     hosts = LocalHosts(frozenset({server.listen.host.lower()}))
-    public = make_public_app(web, local=parts.settings.auth.local, hosts=hosts)
+    public = make_public_app(web, access=access, hosts=hosts)
     control = make_control_app(web, is_attempt=_peers(parts.families).is_attempt)
     limits = ServerLimits(max_connections=server.max_connections)
     network, unix = _bind(parts)
     return HttpServer(public, [network], limits), HttpServer(control, [unix], limits)
+
+
+async def _account_of(executions: ExecutionStore, execution_id: ExecutionId) -> str | None:
+    execution = await executions.get(execution_id)
+    return None if execution is None else execution.flow.account
 
 
 def _peers(families: Families) -> ProcPeers:

@@ -13,7 +13,7 @@ from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
-from flowrunner.daemon.network import make_servers
+from flowrunner.daemon.network import make_access, make_servers
 from flowrunner.daemon.secret_sources import secret_prefixes
 from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.secrets.lookup import take_environment
@@ -61,7 +61,8 @@ async def _run(
 ) -> None:
     parts = build(settings, secrets, families, accept_state_loss=accept_state_loss)
     clock = SystemClock()
-    servers = make_servers(parts, clock)
+    access = make_access(parts, clock)
+    servers = make_servers(parts, clock, access)
     notifier = make_notifier(os.environ)
     watchdog = _watchdog(parts, notifier, clock)
     daemon = Daemon(parts, servers, notifier, clock, _announce, watchdog)

@@ -14,19 +14,28 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from flowrunner.config.settings import LocalAccess
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import match_of
+from flowrunner.web.callers import Access
+from flowrunner.web.context import Origin, match_of
 from flowrunner.web.middleware.access_log import AccessLog
-from flowrunner.web.middleware.authentication import Authentication, LocalHosts
+from flowrunner.web.middleware.account_border import AccountBorder, AccountOf
+from flowrunner.web.middleware.authentication import (
+    Authentication,
+    LocalHosts,
+    NetworkCallers,
+    SocketCallers,
+)
 from flowrunner.web.middleware.body_limit import BodyLimit
+from flowrunner.web.middleware.cors import Cors
 from flowrunner.web.middleware.errors import ErrorBoundary
 from flowrunner.web.middleware.head_limit import HeadLimit
 from flowrunner.web.middleware.peer import PeerCheck
+from flowrunner.web.middleware.rate_limit import RateLimit
 from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
 from flowrunner.web.names import HOOKS
+from flowrunner.web.origins import Proxies
 from flowrunner.web.routes.control import ControlRoutes, TakesCommands
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
@@ -59,6 +68,7 @@ class WebParts:
             called in a thread.
         new_id: Makes a request id of letters, digits, dots, dashes and underscores.
         max_body: Largest body of a request, in bytes.
+        account_of: Whose an execution is.
         repository: What the daemon pulls, if it does.
     """
 
@@ -68,22 +78,27 @@ class WebParts:
     clock: Clock
     new_id: Callable[[], str]
     max_body: int
+    account_of: AccountOf
     repository: CommandsRepository = field(default_factory=SourceDesk)
 
 
-def make_public_app(parts: WebParts, *, local: LocalAccess, hosts: LocalHosts) -> ASGIApp:
-    """Makes the application of the network listener, which listens on loopback only.
+def make_public_app(parts: WebParts, *, access: Access, hosts: LocalHosts) -> ASGIApp:
+    """Makes the application of the network listener.
 
     Args:
         parts: What both listeners are made of.
-        local: What a caller on this machine may see.
-        hosts: The names that `Host` may have.
+        access: Who may see what.
+        hosts: The names that `Host` may have where no token is shown.
     """
-    granted = Right.FULL if local == "open" else Right.READ
+    callers = NetworkCallers(access, hosts)
     chain = [
-        *_outer_chain(parts),
-        Middleware(Authentication, table=public_table(parts), granted=granted, hosts=hosts),
+        *_outermost(parts, access.origin_of),
+        Middleware(Cors, rules=lambda: access.rules),
+        Middleware(RateLimit, access=access),
+        Middleware(BodyLimit, max_bytes=parts.max_body),
+        Middleware(Authentication, table=public_table(parts), callers=callers),
         Middleware(RequestValidation),
+        Middleware(AccountBorder, account_of=parts.account_of, refused=callers.refused),
     ]
     return _linked(chain)
 
@@ -96,9 +111,10 @@ def make_control_app(parts: WebParts, *, is_attempt: Callable[[int, int], bool])
         is_attempt: Tells whether a process (pid, uid) belongs to an attempt; may block.
     """
     chain = [
-        *_outer_chain(parts),
+        *_outermost(parts, Proxies().origin_of),
+        Middleware(BodyLimit, max_bytes=parts.max_body),
         Middleware(PeerCheck, is_attempt=is_attempt),
-        Middleware(Authentication, table=control_table(parts), granted=Right.FULL, hosts=None),
+        Middleware(Authentication, table=control_table(parts), callers=SocketCallers()),
         Middleware(RequestValidation),
     ]
     return _linked(chain)
@@ -147,14 +163,13 @@ def control_table(parts: WebParts) -> RouteTable:
     )
 
 
-def _outer_chain(parts: WebParts) -> list[Middleware]:
+def _outermost(parts: WebParts, origin_of: Callable[[Scope], Origin]) -> list[Middleware]:
     """Returns what every request passes first, outermost first."""
     return [
         Middleware(ErrorBoundary),
         Middleware(RequestId, new_id=parts.new_id),
-        Middleware(AccessLog, clock=parts.clock),
+        Middleware(AccessLog, clock=parts.clock, origin_of=origin_of),
         Middleware(HeadLimit),
-        Middleware(BodyLimit, max_bytes=parts.max_body),
     ]
 
 
@@ -170,11 +185,17 @@ def _reading(parts: WebParts) -> list[Route]:
         _get("/livez", Right.PUBLIC, health.livez, query=None),
         _get("/readyz", Right.PUBLIC, health.readyz, query=None),
         _get("/healthz", Right.PUBLIC, health.healthz, query=None),
-        _get("/metrics", Right.READ, metrics.scrape, query=None),
-        _get("/api/v1/flows", Right.READ, flows.page, query=pages),
+        _get("/metrics", Right.METRICS, metrics.scrape, query=None),
+        _get("/api/v1/flows", Right.READ, flows.page, query=pages, by_account=True),
         _get(flow, Right.READ, flows.one),
         _get(f"{flow}/definition", Right.FULL, flows.definition),
-        _get("/api/v1/executions", Right.READ, executions.page, query=(*pages, "flow", "state")),
+        _get(
+            "/api/v1/executions",
+            Right.READ,
+            executions.page,
+            query=(*pages, "flow", "state"),
+            by_account=True,
+        ),
         _get(execution, Right.READ, executions.one),
         _get(
             f"{execution}/logs",
@@ -188,9 +209,22 @@ def _reading(parts: WebParts) -> list[Route]:
     ]
 
 
-def _get(path: str, right: Right, endpoint: Endpoint, *, query: Sequence[str] | None = ()) -> Route:
-    known = None if query is None else frozenset(query)
-    return Route(path=path, methods=frozenset({"GET"}), right=right, endpoint=endpoint, query=known)
+def _get(
+    path: str,
+    right: Right,
+    endpoint: Endpoint,
+    *,
+    query: Sequence[str] | None = (),
+    by_account: bool = False,
+) -> Route:
+    return Route(
+        path=path,
+        methods=frozenset({"GET"}),
+        right=right,
+        endpoint=endpoint,
+        query=None if query is None else frozenset(query),
+        by_account=by_account,
+    )
 
 
 def _post(path: str, endpoint: Endpoint) -> Route:

@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.types import Scope
 
-from flowrunner.web.routing import Match, Right
+from flowrunner.web.routing import Caller, Match, Right
 
 UNIX_UID_PREFIX = "uid:"
 """How the server writes the peer of a unix socket into `client`: (`uid:1000`, pid)."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a request comes from.
+
+    Attributes:
+        address: Of the caller, as far as it is known; empty for a unix socket.
+        is_local: Whether it is a process of this machine that asked by itself.
+        source: Under what the caller is counted: the address, of IPv6 its /64.
+    """
+
+    address: str
+    is_local: bool
+    source: str
+
+
 _REQUEST_ID = "flowrunner.request_id"
 _MATCH = "flowrunner.match"
-_RIGHT = "flowrunner.right"
+_CALLER = "flowrunner.caller"
+_ORIGIN = "flowrunner.origin"
+_HEADERS = "flowrunner.headers"
 _REFUSAL = "flowrunner.refusal"
 
 
@@ -65,10 +84,36 @@ def note_refusal(scope: Scope, *, code: str, cause: str = "") -> None:
     refusal.code, refusal.cause = code, cause
 
 
-def set_match(scope: Scope, match: Match, right: Right) -> None:
-    """Keeps what was asked and what the caller may see."""
+def add_header(scope: Scope, name: str, value: str) -> None:
+    """Keeps a header for the answer, also when that is a problem."""
+    scope.setdefault(_HEADERS, {})[name] = value
+
+
+def added_headers(scope: Scope) -> Mapping[str, str]:
+    """Returns the headers that were kept for the answer."""
+    headers: Mapping[str, str] = scope.get(_HEADERS, {})
+    return headers
+
+
+def set_origin(scope: Scope, origin: Origin) -> None:
+    """Keeps where the request comes from."""
+    scope[_ORIGIN] = origin
+
+
+def origin_of(scope: Scope) -> Origin:
+    """Returns where the request comes from; only behind the access log."""
+    origin: Origin = scope[_ORIGIN]
+    return origin
+
+
+def set_caller(scope: Scope, caller: Caller) -> None:
+    """Keeps who asks."""
+    scope[_CALLER] = caller
+
+
+def set_match(scope: Scope, match: Match) -> None:
+    """Keeps what was asked."""
     scope[_MATCH] = match
-    scope[_RIGHT] = right
 
 
 def match_of(scope: Scope) -> Match:
@@ -77,15 +122,21 @@ def match_of(scope: Scope) -> Match:
     return match
 
 
-def right_of(scope: Scope) -> Right:
-    """Returns what the caller may see; only behind the authentication."""
-    right: Right = scope[_RIGHT]
-    return right
+def caller_of(scope: Scope) -> Caller:
+    """Returns who asks; only behind the authentication."""
+    caller: Caller = scope[_CALLER]
+    return caller
+
+
+def token_of(scope: Scope) -> str:
+    """Returns the name of the token that was shown; empty for none."""
+    caller: Caller | None = scope.get(_CALLER)
+    return "" if caller is None else caller.token
 
 
 def is_restricted(scope: Scope) -> bool:
     """Whether the caller sees the redacted shapes alone; only behind the authentication."""
-    return right_of(scope) < Right.FULL
+    return Right.FULL not in caller_of(scope).rights
 
 
 def unix_peer_of(scope: Scope) -> UnixPeer | None:
@@ -101,4 +152,7 @@ def peer_text(scope: Scope) -> str:
     peer, client = unix_peer_of(scope), scope.get("client")
     if peer is not None:
         return f"uid:{peer.uid}/pid:{peer.pid}"
-    return f"{client[0]}:{client[1]}" if client else "unknown"
+    shown = f"{client[0]}:{client[1]}" if client else "unknown"
+    origin: Origin | None = scope.get(_ORIGIN)
+    is_passed_on = client and origin is not None and origin.address not in ("", client[0])
+    return f"{origin.address} via={shown}" if origin and is_passed_on else shown

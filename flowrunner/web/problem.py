@@ -25,7 +25,14 @@ from flowrunner.web.responses import json_response
 
 PROBLEM_TYPE = "application/problem+json"
 CHALLENGE: Mapping[str, str] = {"www-authenticate": "FlowRunner"}
-"""What a 401 must carry. The scheme is our own: there is nothing yet a caller could send."""
+"""What the 401 of a hook carries. The scheme is our own: how to sign differs from hook to hook."""
+
+_BEARER = 'Bearer realm="flowrunner"'
+_CHALLENGES: Mapping[str, str] = {
+    "auth.invalid": f'{_BEARER}, error="invalid_token"',
+    "auth.scope": f'{_BEARER}, error="insufficient_scope"',
+}
+"""Code → what its 401 carries. Source: RFC 6750, section 3."""
 
 RETRY_AFTER_S = 5
 """Seconds until it is worth asking again when the daemon is busy with itself."""
@@ -39,7 +46,7 @@ class HttpError(FlowError):
     """What HTTP itself refuses, before the business is asked.
 
     Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.head_too_large``,
-    ``http.media_type``, ``http.malformed``.
+    ``http.media_type``, ``http.malformed``, ``http.rate``.
 
     Attributes:
         status: The status it is answered with.
@@ -96,7 +103,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, AuthError):
         if error.code == "auth.denied":
             return _problem(HTTPStatus.FORBIDDEN, error)
-        return _problem(HTTPStatus.UNAUTHORIZED, error, headers=CHALLENGE)
+        challenge = {"www-authenticate": _CHALLENGES.get(error.code, _BEARER)}
+        return _problem(HTTPStatus.UNAUTHORIZED, error, headers=challenge)
     return Problem(
         status=HTTPStatus.INTERNAL_SERVER_ERROR,
         code="internal",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
 from typing import TypeAlias
 
 from starlette.requests import Request
@@ -20,15 +20,43 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 _TAIL = "/*"
 
 
-class Right(IntEnum):
-    """What a caller may see; each right includes the ones before it.
+class Right(Enum):
+    """What a caller may see; none includes another.
 
-    `PUBLIC` needs none, `READ` gets the redacted shapes, `FULL` gets everything.
+    `PUBLIC` everybody has, `READ` opens the redacted shapes, `FULL` everything, `METRICS` the
+    metrics, which name the flows of all accounts.
     """
 
-    PUBLIC = 0
-    READ = 1
-    FULL = 2
+    PUBLIC = "public"
+    METRICS = "metrics"
+    READ = "read"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, as far as it matters.
+
+    Attributes:
+        rights: What it may see.
+        accounts: Whose flows it may see; None: those of all.
+        token: The name of the token it showed; empty without one.
+    """
+
+    rights: frozenset[Right]
+    accounts: frozenset[str] | None = None
+    token: str = ""
+
+    def sees(self, account: str) -> bool:
+        """Whether the flows of an account are for it."""
+        return self.accounts is None or account in self.accounts
+
+
+EVERYONE = Caller(rights=frozenset({Right.PUBLIC}))
+"""Who has shown nothing."""
+
+OPERATOR = Caller(rights=frozenset(Right))
+"""Who may use the control socket."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +69,8 @@ class Route:
         methods: The methods; empty: all of them. `HEAD` comes with `GET`.
         right: What the caller needs; there is no default on purpose.
         query: The query parameters it knows; None: it takes any and looks at none.
+        by_account: Whether it shows a caller of some accounts those alone; else it is not for
+            such a caller. With `{account}` or `{id}` in its path nothing need be said.
     """
 
     path: str
@@ -48,6 +78,7 @@ class Route:
     right: Right
     endpoint: Endpoint
     query: frozenset[str] | None = None
+    by_account: bool = False
 
     @property
     def allowed(self) -> tuple[str, ...]:

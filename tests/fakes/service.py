@@ -194,7 +194,8 @@ class FakeService:
     def _known(self, key: FlowKey) -> FlowView:
         found = [view for view in self.known if view.key == key]
         if not found:
-            raise NotFoundError(f"there is no flow {key}")
+            others = [view.key.account for view in self.known if view.key.name == key.name]
+            raise NotFoundError(f"there is no flow {key}; but in {others}")
         return found[0]
 
     def definition(self, key: FlowKey) -> Mapping[str, Json]:
@@ -220,8 +221,14 @@ class FakeService:
             limit=limit,
             with_inputs=with_inputs,
         )
-        items = tuple(self.seen[:limit])
-        more = len(self.seen) > limit
+        found = [
+            view
+            for view in self.seen
+            if account in (None, view.execution.flow.account)
+            and (before is None or view.execution.id < before)
+        ]
+        items = tuple(found[:limit])
+        more = len(found) > limit
         return Page(items=items, next_cursor=items[-1].execution.id if more else None)
 
     async def execution(self, execution_id: str) -> ExecutionView:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from flowrunner.config.describe import Row, describe_settings
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.config.settings import SETTINGS, Setting
+from flowrunner.model.access import token_digest
 from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.host import FACT_NAME, HOST_LABEL
 from flowrunner.model.process import USER_NAME
@@ -26,6 +28,16 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "server.control_socket": PATHS,
     "server.max_body": st.integers(1, 1023).map("{}KiB".format),
     "server.max_connections": st.integers(1, 65_536),
+    "server.rate_limit": st.one_of(
+        st.just("off"), st.builds("{}/{}m".format, st.integers(1, 9_999), st.integers(1, 59))
+    ),
+    "server.trusted_proxies": st.lists(
+        st.sampled_from(["127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32"]), unique=True
+    ),
+    "server.cors": st.lists(
+        st.sampled_from(["https://a.example", "http://127.0.0.1:3000", "https://[::1]:8443"]),
+        unique=True,
+    ),
     "server.labels": st.lists(
         st.from_regex(HOST_LABEL.strip("^$"), fullmatch=True), max_size=3, unique=True
     ),
@@ -56,6 +68,17 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "storage.min_free": st.integers(1, 1023).map("{}MiB".format),
     "storage.backup_every": st.integers(1, 23).map("{}h".format),
     "storage.backups_kept": st.integers(1, 100),
+    "auth.tokens": st.dictionaries(
+        st.sampled_from(["ci", "dash.board", "7-of-9"]),
+        st.fixed_dictionaries(
+            {"scopes": st.sampled_from([["read"], ["data", "read"], ["metrics"]])},
+            optional={"expires_at": st.just("2027-03-01T12:00:00Z")},
+        ),
+    ).map(
+        lambda tokens: {
+            name: {"sha256": token_digest(name), **token} for name, token in tokens.items()
+        }
+    ),
     "auth.local": st.sampled_from(["restricted", "open"]),
     "engine.max_running_nodes": st.integers(0, 10_000),
     "engine.max_running_executions": st.integers(1, 100_000),
@@ -89,6 +112,7 @@ def written_account(name: str, number: int) -> st.SearchStrategy[dict[str, Any]]
             "node_types": st.lists(TYPES, unique=True),
             "max_running_executions": st.integers(0, 100_000),
             "max_running_nodes": st.integers(0, 10_000),
+            "tokens": st.just({"ci": {"sha256": f"{number:064x}", "scopes": ["data"]}}),
         },
     )
 
@@ -115,6 +139,8 @@ def text_of(value: Any) -> str:
     """Returns a value as a variable holds it."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict) and any(isinstance(it, dict) for it in value.values()):
+        return json.dumps(value)
     if isinstance(value, dict):
         return ",".join(f"{name}={fact}" for name, fact in value.items())
     return ",".join(value) if isinstance(value, list) else str(value)

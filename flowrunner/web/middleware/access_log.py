@@ -8,6 +8,7 @@ at DEBUG: probes, scrapers and `flowrunner flows` ask all the time, and would hi
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -15,7 +16,15 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import Refusal, begin_refusal, peer_text, request_id_of
+from flowrunner.web.context import (
+    Origin,
+    Refusal,
+    begin_refusal,
+    peer_text,
+    request_id_of,
+    set_origin,
+    token_of,
+)
 from flowrunner.web.names import HOOKS
 from flowrunner.web.problem import problem_of
 
@@ -29,11 +38,17 @@ _CLIENT_LEFT = 499
 
 
 class AccessLog:
-    """Writes the line when the request has ended, however it ended."""
+    """Writes the line when the request has ended, however it ended.
 
-    def __init__(self, app: ASGIApp, *, clock: Clock) -> None:
+    Args:
+        clock: Measures.
+        origin_of: Tells where a request comes from; kept for the links further in.
+    """
+
+    def __init__(self, app: ASGIApp, *, clock: Clock, origin_of: Callable[[Scope], Origin]) -> None:
         self._app = app
         self._clock = clock
+        self._origin_of = origin_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on and writes its line."""
@@ -42,6 +57,7 @@ class AccessLog:
             return
         began, status = self._clock.monotonic(), 0
         refusal = begin_refusal(scope)
+        set_origin(scope, self._origin_of(scope))
 
         async def watch(message: Message) -> None:
             nonlocal status
@@ -67,13 +83,14 @@ class AccessLog:
 def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> None:
     _LOG.log(
         _level(scope, status),
-        "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s%s%s",
+        "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s%s%s%s",
         scope["method"][:_LONGEST_METHOD],
         quote(scope["path"])[:_LONGEST_PATH],  # quoted: a line break stays within its line
         status,
         duration_s * 1000,
         peer_text(scope),
         request_id_of(scope),
+        token_of(scope) and f" token={token_of(scope)}",
         refusal.code and f" code={refusal.code}",
         refusal.cause and f" cause={refusal.cause}",
     )

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowrunner.errors import StorageError
-from flowrunner.web.context import request_id_of
+from flowrunner.web.context import added_headers, request_id_of
 from flowrunner.web.middleware.request_id import HEADER
 from flowrunner.web.problem import problem_of, problem_response
 
@@ -46,7 +46,7 @@ class ErrorBoundary:
                 raise
             _tell(error, request_id_of(scope))
             response = problem_response(problem_of(error), request_id_of(scope))
-            response.headers[HEADER] = request_id_of(scope)
+            response.headers.update({HEADER: request_id_of(scope), **added_headers(scope)})
             await response(scope, receive, send)
 
 

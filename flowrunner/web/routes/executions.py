@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Protocol
 
 from starlette.requests import Request
@@ -14,7 +15,8 @@ from flowrunner.model.states import ExecutionState
 from flowrunner.service.traces import TracePage
 from flowrunner.service.views import ExecutionView, LogCursor, LogPage, Page
 from flowrunner.web.accept import preferred
-from flowrunner.web.context import is_restricted
+from flowrunner.web.context import caller_of, is_restricted
+from flowrunner.web.joined_pages import joined
 from flowrunner.web.log_cursor import unpack_cursor
 from flowrunner.web.query import (
     execution_cursor_of,
@@ -75,14 +77,23 @@ class ExecutionRoutes:
     async def page(self, request: Request) -> Response:
         """Answers with a page of executions, newest first, without their nodes."""
         redacted = is_restricted(request.scope)
-        page = await self._service.executions(
-            account=name_of(request, "account"),
-            flow=name_of(request, "flow"),
-            states=states_of(request),
-            before=execution_cursor_of(request),
-            limit=limit_of(request),
-            with_inputs=not redacted,
+        read, limit = (
+            partial(
+                self._service.executions,
+                flow=name_of(request, "flow"),
+                states=states_of(request),
+                before=execution_cursor_of(request),
+                with_inputs=not redacted,
+            ),
+            limit_of(request),
         )
+        account, caller = name_of(request, "account"), caller_of(request.scope)
+        if caller.accounts is None:
+            page = await read(account=account, limit=limit)
+        else:
+            shown = sorted(name for name in caller.accounts if account in (None, name))
+            pages = [await read(account=name, limit=limit) for name in shown]
+            page = joined(pages, limit)
         return await asyncio.to_thread(_page_response, page, redacted=redacted)
 
     async def one(self, request: Request) -> Response:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.packed import plain
 from flowrunner.service.views import FlowView
-from flowrunner.web.context import is_restricted
+from flowrunner.web.context import caller_of, is_restricted
 from flowrunner.web.query import flow_cursor_of, limit_of, name_of
 from flowrunner.web.responses import json_response
 from flowrunner.web.wire import flow_json, page_json
@@ -40,8 +40,9 @@ class FlowRoutes:
     async def page(self, request: Request) -> Response:
         """Answers with a page of flows in key order; the cursor is the last key of the page."""
         limit, after = limit_of(request), flow_cursor_of(request)
-        views = self._service.flows(name_of(request, "account"))
-        rest = (view for view in views if after is None or view.key > after)
+        views, caller = self._service.flows(name_of(request, "account")), caller_of(request.scope)
+        seen = (view for view in views if caller.sees(view.key.account))
+        rest = (view for view in seen if after is None or view.key > after)
         found = list(islice(rest, limit + 1))
         shown = found[:limit]
         redacted = is_restricted(request.scope)

@@ -80,6 +80,7 @@ def test_rows_show_every_key_of_an_account_with_its_origin(file: Path) -> None:
         Row("accounts.web.node_types", ["log"], f"file:{file}:3:20"),
         Row("accounts.web.max_running_executions", 0, "default"),
         Row("accounts.web.max_running_nodes", 0, "default"),
+        Row("accounts.web.tokens", {}, "default"),
     ]
 
 
@@ -189,10 +190,10 @@ def test_every_key_is_described(key: AccountKey, file: Path) -> None:
             id="nothing-like-it",
         ),
         pytest.param(
-            {"tokens": []},
+            {"roots": []},
             (
                 "settings.planned_key",
-                "unknown key 'accounts.a.tokens'",
+                "unknown key 'accounts.a.roots'",
                 "planned: a later version will know it",
             ),
             id="planned",

@@ -177,11 +177,11 @@ def test_loopback_is_accepted_and_rendered_as_written(address: str) -> None:
     ],
 )
 def test_listening_off_loopback_is_refused(address: str) -> None:
-    """Any other host is refused until tokens exist, and the hint says so."""
+    """Any other host is refused as long as there is no token, and the hint says how to make one."""
     with pytest.raises(SettingsError) as caught:
         load(flags={"--listen": address})
     assert caught.value.code == "settings.listen_off_loopback"
-    assert "tokens, which are planned" in only_finding(caught)["hint"]
+    assert "flowrunner token new" in only_finding(caught)["hint"]
 
 
 def test_overridden_host_off_loopback_does_not_matter(file: Path) -> None:
@@ -328,7 +328,9 @@ def test_debounce_limit_below_debounce_blames_what_was_written(
         pytest.param(
             {"sever": {"x": 1}}, "sever", "did you mean the section server?", id="misspelt-section"
         ),
-        pytest.param({"auth": {"qqq": 1}}, "auth.qqq", "auth has: local", id="nothing-like-it"),
+        pytest.param(
+            {"auth": {"qqq": 1}}, "auth.qqq", "auth has: local, tokens", id="nothing-like-it"
+        ),
         pytest.param(
             {"qqq": 1},
             "qqq",

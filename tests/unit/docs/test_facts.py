@@ -19,12 +19,14 @@ from flowrunner.model.expressions import FUNCTIONS
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import AttemptState, SlotOutcome
 from flowrunner.telemetry.metrics import Metrics
+from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from tests.fakes.clock import FakeClock
 from tests.unit.docs.pages import PAGES, anchors, code_spans, links, read, rows, section
 from tests.unit.docs.pages import words_in_code as words
+from tests.unit.web.apps import make_parts
 
 FLOW = FlowKey("default", "nightly")
 NOW = datetime(2026, 3, 30, tzinfo=UTC)
@@ -84,6 +86,7 @@ def test_http_table_lists_every_address() -> None:
         clock=FakeClock(),
         new_id=lambda: "id",
         max_body=1,
+        account_of=make_parts().account_of,
     )
     paths = {route.path for route in public_table(parts).routes} - {"/hooks/*"}
 
@@ -183,6 +186,7 @@ def _rendered() -> str:
     git = GitMetrics(lambda: False)
     git.synced("published", NOW)
     metrics.show_more(git.families)
+    metrics.show_more(AccessCounts().families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp
 
-from flowrunner.config.settings import LocalAccess
+from flowrunner.config.access_settings import LocalAccess
+from flowrunner.errors import NotFoundError
+from flowrunner.model.ids import ExecutionId
+from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.web.app import WebParts, make_control_app, make_public_app
+from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService
@@ -42,7 +46,25 @@ def make_parts(
         clock=clock or FakeClock(),
         new_id=lambda: "made-id",
         max_body=MAX_BODY,
+        account_of=lambda execution_id: _account_of(service or FakeService(), execution_id),
     )
+
+
+async def _account_of(service: FakeService, execution_id: ExecutionId) -> str | None:
+    try:
+        return (await service.execution(execution_id)).execution.flow.account
+    except NotFoundError:
+        return None
+
+
+def make_access(
+    rules: AccessRules | None = None,
+    *,
+    clock: FakeClock | None = None,
+    counts: AccessCounts | None = None,
+) -> Access:
+    """Who may see what, by default as the settings have it."""
+    return Access(rules or AccessRules(), clock or FakeClock(), counts or AccessCounts())
 
 
 def public_app(
@@ -51,10 +73,12 @@ def public_app(
     local: LocalAccess = "restricted",
     metrics: FakeMetrics | None = None,
     clock: FakeClock | None = None,
+    access: Access | None = None,
 ) -> ASGIApp:
-    """The network listener's application."""
+    """The network listener's application; `local` counts where `access` is not given."""
     parts = make_parts(service, metrics=metrics, clock=clock)
-    return make_public_app(parts, local=local, hosts=LocalHosts())
+    known = access or make_access(AccessRules(local=local), clock=clock)
+    return make_public_app(parts, access=known, hosts=LocalHosts())
 
 
 def control_app(service: FakeService | None = None, *, attempt_pid: int = 666) -> ASGIApp:

@@ -9,13 +9,21 @@ import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from flowrunner.config.settings import LocalAccess
+from flowrunner.config.access_settings import LocalAccess
 from flowrunner.web.app import control_table, make_public_app, public_table
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.routing import Right, Route, RouteTable
 from tests.fakes.asgi import Answer, Call, answer, ask
 from tests.fakes.service import SECRET_INPUT
-from tests.unit.web.apps import COMMANDER, EXECUTION, FLOW, control_app, make_parts, public_app
+from tests.unit.web.apps import (
+    COMMANDER,
+    EXECUTION,
+    FLOW,
+    control_app,
+    make_access,
+    make_parts,
+    public_app,
+)
 
 FORWARDED = {"x-forwarded-for": "203.0.113.9"}
 
@@ -94,7 +102,7 @@ def test_restricted_caller_sees_no_data(target: str) -> None:
 
     assert got.status == 401
     assert SECRET_INPUT.encode() not in got.body
-    assert got.headers["www-authenticate"] == "FlowRunner"
+    assert got.headers["www-authenticate"] == 'Bearer realm="flowrunner"'
     assert got.json["code"] == "auth.missing"
 
 
@@ -247,15 +255,17 @@ def test_two_names_are_misdirected() -> None:
 def test_configured_name_is_served() -> None:
     """The host that the daemon was told to listen on may be in `Host` too."""
     hosts = LocalHosts(frozenset({"flows.internal"}))
-    app = make_public_app(make_parts(), local="restricted", hosts=hosts)
+    app = make_public_app(make_parts(), access=make_access(), hosts=hosts)
 
     assert get(app, "/api/v1/flows", {"host": "flows.internal:8080"}).status == 200
 
 
 def test_only_health_and_hooks_are_public() -> None:
     """No address is public besides health and hooks, on either listener."""
-    public = {route.path for route in public_table(make_parts()).routes if not route.right}
-    control = {route.path for route in control_table(make_parts()).routes if not route.right}
+    public, control = (
+        {route.path for route in table.routes if route.right is Right.PUBLIC}
+        for table in (public_table(make_parts()), control_table(make_parts()))
+    )
 
     assert public == {"/livez", "/readyz", "/healthz", "/hooks/*"}
     assert control == {"/livez", "/readyz", "/healthz"}

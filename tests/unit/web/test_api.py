@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from flowrunner.config.settings import LocalAccess
+from flowrunner.config.access_settings import LocalAccess
 from flowrunner.model.execution import Failure
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.states import ExecutionState

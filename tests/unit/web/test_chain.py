@@ -10,29 +10,46 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.access_log import AccessLog
-from flowrunner.web.middleware.authentication import Authentication, LocalHosts
+from flowrunner.web.middleware.account_border import AccountBorder
+from flowrunner.web.middleware.authentication import Authentication, SocketCallers
 from flowrunner.web.middleware.body_limit import BodyLimit
+from flowrunner.web.middleware.cors import Cors
 from flowrunner.web.middleware.errors import ErrorBoundary
 from flowrunner.web.middleware.peer import PeerCheck
+from flowrunner.web.middleware.rate_limit import RateLimit
 from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
-from flowrunner.web.routing import Right, RouteTable
+from flowrunner.web.origins import Proxies
+from flowrunner.web.routing import RouteTable
 from tests.fakes.asgi import Call, answer, ask, exchange
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import FakeService, failing_service
-from tests.unit.web.apps import COMMANDER, MAX_BODY, control_app, public_app
+from tests.unit.web.apps import (
+    COMMANDER,
+    MAX_BODY,
+    control_app,
+    make_access,
+    make_parts,
+    public_app,
+)
 
 HOOK = "/hooks/default/backup/push"
 
 LINKS: dict[str, Callable[[ASGIApp], ASGIApp]] = {
     "boundary": ErrorBoundary,
     "request-id": lambda app: RequestId(app, new_id=lambda: "x"),
-    "access-log": lambda app: AccessLog(app, clock=FakeClock()),
+    "access-log": lambda app: AccessLog(app, clock=FakeClock(), origin_of=Proxies().origin_of),
     "body-limit": lambda app: BodyLimit(app, max_bytes=1),
     "peer": lambda app: PeerCheck(app, is_attempt=lambda _pid, _uid: True),
     "authentication": lambda app: Authentication(
-        app, table=RouteTable([]), granted=Right.PUBLIC, hosts=LocalHosts()
+        app, table=RouteTable([]), callers=SocketCallers()
+    ),
+    "cors": lambda app: Cors(app, rules=lambda: AccessRules(cors=frozenset({"https://a.example"}))),
+    "rate-limit": lambda app: RateLimit(app, access=make_access()),
+    "account-border": lambda app: AccountBorder(
+        app, account_of=make_parts().account_of, refused=make_access().counts.access_refused
     ),
     "validation": RequestValidation,
 }

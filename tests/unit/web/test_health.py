@@ -13,7 +13,7 @@ from flowrunner.web.app import make_public_app
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.asgi import Call, answer, ask
 from tests.fakes.service import FakeService
-from tests.unit.web.apps import make_parts, public_app
+from tests.unit.web.apps import make_access, make_parts, public_app
 
 FINE = HealthCheck(name="store", status="ok")
 STALE = HealthCheck(name="reconcile", status="failed", message="no pass has ended yet")
@@ -99,7 +99,7 @@ def test_metrics_are_rendered_beside_the_loop() -> None:
 
     async def main() -> tuple[int, int]:
         parts = replace(make_parts(), render_metrics=render)
-        app = make_public_app(parts, local="restricted", hosts=LocalHosts())
+        app = make_public_app(parts, access=make_access(), hosts=LocalHosts())
         scrape = asyncio.create_task(answer(app, Call(method="GET", target="/metrics")))
         alive = await answer(app, Call(method="GET", target="/livez"))
         release.set()

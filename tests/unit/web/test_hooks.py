@@ -13,7 +13,7 @@ from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.asgi import Call, answer, ask
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import UNAUTHORIZED, FakeService
-from tests.unit.web.apps import EXECUTION, FakeMetrics, make_parts, public_app
+from tests.unit.web.apps import EXECUTION, FakeMetrics, make_access, make_parts, public_app
 
 HOOK = "/hooks/default/backup/push"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
@@ -163,7 +163,7 @@ def test_answers_are_counted_with_their_duration() -> None:
     service = SlowService()
     service.delivery_answer = ACCEPTED
     parts = make_parts(service, metrics=metrics, clock=clock)
-    app = make_public_app(parts, local="restricted", hosts=LocalHosts())
+    app = make_public_app(parts, access=make_access(), hosts=LocalHosts())
 
     ask(app, "POST", HOOK, body=b"{}")
 

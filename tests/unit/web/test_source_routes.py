@@ -19,9 +19,10 @@ from flowrunner.service.source_views import (
     UpstreamView,
 )
 from flowrunner.web.app import make_control_app, make_public_app
+from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.asgi import Answer, ask
-from tests.unit.web.apps import COMMANDER, make_parts
+from tests.unit.web.apps import COMMANDER, make_access, make_parts
 
 NOW = datetime(2027, 3, 1, tzinfo=UTC)
 REVISION = Revision("a" * 40)
@@ -73,7 +74,7 @@ def commanded(repository: FakeRepository, target: str, content: Any = None) -> A
 def test_restricted_callers_see_no_texts_of_strangers() -> None:
     """Revision and outcome are for all; author, subject and reason are not."""
     parts = replace(make_parts(), repository=FakeRepository())
-    app = make_public_app(parts, local="restricted", hosts=LocalHosts())
+    app = make_public_app(parts, access=make_access(), hosts=LocalHosts())
     got = ask(app, "GET", "/api/v1/source").json
     assert (got["kind"], got["redacted"]) == ("git", True)
     assert got["git"]["commit"]["revision"] == REVISION
@@ -86,7 +87,7 @@ def test_restricted_callers_see_no_texts_of_strangers() -> None:
 def test_commands_are_not_on_the_network() -> None:
     """The network listener has no address that changes the source."""
     parts = replace(make_parts(), repository=FakeRepository())
-    app = make_public_app(parts, local="open", hosts=LocalHosts())
+    app = make_public_app(parts, access=make_access(AccessRules(local="open")), hosts=LocalHosts())
     assert ask(app, "POST", "/control/v1/source/sync").status in (401, 404)
     assert ask(app, "POST", "/api/v1/source").status == 405
 

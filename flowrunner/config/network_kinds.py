@@ -1,0 +1,110 @@
+"""The kinds of settings that say who may reach the daemon over a network, and how often."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import NamedTuple
+
+from flowrunner.config.kinds import BadValueError, Kind, quote
+from flowrunner.model.ids import Json
+
+Network = IPv4Network | IPv6Network
+
+_OFF = "off"
+_RATE = "^([1-9][0-9]{0,6})/(([1-9][0-9]{0,4})(s|m|h))$"
+_SECONDS = {"s": 1, "m": 60, "h": 3_600}
+_ORIGIN = "^https?://(\\[[0-9a-f:.]+\\]|[a-z0-9._-]+)(:[0-9]{1,5})?$"
+
+
+class Rate(NamedTuple):
+    """So many in a time: as many at once, then one after the other.
+
+    Attributes:
+        most: How many; at least 1.
+        period_s: Seconds in which as many come again.
+        text: As it was written.
+    """
+
+    most: int
+    period_s: float
+    text: str
+
+
+def rate() -> Kind:
+    """A number per time, or `off` for no bound (None)."""
+
+    def parse(value: Json, _: Path) -> Rate | None:
+        hint = "write NUMBER/TIME, for example 100/1s or 30/1m, or off"
+        if not isinstance(value, str):
+            raise BadValueError(f"{quote(value)} is not a rate", code="settings.type", hint=hint)
+        if value == _OFF:
+            return None
+        found = re.fullmatch(_RATE, value)
+        if found is None:
+            raise BadValueError(f"{quote(value)} is not a rate", hint=hint)
+        number, _whole, length, unit = found.groups()
+        return Rate(int(number), float(int(length) * _SECONDS[unit]), value)
+
+    return Kind(
+        parse=parse,
+        render=lambda value: _OFF if value is None else value.text,
+        schema={"type": "string", "pattern": f"{_RATE}|^{_OFF}$"},
+    )
+
+
+def networks() -> Kind:
+    """A list of addresses and networks; a text has commas between them."""
+    hint = "write addresses or networks, for example [127.0.0.1, 10.0.0.0/8]"
+
+    def parse(value: Json, _: Path) -> tuple[Network, ...]:
+        if not isinstance(value, list):
+            message = f"{quote(value)} is not a list of addresses"
+            raise BadValueError(message, code="settings.type", hint=hint)
+        found = []
+        for written in value:
+            try:
+                found.append(ip_network(written if isinstance(written, str) else ""))
+            except ValueError as error:
+                text = f"{quote(written)} is no address and no network"
+                raise BadValueError(text, hint=hint) from error
+        return tuple(dict.fromkeys(found))
+
+    return Kind(
+        parse=parse,
+        render=lambda value: [_written(network) for network in value],
+        from_text=_listed,
+        schema={"type": "array", "items": {"type": "string", "minLength": 2}},
+    )
+
+
+def origins() -> Kind:
+    """A list of origins of web pages; a text has commas between them. Source: RFC 6454."""
+    hint = "write scheme, host and port alone, for example [https://status.example.com]"
+
+    def parse(value: Json, _: Path) -> tuple[str, ...]:
+        if not isinstance(value, list):
+            message = f"{quote(value)} is not a list of origins"
+            raise BadValueError(message, code="settings.type", hint=hint)
+        for origin in value:
+            if not isinstance(origin, str) or not re.fullmatch(_ORIGIN, origin):
+                raise BadValueError(f"{quote(origin)} is no origin", hint=hint)
+        return tuple(dict.fromkeys(value))
+
+    return Kind(
+        parse=parse,
+        render=list,
+        from_text=_listed,
+        schema={"type": "array", "items": {"type": "string", "pattern": _ORIGIN}},
+    )
+
+
+def _listed(text: str) -> Json:
+    return [part.strip() for part in text.split(",")] if text.strip() else []
+
+
+def _written(network: Network) -> str:
+    """Returns a network as one writes it: a single address without its length."""
+    is_one = network.prefixlen == network.max_prefixlen
+    return str(network.network_address) if is_one else str(network)

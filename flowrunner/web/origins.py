@@ -1,0 +1,96 @@
+"""Where a request comes from: this machine, another one, or through a proxy.
+
+A proxy makes every caller look like one on this machine. So a request that was passed on, or that
+comes from a trusted proxy, is never taken for a local one; whose it is, is believed only from the
+proxies that the settings name. Source: RFC 7239, section 8.1; MDN, "X-Forwarded-For".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from flowrunner.web.context import Origin, unix_peer_of
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
+_FORWARDING_PREFIX = "x-forwarded-"
+_FORWARDED_FOR = "x-forwarded-for"
+_HOPS = 20
+"""Addresses of `X-Forwarded-For` that are looked at, from the nearest on."""
+
+_NEIGHBOURHOOD = 64
+"""Bits of an IPv6 address that one customer has for himself. Source: RFC 6177."""
+
+
+class Proxies:
+    """The proxies whose word about their callers is believed.
+
+    Args:
+        trusted: Their addresses and networks.
+    """
+
+    def __init__(self, trusted: Iterable[Network] = ()) -> None:
+        self._trusted = tuple(trusted)
+
+    def origin_of(self, scope: Scope) -> Origin:
+        """Returns who asks."""
+        headers, client = Headers(scope=scope), scope.get("client")
+        is_forwarded = _is_forwarded(headers)
+        if unix_peer_of(scope) is not None:
+            return Origin(address="", is_local=not is_forwarded, source="")
+        peer = None if client is None else _address(client[0])
+        if peer is None:
+            return Origin(address="", is_local=False, source="")
+        if not self._trusts(peer):
+            return _origin(peer, is_local=peer.is_loopback and not is_forwarded)
+        return _origin(self._caller(peer, headers.getlist(_FORWARDED_FOR)), is_local=False)
+
+    def _caller(self, peer: Address, said: list[str]) -> Address:
+        """Returns what the outermost trusted proxy saw: each adds its caller at the end."""
+        caller = peer
+        hops = [hop for value in said for hop in value.split(",")]
+        for hop in reversed(hops[-_HOPS:]):
+            address = _address(_without_port(hop.strip()))
+            if address is None:
+                break
+            caller = address
+            if not self._trusts(address):
+                break
+        return caller
+
+    def _trusts(self, address: Address) -> bool:
+        return any(address in network for network in self._trusted)
+
+
+def _origin(address: Address, *, is_local: bool) -> Origin:
+    source = str(address)
+    if isinstance(address, IPv6Address):
+        source = str(IPv6Network((address, _NEIGHBOURHOOD), strict=False))
+    return Origin(address=str(address), is_local=is_local, source=source)
+
+
+def _is_forwarded(headers: Headers) -> bool:
+    return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in headers)
+
+
+def _address(text: str) -> Address | None:
+    """Returns an address; an IPv4 one within IPv6 as what it is, None for other text."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _without_port(text: str) -> str:
+    """Returns the address of `192.0.2.1:80`, `[2001:db8::1]:80` or of one without a port."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

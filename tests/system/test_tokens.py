@@ -1,0 +1,163 @@
+"""A daemon that other machines reach: what they see without a token, and with which."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.system.daemon import PATIENCE_S, RunningDaemon, command, daemon
+from tests.system.flow_files import NOTHING, write_flow
+
+pytestmark = pytest.mark.system
+
+THROUGH_A_PROXY = {"X-Forwarded-For": "198.51.100.7", "Host": "flows.example.com"}
+
+
+@dataclass(frozen=True)
+class Exposed:
+    """A daemon on all addresses, and the tokens that it knows."""
+
+    daemon: RunningDaemon
+    tokens: dict[str, str]
+
+    def status(self, path: str, token: str | None = None) -> int:
+        """Returns how a request through a proxy is answered."""
+        return self.daemon.request(path, headers={**THROUGH_A_PROXY, **bearer(self, token)}).status
+
+
+def bearer(exposed: Exposed, token: str | None) -> dict[str, str]:
+    if token is None:
+        return {}
+    return {"Authorization": f"Bearer {exposed.tokens.get(token, token)}"}
+
+
+def new_token(folder: Path, name: str, *options: str) -> tuple[str, dict[str, object]]:
+    """Makes a token with the command; returns it and its entry in the settings."""
+    done = command("token", "new", name, *options, "--json", cwd=folder)
+    made = json.loads(done.stdout)
+    return made["token"], made["settings"]["auth"]["tokens"][name]
+
+
+def own_address() -> str | None:
+    """Returns an address of this machine off loopback, or None; nothing is sent for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
+
+
+@pytest.fixture(scope="module")
+def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exposed]:
+    """A daemon with two accounts that listens everywhere; the web team has a token of its own."""
+    place = tmp_path_factory.mktemp("exposed")
+    for account in ("web", "ops"):
+        (place / "flows" / account).mkdir(parents=True)
+        write_flow(place / "flows" / account, "nightly", NOTHING)
+    made = {
+        "reader": new_token(place, "reader"),
+        "auditor": new_token(place, "auditor", "--scope", "data"),
+        "scraper": new_token(place, "scraper", "--scope", "metrics"),
+        "web": new_token(place, "web", "--scope", "data", "--account", "web"),
+    }
+    entries = {name: entry for name, (_, entry) in made.items()}
+    settings = {"accounts": {"web": None, "ops": None}, "auth": {"tokens": entries}}
+    (place / "settings.yaml").write_text(json.dumps(settings))
+    options = ("--config", str(place / "settings.yaml"), "--listen", "0.0.0.0:0")
+    with daemon(place / "flows", place / "state", arguments=options) as running:
+        yield Exposed(running, {name: token for name, (token, _) in made.items()})
+
+
+def test_strangers_see_health_and_nothing_else(exposed: Exposed) -> None:
+    """Without a token another machine gets 200 for health, a hook's 401, and 401 for the rest."""
+    health = {path: exposed.status(path) for path in ("/livez", "/readyz", "/healthz")}
+    rest = {
+        path: exposed.status(path)
+        for path in ("/metrics", "/api/v1/flows", "/api/v1/executions", "/api/v1/nothing", "/")
+    }
+
+    assert set(health.values()) == {200}
+    assert set(rest.values()) == {401}
+    assert exposed.status("/api/v1/flows", "wrong") == 401
+
+
+def test_tokens_open_what_they_say(exposed: Exposed) -> None:
+    """Flows, data and metrics are opened by the scopes of a token, and by no other."""
+    execution = exposed.daemon.start("nightly", "--account", "web")
+    logs = f"/api/v1/executions/{execution}/logs"
+
+    opened = {
+        name: tuple(exposed.status(path, name) for path in ("/api/v1/flows", logs, "/metrics"))
+        for name in ("reader", "auditor", "scraper")
+    }
+
+    assert opened == {
+        "reader": (200, 401, 401),
+        "auditor": (200, 200, 401),
+        "scraper": (401, 401, 200),
+    }
+
+
+def test_token_of_an_account_sees_that_account_alone(exposed: Exposed) -> None:
+    """The web team's token lists its own flows and executions; those of ops do not exist."""
+    theirs = exposed.daemon.start("nightly", "--account", "ops")
+    headers = {**THROUGH_A_PROXY, **bearer(exposed, "web")}
+
+    flows = exposed.daemon.request("/api/v1/flows", headers=headers).json["items"]
+    executions = exposed.daemon.request("/api/v1/executions", headers=headers).json["items"]
+
+    assert [flow["account"] for flow in flows] == ["web"]
+    assert theirs not in [execution["id"] for execution in executions]
+    assert exposed.status("/api/v1/flows/ops/nightly", "web") == 404
+    assert exposed.status(f"/api/v1/executions/{theirs}", "web") == 404
+    assert exposed.status(f"/api/v1/executions/{theirs}", "auditor") == 200
+
+
+def test_caller_from_another_address_needs_a_token(exposed: Exposed) -> None:
+    """Whoever does not come from loopback is a stranger, with no proxy in between as well."""
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address off loopback")
+
+    def status(headers: dict[str, str]) -> int:
+        connection = http.client.HTTPConnection(address, exposed.daemon.port, timeout=PATIENCE_S)
+        try:
+            connection.request("GET", "/api/v1/flows", headers=headers)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    assert status({}) == 401
+    assert status(bearer(exposed, "reader")) == 200
+    assert exposed.daemon.request("/api/v1/flows").status == 200
+
+
+def test_tokens_are_in_no_log_and_in_no_file_of_the_state(exposed: Exposed) -> None:
+    """Refusals are counted and logged by name; the tokens themselves are nowhere."""
+    exposed.status("/api/v1/flows", "frt_guess")
+    headers = {**THROUGH_A_PROXY, **bearer(exposed, "scraper")}
+    metrics = exposed.daemon.request("/metrics", headers=headers).text
+
+    assert 'flowrunner_access_refused_total{reason="unknown"}' in metrics
+    written = exposed.daemon.output.encode() + b"".join(
+        path.read_bytes() for path in exposed.daemon.state.rglob("*") if path.is_file()
+    )
+    assert b"token=scraper" in written
+    for token in ("frt_guess", *exposed.tokens.values()):
+        assert token.encode() not in written
+
+
+def test_listening_everywhere_without_a_token_is_refused(tmp_path: Path) -> None:
+    """Before there is a token `serve` ends with 78 and says how to make one."""
+    done = command("serve", "--flows", str(tmp_path), "--listen", "0.0.0.0:0", cwd=tmp_path)
+
+    assert done.returncode == 78
+    assert "flowrunner token new" in done.stderr
