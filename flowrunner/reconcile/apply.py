@@ -19,6 +19,7 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
 from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.prune import PruneGuard
@@ -90,6 +91,8 @@ class Applier:
     ) -> None:
         self.guard = PruneGuard(store)
         """Judges what leaves, before a plan comes here."""
+        self.history: KeepsHistory = NO_HISTORY
+        """Learns what is in force after each pass."""
         self._registry = registry
         self._store = store
         self._secrets = secrets
@@ -105,6 +108,8 @@ class Applier:
         self._needs = SecretNeeds()
         self._with_users: Mapping[FlowKey, FlowSpec] = {}
         self._lacking: frozenset[FlowKey] = frozenset()
+        self._was_read = False
+        """Whether the source was read in this life: until then conditions are not the last word."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -145,8 +150,10 @@ class Applier:
             entries = dict(current)
         for key in touched:
             entry = plan.entries[key]
+            if plan.is_read and not self._was_read:
+                entry = self._recalled(entry)
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
-        self._lacking = lacks.keys
+        self._lacking, self._was_read = lacks.keys, self._was_read or plan.is_read
         changed = dict(current) != entries
         if changed:
             self._registry.replace(entries)
@@ -163,6 +170,7 @@ class Applier:
             labels = self._registry.lacking_labels(entry.spec)
             renewed = replace(entry, conditions=flow_conditions(entry, pause, now, labels))
             self._registry.replace({**self._registry.entries, key: renewed})
+            self.history.renewed(renewed, self._registry.source.revision)
 
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
         """Tells every subscriber what is in force; all in one turn of the loop."""
@@ -187,6 +195,15 @@ class Applier:
         self._with_users = {**kept, **named}
         missing = self._needs.missing(self._secrets)
         return _Lacks(missing, refused_users(self._with_users, self._users))
+
+    def _recalled(self, entry: FlowEntry) -> FlowEntry:
+        """Returns an entry with the conditions that an earlier life has told.
+
+        What is true again has been true all the time, though the start could not know it.
+        """
+        recorded = self.history.recorded(entry.key)
+        is_known = not recorded or entry.conditions is recorded
+        return entry if is_known else replace(entry, conditions=recorded)
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime

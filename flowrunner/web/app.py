@@ -174,6 +174,7 @@ def _reading(parts: WebParts) -> list[Route]:
         _get("/api/v1/flows", Right.READ, flows.page, query=pages),
         _get(flow, Right.READ, flows.one),
         _get(f"{flow}/definition", Right.FULL, flows.definition),
+        _get(f"{flow}/events", Right.READ, flows.events, query=("limit", "cursor")),
         _get("/api/v1/executions", Right.READ, executions.page, query=(*pages, "flow", "state")),
         _get(execution, Right.READ, executions.one),
         _get(
