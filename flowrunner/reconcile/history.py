@@ -168,6 +168,8 @@ class FlowHistory:
                 telling = self._telling(key, revision, 0)
                 self._keep(_GONE, [telling.of_version(DefinitionEvent.DELETED, "")])
             return
+        if old is not None and _is_told(old, entry):
+            return  # most are, at every restart
         telling = self._telling(key, revision, entry.generation)
         if events := list(_news(old, entry, telling)):
             state = FlowState(
@@ -250,6 +252,12 @@ class _Telling:
             revision=self.revision,
             generation=self.generation,
         )
+
+
+def _is_told(old: FlowState, entry: FlowEntry) -> bool:
+    """Tells at a glance that there is no news; a False is for `_news` to judge."""
+    is_same = old.conditions is entry.conditions and old.digest == entry.digest
+    return is_same and not old.is_gone and old.rejected == _rejected(entry)
 
 
 def _news(old: FlowState | None, entry: FlowEntry, telling: _Telling) -> Iterator[FlowEvent]:

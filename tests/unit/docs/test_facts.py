@@ -14,9 +14,9 @@ from flowrunner.cli.main import COMMANDS
 from flowrunner.daemon.offline import flow_schema_document
 from flowrunner.definitions import planned
 from flowrunner.model.conditions import ConditionReason, ConditionType
-from flowrunner.model.flow_events import DefinitionEvent
 from flowrunner.model.execution import Attempt
 from flowrunner.model.expressions import FUNCTIONS
+from flowrunner.model.flow_events import DefinitionEvent
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import AttemptState, SlotOutcome
 from flowrunner.telemetry.metrics import Metrics
