@@ -98,6 +98,7 @@ class FlowHistory:
         self._store = store
         self._clock = clock
         self._told: dict[FlowKey, FlowState] = {}
+        self._held: set[FlowKey] = set()
         self._seen: _Flows | None = None
         """What was in force at the last look; None: the source was not read yet in this life."""
         self._events: list[FlowEvent] = []
@@ -108,6 +109,7 @@ class FlowHistory:
     async def load(self) -> None:
         """Reads what earlier lives have told."""
         self._told = await self._store.states()
+        self._held = {key for key, state in self._told.items() if state.is_held}
 
     def recorded(self, key: FlowKey) -> tuple[Condition, ...]:
         """Returns the conditions of a flow as they were told last."""
@@ -151,8 +153,7 @@ class FlowHistory:
         held = frozenset(seen.hold.flows) if seen.hold else frozenset()
         if not seen.is_read and not held:
             return  # nothing is known of what was held
-        was = {key for key, state in self._told.items() if state.is_held}
-        for key in sorted((held ^ was) & entries.keys()):
+        for key in sorted((held ^ self._held) & entries.keys()):
             reason, text = DefinitionEvent.RETURNED, entries[key].path
             if key in held and seen.hold:
                 reason, text = DefinitionEvent.HELD, seen.hold.message
@@ -189,6 +190,7 @@ class FlowHistory:
         """Takes note of the events of a flow, and of what they come to."""
         key = events[0].flow
         self._told[key] = replace(state, number=events[-1].number)
+        (self._held.add if state.is_held else self._held.discard)(key)
         self._events += events
         self._states.add(key)
 
