@@ -7,11 +7,12 @@ two, the next start finds the new definitions in the store: each flow has its ol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
@@ -30,6 +31,9 @@ from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.users import OWN_USER, Users
+
+_AT_ONCE = 100
+"""Records that are written, or removed, at once."""
 
 
 class FlowsSubscriber(Protocol):
@@ -238,20 +242,18 @@ class Applier:
         ]
         gone = plan.removed | (self._unsure - plan.entries.keys())
         self._unsure.update(gone, (entry.key for entry in stale))
-        for entry in stale:
-            old = before.get(entry.key)
-            await self._put(_record(entry, self._clock), is_known=bool(old and old.spec))
-        for key in gone:
-            await self._store.delete(key)
+        await _together(self._put(entry, before.get(entry.key)) for entry in stale)
+        await _together(self._store.delete(key) for key in gone)
         if stale or gone or must_sync:
             await self._store.sync()
             self._is_inherited = False
         self._unsure.clear()
 
-    async def _put(self, record: FlowRecord, *, is_known: bool) -> None:
+    async def _put(self, entry: FlowEntry, before: FlowEntry | None) -> None:
         """Writes a record, also when a damaged one is in its place or one was removed by hand."""
+        record = _record(entry, self._clock)
         first, other = self._store.create, self._store.update
-        if is_known:
+        if before is not None and before.spec is not None:
             first, other = other, first
         try:
             await first(record)
@@ -259,6 +261,19 @@ class Applier:
             if error.code != "storage.conflict":
                 raise
             await other(record)
+
+
+async def _together(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Carries writes out, many at once: one by one, each would wait for a turn of a busy loop.
+
+    Raises:
+        StorageError: One has failed; of the others, some were carried out.
+    """
+    waiting = iter(writes)
+    while some := list(islice(waiting, _AT_ONCE)):
+        for ended in await asyncio.gather(*some, return_exceptions=True):
+            if ended is not None:
+                raise ended
 
 
 def _record_differs(entry: FlowEntry, before: FlowEntry | None) -> bool:
