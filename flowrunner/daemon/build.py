@@ -34,6 +34,7 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
+from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
@@ -284,7 +285,7 @@ def _pauses(ground: Ground, engine: Engine, renew: Callable[[FlowKey], None]) ->
 
 def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) -> Applier:
     leaver = FlowLeaver(engine, ground.metrics)
-    return Applier(
+    applier = Applier(
         ground.registry,
         ground.storage.flows,
         ground.secrets,
@@ -294,6 +295,8 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         users=ground.users,
         accounts=ground.accounts,
     )
+    applier.history = FlowHistory(ground.storage.events, ground.clock)
+    return applier
 
 
 def _warm(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> WarmReader:

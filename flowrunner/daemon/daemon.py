@@ -96,11 +96,13 @@ class Daemon:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
         await parts.pauses.load()
+        await parts.applier.history.load()
         if parts.origin.source is not None and parts.origin.places is not None:
             await parts.origin.source.load()
             await parts.origin.places.load()
         await asyncio.to_thread(parts.warm.load)
-        count = await load_last_good(parts.storage.flows, parts.warm, parts.registry, self._clock)
+        store, history = parts.storage.flows, parts.applier.history
+        count = await load_last_good(store, parts.warm, parts.registry, self._clock, history)
         if count:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
@@ -136,6 +138,7 @@ class Daemon:
         parts = self._parts
         closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
         closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
+        closing.append(parts.applier.history.settle)
         closing.append(self._keep_warm)
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))

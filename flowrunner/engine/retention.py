@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Protocol
 
 from flowrunner.engine.log_quota import SPARED, LogQuota, day_names, day_of
 from flowrunner.engine.runtime import EngineFolders, log_folder
@@ -38,7 +39,7 @@ PAUSE_S = 0.01
 """Least rest after each write; after a longer one, as long as it took."""
 
 _KEYS = 200
-"""Start keys, or rows of the slot ledger, in one write."""
+"""Start keys, rows of the slot ledger or events of flows in one write."""
 
 RELIEF_EVERY_S = 60.0
 """Seconds from one removal of logs for want of room to the next, at least."""
@@ -47,6 +48,11 @@ KEYS_KEPT = timedelta(days=2)
 """How long the start key of a removed execution stays taken: twice the longest `dedupe.window`."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Prunes(Protocol):
+    async def __call__(self, before: datetime, *, limit: int) -> int:
+        """Removes rows from before a moment, at most so many, and returns how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,7 @@ class Retention:
         quota: LogQuota,
     ) -> None:
         self._slots = storage.slots
+        self._events = storage.events
         self._own = own
         self._quota = quota
         self._wanted = 0
@@ -181,14 +188,9 @@ class Retention:
         for flow in await self._executions.flows():
             removed += await self._sweep_flow(flow, self._rules.of(own.get(flow)), now)
         oldest = now - max([self._rules.age, *(self._rules.of(each).age for each in own.values())])
-        freed = _KEYS
-        while freed == _KEYS:
-            freed = await self._executions.forget_keys(now - KEYS_KEPT, limit=_KEYS)
-            await asyncio.sleep(PAUSE_S)
-        freed = _KEYS
-        while freed == _KEYS:
-            freed = await self._slots.prune(oldest, limit=_KEYS)
-            await asyncio.sleep(PAUSE_S)
+        await self._sweep_rows(self._executions.forget_keys, now - KEYS_KEPT)
+        await self._sweep_rows(self._slots.prune, oldest)
+        await self._sweep_rows(self._events.prune, oldest)
         await self._sweep_definitions()
         await self._sweep_files(oldest)
         await self._sweep_newest(own, now)
@@ -196,6 +198,12 @@ class Retention:
         if removed:
             _log.info("retention.removed executions=%d", removed)
         return removed
+
+    async def _sweep_rows(self, prune: _Prunes, before: datetime) -> None:
+        freed = _KEYS
+        while freed == _KEYS:
+            freed = await prune(before, limit=_KEYS)
+            await asyncio.sleep(PAUSE_S)
 
     async def _sweep_flow(self, flow: FlowKey, rules: RetentionRules, now: datetime) -> int:
         """Removes what has expired; a flow that grows as fast does not hold up the others."""

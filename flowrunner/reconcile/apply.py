@@ -7,11 +7,12 @@ two, the next start finds the new definitions in the store: each flow has its ol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
@@ -19,6 +20,7 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
 from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.prune import PruneGuard
@@ -29,6 +31,9 @@ from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.users import OWN_USER, Users
+
+_AT_ONCE = 100
+"""Records that are written, or removed, at once."""
 
 
 class FlowsSubscriber(Protocol):
@@ -90,6 +95,8 @@ class Applier:
     ) -> None:
         self.guard = PruneGuard(store)
         """Judges what leaves, before a plan comes here."""
+        self.history: KeepsHistory = NO_HISTORY
+        """Learns what is in force after each pass."""
         self._registry = registry
         self._store = store
         self._secrets = secrets
@@ -105,6 +112,8 @@ class Applier:
         self._needs = SecretNeeds()
         self._with_users: Mapping[FlowKey, FlowSpec] = {}
         self._lacking: frozenset[FlowKey] = frozenset()
+        self._was_read = False
+        """Whether the source was read in this life: until then conditions are not the last word."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -145,8 +154,10 @@ class Applier:
             entries = dict(current)
         for key in touched:
             entry = plan.entries[key]
+            if plan.is_read and not self._was_read:
+                entry = self._recalled(entry)
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
-        self._lacking = lacks.keys
+        self._lacking, self._was_read = lacks.keys, self._was_read or plan.is_read
         changed = dict(current) != entries
         if changed:
             self._registry.replace(entries)
@@ -163,6 +174,7 @@ class Applier:
             labels = self._registry.lacking_labels(entry.spec)
             renewed = replace(entry, conditions=flow_conditions(entry, pause, now, labels))
             self._registry.replace({**self._registry.entries, key: renewed})
+            self.history.renewed(renewed, self._registry.source.revision)
 
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
         """Tells every subscriber what is in force; all in one turn of the loop."""
@@ -187,6 +199,15 @@ class Applier:
         self._with_users = {**kept, **named}
         missing = self._needs.missing(self._secrets)
         return _Lacks(missing, refused_users(self._with_users, self._users))
+
+    def _recalled(self, entry: FlowEntry) -> FlowEntry:
+        """Returns an entry with the conditions that an earlier life has told.
+
+        What is true again has been true all the time, though the start could not know it.
+        """
+        recorded = self.history.recorded(entry.key)
+        is_known = not recorded or entry.conditions is recorded
+        return entry if is_known else replace(entry, conditions=recorded)
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
@@ -221,20 +242,18 @@ class Applier:
         ]
         gone = plan.removed | (self._unsure - plan.entries.keys())
         self._unsure.update(gone, (entry.key for entry in stale))
-        for entry in stale:
-            old = before.get(entry.key)
-            await self._put(_record(entry, self._clock), is_known=bool(old and old.spec))
-        for key in gone:
-            await self._store.delete(key)
+        await _together(self._put(entry, before.get(entry.key)) for entry in stale)
+        await _together(self._store.delete(key) for key in gone)
         if stale or gone or must_sync:
             await self._store.sync()
             self._is_inherited = False
         self._unsure.clear()
 
-    async def _put(self, record: FlowRecord, *, is_known: bool) -> None:
+    async def _put(self, entry: FlowEntry, before: FlowEntry | None) -> None:
         """Writes a record, also when a damaged one is in its place or one was removed by hand."""
+        record = _record(entry, self._clock)
         first, other = self._store.create, self._store.update
-        if is_known:
+        if before is not None and before.spec is not None:
             first, other = other, first
         try:
             await first(record)
@@ -242,6 +261,19 @@ class Applier:
             if error.code != "storage.conflict":
                 raise
             await other(record)
+
+
+async def _together(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Carries writes out, many at once: one by one, each would wait for a turn of a busy loop.
+
+    Raises:
+        StorageError: One has failed; of the others, some were carried out.
+    """
+    waiting = iter(writes)
+    while some := list(islice(waiting, _AT_ONCE)):
+        for ended in await asyncio.gather(*some, return_exceptions=True):
+            if ended is not None:
+                raise ended
 
 
 def _record_differs(entry: FlowEntry, before: FlowEntry | None) -> bool:

@@ -12,6 +12,7 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import FlowStore
@@ -30,7 +31,11 @@ class Restorer(Protocol):
 
 
 async def load_last_good(
-    store: FlowStore, restorer: Restorer, registry: FlowRegistry, clock: Clock
+    store: FlowStore,
+    restorer: Restorer,
+    registry: FlowRegistry,
+    clock: Clock,
+    history: KeepsHistory = NO_HISTORY,
 ) -> int:
     """Puts the last good definitions in force at start, before the source is read.
 
@@ -67,7 +72,12 @@ async def load_last_good(
             observed_generation=record.generation,
         )
         pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
-        conditions = flow_conditions(entry, pause, now, labels)
-        entries[record.key] = replace(entry, conditions=shared.setdefault(conditions, conditions))
+        recorded = history.recorded(record.key)  # what is still so is so since then
+        conditions = flow_conditions(replace(entry, conditions=recorded), pause, now, labels)
+        if conditions == recorded:
+            conditions = recorded
+        else:
+            conditions = shared.setdefault(conditions, conditions)
+        entries[record.key] = replace(entry, conditions=conditions)
     registry.replace(entries)
     return len(entries)

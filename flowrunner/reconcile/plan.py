@@ -36,6 +36,7 @@ class Plan:
         missed: Keys of protected flows that would leave.
         bare: Keys of flows whose new version would end their protection.
         touched: Keys whose entry may be another one than in force; None when any may be.
+        is_read: Whether it says what the source is; else it keeps what is in force.
         is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
     """
 
@@ -47,6 +48,7 @@ class Plan:
     rejected: tuple[RejectedFile, ...] = ()
     touched: frozenset[FlowKey] | None = None
     is_plain: bool = False
+    is_read: bool = True
 
     @property
     def errors(self) -> int:
@@ -58,7 +60,7 @@ class Plan:
 
 def keep_all(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
     """Returns the plan of a pass that must not change anything the source says."""
-    return Plan(entries=observed)
+    return Plan(entries=observed, is_read=False)
 
 
 @dataclass(slots=True)

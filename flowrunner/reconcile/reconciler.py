@@ -23,6 +23,7 @@ from flowrunner.reconcile.conditions import (
     source_condition,
     watched_condition,
 )
+from flowrunner.reconcile.history import PassSeen
 from flowrunner.reconcile.plan import Plan, keep_all
 from flowrunner.reconcile.prune import empty_hold
 from flowrunner.reconcile.replan import Planner
@@ -255,6 +256,7 @@ class Reconciler:
             if held.hold is not None:
                 self._set_hold(held.hold)
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
+            await self._tell_history(result.revision, held.hold, is_read=False)
             return replace(result, result="held", message=str(held))
         released = _released(approved, snapshot.revision)
         plan = await asyncio.to_thread(self._planner.plan, snapshot, observed, released)
@@ -274,8 +276,15 @@ class Reconciler:
             fresh_at=self._clock.monotonic(),
             rejected=plan.rejected,
         )
+        await self._tell_history(snapshot.revision, hold)
         ended = _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
         return replace(ended, result="held", message=hold.message) if hold and is_held else ended
+
+    async def _tell_history(
+        self, revision: Revision, hold: PruneHold | None, *, is_read: bool = True
+    ) -> None:
+        seen = PassSeen(revision=revision, hold=hold, is_read=is_read)
+        await self._applier.history.passed(self._registry.entries, seen)
 
     async def _usable_snapshot(self, approved: PruneHold | None) -> Snapshot:
         """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""

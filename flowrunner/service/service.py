@@ -16,7 +16,7 @@ from flowrunner import __version__
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import NotFoundError, RefusedError, ValidationError
-from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
+from flowrunner.model.conditions import Condition
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
@@ -24,6 +24,7 @@ from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
+from flowrunner.service.flow_events import EventPage, EventReader
 from flowrunner.service.flow_views import flow_view
 from flowrunner.service.health import Health
 from flowrunner.service.log_feed import Place
@@ -35,6 +36,7 @@ from flowrunner.service.ports import (
     StartsByHand,
     TakesDeliveries,
 )
+from flowrunner.service.restored import state_restored
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
@@ -48,7 +50,6 @@ from flowrunner.service.views import (
     SourceView,
     StatusView,
 )
-from flowrunner.storage.health import Restored
 from flowrunner.storage.protocols import ExecutionQuery, Storage
 from flowrunner.system.clock import Clock
 
@@ -80,6 +81,7 @@ class FlowService:
 
     def __init__(self, parts: ServiceParts) -> None:
         self._parts = parts
+        self._events = EventReader(parts.storage.events, parts.registry)
         self._started_at = parts.clock.now()
         self._last: dict[FlowKey, Execution] = {}
         self._conditions: tuple[Condition, ...] = ()
@@ -92,7 +94,7 @@ class FlowService:
         self._last = await self._parts.storage.executions.last_of_each()
         restored = await self._parts.storage.restored()
         if restored is not None:
-            self._conditions = (_state_restored(restored),)
+            self._conditions = (state_restored(restored),)
             self._parts.logger.warning("state.restored: %s", self._conditions[0].message)
 
     @property
@@ -119,6 +121,10 @@ class FlowService:
         if entry.spec is None:
             raise NotFoundError(f"flow {key} has no valid definition yet")
         return entry.definition
+
+    async def flow_events(self, key: FlowKey, *, before: int | None, limit: int) -> EventPage:
+        """Returns events of a flow, newest first; see `EventReader.page`."""
+        return await self._events.page(key, before=before, limit=limit)
 
     async def executions(
         self,
@@ -376,20 +382,3 @@ class FlowService:
     def _view(self, entry: FlowEntry) -> FlowView:
         key, slots = entry.key, self._parts.schedules
         return flow_view(entry, self._last.get(key), lambda name: slots.next_slot(key, name))
-
-
-def _state_restored(restored: Restored) -> Condition:
-    reason, text = ConditionReason.STATE_LOST, "the state began empty"
-    if restored.origin:
-        reason = ConditionReason.RESTORED_FROM_BACKUP
-        text = f"the state was restored from {restored.origin}"
-    if restored.quarantined:
-        text += f"; the one before is {restored.quarantined}"
-    return Condition(
-        type=ConditionType.STATE_RESTORED,
-        status=Status.TRUE,
-        reason=reason,
-        message=f"{text}. Schedules began then, and what was unfinished has ended. "
-        "`flowrunner restore --acknowledge` ends this condition",
-        last_transition_at=restored.at,
-    )

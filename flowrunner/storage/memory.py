@@ -26,6 +26,7 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import Restored, StoreHealth
+from flowrunner.storage.memory_events import MemoryEvents
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots, SlotTables
@@ -299,6 +300,7 @@ class MemoryStorage:
         self._journal = MemoryJournal(tables)
         self._slots = MemorySlots(tables)
         self._pauses = MemoryPauses()
+        self._events = MemoryEvents()
 
     @property
     def health(self) -> StoreHealth:
@@ -334,6 +336,11 @@ class MemoryStorage:
     def pauses(self) -> MemoryPauses:
         """The flows that are paused."""
         return self._pauses
+
+    @property
+    def events(self) -> MemoryEvents:
+        """What happened to flows."""
+        return self._events
 
     async def open(self) -> None:
         """Has nothing to open."""

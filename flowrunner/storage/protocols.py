@@ -34,6 +34,7 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
+from flowrunner.storage.event_store import EventStore
 from flowrunner.storage.health import Restored, StoreHealth
 
 
@@ -353,6 +354,10 @@ class Storage(Protocol):
     @property
     def pauses(self) -> PauseStore:
         """The flows that are paused."""
+
+    @property
+    def events(self) -> EventStore:
+        """What happened to flows."""
 
     async def open(self) -> None:
         """Opens or creates the state; refuses one written by newer code (``storage.newer``)."""

@@ -189,6 +189,7 @@ def _reading(parts: WebParts) -> list[Route]:
         _get("/api/v1/flows", Right.READ, flows.page, query=pages, by_account=True),
         _get(flow, Right.READ, flows.one),
         _get(f"{flow}/definition", Right.FULL, flows.definition),
+        _get(f"{flow}/events", Right.READ, flows.events, query=("limit", "cursor")),
         _get(
             "/api/v1/executions",
             Right.READ,

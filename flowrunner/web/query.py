@@ -14,6 +14,7 @@ MAX_LIMIT = 1_000
 
 _LIMIT_DIGITS = 4
 _ITEM_DIGITS = 5
+_NUMBER_DIGITS = 15
 
 
 def invalid(parameter: str, message: str) -> ValidationError:
@@ -100,6 +101,16 @@ def flow_cursor_of(request: Request) -> FlowKey | None:
     if not (slash and NAME.fullmatch(account) and NAME.fullmatch(name)):
         raise _bad_cursor()
     return FlowKey(account, name)
+
+
+def number_cursor_of(request: Request) -> int | None:
+    """Returns where the next page of a numbered list begins."""
+    text = request.query_params.get("cursor")
+    if text is None:
+        return None
+    if text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS:
+        return int(text)
+    raise _bad_cursor()
 
 
 def _bad_cursor() -> ValidationError:

@@ -14,6 +14,7 @@ from typing import Protocol
 from flowrunner.model.conditions import Condition
 from flowrunner.model.execution import Attempt, Execution, Failure
 from flowrunner.model.finding import Finding
+from flowrunner.model.flow_events import FlowEvent
 from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.service.views import (
     ExecutionView,
@@ -105,6 +106,20 @@ def flow_json(view: FlowView, *, redacted: bool) -> Json:
         else {"id": last.id, "state": str(last.state), "ended_at": time_text(last.ended_at)},
         "findings": _findings(view.findings),
         "redacted": redacted,
+    }
+
+
+def event_json(event: FlowEvent) -> Json:
+    """Returns the shape of an event of a flow."""
+    return {
+        "number": event.number,
+        "at": time_text(event.at),
+        "type": event.type,
+        "status": event.status,
+        "reason": event.reason,
+        "message": event.message,
+        "revision": event.revision,
+        "generation": event.generation,
     }
 
 

@@ -13,10 +13,12 @@ from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Failure, ItemCounts
 from flowrunner.model.expressions.explain import Came
 from flowrunner.model.finding import Finding
+from flowrunner.model.flow_events import FlowEvent
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.model.trace import NodeTrace, Shown, TracedAttempt, TracedExpression
 from flowrunner.registry.entry import PassResult, RejectedFile
+from flowrunner.service.flow_events import EventPage
 from flowrunner.service.traces import TracePage
 from flowrunner.service.views import (
     ExecutionView,
@@ -69,6 +71,18 @@ PASS = PassResult(
     started_at=NOON,
     duration_s=0.25,
     added=1,
+)
+
+EVENT = FlowEvent(
+    flow=BACKUP,
+    number=7,
+    at=NOON,
+    type="Ready",
+    status=Status.FALSE,
+    reason="SecretMissing",
+    message="this host has no secret TOKEN",
+    revision=REVISION,
+    generation=2,
 )
 
 UNAUTHORIZED = DeliveryAnswer(
@@ -201,6 +215,11 @@ class FakeService:
     def definition(self, key: FlowKey) -> Mapping[str, Json]:
         self.flow(key)
         return DEFINITION
+
+    async def flow_events(self, key: FlowKey, *, before: int | None, limit: int) -> EventPage:
+        self._called("flow_events", key=key, before=before, limit=limit)
+        self._known(key)
+        return EventPage((EVENT,), before=EVENT.number)
 
     async def executions(
         self,

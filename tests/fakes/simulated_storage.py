@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +28,7 @@ from flowrunner.model.execution import (
     ScheduleKey,
     SlotRun,
 )
+from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.pause import PauseRecord
 from flowrunner.storage.health import Restored, StoreHealth
@@ -35,6 +36,7 @@ from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
+from flowrunner.storage.memory_events import MemoryEvents
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
@@ -54,8 +56,8 @@ class Write:
 
     Attributes:
         kind: The method that asked for it: `create`, `update`, `begin`, `finish`, `settle`,
-            `open`, `forget`, `record`, `pause`, `resume`, `delete`, `prune`, `forget_keys` or
-            `check`.
+            `open`, `forget`, `record`, `pause`, `resume`, `events`, `delete`, `prune`,
+            `forget_keys` or `check`.
         values: Its arguments.
         apply: Carries it out on what is durable.
     """
@@ -362,6 +364,45 @@ class SimulatedPauses:
         return await self._inner.list()
 
 
+class SimulatedEvents:
+    """Meets `EventStore`."""
+
+    def __init__(self, inner: MemoryEvents, writer: SimulatedWriter) -> None:
+        self._inner = inner
+        self._writer = writer
+
+    async def record(
+        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+    ) -> None:
+        await self._writer.submit(
+            Write(
+                kind="events",
+                values=(events,),
+                apply=lambda: _driven(self._inner.record(events, states)),
+            )
+        )
+
+    async def states(self) -> dict[FlowKey, FlowState]:
+        await self._writer.reading()
+        return await self._inner.states()
+
+    async def list(
+        self, flow: FlowKey, *, before: int | None = None, limit: int = 100
+    ) -> list[FlowEvent]:
+        await self._writer.reading()
+        return await self._inner.list(flow, before=before, limit=limit)
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        pruned: int = await self._writer.submit(
+            Write(
+                kind="prune events",
+                values=(before, limit),
+                apply=lambda: _driven(self._inner.prune(before, limit=limit)),
+            )
+        )
+        return pruned
+
+
 class SimulatedStorage:
     """The stores of one life over what earlier lives left on the disk."""
 
@@ -384,6 +425,7 @@ class SimulatedStorage:
         self.journal = SimulatedJournal(durable.journal, self.writer)
         self.slots = SimulatedSlots(durable.slots, self.writer)
         self.pauses = SimulatedPauses(durable.pauses, self.writer)
+        self.events = SimulatedEvents(durable.events, self.writer)
 
     async def open(self) -> None:
         """Reads the log, with what may stand there of a commit that was said to have failed."""

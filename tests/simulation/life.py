@@ -27,6 +27,7 @@ from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
@@ -263,7 +264,7 @@ class Life:
 
     def _make_applier(self) -> Applier:
         leaver = FlowLeaver(self.engine, self.metrics)
-        return Applier(
+        applier = Applier(
             self.registry,
             self.storage.flows,
             self._services.secrets,
@@ -271,6 +272,8 @@ class Life:
             (self.ground.oracle, self.pauses, self.schedules, self.webhooks, leaver),
             preparers=(self.schedules,),
         )
+        applier.history = FlowHistory(self.storage.events, self.ground.clock)
+        return applier
 
     def _reconciler(self, observer: DaemonObserver) -> Reconciler:
         ground = self.ground
@@ -296,8 +299,10 @@ class Life:
             self.ground.oracle.interruption()
         self.ground.oracle.lines.rules_of = self.registry.rules_of
         await self.pauses.load()
+        history = self._applier.history
+        await history.load()
         await load_last_good(
-            self.storage.flows, self.ground.compiler, self.registry, self.ground.clock
+            self.storage.flows, self.ground.compiler, self.registry, self.ground.clock, history
         )
         self.ground.source.loaded(self.registry)
         await self._watch.look()

@@ -7,8 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from flowrunner.cli.arguments import add_account, add_control, add_output
-from flowrunner.cli.client import address, connect
+from flowrunner.cli.client import ControlClient, address, connect
 from flowrunner.cli.diagnostics import render
+from flowrunner.cli.errors import UsageError
 from flowrunner.cli.host import Host
 from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import blocks, clip, facts, full_name, moment, short, show, table
@@ -19,6 +20,9 @@ from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
 _COLUMNS = ("NAME", "READY", "REASON", "HELD", "REVISION", "NEXT", "LAST")
 _MORE_COLUMNS = ("IN-FORCE/NEWEST", "DIGEST", "PATH")
+_EVENT_COLUMNS = ("EVENT", "TYPE", "STATUS", "REASON", "REVISION", "MESSAGE")
+_FEW = 5
+"""Events that are shown with a flow."""
 _MOST_DATA = 60
 """Characters of a default, which may be a whole document."""
 
@@ -36,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all", action="store_true", help="list each flow that runs on other hosts too"
     )
+    parser.add_argument(
+        "--events", action="store_true", help="show what happened to the flow NAME, newest first"
+    )
     add_account(parser)
     add_output(parser)
     add_control(parser)
@@ -45,10 +52,9 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints the list, or one flow."""
     client = connect(args, host)
     if args.name is not None:
-        path = address("api", "v1", "flows", args.account or DEFAULT_ACCOUNT, args.name)
-        flow = client.get(path)
-        show(host, args.output, flow, lambda _wide: flow_text(flow))
-        return 0
+        return _show_one(args, host, client)
+    if args.events:
+        raise UsageError("--events needs the NAME of a flow")
     flows, _ = read_list(client, "/api/v1/flows", {"account": args.account})
     source = client.get("/api/v1/reconcile") if args.output in ("text", "wide") else {}
     document = {"items": flows, "next_cursor": None}
@@ -58,6 +64,20 @@ def execute(args: argparse.Namespace, host: Host) -> int:
         document,
         lambda wide: list_text(flows, source, wide=wide, every=args.all),
     )
+    return 0
+
+
+def _show_one(args: argparse.Namespace, host: Host, client: ControlClient) -> int:
+    path = address("api", "v1", "flows", args.account or DEFAULT_ACCOUNT, args.name)
+    if args.events:
+        events, _ = read_list(client, f"{path}/events", {})
+        page = {"items": events, "next_cursor": None}
+        show(host, args.output, page, lambda _wide: events_text(events) or "no events")
+        return 0
+    flow = client.get(path)
+    is_read = args.output in ("text", "wide")
+    last = client.get(f"{path}/events", {"limit": _FEW})["items"] if is_read else []
+    show(host, args.output, flow, lambda _wide: blocks(flow_text(flow), events_text(last)))
     return 0
 
 
@@ -116,6 +136,11 @@ def flow_text(flow: Json) -> str:
     )
 
 
+def events_text(events: Sequence[Json]) -> str:
+    """Returns the table of events; empty if there are none."""
+    return table(_EVENT_COLUMNS, map(_event_row, events)) if events else ""
+
+
 def _is_away(flow: Json) -> bool:
     is_elsewhere = _condition(flow, "Scheduled").get("reason") == ConditionReason.OTHER_HOST
     return is_elsewhere and _condition(flow, "Ready").get("status") == "True"
@@ -149,6 +174,11 @@ def _condition(item: Json, kind: str) -> Mapping[str, Json]:
 def _condition_row(condition: Json) -> Sequence[object]:
     since = moment(condition["last_transition_at"])
     return (*(condition[key] for key in ("type", "status", "reason")), since, condition["message"])
+
+
+def _event_row(event: Json) -> Sequence[object]:
+    what = tuple(event[key] for key in ("type", "status", "reason"))
+    return (moment(event["at"]), *what, short(event["revision"]), event["message"])
 
 
 def _input_row(declared: Json) -> Sequence[object]:

@@ -164,6 +164,38 @@ CREATE TABLE spent_keys (
 ) WITHOUT ROWID
 """
 
+# What happened to flows, numbered for each; also of flows that have left.
+_FLOW_EVENTS = """
+CREATE TABLE flow_events (
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  status TEXT,
+  reason TEXT NOT NULL,
+  message TEXT NOT NULL,
+  revision TEXT NOT NULL,
+  generation INTEGER NOT NULL,
+  PRIMARY KEY (account, flow, number)
+) WITHOUT ROWID
+"""
+
+# What the events so far have told of a flow; `conditions` is JSON.
+_FLOW_STATES = """
+CREATE TABLE flow_states (
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  conditions TEXT NOT NULL,
+  digest TEXT NOT NULL,
+  rejected TEXT NOT NULL,
+  is_held INTEGER NOT NULL,
+  is_gone INTEGER NOT NULL,
+  PRIMARY KEY (account, flow)
+) WITHOUT ROWID
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _EXECUTIONS,
@@ -192,5 +224,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # JSON: what an item of a `foreach` came to, with its last attempt; NULL for all others.
     ("ALTER TABLE attempts ADD COLUMN item_end TEXT",),
     (_CALLS, "CREATE INDEX calls_by_execution ON calls (execution, child)"),
+    (_FLOW_EVENTS, _FLOW_STATES, "CREATE INDEX flow_events_by_age ON flow_events (at)"),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

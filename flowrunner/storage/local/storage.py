@@ -28,6 +28,7 @@ from flowrunner.storage.local.database import (
 )
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.disk import in_thread
+from flowrunner.storage.local.events import LocalEvents
 from flowrunner.storage.local.executions import LocalExecutions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.journal import LocalJournal
@@ -110,6 +111,7 @@ class LocalStorage:
         self._journal = LocalJournal(self._writer, self._readers)
         self._slots = LocalSlots(self._writer, self._readers)
         self._pauses = LocalPauses(self._writer, self._readers)
+        self._events = LocalEvents(self._writer, self._readers)
 
     @property
     def health(self) -> StoreHealth:
@@ -145,6 +147,11 @@ class LocalStorage:
     def pauses(self) -> LocalPauses:
         """The flows that are paused."""
         return self._pauses
+
+    @property
+    def events(self) -> LocalEvents:
+        """What happened to flows."""
+        return self._events
 
     async def open(self) -> None:
         """Opens or creates the database; called once, from the loop that will use the store.

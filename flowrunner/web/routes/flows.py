@@ -1,4 +1,4 @@
-"""Flows: the list, one with its conditions and findings, and the definition in force."""
+"""Flows: the list, one with its conditions and findings, its definition, its events."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from starlette.responses import Response
 
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.packed import plain
+from flowrunner.service.flow_events import EventPage
 from flowrunner.service.views import FlowView
 from flowrunner.web.context import caller_of, is_restricted
-from flowrunner.web.query import flow_cursor_of, limit_of, name_of
+from flowrunner.web.query import flow_cursor_of, limit_of, name_of, number_cursor_of
 from flowrunner.web.responses import json_response
-from flowrunner.web.wire import flow_json, page_json
+from flowrunner.web.wire import event_json, flow_json, page_json
 
 
 class ReadsFlows(Protocol):
@@ -29,6 +30,9 @@ class ReadsFlows(Protocol):
 
     def definition(self, key: FlowKey) -> Mapping[str, Json]:
         """Returns the definition in force; raises `NotFoundError`."""
+
+    async def flow_events(self, key: FlowKey, *, before: int | None, limit: int) -> EventPage:
+        """Returns events of a flow, newest first; raises `NotFoundError`."""
 
 
 class FlowRoutes:
@@ -58,6 +62,13 @@ class FlowRoutes:
     async def definition(self, request: Request) -> Response:
         """Answers with the effective definition, as it is run."""
         return json_response(plain(self._service.definition(_key_of(request))))
+
+    async def events(self, request: Request) -> Response:
+        """Answers with a page of events, newest first; the cursor is the last number of it."""
+        limit, before = limit_of(request), number_cursor_of(request)
+        page = await self._service.flow_events(_key_of(request), before=before, limit=limit)
+        next_cursor = None if page.before is None else str(page.before)
+        return json_response(page_json(map(event_json, page.events), next_cursor))
 
 
 def _key_of(request: Request) -> FlowKey:

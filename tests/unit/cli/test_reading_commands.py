@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,8 @@ from flowrunner.cli.commands.executions import split_states
 from flowrunner.cli.main import main
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.service.views import TriggerView
+from flowrunner.web.wire import event_json
+from tests.fakes.service import EVENT
 from tests.unit.cli import documents
 from tests.unit.cli.control_server import ControlServer
 from tests.unit.cli.documents import EXECUTION_ID
@@ -19,6 +22,7 @@ from tests.unit.cli.hosts import Process, Terminal, words
 
 Captured = pytest.CaptureFixture[str]
 FLOWS = "GET /api/v1/flows"
+EVENTS = "GET /api/v1/flows/default/backup/events"
 RECONCILE = "GET /api/v1/reconcile"
 EXECUTIONS = "GET /api/v1/executions"
 EXECUTION = f"{EXECUTIONS}/{EXECUTION_ID}"
@@ -115,6 +119,43 @@ def test_flows_in_good_order_are_the_table_alone(server: ControlServer, capsys: 
     assert len(lines) == 2
 
 
+def test_a_flow_is_shown_with_its_last_events(server: ControlServer, capsys: Captured) -> None:
+    """The newest few stand below it; `-o json` is the flow as the API gives it."""
+    server.put("GET /api/v1/flows/default/backup", documents.flow())
+    server.put(EVENTS, documents.page(event_json(EVENT), event_json(EVENT), next_cursor="7"))
+    assert main(["flows", "backup"]) == 0
+    shown = capsys.readouterr().out
+    assert f"{EVENTS}?limit=5" in server.asked
+    assert shown.endswith(
+        """
+EVENT                 TYPE   STATUS  REASON         REVISION      MESSAGE
+2027-03-01T12:00:00Z  Ready  False   SecretMissing  4b825dc642cb  this host has no secret TOKEN
+2027-03-01T12:00:00Z  Ready  False   SecretMissing  4b825dc642cb  this host has no secret TOKEN
+"""
+    )
+    assert main(["flows", "backup", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == documents.flow()
+
+
+def test_events_of_a_flow_are_listed_whole(server: ControlServer, capsys: Captured) -> None:
+    """`--events` follows the pages; as data it is a list, also of a flow that has left."""
+    first, last = event_json(EVENT), event_json(replace(EVENT, number=3, message="gone"))
+    server.put(EVENTS, documents.page(first, next_cursor="7"), documents.page(last))
+    assert main(["flows", "backup", "--events", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"items": [first, last], "next_cursor": None}
+    assert server.asked == [f"{EVENTS}?limit=1000", f"{EVENTS}?limit=1000&cursor=7"]
+    server.put(EVENTS, documents.page())
+    assert main(["flows", "backup", "--events"]) == 0
+    assert capsys.readouterr().out == "no events\n"
+
+
+def test_events_need_a_flow(server: ControlServer, capsys: Captured) -> None:
+    """`--events` without a NAME is a usage error, and nobody is asked."""
+    assert main(["flows", "--events"]) == 2
+    assert "NAME" in capsys.readouterr().err
+    assert server.asked == []
+
+
 def test_no_flows_are_said(server: ControlServer, capsys: Captured) -> None:
     """An empty list is a sentence."""
     server.put(FLOWS, documents.page())
@@ -140,6 +181,7 @@ def test_flows_are_read_page_by_page(server: ControlServer, capsys: Captured) ->
 def test_one_flow_is_shown_in_detail(server: ControlServer, capsys: Captured) -> None:
     """A named flow shows its conditions, triggers and findings."""
     server.put("GET /api/v1/flows/ops/deploy", documents.invalid_flow())
+    server.put("GET /api/v1/flows/ops/deploy/events", documents.page())
     assert main(["flows", "deploy", "--account", "ops"]) == 0
     assert (
         capsys.readouterr().out
@@ -160,6 +202,7 @@ deploy.yaml:7:3: FR101 error: unknown key 'rnu'
     hint: did you mean 'run'?
 """
     )
+    server.put(EVENTS, documents.page())
     server.put("GET /api/v1/flows/default/backup", documents.flow())
     assert main(["flows", "backup"]) == 0
     shown = capsys.readouterr().out
@@ -181,6 +224,7 @@ push     webhook   -               -                     backup/push
 def test_period_of_a_schedule_is_shown(server: ControlServer, capsys: Captured) -> None:
     """A schedule with a period says so in place of fields and zone."""
     trigger = TriggerView(id="often", type="schedule", every="15m")
+    server.put(EVENTS, documents.page())
     server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
     assert main(["flows", "backup"]) == 0
     assert "often    schedule  every 15m  -     -\n" in capsys.readouterr().out

@@ -16,6 +16,7 @@ from flowrunner.definitions import planned
 from flowrunner.model.conditions import ConditionReason, ConditionType
 from flowrunner.model.execution import Attempt
 from flowrunner.model.expressions import FUNCTIONS
+from flowrunner.model.flow_events import DefinitionEvent
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import AttemptState, SlotOutcome
 from flowrunner.telemetry.metrics import Metrics
@@ -46,6 +47,13 @@ def test_conditions_page_lists_every_reason() -> None:
 def test_conditions_page_has_a_section_for_every_type(kind: ConditionType) -> None:
     """Each type of condition has its heading in docs/conditions.md."""
     assert f"\n## `{kind}`: " in read("docs/conditions.md")
+
+
+@pytest.mark.parametrize("reason", list(DefinitionEvent))
+def test_conditions_page_explains_every_event_of_a_version(reason: DefinitionEvent) -> None:
+    """Each reason of an event that is about a version stands in docs/conditions.md."""
+    events = section(read("docs/conditions.md"), "## Events: what happened to a flow")
+    assert f"\n- `{reason}`: " in events
 
 
 def test_metrics_table_lists_every_metric() -> None:

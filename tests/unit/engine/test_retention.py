@@ -256,7 +256,7 @@ def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> N
         await definitions.put(digest, DEFINITION)
         await past.retention.sweep()
         sweeping = asyncio.create_task(past.retention.sweep())
-        await asyncio.sleep(2 * PAUSE_S)  # start keys and slots come before
+        await asyncio.sleep(3 * PAUSE_S)  # start keys, slots and events come before
         for _ in range(turns):
             await asyncio.sleep(0)
         is_removed = ("remove", STATE / "definitions" / f"{digest[7:]}.json") in files.calls

@@ -186,6 +186,18 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
 
 
+# How long it takes
+
+
+def test_records_are_written_many_at_once(world: World) -> None:
+    """A pass over many flows does not wait for each of its writes by itself."""
+    world.store.takes_s = 1.0
+    for number in range(250):
+        world.put(f"f{number}.yaml")
+    world.request()
+    assert [(at, each.added) for at, each in world.passes] == [(3.0, 250)]
+
+
 # Which state is read
 
 

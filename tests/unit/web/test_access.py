@@ -31,6 +31,7 @@ READ_ADDRESSES = {
     "metrics": "/metrics",
     "flows": "/api/v1/flows",
     "flow": f"/api/v1/flows/{FLOW}",
+    "events": f"/api/v1/flows/{FLOW}/events",
     "executions": "/api/v1/executions",
     "execution": f"/api/v1/executions/{EXECUTION}",
     "reconcile": "/api/v1/reconcile",

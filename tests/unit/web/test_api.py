@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -15,7 +16,7 @@ from flowrunner.web.log_cursor import pack_cursor
 from flowrunner.web.wire import WITHHELD, execution_json
 from tests.fakes.asgi import ask
 from tests.fakes.ids import sequential_id
-from tests.fakes.records import DEFINITION
+from tests.fakes.records import BACKUP, DEFINITION, REVISION
 from tests.fakes.service import (
     SECRET_INPUT,
     FakeService,
@@ -82,6 +83,44 @@ def test_definition_is_the_one_in_force() -> None:
     got = ask(public_app(local="open"), "GET", f"/api/v1/flows/{FLOW}/definition")
 
     assert got.json == DEFINITION
+
+
+def test_events_of_a_flow_are_a_list() -> None:
+    """`/events` has the shape of a list; its cursor is a number, passed on with the limit."""
+    service = FakeService()
+    path = f"/api/v1/flows/{FLOW}/events"
+
+    got = ask(public_app(service), "GET", f"{path}?limit=1&cursor=9")
+
+    assert service.calls == [("flow_events", {"key": BACKUP, "before": 9, "limit": 1})]
+    assert got.json["next_cursor"] == "7"
+    assert got.json["items"] == [
+        {
+            "number": 7,
+            "at": "2027-03-01T12:00:00Z",
+            "type": "Ready",
+            "status": "False",
+            "reason": "SecretMissing",
+            "message": "this host has no secret TOKEN",
+            "revision": REVISION,
+            "generation": 2,
+        }
+    ]
+
+
+@pytest.mark.parametrize("cursor", ["", "-1", "x", "1.5", "9" * 16, "default/backup", "\u0661"])
+def test_cursor_of_events_is_a_number(cursor: str) -> None:
+    """Whatever is no number of a page before is refused by name."""
+    path = f"/api/v1/flows/{FLOW}/events?cursor={quote(cursor)}"
+
+    got = ask(public_app(), "GET", path)
+
+    assert (got.status, got.json["findings"][0]["parameter"]) == (400, "cursor")
+
+
+def test_events_of_an_unknown_flow_are_not_found() -> None:
+    """A flow that never was has no history."""
+    assert ask(public_app(), "GET", "/api/v1/flows/default/nope/events").status == 404
 
 
 def test_execution_filters_reach_the_service() -> None:

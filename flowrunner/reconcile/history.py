@@ -1,0 +1,289 @@
+"""The history of flows: what each pass and each pause changed, told once and kept by the store.
+
+Events are the difference between what was told of a flow and what is in force now, and both are
+kept in one write. So a crash loses none for good: the next life finds the difference again. Before
+a life has read the source it knows too little to tell anything but what is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+from flowrunner.errors import StorageError
+from flowrunner.model.conditions import Condition, ConditionType, Status
+from flowrunner.model.flow_events import DEFINITION, DefinitionEvent, FlowEvent, FlowState
+from flowrunner.model.ids import Digest, FlowKey, Revision
+from flowrunner.registry.difference import changed_keys
+from flowrunner.registry.entry import FlowEntry, PruneHold
+from flowrunner.storage.event_store import EventStore
+from flowrunner.system.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+_MOST_WAITING = 20_000
+"""Events that wait for a store that does not take them; then the oldest are given up."""
+
+_Flows = Mapping[FlowKey, FlowEntry]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassSeen:
+    """What a pass ended with.
+
+    Attributes:
+        revision: What the source was.
+        hold: What waits for an approval.
+        is_read: Whether the source was read; if not, only what is held is new.
+    """
+
+    revision: Revision
+    hold: PruneHold | None = None
+    is_read: bool = True
+
+
+class KeepsHistory(Protocol):
+    """Told what is in force after each pass, and of pauses in between."""
+
+    async def load(self) -> None:
+        """Reads what earlier lives have told; called before any flow is in force.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+
+    def recorded(self, key: FlowKey) -> tuple[Condition, ...]:
+        """Returns the conditions of a flow as they were told last; empty if they never were."""
+
+    async def passed(self, entries: _Flows, seen: PassSeen) -> None:
+        """Learns what is in force after a pass; never fails."""
+
+    def renewed(self, entry: FlowEntry, revision: Revision) -> None:
+        """Learns of new conditions of one flow between two passes."""
+
+    async def settle(self) -> None:
+        """Waits for what is being written; at stop."""
+
+
+class NoHistory:
+    """Keeps nothing."""
+
+    async def load(self) -> None:
+        """Has nothing to read."""
+
+    def recorded(self, key: FlowKey) -> tuple[Condition, ...]:  # noqa: ARG002 - of none
+        """Knows nothing."""
+        return ()
+
+    async def passed(self, entries: _Flows, seen: PassSeen) -> None:
+        """Does nothing."""
+
+    def renewed(self, entry: FlowEntry, revision: Revision) -> None:
+        """Does nothing."""
+
+    async def settle(self) -> None:
+        """Has nothing to wait for."""
+
+
+NO_HISTORY: KeepsHistory = NoHistory()
+
+
+class FlowHistory:
+    """Meets `KeepsHistory` over a store; one writes at a time, in order."""
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._told: dict[FlowKey, FlowState] = {}
+        self._held: set[FlowKey] = set()
+        self._seen: _Flows | None = None
+        """What was in force at the last look; None: the source was not read yet in this life."""
+        self._events: list[FlowEvent] = []
+        self._states: set[FlowKey] = set()
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def load(self) -> None:
+        """Reads what earlier lives have told."""
+        self._told = await self._store.states()
+        self._held = {key for key, state in self._told.items() if state.is_held}
+
+    def recorded(self, key: FlowKey) -> tuple[Condition, ...]:
+        """Returns the conditions of a flow as they were told last."""
+        state = self._told.get(key)
+        return () if state is None or state.is_gone else state.conditions
+
+    async def passed(self, entries: _Flows, seen: PassSeen) -> None:
+        """Tells what a pass has changed, in one write."""
+        if seen.is_read or self._seen is not None:
+            self._look(entries, seen.revision)
+        self._look_at_hold(entries, seen)
+        await self._flush()
+
+    def renewed(self, entry: FlowEntry, revision: Revision) -> None:
+        """Tells what a pause has changed; it is written soon."""
+        if self._seen is None:
+            return  # the first look at the source finds it
+        self._tell(entry.key, entry, revision)
+        task = asyncio.create_task(self._flush(), name="flow history")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Waits for what is being written, and tries once more what could not be; at stop."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._flush()
+
+    def _look(self, entries: _Flows, revision: Revision) -> None:
+        if self._seen is None:
+            keys = set(entries) | self._told.keys()
+        elif self._seen is entries:
+            return
+        else:
+            keys = changed_keys(self._seen, entries)
+        self._seen = entries
+        for key in sorted(keys):
+            self._tell(key, entries.get(key), revision)
+
+    def _look_at_hold(self, entries: _Flows, seen: PassSeen) -> None:
+        held = frozenset(seen.hold.flows) if seen.hold else frozenset()
+        if not seen.is_read and not held:
+            return  # nothing is known of what was held
+        for key in sorted((held ^ self._held) & entries.keys()):
+            reason, text = DefinitionEvent.RETURNED, entries[key].path
+            if key in held and seen.hold:
+                reason, text = DefinitionEvent.HELD, seen.hold.message
+            state = self._told.get(key) or _UNKNOWN
+            telling = self._telling(key, seen.revision, entries[key].generation)
+            self._keep(replace(state, is_held=key in held), [telling.of_version(reason, text)])
+
+    def _tell(self, key: FlowKey, entry: FlowEntry | None, revision: Revision) -> None:
+        """Adds what is new of one flow."""
+        old = self._told.get(key)
+        if entry is None:
+            if old is not None and not old.is_gone:
+                telling = self._telling(key, revision, 0)
+                self._keep(_GONE, [telling.of_version(DefinitionEvent.DELETED, "")])
+            return
+        if old is not None and _is_told(old, entry):
+            return  # most are, at every restart
+        telling = self._telling(key, revision, entry.generation)
+        if events := list(_news(old, entry, telling)):
+            state = FlowState(
+                number=0,
+                conditions=entry.conditions,
+                digest=entry.digest,
+                rejected=_rejected(entry),
+                is_held=old is not None and old.is_held,
+            )
+            self._keep(state, events)
+
+    def _telling(self, key: FlowKey, revision: Revision, generation: int) -> _Telling:
+        told = self._told.get(key) or _UNKNOWN
+        return _Telling(key, self._clock.now(), revision, generation, told.number)
+
+    def _keep(self, state: FlowState, events: list[FlowEvent]) -> None:
+        """Takes note of the events of a flow, and of what they come to."""
+        key = events[0].flow
+        self._told[key] = replace(state, number=events[-1].number)
+        (self._held.add if state.is_held else self._held.discard)(key)
+        self._events += events
+        self._states.add(key)
+
+    async def _flush(self) -> None:
+        """Writes what was told, all or none; what cannot be written waits for the next time."""
+        async with self._turn:
+            events, self._events = self._events[-_MOST_WAITING:], []
+            keys, self._states = self._states, set()
+            if not keys:
+                return
+            try:
+                await self._store.record(events, {key: self._told[key] for key in keys})
+            except StorageError as error:
+                _LOG.error("history.not_recorded code=%s: %s", error.code, error.message)
+                self._events[:0] = events
+                self._states |= keys
+
+
+_UNKNOWN, _GONE = FlowState(number=0), FlowState(number=0, is_gone=True)
+
+
+@dataclass(slots=True)
+class _Telling:
+    """What the events of one flow and one look have in common; counts them.
+
+    Attributes:
+        number: Of the newest event.
+    """
+
+    flow: FlowKey
+    at: datetime
+    revision: Revision
+    generation: int
+    number: int
+
+    def of_version(self, reason: DefinitionEvent, message: str) -> FlowEvent:
+        """Returns the next event: one about a version."""
+        self.number += 1
+        return FlowEvent(
+            flow=self.flow,
+            number=self.number,
+            at=self.at,
+            type=DEFINITION,
+            reason=reason,
+            message=message,
+            revision=self.revision,
+            generation=self.generation,
+        )
+
+    def of_condition(self, condition: Condition) -> FlowEvent:
+        """Returns the next event: a condition that changed."""
+        self.number += 1
+        return FlowEvent(
+            flow=self.flow,
+            number=self.number,
+            at=condition.last_transition_at,
+            type=condition.type,
+            status=condition.status,
+            reason=condition.reason,
+            message=condition.message,
+            revision=self.revision,
+            generation=self.generation,
+        )
+
+
+def _is_told(old: FlowState, entry: FlowEntry) -> bool:
+    """Tells at a glance that there is no news; a False is for `_news` to judge."""
+    is_same = old.conditions is entry.conditions and old.digest == entry.digest
+    return is_same and not old.is_gone and old.rejected == _rejected(entry)
+
+
+def _news(old: FlowState | None, entry: FlowEntry, telling: _Telling) -> Iterator[FlowEvent]:
+    """Yields what was not told of a flow yet: its version first, then its conditions."""
+    known = None if old is None or old.is_gone else old
+    if entry.spec is not None and entry.digest != (known.digest if known else Digest("")):
+        first = DefinitionEvent.CREATED if old is None else DefinitionEvent.RETURNED
+        yield telling.of_version(DefinitionEvent.APPLIED if known else first, entry.path)
+    rejected = _rejected(entry)
+    if rejected and rejected != (known.rejected if known else ""):
+        valid = entry.condition(ConditionType.VALID)
+        yield telling.of_version(DefinitionEvent.REJECTED, valid.message if valid else "")
+    before = {condition.type: condition.status for condition in known.conditions} if known else {}
+    for condition in entry.conditions:
+        status = before.get(condition.type, _usual(condition))
+        if condition.status is not status:
+            yield telling.of_condition(condition)
+
+
+def _usual(condition: Condition) -> Status:
+    """Returns the status that nobody is told of when a flow is seen for the first time."""
+    return Status.TRUE if condition.type is ConditionType.READY else condition.status
+
+
+def _rejected(entry: FlowEntry) -> str:
+    """Returns the content that is kept out; empty when what the file says is in force."""
+    return entry.content if entry.generation > entry.observed_generation else ""

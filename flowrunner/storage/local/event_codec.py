@@ -1,0 +1,107 @@
+"""Events of flows as rows, and back; see `codec.py` for how values are kept."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
+from flowrunner.model.flow_events import FlowEvent, FlowState
+from flowrunner.model.ids import Digest, FlowKey, Revision
+from flowrunner.storage.local.codec import Row, micros_of, moment_of, text_of
+
+EVENT_COLUMNS = "account, flow, number, at, type, status, reason, message, revision, generation"
+"""In the order of `event_row` and `event_of`."""
+
+STATE_COLUMNS = "account, flow, number, conditions, digest, rejected, is_held, is_gone"
+"""In the order of `state_row` and `state_of`."""
+
+
+def event_row(event: FlowEvent) -> Row:
+    """Returns the row of an event."""
+    return (
+        *event.flow,
+        event.number,
+        micros_of(event.at),
+        event.type,
+        event.status,
+        event.reason,
+        event.message,
+        event.revision,
+        event.generation,
+    )
+
+
+def event_of(row: Row) -> FlowEvent:
+    """Returns the event of `EVENT_COLUMNS`."""
+    return FlowEvent(
+        flow=FlowKey(row[0], row[1]),
+        number=row[2],
+        at=moment_of(row[3]),
+        type=row[4],
+        status=None if row[5] is None else Status(row[5]),
+        reason=row[6],
+        message=row[7],
+        revision=Revision(row[8]),
+        generation=row[9],
+    )
+
+
+def state_row(flow: FlowKey, state: FlowState) -> Row:
+    """Returns the row of what was told of a flow."""
+    return (
+        *flow,
+        state.number,
+        _conditions_text(state.conditions),
+        state.digest,
+        state.rejected,
+        state.is_held,
+        state.is_gone,
+    )
+
+
+def state_of(row: Row, known: dict[str, tuple[Condition, ...]]) -> tuple[FlowKey, FlowState]:
+    """Returns the flow and the state of `STATE_COLUMNS`.
+
+    Args:
+        row: The row.
+        known: Conditions by their text; thousands of flows share them.
+    """
+    conditions = known.get(row[3])
+    if conditions is None:
+        conditions = known[row[3]] = _conditions_of(row[3])
+    return FlowKey(row[0], row[1]), FlowState(
+        number=row[2],
+        conditions=conditions,
+        digest=Digest(row[4]),
+        rejected=row[5],
+        is_held=bool(row[6]),
+        is_gone=bool(row[7]),
+    )
+
+
+@lru_cache(maxsize=64)
+def _conditions_text(conditions: tuple[Condition, ...]) -> str:
+    return text_of(
+        [[c.type, c.status, c.reason, c.message, micros_of(c.last_transition_at)]
+         for c in conditions]
+    )  # fmt: skip
+
+
+def _conditions_of(text: str) -> tuple[Condition, ...]:
+    """Returns the conditions of a text; those that this version does not know are left out."""
+    return tuple(
+        Condition(
+            type=ConditionType(kind),
+            status=Status(status),
+            reason=ConditionReason(reason),
+            message=message,
+            last_transition_at=moment_of(at),
+        )
+        for kind, status, reason, message, at in json.loads(text)
+        if kind in _TYPES and reason in _REASONS
+    )
+
+
+_TYPES = frozenset(ConditionType)
+_REASONS = frozenset(ConditionReason)

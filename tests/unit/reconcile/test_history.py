@@ -1,0 +1,324 @@
+"""Promises of `flowrunner.reconcile.history`: what is told of flows, once, over lives."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from flowrunner.errors import StorageError
+from flowrunner.model.conditions import Condition, ConditionType
+from flowrunner.model.flow_events import FlowEvent, FlowState
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.pause import Pause
+from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.history import FlowHistory
+from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.scan import Scanner
+from flowrunner.reconcile.tree import FolderTrees
+from flowrunner.registry.entry import PassResult
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.memory_events import MemoryEvents
+from flowrunner.storage.memory_flows import MemoryFlows
+from tests.fakes.clock import FakeClock
+from tests.fakes.definitions import (
+    COMPILER,
+    NOT_YAML,
+    FakeSecrets,
+    broken_text,
+    flow_text,
+    hook,
+    key_of,
+)
+from tests.fakes.files import FakeFiles
+from tests.fakes.inline_threads import run_inline
+from tests.fakes.watcher import FakeWatcher
+
+ROOT = Path("/flows")
+TIMES = ReconcilerTimes(resync_s=60.0, debounce_s=0.3, debounce_limit_s=5.0)
+A, B = key_of("a"), key_of("b")
+
+
+class FaultyEvents(MemoryEvents):
+    """Counts its writes; may refuse them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[int] = []
+        self.error: StorageError | None = None
+
+    async def record(
+        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+    ) -> None:
+        if self.error is not None:
+            raise self.error
+        self.writes.append(len(events))
+        await super().record(events, states)
+
+
+class World:
+    """A reconciler with a history, over files in memory; a restart keeps what is durable."""
+
+    def __init__(self) -> None:
+        self.files = FakeFiles()
+        self.files.make_folder(ROOT)
+        self.store, self.events = MemoryFlows(), FaultyEvents()
+        self.secrets, self.clock = FakeSecrets(), FakeClock()
+        self.begin()
+
+    def begin(self) -> None:
+        """Makes what has a memory of its own, and loads what is durable."""
+        self.registry = FlowRegistry()
+        self.applier = Applier(self.registry, self.store, self.secrets, self.clock, ())
+        self.history = FlowHistory(self.events, self.clock)
+        self.applier.history = self.history
+        self.reconciler = Reconciler(
+            root=ROOT,
+            scanner=Scanner(self.files, COMPILER, FolderTrees(self.files), self.clock),
+            applier=self.applier,
+            registry=self.registry,
+            watcher=FakeWatcher(),
+            clock=self.clock,
+            times=TIMES,
+            observer=self,
+        )
+
+    def pass_ended(self, result: PassResult) -> None:
+        """Looks at the end of a pass, which no test here asks about."""
+
+    def restart(self) -> None:
+        """A new life, an hour later."""
+        self.clock.advance(3_600)
+        self.begin()
+        run_inline(self._start())
+
+    async def _start(self) -> None:
+        await self.history.load()
+        await load_last_good(self.store, COMPILER, self.registry, self.clock, self.history)
+        await self.reconciler.start()
+
+    def put(self, **files: bytes) -> None:
+        """Writes files and lets a pass see them, a minute later."""
+        for name, data in files.items():
+            self.files.write(ROOT / f"{name}.yaml", data)
+        self.look()
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            self.files.remove(ROOT / f"{name}.yaml")
+        self.look()
+
+    def look(self) -> None:
+        self.clock.advance(60)
+        run_inline(self.reconciler.request("command"))
+
+    def told(self, key: FlowKey = A) -> list[str]:
+        """The events of a flow, oldest first: reasons of versions, and conditions."""
+        events = reversed(run_inline(self.events.list(key)))
+        return [it.reason if it.status is None else f"{it.type}={it.status}" for it in events]
+
+    def newest(self, key: FlowKey = A) -> FlowEvent:
+        return run_inline(self.events.list(key, limit=1))[0]
+
+    def since(self, key: FlowKey = A) -> dict[ConditionType, datetime]:
+        """When each condition changed last."""
+        return {c.type: c.last_transition_at for c in self._conditions(key)}
+
+    def _conditions(self, key: FlowKey) -> tuple[Condition, ...]:
+        return self.registry.entries[key].conditions
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_a_new_flow_is_one_event(world: World) -> None:
+    """A flow that comes is told once, and its conditions are not."""
+    world.put(a=flow_text("a"))
+    assert world.told() == ["Created"]
+    event = world.newest()
+    assert (event.number, event.generation, event.message) == (1, 1, "a.yaml")
+    assert event.revision == world.registry.source.revision
+
+
+def test_a_flow_that_comes_unready_says_so(world: World) -> None:
+    """What keeps a new flow from starting is told with it."""
+    world.put(a=flow_text("a", triggers=[hook("push")], secrets=["TOKEN"]))
+    assert world.told() == ["Created", "Ready=False"]
+    assert world.newest().message == "this host has no secret TOKEN"
+
+
+def test_versions_are_told_as_they_come(world: World) -> None:
+    """Applied, rejected once for each content, and applied again when corrected."""
+    world.put(a=flow_text("a"))
+    world.put(a=flow_text("a", description="2"))
+    world.put(a=broken_text("a", 1))
+    world.look()
+    world.put(a=broken_text("a", 2))
+    world.put(a=flow_text("a", description="2"))
+    world.put(a=flow_text("a", description="3"))
+    assert world.told() == [
+        "Created",
+        "Applied",
+        *("Rejected", "Ready=False", "Valid=False"),
+        "Rejected",
+        *("Ready=True", "Valid=True"),
+        "Applied",
+    ]
+    assert [event.number for event in run_inline(world.events.list(A))] == list(range(9, 0, -1))
+
+
+def test_a_rejected_version_says_where(world: World) -> None:
+    """The event has what the condition has: file, line, code."""
+    world.put(a=broken_text("a"))
+    assert world.told() == ["Rejected", "Ready=False"]
+    first = run_inline(world.events.list(A))[-1]
+    assert first.message.startswith("a.yaml:1:")
+
+
+def test_a_flow_that_leaves_and_returns_has_one_history(world: World) -> None:
+    """Deleted, returned: the numbers go on, and a deletion is told once."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.remove("a")
+    world.look()
+    assert world.told() == ["Created", "Deleted"]
+    world.put(a=flow_text("a"))
+    assert world.told() == ["Created", "Deleted", "Returned"]
+    assert world.newest().number == 3
+
+
+def test_held_flows_are_told_once_and_when_they_are_back(world: World) -> None:
+    """A removal that waits for an approval is an event, also over a restart."""
+    names = "abcdefghij"
+    world.put(**{name: flow_text(name) for name in names})
+    world.remove(*names[:8])
+    world.look()
+    world.restart()
+    assert world.told() == ["Created", "Held"]
+    assert "--allow-prune" in world.newest().message
+    world.put(**{name: flow_text(name) for name in names})
+    assert world.told() == ["Created", "Held", "Returned"]
+
+
+def test_an_approved_removal_is_told(world: World) -> None:
+    """After the approval the flow is deleted, and no longer held."""
+    names = "abcdefghij"
+    world.put(**{name: flow_text(name) for name in names})
+    world.remove(*names[:8])
+    hold = world.registry.source.hold
+    assert hold is not None
+    run_inline(world.reconciler.allow_prune(hold.revision))
+    assert world.told() == ["Created", "Held", "Deleted"]
+    world.look()
+    assert world.told() == ["Created", "Held", "Deleted"]
+
+
+def test_a_pause_is_told_with_its_reason(world: World) -> None:
+    """Paused and resumed are conditions that change between two passes."""
+    world.put(a=flow_text("a"))
+
+    async def story() -> None:
+        world.registry.set_pause(A, Pause(at=world.clock.now(), reason="disk", uid=7))
+        world.applier.renew_conditions(A)
+        await world.history.settle()
+
+    run_inline(story())
+    assert (world.told(), world.newest().message) == (["Created", "Paused=True"], "by uid 7: disk")
+
+    async def end() -> None:
+        world.registry.set_pause(A, None)
+        world.applier.renew_conditions(A)
+        await world.history.settle()
+
+    run_inline(end())
+    world.look()
+    assert world.told() == ["Created", "Paused=True", "Paused=False"]
+
+
+def test_a_pass_is_one_write(world: World) -> None:
+    """However many flows a pass is about; one that changes nothing writes nothing."""
+    world.put(**{f"f{number}": flow_text(f"f{number}") for number in range(50)})
+    world.look()
+    world.put(f1=flow_text("f1", description="2"), f2=broken_text("f2"))
+    assert world.events.writes == [50, 4]
+
+
+def test_a_restart_tells_nothing_and_moves_no_time(world: World) -> None:
+    """Conditions keep their times over a life, those of a flow with a bad new version too."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.put(b=broken_text("b"))
+    before = world.since(A), world.since(B), world.told(A), world.told(B)
+    writes = list(world.events.writes)
+    world.restart()
+    world.look()
+    assert (world.since(A), world.since(B), world.told(A), world.told(B)) == before
+    assert world.events.writes == writes
+
+
+def test_what_changes_while_nobody_runs_is_told_by_the_next_life(world: World) -> None:
+    """An edit, a fault and a removal between two lives; the times are those of the next pass."""
+    world.put(a=flow_text("a"), b=flow_text("b"), c=broken_text("c"))
+    world.files.write(ROOT / "a.yaml", flow_text("a", description="2"))
+    world.files.write(ROOT / "b.yaml", broken_text("b"))
+    world.files.remove(ROOT / "c.yaml")
+    world.restart()
+    assert world.told(A) == ["Created", "Applied"]
+    assert world.told(B) == ["Created", "Rejected", "Ready=False", "Valid=False"]
+    assert world.told(key_of("c")) == ["Rejected", "Ready=False", "Deleted"]
+    assert world.since(B)[ConditionType.READY] == world.clock.now()
+
+
+def test_a_source_that_is_away_tells_nothing(world: World) -> None:
+    """Without the source it is not known what has changed; when it is back, nothing has."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.put(b=broken_text("b"))
+    before = world.since(B), world.told(A), world.told(B)
+    data = {name: world.files.read(ROOT / f"{name}.yaml", limit=9_999) for name in "ab"}
+    world.files.remove_tree(ROOT)
+    world.restart()
+    assert world.told(B) == before[2]
+    world.files.make_folder(ROOT)
+    world.put(**data)
+    assert (world.since(B), world.told(A), world.told(B)) == before
+
+
+def test_what_a_full_disk_refuses_is_told_later(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A history that cannot be written stops no pass, and is not lost."""
+    caplog.set_level(logging.CRITICAL)
+    world.put(a=flow_text("a"))
+    world.events.error = StorageError("no space", code="storage.full")
+    world.put(a=flow_text("a", description="2"))
+    world.put(a=flow_text("a", description="3"))
+    assert world.registry.entries[A].generation == 3
+    assert world.told() == ["Created"]
+    world.events.error = None
+    world.look()
+    assert world.told() == ["Created", "Applied", "Applied"]
+
+
+def test_a_crash_before_the_write_loses_no_difference(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was in force and not told when the daemon died is told by the next life."""
+    caplog.set_level(logging.CRITICAL)
+    world.put(a=flow_text("a"))
+    world.events.error = StorageError("no space", code="storage.full")
+    world.put(a=flow_text("a", description="2"))
+    world.events.error = None
+    world.restart()
+    assert world.told() == ["Created", "Applied"]
+
+
+def test_a_flow_that_stays_for_an_unreadable_file_is_not_rejected(world: World) -> None:
+    """Its file is gone, not its content refused: the condition alone changes."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.files.remove(ROOT / "a.yaml")
+    world.put(z=NOT_YAML)
+    assert world.told() == ["Created", "Ready=False", "Valid=False"]
