@@ -230,6 +230,7 @@ def _schedules(ground: Ground, dispatcher: Dispatcher, timers: Timers) -> Schedu
         timers=timers,
         clock=ground.clock,
         observer=ground.observer,
+        host=ground.host.name,
     )
     ground.storage.health.on_healed = schedules.store_healed
     return schedules

@@ -339,8 +339,8 @@ CLOCK_CHANGE = Code(
     "slot at a change of the clock",
     "Within two years the clock of the zone skips or repeats a time of this schedule. All times "
     "lost in one gap become one slot right after it, a repeated time is one slot, the first. "
-    "Choose another hour, or `timezone: UTC`. A schedule whose hour begins with `*` follows "
-    "elapsed time and is not meant.",
+    "Choose another hour, or `timezone: UTC`, or say in `dst` what you mean. A schedule whose hour "
+    "begins with `*` follows elapsed time and is not meant.",
 )
 OUT_OF_REACH = Code(
     "FR504",

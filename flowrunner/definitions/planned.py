@@ -14,8 +14,8 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "folder": frozenset({"notify"}),
-    "schedule": frozenset({"catchup", "catchup_window", "dst", "enabled", "jitter"}),
-    "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
+    "schedule": frozenset({"catchup", "catchup_window"}),
+    "webhook": frozenset({"rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""

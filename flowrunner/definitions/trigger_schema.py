@@ -13,6 +13,7 @@ from flowrunner.definitions.schema_parts import (
     duration,
 )
 from flowrunner.model.quantities import SIZE_PATTERN
+from flowrunner.model.schedule import Repeated, Skipped
 
 
 def trigger_schemas() -> dict[str, Any]:
@@ -51,6 +52,12 @@ def _every_trigger() -> dict[str, Any]:
             pattern=INNER_NAME,
         ),
         "type": True,
+        "enabled": described(
+            "Whether it starts anything; false keeps it in the file and out of force.",
+            False,
+            type="boolean",
+            default=True,
+        ),
         "if": described(
             "Starts only when this expression is true.",
             "trigger.body.ref == 'refs/heads/main'",
@@ -85,6 +92,34 @@ def _schedule() -> dict[str, Any]:
                 type="string",
                 default="UTC",
             ),
+            "jitter": duration(
+                "Starts by up to this much later than the slot: always the same for a flow on a "
+                "host.",
+                "10m",
+                "0s",
+            ),
+            "dst": {
+                **described(
+                    "What a fixed hour does when the clock is changed.", {"skipped": "skip"}
+                ),
+                "x-kind": "dst",
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "skipped": described(
+                        "The times lost in a gap: one start right after it, or none.",
+                        "skip",
+                        enum=[str(word) for word in Skipped],
+                        default=str(Skipped.RUN_AFTER),
+                    ),
+                    "repeated": described(
+                        "The times that come twice: a start at the first, or at both.",
+                        "twice",
+                        enum=[str(word) for word in Repeated],
+                        default=str(Repeated.ONCE),
+                    ),
+                },
+            },
         },
     }
 

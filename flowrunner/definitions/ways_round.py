@@ -13,7 +13,6 @@ PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunn
 _TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
 _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 _BY_HAND = "start by hand what was missed: flowrunner run"
-_COMMENT_OUT = "turn the trigger into a comment"
 
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
@@ -24,12 +23,8 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "schedule": {
         "catchup": _BY_HAND,
         "catchup_window": _BY_HAND,
-        "dst": "write timezone: UTC, or an hour at which the clock never changes",
-        "enabled": _COMMENT_OUT,
-        "jitter": "give each flow a minute of its own",
     },
     "webhook": {
-        "enabled": _COMMENT_OUT,
         "rate_limit": "limit the rate in the reverse proxy",
         "respond": _ASK_FOR_THE_END,
         "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",

@@ -59,6 +59,7 @@ class ConditionReason(StrEnum):
     NO_ACCOUNT = "NoAccount"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"
+    DISABLED = "Disabled"
     OTHER_HOST = "OtherHost"
     NOT_READY = "NotReady"
     SUSPENDED = "Suspended"

@@ -207,10 +207,17 @@ class StartRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTrigger:
-    """`type: schedule`: starts the flow at the slots of a schedule."""
+    """`type: schedule`: starts the flow at the slots of a schedule.
+
+    Attributes:
+        is_enabled: Whether it is armed; while it is not, none of its slots starts.
+        jitter_s: How much later than its slot a start may be, the same on each day.
+    """
 
     id: str
     schedule: Schedule
+    is_enabled: bool = True
+    jitter_s: float = 0.0
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)
 
@@ -245,6 +252,7 @@ class WebhookTrigger:
     """`type: webhook`: starts the flow for each authenticated delivery.
 
     Attributes:
+        is_enabled: Whether it takes deliveries; while it does not, its path is an unknown one.
         path: Relative to `/hooks/<account>/`.
         dedupe_key: Template of the delivery's own id; None where the type knows no id.
         dedupe_window_s: How long the same id is a duplicate.
@@ -252,6 +260,7 @@ class WebhookTrigger:
     """
 
     id: str
+    is_enabled: bool = True
     path: str
     methods: tuple[str, ...] = ("POST",)
     auth: WebhookAuth
@@ -332,6 +341,6 @@ class FlowSpec:
 
     @property
     def secrets_in_use(self) -> frozenset[str]:
-        """Every secret the flow needs: those it lists and those its webhooks verify with."""
-        names = {name for hook in self.webhooks for name in hook.auth.secrets}
+        """Every secret the flow needs: those it lists and those its live webhooks verify with."""
+        names = {name for hook in self.webhooks if hook.is_enabled for name in hook.auth.secrets}
         return frozenset(names.union(self.secrets))

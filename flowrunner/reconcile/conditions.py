@@ -143,6 +143,11 @@ def _scheduled(entry: FlowEntry, labels: tuple[str, ...], now: datetime) -> Cond
         return _condition(
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NO_SCHEDULE, "", now
         )
+    if not any(schedule.is_enabled for schedule in entry.spec.schedules):
+        text = "each of its schedules says enabled: false"
+        return _condition(
+            ConditionType.SCHEDULED, Status.FALSE, ConditionReason.DISABLED, text, now
+        )
     return _condition(ConditionType.SCHEDULED, Status.TRUE, ConditionReason.SCHEDULED, "", now)
 
 

@@ -54,7 +54,8 @@ class SecretNeeds:
 
 def _lacking(key: FlowKey, spec: FlowSpec, absent: set[tuple[str, str]]) -> tuple[str, ...]:
     """Returns what one flow lacks; of the secrets of a hook one will do."""
-    needed = [(name,) for name in spec.secrets] + [hook.auth.secrets for hook in spec.webhooks]
+    of_hooks = [hook.auth.secrets for hook in spec.webhooks if hook.is_enabled]
+    needed = [(name,) for name in spec.secrets] + of_hooks
     lacking = {
         name
         for names in needed

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import Trigger, WebhookTrigger, trigger_type
@@ -57,17 +58,17 @@ def flow_view(entry: FlowEntry, last: Execution | None, next_slot: NextSlot) -> 
 
 
 def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
-    kind = trigger_type(trigger)
+    common: dict[str, Any] = {
+        "id": trigger.id,
+        "type": trigger_type(trigger),
+        "is_enabled": trigger.is_enabled,
+    }
     if isinstance(trigger, WebhookTrigger):
-        return TriggerView(id=trigger.id, type=kind, path=trigger.path)
-    schedule, due = trigger.schedule, next_slot(trigger.id)
+        return TriggerView(**common, path=trigger.path)
+    schedule = trigger.schedule
+    common["next_slot_at"] = next_slot(trigger.id)
+    if trigger.jitter_s:
+        common["jitter"] = render_duration(trigger.jitter_s)
     if isinstance(schedule, EverySchedule):
-        every = render_duration(schedule.period_s)
-        return TriggerView(id=trigger.id, type=kind, next_slot_at=due, every=every)
-    return TriggerView(
-        id=trigger.id,
-        type=kind,
-        next_slot_at=due,
-        cron=schedule.written,
-        timezone=schedule.timezone,
-    )
+        return TriggerView(**common, every=render_duration(schedule.period_s))
+    return TriggerView(**common, cron=schedule.written, timezone=schedule.timezone)

@@ -29,6 +29,8 @@ class TriggerView:
         every: The period of a schedule, as a duration.
         timezone: The zone that `cron` speaks of.
         path: Of a webhook, below `/hooks/<account>/`.
+        jitter: The most by which a schedule starts later than its slot, as a duration.
+        is_enabled: Whether its file lets it start anything.
     """
 
     id: str
@@ -38,6 +40,8 @@ class TriggerView:
     every: str | None = None
     timezone: str | None = None
     path: str | None = None
+    jitter: str | None = None
+    is_enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

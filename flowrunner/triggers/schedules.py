@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Protocol
 
 from flowrunner.errors import (
@@ -24,6 +25,7 @@ from flowrunner.errors import (
 from flowrunner.model.execution import Cause, ScheduleKey, SlotRun
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.jitter import delayed, jitter_delay
 from flowrunner.model.schedule import count_between
 from flowrunner.model.states import Reason, SlotOutcome
 from flowrunner.registry.difference import changed_keys
@@ -64,6 +66,7 @@ class _Armed:
 
     Attributes:
         since: When it was armed: where its slots begin if the ledger does not know it.
+        delay: How much later than its slot each start is.
         cursor: Up to where its slots are accounted for; None until the ledger was asked.
         turn: Makes its slots one after the other.
         lost_to: Why slots that are looked at too late were not looked at in time.
@@ -72,6 +75,7 @@ class _Armed:
     key: ScheduleKey
     trigger: ScheduleTrigger
     since: datetime
+    delay: timedelta
     cursor: datetime | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     lost_to: Reason = Reason.DOWN
@@ -89,6 +93,7 @@ class Schedules:
         timers: Timers,
         clock: Clock,
         observer: SlotObserver,
+        host: str,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
@@ -96,6 +101,7 @@ class Schedules:
         self._timers = timers
         self._clock = clock
         self._observer = observer
+        self._host = host
         self._armed: dict[tuple[FlowKey, str], _Armed] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
@@ -136,6 +142,7 @@ class Schedules:
             for key in sorted(changed & entries.keys())
             if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
+            if trigger.is_enabled
         }
         gone = [place for place in self._armed if place[0] in changed and place not in wanted]
         for place in gone:
@@ -149,18 +156,22 @@ class Schedules:
         """Returns the schedules of a flow that this host waits for."""
         if entry is None or entry.spec is None or self._registry.lacking_labels(entry.spec):
             return frozenset()
-        return frozenset(_schedule_key(entry.key, trigger) for trigger in entry.spec.schedules)
+        return frozenset(
+            _schedule_key(entry.key, each) for each in entry.spec.schedules if each.is_enabled
+        )
 
     def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
         """Returns the next slot of an armed schedule, or None."""
-        return self._timers.next_at(_name((key, trigger_id)))
+        place = key, trigger_id
+        armed, start = self._armed.get(place), self._timers.next_at(_name(place))
+        return None if armed is None or start is None else start - armed.delay
 
     def store_healed(self) -> None:
         """Accounts now for the slots that could not be recorded while the store failed."""
         now = self._clock.now()
         for armed in self._armed.values():
             if armed.lost_to is Reason.DISK:
-                self._wake(armed, now)
+                self._wake(armed, now - armed.delay)
 
     async def settle(self) -> None:
         """Waits for the slots being decided; at stop, after the timers have stopped."""
@@ -168,15 +179,22 @@ class Schedules:
             await asyncio.wait(self._tasks)
 
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
-        key = _schedule_key(place[0], trigger)
+        key, now = _schedule_key(place[0], trigger), self._clock.now()
+        delay = jitter_delay(key.flow, self._host, trigger.jitter_s)
         armed = self._armed.get(place)
         if armed is not None and armed.key == key:
             armed.trigger = trigger
-            return
-        armed = _Armed(key=key, trigger=trigger, since=self._clock.now())
-        self._armed[place] = armed
-        self._timers.arm(_name(place), trigger.schedule, lambda slot: self._wake(armed, slot))
-        self._wake(armed, armed.since)  # opens the cursor, and accounts for what was due while down
+            if armed.delay == delay:
+                return
+            armed.delay = delay
+        else:
+            armed = self._armed[place] = _Armed(key=key, trigger=trigger, since=now, delay=delay)
+        starts = delayed(trigger.schedule, delay)
+        self._timers.arm(_name(place), starts, partial(self._due, armed))
+        self._wake(armed, now - delay)  # opens the cursor, accounts for what was due while down
+
+    def _due(self, armed: _Armed, start: datetime) -> None:
+        self._wake(armed, start - armed.delay)
 
     def _wake(self, armed: _Armed, due: datetime) -> None:
         work = self._account(armed, due)
@@ -185,12 +203,14 @@ class Schedules:
         task.add_done_callback(self._tasks.pop)
 
     async def _account(self, armed: _Armed, due: datetime) -> None:
-        """Decides about every slot up to now, and up to `due`, should the clock have gone back.
+        """Decides about every slot that may have started by now.
+
+        And up to `due`, should the clock have gone back.
 
         A failure leaves the cursor for the next wake.
         """
         async with armed.turn:
-            now = max(self._clock.now(), due)
+            now = max(self._clock.now() - armed.delay, due)
             try:
                 if armed.cursor is None:
                     armed.cursor = await self._opened(armed)
@@ -209,10 +229,11 @@ class Schedules:
     async def _opened(self, armed: _Armed) -> datetime:
         """Returns where the slots of a schedule begin; what was due while down is missed."""
         cursor = await self._slots.open(armed.key, armed.since)
-        if cursor >= armed.since:
+        since = armed.since - armed.delay
+        if cursor >= since:
             return cursor
-        await self._missed(armed, cursor, armed.since)
-        return armed.since
+        await self._missed(armed, cursor, since)
+        return since
 
     async def _decide(self, armed: _Armed, cursor: datetime, now: datetime) -> None:
         schedule, late = armed.trigger.schedule, now - GRACE

@@ -24,7 +24,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from flowrunner.errors import FlowError
-from flowrunner.model.schedule import Schedule, last_between
+from flowrunner.model.schedule import Slots, last_between
 
 _LOG = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Timers(Protocol):
     def stop(self) -> None:
         """Disarms every key; no wake follows. Nothing happens when already stopped."""
 
-    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
         """Wakes at the slots of `schedule` from now on.
 
         An armed key with the same schedule keeps its timer as it runs and only gets the new
@@ -58,7 +58,7 @@ class Timers(Protocol):
 class SlotTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
     """Tells APScheduler the slots of a schedule."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Slots) -> None:
         self._schedule = schedule
 
     def get_next_fire_time(
@@ -100,7 +100,7 @@ class _LoopExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler has no t
 class _Timer:
     """One schedule and who waits for it; `job` is None until the scheduler runs."""
 
-    schedule: Schedule
+    schedule: Slots
     wakes: dict[str, Wake] = field(default_factory=dict)
     job: Any = None
 
@@ -110,8 +110,8 @@ class ApschedulerTimers:
 
     def __init__(self) -> None:
         self._scheduler: Any = None
-        self._schedules: dict[str, Schedule] = {}
-        self._timers: dict[Schedule, _Timer] = {}
+        self._schedules: dict[str, Slots] = {}
+        self._timers: dict[Slots, _Timer] = {}
 
     def start(self) -> None:
         """Begins to wake; needs a running loop and does nothing when started already."""
@@ -135,7 +135,7 @@ class ApschedulerTimers:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
 
-    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
         """Wakes at the slots of `schedule` from now on; see `Timers`."""
         if self._schedules.get(key) != schedule:
             self.disarm(key)

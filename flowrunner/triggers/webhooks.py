@@ -66,6 +66,7 @@ def _hooks_of(entry: FlowEntry) -> tuple[_Hook, ...]:
     return tuple(
         _Hook(label=f"{entry.key.account}/{it.path}", entry=entry, spec=spec, trigger=it)
         for it in spec.webhooks
+        if it.is_enabled
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowrunner.model.schedule import Schedule, last_between
+from flowrunner.model.schedule import Slots, last_between
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.timers import Wake
 
 
 @dataclass
 class _Armed:
-    schedule: Schedule
+    schedule: Slots
     wake: Wake
     since: datetime
 
@@ -35,7 +35,7 @@ class FakeTimers:
         self.started = False
         self._armed.clear()
 
-    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
         armed = self._armed.get(key)
         if armed is not None and armed.schedule == schedule:
             armed.wake = wake

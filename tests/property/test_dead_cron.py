@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowrunner.model.schedule import ScheduleError, parse_cron
+from flowrunner.model.cron_text import ScheduleError
+from flowrunner.model.schedule import parse_cron
 
 DAY = timedelta(days=1)
 DATES = [date(2000, 1, 1) + n * DAY for n in range(28 * 365 + 7)]

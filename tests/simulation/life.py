@@ -189,6 +189,7 @@ class Life:
             timers=self.timers,
             clock=ground.clock,
             observer=observer,
+            host="host",
         )
         self.storage.health.on_healed = self.schedules.store_healed
         duplicates = Duplicates(self.storage.executions, ground.clock)

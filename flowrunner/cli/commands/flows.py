@@ -194,10 +194,20 @@ def _trigger_row(trigger: Json) -> Sequence[object]:
 
 
 def _when(trigger: Json) -> str | None:
-    """Returns what a schedule says: `30 2 * * 1-5 Europe/Berlin`, `every 15m`; None for a hook."""
+    """Returns what a schedule says: `30 2 * * 1-5 Europe/Berlin`, `every 15m, jitter 1m`.
+
+    None for a hook, and `disabled` for one that takes nothing.
+    """
+    parts = []
     if trigger["every"] is not None:
-        return f"every {trigger['every']}"
-    return None if trigger["cron"] is None else f"{trigger['cron']} {trigger['timezone']}"
+        parts.append(f"every {trigger['every']}")
+    if trigger["cron"] is not None:
+        parts.append(f"{trigger['cron']} {trigger['timezone']}")
+    if trigger["jitter"] is not None:
+        parts.append(f"jitter {trigger['jitter']}")
+    if not trigger["enabled"]:
+        parts.append("disabled")
+    return ", ".join(parts) or None
 
 
 def _all_troubles(flows: Iterable[Json], rejected: Iterable[Json]) -> Iterator[str]:

@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.model.cron_text import ScheduleError, has_fixed_hour
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
-from flowrunner.model.schedule import ScheduleError, has_fixed_hour, parse_cron
+from flowrunner.model.schedule import parse_cron
 from flowrunner.model.zones import ClockChange, changes_between
 
 YEARS = 2
@@ -25,7 +26,12 @@ _KEPT = 4_096
 _ZONES = 1_024
 """More than there are zones."""
 
-_HINT = "choose an hour at which the clock never changes, or timezone: UTC"
+_HINTS = {
+    "skipped": "choose an hour at which the clock never changes, or timezone: UTC, or write "
+    "dst: {skipped: run_after} if you mean it; skip leaves it out",
+    "repeated": "choose an hour at which the clock never changes, or timezone: UTC, or write "
+    "dst: {repeated: once} if you mean it; twice starts it both times",
+}
 
 
 def check_clock_changes(subject: Subject) -> Iterator[Finding]:
@@ -36,16 +42,21 @@ def check_clock_changes(subject: Subject) -> Iterator[Finding]:
     for index, raw in enumerate(subject.triggers):
         if not _is_zoned_cron(raw):
             continue
-        written = raw.get("dst", {})
+        written = _written_policies(raw)
         for policy, message in _warnings(raw["cron"], raw["timezone"], subject.as_of):
             if policy not in written:
                 yield subject.document.finding(
                     codes.CLOCK_CHANGE,
                     message,
                     path=("triggers", index, "cron"),
-                    hint=_HINT,
+                    hint=_HINTS[policy],
                     severity=Severity.WARNING,
                 )
+
+
+def _written_policies(raw: Mapping[str, Json]) -> Mapping[str, Json]:
+    written = raw.get("dst")
+    return written if isinstance(written, Mapping) else {}
 
 
 def depends_on_date(data: Mapping[str, Json]) -> bool:

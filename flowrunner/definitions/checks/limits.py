@@ -1,7 +1,6 @@
 """Limits that are never reached, or always: durations that contradict each other.
 
-Each rule compares keys that stand in the file; what the settings add is the host's. The rule
-about `jitter` of a schedule waits for that key to enter the schema.
+Each rule compares keys that stand in the file; what the settings add is the host's.
 """
 
 from __future__ import annotations
@@ -17,11 +16,12 @@ from flowrunner.definitions.build import facts_of, node_params, node_type
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.folder_defaults import merged_defaults
+from flowrunner.model.cron_text import ScheduleError
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.flow import MAX_DELAY_S
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration, render_duration
-from flowrunner.model.schedule import ScheduleError, parse_cron
+from flowrunner.model.schedule import parse_cron
 
 _DOUBLINGS = 40
 """Beyond this a doubled delay is longer than any duration."""

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import trigger_ids
+from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.checks.inputs import input_spec, misfits
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.definitions.value_hints import straight_quotes_hint
+from flowrunner.model.cron_text import ScheduleError, has_fixed_hour
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
-from flowrunner.model.schedule import ScheduleError, has_fixed_hour, parse_cron
+from flowrunner.model.schedule import parse_cron
 
 _RESERVED = frozenset({"manual", "backfill", "retry"})
 _SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
@@ -70,6 +71,8 @@ def _schedule(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator
         yield from _every(subject, path, raw)
     if "timezone" in raw and not holds_expression(raw["timezone"]):
         yield from _zone(subject, path, raw)
+    if "dst" in raw:
+        yield from _dst(subject, path, raw)
 
 
 def _missing(subject: Subject, path: Path, message: str) -> Iterator[Finding]:
@@ -114,6 +117,28 @@ def _zone(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Fin
         yield subject.document.finding(
             codes.UNKNOWN_TIME_ZONE, error.message, path=(*path, "timezone"), hint=error.hint
         )
+
+
+def _dst(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    """Yields a finding for a policy of a schedule that follows elapsed time."""
+    why = "'every', which is aligned to the epoch" if "every" in raw else ""
+    if "cron" in raw and not _may_have_fixed_hour(raw["cron"]):
+        why = "an hour that begins with *, which follows elapsed time"
+    if why:
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            f"'dst' has no effect on {why}",
+            path=(*path, "dst"),
+            key=True,
+        )
+
+
+def _may_have_fixed_hour(cron: str) -> bool:
+    """Whether an expression has a fixed hour, or is a bad one: that is told elsewhere."""
+    try:
+        return has_fixed_hour(cron)
+    except (ScheduleError, IndexError):
+        return True
 
 
 def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:

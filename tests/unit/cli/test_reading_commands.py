@@ -230,6 +230,37 @@ def test_period_of_a_schedule_is_shown(server: ControlServer, capsys: Captured) 
     assert "often    schedule  every 15m  -     -\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("trigger", "when"),
+    [
+        pytest.param(
+            TriggerView(id="often", type="schedule", every="15m", jitter="1m"),
+            "every 15m, jitter 1m",
+            id="jitter",
+        ),
+        pytest.param(
+            TriggerView(
+                id="often", type="schedule", cron="@daily", timezone="UTC", is_enabled=False
+            ),
+            "@daily UTC, disabled",
+            id="disabled-schedule",
+        ),
+        pytest.param(
+            TriggerView(id="push", type="webhook", path="a/push", is_enabled=False),
+            "disabled",
+            id="disabled-hook",
+        ),
+    ],
+)
+def test_what_changes_a_trigger_is_shown(
+    server: ControlServer, capsys: Captured, trigger: TriggerView, when: str
+) -> None:
+    """Jitter, and that a trigger is disabled, stand beside when it starts the flow."""
+    server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
+    assert main(["flows", "backup"]) == 0
+    assert f"  {when}  " in capsys.readouterr().out
+
+
 def test_executions_are_a_table(server: ControlServer, capsys: Captured) -> None:
     """One line for each execution, newest first as the daemon gives them."""
     server.put(EXECUTIONS, documents.page(documents.execution()))

@@ -20,7 +20,7 @@ from flowrunner.model.flow import (
     WebhookTrigger,
 )
 from flowrunner.model.ids import FlowKey
-from flowrunner.model.schedule import EverySchedule, parse_cron
+from flowrunner.model.schedule import DstPolicy, EverySchedule, Repeated, Skipped, parse_cron
 from tests.fakes.nodes import builtin_compiler
 
 COMPILER = builtin_compiler()
@@ -256,3 +256,43 @@ def test_trigger_keys_arrive(text: str, expected: Trigger) -> None:
     inputs = "vars: {x: 1}\ninputs: {a: {type: integer, default: 1}, b: {default: x}}\n"
 
     assert trigger_of(text, inputs=inputs) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "policy"),
+    [
+        pytest.param("{}", DstPolicy(), id="empty"),
+        pytest.param("{skipped: skip}", DstPolicy(skipped=Skipped.SKIP), id="skip"),
+        pytest.param("{repeated: twice}", DstPolicy(repeated=Repeated.TWICE), id="twice"),
+        pytest.param(
+            "{skipped: run_after, repeated: once}",
+            DstPolicy(skipped=Skipped.RUN_AFTER, repeated=Repeated.ONCE),
+            id="the-defaults",
+        ),
+    ],
+)
+def test_dst_is_the_policy_of_the_schedule(written: str, policy: DstPolicy) -> None:
+    """What `dst` says decides the slots; what it leaves out is as without it."""
+    text = f"{{type: schedule, cron: 30 2 * * *, timezone: Europe/Berlin, dst: {written}}}"
+    trigger = trigger_of(text)
+    assert isinstance(trigger, ScheduleTrigger)
+    assert trigger.schedule == parse_cron("30 2 * * *", "Europe/Berlin", policy)
+
+
+def test_jitter_and_enabled_are_the_triggers_own() -> None:
+    """Neither is part of the schedule, so that a cursor outlives a change of them."""
+    trigger = trigger_of("{type: schedule, every: 1h, jitter: 1m500ms, enabled: false}")
+    assert isinstance(trigger, ScheduleTrigger)
+    assert (trigger.jitter_s, trigger.is_enabled) == (60.5, False)
+    plain = trigger_of("{type: schedule, every: 1h}")
+    assert isinstance(plain, ScheduleTrigger)
+    assert (plain.jitter_s, plain.is_enabled) == (0.0, True)
+    assert plain.schedule == trigger.schedule
+
+
+def test_secrets_of_a_disabled_hook_are_not_needed() -> None:
+    """A flow is not kept from being Ready by a hook that takes nothing."""
+    hook = "{type: webhook, auth: {type: github, secret: DEPLOY}"
+    on = spec_of(f"triggers: [{hook}}}]\n" + BUILD)
+    off = spec_of(f"triggers: [{hook}, enabled: false}}]\n" + BUILD)
+    assert (on.secrets_in_use, off.secrets_in_use) == (frozenset({"DEPLOY"}), frozenset())

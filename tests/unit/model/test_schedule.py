@@ -11,8 +11,11 @@ import pytest
 from flowrunner.errors import FlowError
 from flowrunner.model.schedule import (
     CronSchedule,
+    DstPolicy,
     EverySchedule,
+    Repeated,
     Schedule,
+    Skipped,
     SlotCount,
     Slots,
     count_between,
@@ -305,6 +308,110 @@ def test_a_daily_schedule_is_due_once_on_every_day(expression: str, zone: str, y
     assert days == [date(year, 1, 1) + number * DAY for number in range(365)]
 
 
+# What `dst` says
+
+SKIP, TWICE = DstPolicy(skipped=Skipped.SKIP), DstPolicy(repeated=Repeated.TWICE)
+SKIP_TWICE = DstPolicy(skipped=Skipped.SKIP, repeated=Repeated.TWICE)
+
+
+@pytest.mark.parametrize(
+    ("zone", "expression", "dst", "after", "expected"),
+    [
+        pytest.param(
+            BERLIN,
+            "30 2 * * *",
+            SKIP,
+            "2026-03-28T12:00+01:00",
+            ["2026-03-30T02:30+02:00"],
+            id="a-lost-time-is-left-out",
+        ),
+        pytest.param(
+            BERLIN,
+            "0,30 2,3 * * *",
+            SKIP,
+            "2026-03-29T01:30+01:00",
+            ["2026-03-29T03:00+02:00", "2026-03-29T03:30+02:00", "2026-03-30T02:00+02:00"],
+            id="the-end-of-the-gap-is-a-slot-of-its-own",
+        ),
+        pytest.param(
+            BERLIN,
+            "30 2 * * *",
+            TWICE,
+            "2026-10-24T12:00+02:00",
+            ["2026-10-25T02:30+02:00", "2026-10-25T02:30+01:00", "2026-10-26T02:30+01:00"],
+            id="a-repeated-time-runs-twice",
+        ),
+        pytest.param(
+            BERLIN,
+            "*/30 2 * * *",
+            TWICE,
+            "2026-10-25T02:10+02:00",
+            ["2026-10-25T02:30+02:00", "2026-10-25T02:00+01:00", "2026-10-25T02:30+01:00"],
+            id="both-passes-in-the-order-of-time",
+        ),
+        pytest.param(
+            BERLIN,
+            "30 2 * * *",
+            TWICE,
+            "2026-03-28T12:00+01:00",
+            ["2026-03-29T03:00+02:00", "2026-03-30T02:30+02:00"],
+            id="twice-still-runs-after-a-gap",
+        ),
+        pytest.param(
+            BERLIN,
+            "30 2 * * *",
+            SKIP_TWICE,
+            "2026-03-28T12:00+01:00",
+            ["2026-03-30T02:30+02:00"],
+            id="skip-and-twice-in-a-gap",
+        ),
+        pytest.param(
+            LORD_HOWE,
+            "45 1 * * *",
+            TWICE,
+            "2026-04-04T12:00+11:00",
+            ["2026-04-05T01:45+11:00", "2026-04-05T01:45+10:30", "2026-04-06T01:45+10:30"],
+            id="lord-howe-half-an-hour-twice",
+        ),
+        pytest.param(
+            APIA,
+            "0 12 * * *",
+            SKIP,
+            "2011-12-29T13:00-10:00",
+            ["2011-12-31T12:00+14:00"],
+            id="apia-noon-of-the-lost-day-is-left-out",
+        ),
+        pytest.param(
+            SAO_PAULO,
+            "0 0 * * *",
+            SKIP,
+            "2018-11-03T12:00-03:00",
+            ["2018-11-05T00:00-02:00"],
+            id="sao-paulo-no-midnight",
+        ),
+        pytest.param(
+            BERLIN,
+            "*/30 * * * *",
+            SKIP_TWICE,
+            "2026-10-25T02:00+02:00",
+            ["2026-10-25T02:30+02:00", "2026-10-25T02:00+01:00", "2026-10-25T02:30+01:00"],
+            id="elapsed-time-has-no-policy",
+        ),
+    ],
+)
+def test_slots_follow_the_policy_when_the_clock_changes(
+    zone: str, expression: str, dst: DstPolicy, after: str, expected: list[str]
+) -> None:
+    """Lost times are left out where `dst` says so, repeated ones are due twice."""
+    until = datetime(2200, 1, 1, tzinfo=UTC)
+    slots = parse_cron(expression, zone, dst).slots_between(utc(after), until)
+    found = [
+        slot.astimezone(ZoneInfo(zone)).isoformat(timespec="minutes")
+        for slot in islice(slots, len(expected))
+    ]
+    assert found == expected
+
+
 # Periods, counts, fingerprints
 
 
@@ -388,6 +495,9 @@ def test_fingerprint_tells_schedules_apart_and_not_spellings() -> None:
     different = [
         parse_cron("0 2 * * *"),
         parse_cron("0 2 * * *", BERLIN),
+        parse_cron("0 2 * * *", BERLIN, SKIP),
+        parse_cron("0 2 * * *", BERLIN, TWICE),
+        parse_cron("0 2 * * *", BERLIN, SKIP_TWICE),
         parse_cron("1 2 * * *"),
         EverySchedule(period_s=60),
         EverySchedule(period_s=61),

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flowrunner.model.schedule import (
-    CronSchedule,
-    EverySchedule,
-    ScheduleError,
-    has_fixed_hour,
-    parse_cron,
-)
+from flowrunner.model.cron_text import ScheduleError, has_fixed_hour
+from flowrunner.model.schedule import CronSchedule, EverySchedule, parse_cron
 
 
 @pytest.mark.parametrize(

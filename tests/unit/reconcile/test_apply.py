@@ -442,6 +442,7 @@ def test_user_that_comes_makes_the_flow_ready(world: World) -> None:
 
 
 EVERY = [{"type": "schedule", "every": "1h"}]
+OFF = {"type": "schedule", "every": "1h", "enabled": False}
 
 
 @pytest.mark.parametrize(
@@ -449,6 +450,14 @@ EVERY = [{"type": "schedule", "every": "1h"}]
     [
         pytest.param(flow_text("a"), "Ready", "Valid", "NoSchedule", id="good"),
         pytest.param(flow_text("a", triggers=EVERY), "Ready", "Valid", "Scheduled", id="scheduled"),
+        pytest.param(flow_text("a", triggers=[OFF]), "Ready", "Valid", "Disabled", id="disabled"),
+        pytest.param(
+            flow_text("a", triggers=[{**OFF, "id": "off"}, {**EVERY[0], "id": "on"}]),
+            "Ready",
+            "Valid",
+            "Scheduled",
+            id="one-of-two-disabled",
+        ),
         pytest.param(broken_text("a"), "Invalid", "Invalid", "NotReady", id="never-valid"),
     ],
 )

@@ -43,6 +43,23 @@ def view_of(**top: Json) -> FlowView:
             id="period",
         ),
         pytest.param(
+            {"type": "schedule", "every": "90m", "jitter": "5m", "enabled": False},
+            TriggerView(
+                id="schedule",
+                type="schedule",
+                next_slot_at=NOON,
+                every="1h30m",
+                jitter="5m",
+                is_enabled=False,
+            ),
+            id="jitter-and-disabled",
+        ),
+        pytest.param(
+            hook("a/push", enabled=False),
+            TriggerView(id="webhook", type="webhook", path="a/push", is_enabled=False),
+            id="disabled-hook",
+        ),
+        pytest.param(
             hook("a/push"), TriggerView(id="webhook", type="webhook", path="a/push"), id="hook"
         ),
     ],

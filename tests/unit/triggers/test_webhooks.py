@@ -297,11 +297,12 @@ def test_everything_that_is_not_authenticated_is_answered_alike(change: Mapping[
     [
         pytest.param(broken_text("a"), id="never-valid"),
         pytest.param(flow_text("a"), id="no-hook"),
+        pytest.param(flow(enabled=False), id="disabled"),
         pytest.param(flow_text("b", triggers=[hook("b/push", "HOOK")]), id="no-such-flow"),
     ],
 )
 def test_hook_that_is_not_in_force_does_not_exist(data: bytes) -> None:
-    """A flow without a version or without a hook is an unknown path."""
+    """A flow without a version or without an enabled hook is an unknown path."""
 
     async def story(sender: Sender) -> None:
         answer = await sender.send()

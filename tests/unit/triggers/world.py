@@ -14,7 +14,7 @@ from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.pause import PauseRecord
-from flowrunner.model.schedule import Schedule
+from flowrunner.model.schedule import Slots
 from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.last_good import load_last_good
@@ -41,6 +41,10 @@ from tests.fakes.timers import FakeTimers
 T = TypeVar("T")
 SLEEP = [{"id": "only", "type": "wait", "params": {"for": "10h"}}]
 """Nodes that keep an execution running."""
+
+
+HOST = "host-a"
+"""The name of this host."""
 
 
 class FaultySlots:
@@ -104,7 +108,7 @@ class CountingTimers(FakeTimers):
         super().__init__(clock)
         self.armed: list[str] = []
 
-    def arm(self, key: str, schedule: Schedule, wake: Wake) -> None:
+    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
         self.armed.append(key)
         super().arm(key, schedule, wake)
 
@@ -142,6 +146,7 @@ class World:
             timers=self.timers,
             clock=self.clock,
             observer=self,
+            host=HOST,
         )
         self.webhooks = Webhooks(
             self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock

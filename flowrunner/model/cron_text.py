@@ -1,0 +1,181 @@
+"""The text of a cron expression: which are good, what is wrong with the others, which times fit.
+
+The only door to `cronsim`, which knows calendars and nothing of zones here: it runs over naive
+wall times. When an expression is due in a zone is `flowrunner.model.schedule`.
+
+Source: Debian's crontab(5), for the fields and for the relation of day-of-month and day-of-week.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import copy
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from cronsim import CronSim, CronSimError
+
+from flowrunner.errors import ValidationError
+
+_HOUR = timedelta(hours=1)
+EXPRESSION_LIMIT = 500
+"""Longest cron expression in characters; every value listed in every field is about 360."""
+
+WORDS = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+}
+_REFUSED_WORDS = {
+    "@annually": "write @yearly",
+    "@midnight": "write @daily",
+    "@reboot": "`type: start` is planned for this; until then call `flowrunner run` at boot",
+    "@every": "write `every: 15m` in place of `cron`",
+}
+_VALUE = r"(?:[0-9]{1,2}|[A-Z]{3})"
+# A step over a range of one value is left out: cronsim would count on to the end of the field.
+_TERM = rf"(?!(?P<one>{_VALUE})-(?P=one)/)(?:\*|{_VALUE}(?:-{_VALUE})?)(?:/[0-9]{{1,2}})?"
+_FIELDS = (
+    ("minute", _TERM, "0-59"),
+    ("hour", _TERM, "0-23"),
+    ("day-of-month", rf"{_TERM}|L", "1-31, or L for the last"),
+    ("month", _TERM, "1-12 or JAN-DEC"),
+    (
+        "day-of-week",
+        rf"{_TERM}|[0-7]L|{_VALUE}#[1-5]",
+        "0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second one",
+    ),
+)
+# From here on the search sees 29 February on each day of the week before it gives up.
+_LEAP_START = datetime(2000, 1, 1)  # noqa: DTZ001 - cronsim runs over naive wall times
+
+
+class ScheduleError(ValidationError):
+    """A schedule cannot be used.
+
+    Attributes:
+        hint: What to write instead.
+        field: The key of the trigger at fault: `cron`, `timezone` or `every`.
+    """
+
+    default_code = "schedule"
+
+    def __init__(self, message: str, *, hint: str, field: str) -> None:
+        super().__init__(message, details={"field": field, "hint": hint})
+        self.hint = hint
+        self.field = field
+
+
+def check_fields(expression: str) -> None:
+    """Raises `ScheduleError` for anything but five good fields."""
+    _calendar(expression)
+
+
+def normal_fields(expression: str) -> str:
+    """Returns the five fields of an expression as a person writes it, in capitals.
+
+    Raises `ScheduleError` for anything but five good fields or a known `@` word, and for an
+    expression that is never due.
+    """
+    fields = expand(expression)
+    _calendar(fields)  # complains of what was written, not of what it is in capitals
+    if next(walls_after(fields.upper(), _LEAP_START), None) is None:
+        raise _never_due(" ".join(expression.split()))
+    return fields.upper()
+
+
+def walls_between(expression: str, start: datetime, end: datetime) -> Iterator[datetime]:
+    """Yields the naive wall times with `start` <= time < `end` that fit five fields, in order.
+
+    For short intervals: it looks at every hour.
+    """
+    calendar = _calendar(expression)
+    hour = start.replace(minute=0, second=0, microsecond=0)
+    while hour < end:
+        is_due = hour.hour in calendar.hours and hour.month in calendar.months
+        if is_due and calendar.match_day(hour.date()):
+            walls = (hour.replace(minute=minute) for minute in sorted(calendar.minutes))
+            yield from (wall for wall in walls if start <= wall < end)
+        hour += _HOUR
+
+
+def has_fixed_hour(expression: str) -> bool:
+    """Whether the hour field of a good expression does not begin with `*`.
+
+    Such a schedule keeps to the wall clock and should name its zone; the others follow
+    elapsed time.
+    """
+    return not expand(expression).split()[1].startswith("*")
+
+
+def expand(expression: str) -> str:
+    """Expands an `@` word and puts one space between the fields; raises `ScheduleError`."""
+    if len(expression) > EXPRESSION_LIMIT:
+        raise _cron_error(
+            f"a cron expression of {len(expression)} characters is too long",
+            hint=f"at most {EXPRESSION_LIMIT}; ranges and steps are shorter than lists",
+        )
+    words = expression.split()
+    if not words or not words[0].startswith("@"):
+        return " ".join(words)
+    word = words[0].lower()
+    if len(words) == 1 and word in WORDS:
+        return WORDS[word]
+    raise _cron_error(
+        f"{cut(expression)} is not known",
+        hint=_REFUSED_WORDS.get(word, f"one of {' '.join(WORDS)}, or five fields"),
+    )
+
+
+@lru_cache(maxsize=1_024)  # parsing is half of a search, and many flows share an expression
+def _calendar(expression: str) -> CronSim:
+    """Parses five fields in any case; the result is a pattern to copy, its time means nothing."""
+    texts = expression.split()
+    if len(texts) != len(_FIELDS):
+        raise _cron_error(
+            f"the cron expression {cut(expression)} does not have exactly five fields",
+            hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
+        )
+    for text, (name, term, _) in zip(texts, _FIELDS, strict=True):
+        if not all(re.fullmatch(term, part.upper()) for part in text.split(",")):
+            raise _field_error(name, text)
+    try:
+        return CronSim(expression.upper(), _LEAP_START)
+    except CronSimError as error:
+        name = str(error).removeprefix("Bad ")
+        names = [known for known, _, _ in _FIELDS]
+        if name == "day-of-month" and texts[3] != "*":
+            _calendar(" ".join((*texts[:3], "*", texts[4])))  # raises when the day is at fault
+            raise _never_due(expression) from error
+        raise _field_error(name, texts[names.index(name)]) from error
+
+
+def walls_after(expression: str, wall: datetime) -> Iterator[datetime]:
+    """Yields the naive wall times after `wall` that fit, until none comes for 50 years."""
+    calendar = copy(_calendar(expression))
+    calendar.dt = wall.replace(microsecond=0)
+    return calendar
+
+
+def _field_error(name: str, text: str) -> ScheduleError:
+    hint = next(hint for known, _, hint in _FIELDS if known == name)
+    return _cron_error(f"{cut(text)} is no good {name} in a cron expression", hint=hint)
+
+
+def _never_due(expression: str) -> ScheduleError:
+    return _cron_error(
+        f"the cron expression {cut(expression)} is never due",
+        hint="no date fits day-of-month, month and day-of-week together",
+    )
+
+
+def _cron_error(message: str, *, hint: str) -> ScheduleError:
+    return ScheduleError(message, hint=hint, field="cron")
+
+
+def cut(text: str) -> str:
+    """Returns a text quoted for a message, at most 80 characters of it."""
+    return f"{text[:80]!r}"
