@@ -32,9 +32,11 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.health import Restored, StoreHealth
+from flowrunner.storage.mark_store import MarkStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,11 +167,12 @@ class ExecutionStore(Protocol):
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
-        If another execution has the same `start_key`, nothing is written but the cursor and that
-        one's id is returned. Two concurrent calls with one key create exactly one execution. A
+        If another execution has the same `start_key`, nothing is written but cursor and marks, and
+        that one's id is returned. Two concurrent calls with one key create exactly one execution. A
         `start_key` stays taken for as long as its execution is kept, and after `prune` until
         `forget_keys`. The write takes its place in the order of the calls at once.
 
@@ -179,6 +182,7 @@ class ExecutionStore(Protocol):
             also: Others that are changed with it, as `update` does: all of them, or nothing is
                 written at all.
             kept: What its journal has from the beginning.
+            marks: Changes with it, as the cursor also where another one has its `start_key`.
 
         Raises:
             StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
@@ -187,10 +191,11 @@ class ExecutionStore(Protocol):
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         """Returns the execution with its payload and outputs, or None."""
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         """Replaces state, reason, error, times and outputs; raises ``storage.conflict`` if unknown.
 
-        Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays.
+        Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays. `marks`
+        change in the same write.
         """
 
     async def delete(self, execution_id: ExecutionId) -> None:
@@ -353,6 +358,10 @@ class Storage(Protocol):
     @property
     def pauses(self) -> PauseStore:
         """The flows that are paused."""
+
+    @property
+    def marks(self) -> MarkStore:
+        """The marks."""
 
     async def open(self) -> None:
         """Opens or creates the state; refuses one written by newer code (``storage.newer``)."""

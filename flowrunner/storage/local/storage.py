@@ -31,6 +31,7 @@ from flowrunner.storage.local.disk import in_thread
 from flowrunner.storage.local.executions import LocalExecutions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.journal import LocalJournal
+from flowrunner.storage.local.marks import LocalMarks
 from flowrunner.storage.local.pauses import LocalPauses
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.restore import (
@@ -110,6 +111,7 @@ class LocalStorage:
         self._journal = LocalJournal(self._writer, self._readers)
         self._slots = LocalSlots(self._writer, self._readers)
         self._pauses = LocalPauses(self._writer, self._readers)
+        self._marks = LocalMarks(self._writer, self._readers)
 
     @property
     def health(self) -> StoreHealth:
@@ -145,6 +147,11 @@ class LocalStorage:
     def pauses(self) -> LocalPauses:
         """The flows that are paused."""
         return self._pauses
+
+    @property
+    def marks(self) -> LocalMarks:
+        """The marks."""
+        return self._marks
 
     async def open(self) -> None:
         """Opens or creates the database; called once, from the loop that will use the store.
