@@ -15,6 +15,7 @@ from functools import partial
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
+from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import Ground, make_ground
 from flowrunner.daemon.build_source import Origin, make_origin
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
@@ -75,6 +76,7 @@ class Parts:
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
+    events: Events
     pauses: Pauses
     applier: Applier
     reconciler: Reconciler
@@ -100,6 +102,7 @@ class _Starts:
     webhooks: Webhooks
     retries: Retries
     children: Children
+    events: Events
 
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
@@ -141,7 +144,6 @@ def build(
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
-    service = _service(ground, pauses, known)
     return Parts(
         settings=settings,
         storage=ground.storage,
@@ -153,11 +155,12 @@ def build(
         engine_services=services,
         timers=starts.timers,
         schedules=starts.schedules,
+        events=starts.events,
         pauses=pauses,
         applier=applier,
         reconciler=reconciler,
         origin=origin,
-        service=service,
+        service=_service(ground, pauses, known),
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
         retention=kept,
@@ -218,6 +221,7 @@ def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts
             engine=engine,
             executions=services.executions,
         ),
+        events=make_events(ground, dispatcher, ids),
     )
 
 
@@ -289,7 +293,7 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         ground.storage.flows,
         ground.secrets,
         ground.clock,
-        (pauses, *starts.subscribers, leaver),
+        (pauses, *starts.subscribers, leaver, ground.observer.triggers),
         preparers=(starts.schedules,),
         users=ground.users,
         accounts=ground.accounts,

@@ -69,6 +69,7 @@ class Daemon:
                     parts.backup_duty.run,
                     parts.retention.run,
                     parts.pauses.run,
+                    parts.events.starts.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,

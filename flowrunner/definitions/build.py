@@ -7,20 +7,25 @@ went through `flowrunner.definitions.checks` nothing does.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
+from flowrunner.definitions.build_triggers import build_triggers
 from flowrunner.definitions.catalog import NodeCatalog, NodeFacts
 from flowrunner.definitions.references import references_of
 from flowrunner.definitions.switches import naming_switches
-from flowrunner.definitions.templates import condition_of, template_of
+from flowrunner.definitions.templates import (
+    condition_of,
+    if_of,
+    if_template,
+    templated_deep,
+    text_or_template,
+)
 from flowrunner.errors import ValidationError
 from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import (
     MAX_DELAY_S,
-    AuthType,
     Backoff,
     ConcurrencySpec,
     FlowSpec,
@@ -30,25 +35,17 @@ from flowrunner.model.flow import (
     OnInterrupt,
     RetentionSpec,
     RetrySpec,
-    ScheduleTrigger,
-    Trigger,
     ValueSpec,
     ValueType,
-    WebhookAuth,
-    WebhookTrigger,
 )
 from flowrunner.model.formats import TextFormat, is_written_moment
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.process import SHELLS, Limits, ProcessSpec
 from flowrunner.model.quantities import parse_duration, parse_size
-from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
 
 NODE_LISTS = ("nodes", "finally")
 """The keys of a flow that hold nodes, in the order in which they run."""
-
-GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
-"""GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
 
 
 def build_flow(
@@ -69,7 +66,7 @@ def build_flow(
         env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
         **said_by_nodes(definition),
-        triggers=_triggers(key, definition),
+        triggers=build_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency", {})),
         runs_on=_labels(definition.get("runs_on", [])),
         is_suspended=definition.get("suspend", False),
@@ -102,27 +99,14 @@ def said_by_nodes(definition: Mapping[str, Json]) -> dict[str, Any]:
     }
 
 
-def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
-    """Returns the id of each trigger: its own, else its type if it is the only one of it."""
-    counts = Counter(raw["type"] for raw in triggers)
-    return [
-        raw.get("id") or (raw["type"] if counts[raw["type"]] == 1 else None) for raw in triggers
-    ]
-
-
-def text_or_template(value: Json) -> Json:
-    """Returns a template for a text with an expression in it, anything else as it is."""
-    return template_of(value) if isinstance(value, str) and "${{" in value else value
-
-
 def templated(value: Json, schema: Mapping[str, Any]) -> Json:
     """Returns a value of `params` with templates where its schema allows expressions."""
     if schema.get("x-condition"):
-        return Condition(template=_condition_of(value))
+        return Condition(template=if_template(value))
     if schema.get("x-moment"):
         return value if is_written_moment(value) else condition_of(value)
     if schema.get("x-expression"):
-        return _templated_deep(value)
+        return templated_deep(value)
     if isinstance(value, dict):
         known, rest = schema.get("properties", {}), schema.get("additionalProperties")
         other = rest if isinstance(rest, Mapping) else {}
@@ -164,14 +148,6 @@ def has_script(raw: Mapping[str, Json]) -> bool:
 def facts_of(raw: Mapping[str, Json], catalog: NodeCatalog) -> NodeFacts | None:
     """Returns the facts of a node as written, which its params may decide; None if unknown."""
     return catalog.get(node_type(raw), node_params(raw))
-
-
-def _templated_deep(value: Json) -> Json:
-    if isinstance(value, dict):
-        return {name: _templated_deep(item) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_templated_deep(item) for item in value]
-    return text_or_template(value)
 
 
 def value_spec(raw: Mapping[str, Json]) -> ValueSpec:
@@ -249,7 +225,7 @@ def _node(
         type=node_type(raw),
         needs=needs,
         chosen_by=chosen_by,
-        condition=_condition(raw),
+        condition=if_of(raw),
         params=templated(node_params(raw), facts.schema),
         env=_env(raw.get("env", {})),
         timeout_s=parse_duration(raw["timeout"]) if "timeout" in raw else None,
@@ -287,7 +263,7 @@ def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:
 def _foreach(value: Json) -> Template | tuple[Json, ...] | None:
     if value is None:
         return None
-    return condition_of(value) if isinstance(value, str) else tuple(_templated_deep(value))
+    return condition_of(value) if isinstance(value, str) else tuple(templated_deep(value))
 
 
 def _retry(raw: Mapping[str, Json]) -> RetrySpec:
@@ -301,7 +277,7 @@ def _retry(raw: Mapping[str, Json]) -> RetrySpec:
         backoff=Backoff(raw.get("backoff", "constant")),
         max_delay_s=default_s if longest is None else parse_duration(longest),
         jitter=float(raw.get("jitter", 0)),
-        condition=_condition(raw),
+        condition=if_of(raw),
     )
 
 
@@ -325,73 +301,3 @@ def _limits(raw: Mapping[str, Json]) -> Limits:
         files=int(raw["files"]) if "files" in raw else None,
         processes=int(raw["processes"]) if "processes" in raw else None,
     )
-
-
-def _condition(raw: Mapping[str, Json]) -> Template | None:
-    return _condition_of(raw["if"]) if "if" in raw else None
-
-
-def _condition_of(value: Json) -> Template:
-    """Returns the template of a condition, which may be written as `true` or `false`."""
-    return condition_of(value if isinstance(value, str) else str(value).lower())
-
-
-def _triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
-    raw_triggers = definition.get("triggers", [])
-    ids = trigger_ids(raw_triggers)
-    return tuple(_trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers))
-
-
-def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
-    inputs = {name: _templated_deep(value) for name, value in raw.get("inputs", {}).items()}
-    if raw["type"] == "schedule":
-        return ScheduleTrigger(
-            id=trigger_id, schedule=_schedule(raw), condition=_condition(raw), inputs=inputs
-        )
-    dedupe = raw.get("dedupe", {})
-    auth = _auth(raw["auth"])
-    dedupe_key = dedupe.get("key")
-    if dedupe_key is None and auth.type is AuthType.GITHUB:
-        dedupe_key = GITHUB_DELIVERY
-    return WebhookTrigger(
-        id=trigger_id,
-        path=raw.get("path", f"{key.name}/{trigger_id}"),
-        methods=tuple(raw.get("methods", ("POST",))),
-        auth=auth,
-        dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
-        dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
-        max_body=parse_size(raw.get("max_body", "1MiB")),
-        condition=_condition(raw),
-        inputs=inputs,
-    )
-
-
-def _schedule(raw: Mapping[str, Json]) -> Schedule:
-    if "every" in raw:
-        return EverySchedule(period_s=int(parse_duration(raw["every"])))
-    return parse_cron(raw["cron"], raw.get("timezone", "UTC"))
-
-
-def _auth(raw: Mapping[str, Json]) -> WebhookAuth:
-    secrets = tuple(raw["secrets"]) if "secrets" in raw else (raw["secret"],)
-    match AuthType(raw["type"]):
-        case AuthType.GITHUB:
-            return WebhookAuth(
-                type=AuthType.GITHUB,
-                secrets=secrets,
-                header="x-hub-signature-256",
-                prefix="sha256=",
-            )
-        case AuthType.BEARER:
-            return WebhookAuth(
-                type=AuthType.BEARER, secrets=secrets, header="authorization", prefix="Bearer "
-            )
-        case AuthType.HMAC:
-            return WebhookAuth(
-                type=AuthType.HMAC,
-                secrets=secrets,
-                header=str(raw["header"]).lower(),
-                algorithm=raw.get("algorithm", "sha256"),
-                encoding=raw.get("encoding", "hex"),
-                prefix=raw.get("prefix", ""),
-            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from flowrunner.definitions.build import trigger_ids
+from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.references import flow_names, references_of

@@ -6,9 +6,11 @@ Templates are immutable, so one may stand in any number of flows.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from flowrunner.model.expressions import Template, condition, parse_template
+from flowrunner.model.ids import Json
 
 _KEPT = 1_024
 _OPENING = re.compile(r"(?<!\$)\$\{\{")
@@ -41,3 +43,27 @@ def template_of(text: str) -> Template:
 def condition_of(text: str) -> Template:
     """Returns the template of a bare expression; raises as `condition`."""
     return condition(text)
+
+
+def text_or_template(value: Json) -> Json:
+    """Returns a template for a text with an expression in it, anything else as it is."""
+    return template_of(value) if isinstance(value, str) and "${{" in value else value
+
+
+def templated_deep(value: Json) -> Json:
+    """Returns a value with templates for the texts in it, at any depth."""
+    if isinstance(value, dict):
+        return {name: templated_deep(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [templated_deep(item) for item in value]
+    return text_or_template(value)
+
+
+def if_of(raw: Mapping[str, Json]) -> Template | None:
+    """Returns the template of the `if` of a node or trigger as written; None without one."""
+    return if_template(raw["if"]) if "if" in raw else None
+
+
+def if_template(value: Json) -> Template:
+    """Returns the template of a condition, which may be written as `true` or `false`."""
+    return condition_of(value if isinstance(value, str) else str(value).lower())

@@ -298,7 +298,11 @@ class Engine:
         if request.cursor is not None and slot_at is not None:
             cursor = (request.cursor, slot_at)
         return await self._services.executions.create(
-            entry.execution, cursor=cursor, also=gone.changed, kept=request.kept
+            entry.execution,
+            cursor=cursor,
+            also=gone.changed,
+            kept=request.kept,
+            marks=request.marks,
         )
 
     def _drop(self, entry: Entry) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.execution import Execution
-from flowrunner.model.flow import Trigger, WebhookTrigger, trigger_type
+from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.quantities import render_duration
 from flowrunner.model.schedule import EverySchedule
 from flowrunner.registry.entry import FlowEntry
@@ -60,6 +61,8 @@ def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
     kind = trigger_type(trigger)
     if isinstance(trigger, WebhookTrigger):
         return TriggerView(id=trigger.id, type=kind, path=trigger.path)
+    if not isinstance(trigger, ScheduleTrigger):
+        return _event(trigger, kind)
     schedule, due = trigger.schedule, next_slot(trigger.id)
     if isinstance(schedule, EverySchedule):
         every = render_duration(schedule.period_s)
@@ -71,3 +74,14 @@ def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
         cron=schedule.written,
         timezone=schedule.timezone,
     )
+
+
+def _event(trigger: EventTrigger, kind: str) -> TriggerView:
+    match trigger:
+        case StartTrigger():
+            return TriggerView(id=trigger.id, type=kind, once_per=str(trigger.once_per))
+        case FlowTrigger():
+            states = tuple(sorted(map(str, trigger.states)))
+            return TriggerView(id=trigger.id, type=kind, flow=trigger.flow, states=states)
+        case FileTrigger():
+            return TriggerView(id=trigger.id, type=kind, path=trigger.path)

@@ -28,7 +28,10 @@ class TriggerView:
         cron: The expression of a schedule, as it was written.
         every: The period of a schedule, as a duration.
         timezone: The zone that `cron` speaks of.
-        path: Of a webhook, below `/hooks/<account>/`.
+        path: Of a webhook, below `/hooks/<account>/`; of a file trigger, its glob.
+        once_per: What a start trigger starts the flow once for: `boot` or `daemon`.
+        flow: The flow whose end starts this one.
+        states: Those in which it must have ended.
     """
 
     id: str
@@ -38,6 +41,9 @@ class TriggerView:
     every: str | None = None
     timezone: str | None = None
     path: str | None = None
+    once_per: str | None = None
+    flow: str | None = None
+    states: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

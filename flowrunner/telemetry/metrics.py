@@ -276,7 +276,7 @@ class Metrics:
 
     def show_more(self, families: Callable[[], Iterable[Family]]) -> None:
         """Shows what `families` yields. Called as `show_flows` says."""
-        self._state_collector.more = families
+        self._state_collector.more.append(families)
 
     def show_free_bytes(self, free_bytes: Callable[[], int]) -> None:
         """Shows the free space of the state directory; left out when it raises `OSError`."""
@@ -356,7 +356,7 @@ class _StateCollector(Collector):
         self.overflows: Callable[[], int] | None = None
         self.free_bytes: Callable[[], int] | None = None
         self.is_store_healthy: Callable[[], bool] | None = None
-        self.more: Callable[[], Iterable[Family]] = tuple
+        self.more: list[Callable[[], Iterable[Family]]] = []
 
     def collect(self) -> Iterator[Metric]:
         """Yields what is known."""
@@ -364,7 +364,8 @@ class _StateCollector(Collector):
             yield _metric(source_family(revision))
         if self.is_watcher_up is not None:
             yield _metric(watcher_family(is_up=self.is_watcher_up()))
-        yield from map(_metric, self.more())
+        for families in self.more:
+            yield from map(_metric, families())
         if self.overflows is not None:
             yield _metric(overflows_family(self.overflows()))
         if self.is_store_healthy is not None:

@@ -311,6 +311,9 @@ def _trigger(trigger: TriggerView) -> Json:
         "every": trigger.every,
         "timezone": trigger.timezone,
         "path": trigger.path,
+        "once_per": trigger.once_per,
+        "flow": trigger.flow,
+        "states": None if trigger.states is None else list(trigger.states),
     }
 
 

@@ -160,13 +160,23 @@ def _input_row(declared: Json) -> Sequence[object]:
 
 def _trigger_row(trigger: Json) -> Sequence[object]:
     at = moment(trigger["next_slot_at"])
-    return (trigger["id"], trigger["type"], _when(trigger), at, trigger["path"])
+    hook = trigger["path"] if trigger["type"] == "webhook" else None
+    return (trigger["id"], trigger["type"], _when(trigger), at, hook)
 
 
 def _when(trigger: Json) -> str | None:
-    """Returns what a schedule says: `30 2 * * 1-5 Europe/Berlin`, `every 15m`; None for a hook."""
+    """Returns what a trigger waits for: `30 2 * * 1-5 Europe/Berlin`, `once per boot`.
+
+    None for a hook, whose path has a column of its own.
+    """
     if trigger["every"] is not None:
         return f"every {trigger['every']}"
+    if trigger["once_per"] is not None:
+        return f"once per {trigger['once_per']}"
+    if trigger["flow"] is not None:
+        return f"after {trigger['flow']} {' | '.join(trigger['states'])}"
+    if trigger["type"] == "file":
+        return str(trigger["path"])
     return None if trigger["cron"] is None else f"{trigger['cron']} {trigger['timezone']}"
 
 

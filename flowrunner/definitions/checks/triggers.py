@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import trigger_ids
+from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.checks.inputs import input_spec, misfits
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
@@ -29,7 +29,7 @@ def check_triggers(subject: Subject) -> Iterator[Finding]:
         path: Path = ("triggers", index)
         if raw["type"] == "schedule":
             yield from _schedule(subject, path, raw)
-        else:
+        elif raw["type"] == "webhook":
             yield from _webhook(subject, path, raw)
         yield from _inputs(subject, path, raw)
     yield from _paths(subject)

@@ -27,6 +27,7 @@ from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
@@ -114,6 +115,7 @@ class World:
 
     Attributes:
         decided: What the observer of the slots was told.
+        skipped: What the observer of the other triggers was told.
         refusal: What the gate of the host raises; None lets every start pass.
         successor: The life after this one.
     """
@@ -146,6 +148,8 @@ class World:
         self.webhooks = Webhooks(
             self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
         )
+        self.skipped: list[tuple[str, str, str, str]] = []
+        self.occasions = Occasions(self.registry, self.dispatcher, self.clock, self)
         self.pauses = Pauses(
             registry=self.registry,
             store=FaultyPauses(self.storage.pauses, self.slots.fails),
@@ -182,6 +186,9 @@ class World:
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         self.decided.append((flow.name, outcome, reason, count))
+
+    def start_skipped(self, flow: FlowKey, kind: str, trigger: str, reason: str) -> None:
+        self.skipped.append((flow.name, kind, trigger, reason))
 
     def flows_changed(
         self,

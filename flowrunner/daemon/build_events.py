@@ -1,0 +1,34 @@
+"""The constructor calls of triggers that wait for something else than a time or a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from flowrunner.daemon.build_ground import Ground
+from flowrunner.system.boot import boot_id
+from flowrunner.system.ids import IdSource
+from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.occasions import Occasions
+from flowrunner.triggers.starts import Starts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """What waits for a start of the daemon."""
+
+    starts: Starts
+
+
+def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events:
+    """Wires them."""
+    occasions = Occasions(ground.registry, dispatcher, ground.clock, ground.observer)
+    return Events(
+        starts=Starts(
+            registry=ground.registry,
+            occasions=occasions,
+            marks=ground.storage.marks,
+            boot=partial(boot_id, ground.files),
+            life=str(ids.execution_id()),
+        )
+    )

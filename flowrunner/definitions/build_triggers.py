@@ -1,0 +1,95 @@
+"""The triggers of a flow, from its checked definition: as `flowrunner.definitions.build`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from flowrunner.definitions.build_events import build_event_trigger
+from flowrunner.definitions.templates import condition_of, if_of, templated_deep
+from flowrunner.model.flow import (
+    AuthType,
+    ScheduleTrigger,
+    Trigger,
+    WebhookAuth,
+    WebhookTrigger,
+)
+from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.quantities import parse_duration, parse_size
+from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
+
+GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
+"""GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
+
+
+def build_triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
+    """Returns the triggers of a definition; raises as `build_flow`."""
+    raw_triggers = definition.get("triggers", [])
+    ids = trigger_ids(raw_triggers)
+    return tuple(_trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers))
+
+
+def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
+    """Returns the id of each trigger: its own, else its type if it is the only one of it."""
+    counts = Counter(raw["type"] for raw in triggers)
+    return [
+        raw.get("id") or (raw["type"] if counts[raw["type"]] == 1 else None) for raw in triggers
+    ]
+
+
+def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
+    event = build_event_trigger(trigger_id, raw)
+    if event is not None:
+        return event
+    inputs = {name: templated_deep(value) for name, value in raw.get("inputs", {}).items()}
+    if raw["type"] == "schedule":
+        return ScheduleTrigger(
+            id=trigger_id, schedule=_schedule(raw), condition=if_of(raw), inputs=inputs
+        )
+    dedupe = raw.get("dedupe", {})
+    auth = _auth(raw["auth"])
+    dedupe_key = dedupe.get("key")
+    if dedupe_key is None and auth.type is AuthType.GITHUB:
+        dedupe_key = GITHUB_DELIVERY
+    return WebhookTrigger(
+        id=trigger_id,
+        path=raw.get("path", f"{key.name}/{trigger_id}"),
+        methods=tuple(raw.get("methods", ("POST",))),
+        auth=auth,
+        dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
+        dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
+        max_body=parse_size(raw.get("max_body", "1MiB")),
+        condition=if_of(raw),
+        inputs=inputs,
+    )
+
+
+def _schedule(raw: Mapping[str, Json]) -> Schedule:
+    if "every" in raw:
+        return EverySchedule(period_s=int(parse_duration(raw["every"])))
+    return parse_cron(raw["cron"], raw.get("timezone", "UTC"))
+
+
+def _auth(raw: Mapping[str, Json]) -> WebhookAuth:
+    secrets = tuple(raw["secrets"]) if "secrets" in raw else (raw["secret"],)
+    match AuthType(raw["type"]):
+        case AuthType.GITHUB:
+            return WebhookAuth(
+                type=AuthType.GITHUB,
+                secrets=secrets,
+                header="x-hub-signature-256",
+                prefix="sha256=",
+            )
+        case AuthType.BEARER:
+            return WebhookAuth(
+                type=AuthType.BEARER, secrets=secrets, header="authorization", prefix="Bearer "
+            )
+        case AuthType.HMAC:
+            return WebhookAuth(
+                type=AuthType.HMAC,
+                secrets=secrets,
+                header=str(raw["header"]).lower(),
+                algorithm=raw.get("algorithm", "sha256"),
+                encoding=raw.get("encoding", "hex"),
+                prefix=raw.get("prefix", ""),
+            )
