@@ -18,11 +18,12 @@ PLANNED: dict[str, frozenset[str]] = {
     "webhook": frozenset({"enabled", "rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
     "start-trigger": frozenset({"enabled"}),
+    "flow-trigger": frozenset({"enabled"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 
 PLANNED_NODE_TYPES = frozenset({"email", "file", "http", "notify", "python", "store"})
-PLANNED_TRIGGER_TYPES = frozenset({"file", "flow"})
+PLANNED_TRIGGER_TYPES = frozenset({"file"})
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )

@@ -15,7 +15,7 @@ from flowrunner.definitions.schema_parts import (
 )
 from flowrunner.model.quantities import SIZE_PATTERN
 
-_TYPES = ("schedule", "webhook", "start")
+_TYPES = ("schedule", "webhook", "start", "flow")
 
 
 def trigger_schemas() -> dict[str, Any]:

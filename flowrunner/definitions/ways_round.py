@@ -36,6 +36,7 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "wait_timeout": _ASK_FOR_THE_END,
     },
     "start-trigger": {"enabled": _COMMENT_OUT},
+    "flow-trigger": {"enabled": _COMMENT_OUT},
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",
@@ -46,7 +47,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     },
     "trigger-type": {
         "file": "let a schedule look for the file",
-        "flow": "let the other flow call a webhook of this one with curl",
     },
     "auth-type": {
         "bitbucket": "write type: hmac, header: X-Hub-Signature and prefix: sha256=",

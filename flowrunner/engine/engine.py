@@ -302,7 +302,7 @@ class Engine:
             cursor=cursor,
             also=gone.changed,
             kept=request.kept,
-            marks=request.marks,
+            marks=self._services.marks_of(gone.changed, request.marks),
         )
 
     def _drop(self, entry: Entry) -> None:
@@ -372,7 +372,7 @@ class Engine:
             return False
         ended = ended_in_line(entry.execution, reason, self._services.clock.now())
         try:
-            await self._services.executions.update(ended)
+            await self._services.keep(ended)
         except StorageError:
             self._queue(entry)
             self.admit_waiting()

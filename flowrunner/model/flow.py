@@ -171,7 +171,7 @@ class ConcurrencySpec:
 
     Attributes:
         group: Names the group of an execution when it is accepted; None: the flow's own.
-        queue_limit: How many deliveries of the flow may wait.
+        queue_limit: How many deliveries, completions and files of the flow may wait together.
     """
 
     group: Template | None = None

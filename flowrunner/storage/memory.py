@@ -115,7 +115,6 @@ class MemoryExecutions:
             raise _unknown(min(unknown))
         if cursor is not None:
             tables.move_cursor(*cursor, open_run=None)
-        tables.marks.apply(marks)
         if known is not None:
             return Submitted(known, created=False)
         tables.executions[execution.id] = execution
@@ -124,6 +123,7 @@ class MemoryExecutions:
         for other in also:
             self._update(other)
         tables.keep(kept.attempts, kept.nodes)
+        tables.marks.apply(marks)
         return Submitted(execution.id, created=True)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:

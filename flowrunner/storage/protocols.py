@@ -171,8 +171,8 @@ class ExecutionStore(Protocol):
     ) -> Submitted:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
-        If another execution has the same `start_key`, nothing is written but cursor and marks, and
-        that one's id is returned. Two concurrent calls with one key create exactly one execution. A
+        If another execution has the same `start_key`, nothing is written but the cursor and that
+        one's id is returned. Two concurrent calls with one key create exactly one execution. A
         `start_key` stays taken for as long as its execution is kept, and after `prune` until
         `forget_keys`. The write takes its place in the order of the calls at once.
 
@@ -182,7 +182,7 @@ class ExecutionStore(Protocol):
             also: Others that are changed with it, as `update` does: all of them, or nothing is
                 written at all.
             kept: What its journal has from the beginning.
-            marks: Changes with it, as the cursor also where another one has its `start_key`.
+            marks: Changes with it.
 
         Raises:
             StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.

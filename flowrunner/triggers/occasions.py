@@ -19,6 +19,7 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.states import Reason
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dispatcher import (
     Dispatcher,
@@ -47,7 +48,7 @@ class Occasion:
 
     Attributes:
         start_key: At most one execution ever has it.
-        marks: What changes with the acceptance of the execution.
+        marks: What changes with the acceptance of the execution, or since there is one already.
     """
 
     flow: FlowKey
@@ -64,11 +65,13 @@ class Occasions:
         self,
         registry: FlowRegistry,
         dispatcher: Dispatcher,
+        marks: MarkStore,
         clock: Clock,
         observer: StartObserver,
     ) -> None:
         self._registry = registry
         self._dispatcher = dispatcher
+        self._marks = marks
         self._clock = clock
         self._observer = observer
 
@@ -115,5 +118,6 @@ class Occasions:
             judged_at=moment,
             marks=occasion.marks,
         )
-        await self._dispatcher.submit(entry, start)
+        if not (await self._dispatcher.submit(entry, start)).created:
+            await self._marks.change(occasion.marks)
         return ""

@@ -174,7 +174,6 @@ def _create(
     kept: Kept,
     marks: MarkChange,
 ) -> Submitted:
-    apply_marks(connection, marks)
     if cursor is not None:
         schedule, at = cursor
         move_cursor(connection, schedule, at)
@@ -194,6 +193,7 @@ def _create(
         _update(connection, execution=other)
     if kept is not NOTHING_KEPT:
         write_kept(connection, kept)
+    apply_marks(connection, marks)
     return Submitted(execution.id, created=True)
 
 

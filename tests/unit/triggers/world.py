@@ -27,6 +27,7 @@ from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.followers import Followers
 from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
@@ -127,7 +128,11 @@ class World:
         self.clock, self.storage, self.disk = base.clock, base.storage, base.disk
         self.secrets = FakeSecrets()
         self.registry = FlowRegistry(labels=frozenset({"here", "near"}))
-        services = replace(base.services, secrets=self.secrets)
+        services = replace(
+            base.services,
+            secrets=self.secrets,
+            left_by=lambda execution: self.followers.left_by(execution),  # noqa: PLW0108 - made below
+        )
         self.engine = Engine(services, self.registry.rules_of, Limits(1_000))
         self.services = services
         self.ids = ids or SequentialIds()
@@ -149,7 +154,12 @@ class World:
             self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
         )
         self.skipped: list[tuple[str, str, str, str]] = []
-        self.occasions = Occasions(self.registry, self.dispatcher, self.clock, self)
+        self.occasions = Occasions(
+            self.registry, self.dispatcher, self.storage.marks, self.clock, self
+        )
+        self.followers = Followers(
+            registry=self.registry, occasions=self.occasions, marks=self.storage.marks
+        )
         self.pauses = Pauses(
             registry=self.registry,
             store=FaultyPauses(self.storage.pauses, self.slots.fails),
@@ -168,9 +178,9 @@ class World:
             compiler=services.compiler,
             ids=self.ids,
         )
-        base.observer.listeners.append(self.pauses.note_ended)
+        base.observer.listeners += [self.pauses.note_ended, self.followers.note_ended]
         self.observer = base.observer
-        subscribers = (self.pauses, self.schedules, self.webhooks, self)
+        subscribers = (self.pauses, self.schedules, self.webhooks, self.followers, self)
         self._applier = Applier(
             self.registry,
             self.storage.flows,
