@@ -15,6 +15,7 @@ from functools import partial
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
+from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import Ground, make_ground
 from flowrunner.daemon.build_source import Origin, make_origin
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
@@ -30,8 +31,9 @@ from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
+from flowrunner.model.execution import Execution
 from flowrunner.model.ids import FlowKey
-from flowrunner.nodes.builtin.flow import CallsFlows
+from flowrunner.model.mark import MarkKey
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.history import FlowHistory
@@ -76,6 +78,7 @@ class Parts:
     engine_services: EngineServices
     timers: Timers
     schedules: Schedules
+    events: Events
     pauses: Pauses
     applier: Applier
     reconciler: Reconciler
@@ -101,11 +104,12 @@ class _Starts:
     webhooks: Webhooks
     retries: Retries
     children: Children
+    events: Events
 
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who arms what a new set of flows says."""
-        return (self.schedules, self.webhooks)
+        return (self.schedules, self.webhooks, self.events.followers)
 
 
 def build(
@@ -118,7 +122,7 @@ def build(
     """Wires a daemon; must be called in the event loop that will run it."""
     ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
-    compiler, warm, services, engine, drain = _carrying(ground, origin, lambda: starts.children)
+    compiler, warm, services, engine, drain = _carrying(ground, origin, lambda: starts)
     starts = _starts(ground, services, engine)
     pauses = _pauses(ground, engine, lambda key: applier.renew_conditions(key))  # noqa: PLW0108 - later
     applier = _applier(ground, engine, pauses, starts)
@@ -142,7 +146,6 @@ def build(
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
     )
-    service = _service(ground, pauses, known)
     return Parts(
         settings=settings,
         storage=ground.storage,
@@ -154,11 +157,12 @@ def build(
         engine_services=services,
         timers=starts.timers,
         schedules=starts.schedules,
+        events=starts.events,
         pauses=pauses,
         applier=applier,
         reconciler=reconciler,
         origin=origin,
-        service=service,
+        service=_service(ground, pauses, starts, known),
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
         retention=kept,
@@ -170,22 +174,29 @@ def build(
     )
 
 
-def _service(ground: Ground, pauses: Pauses, known: ServiceParts) -> FlowService:
+def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
     """Returns the service, which learns of ended executions as pauses do."""
     service = FlowService(known)
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended)
+    follow = starts.events.followers.note_ended
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended, follow)
     return service
 
 
 def _carrying(
-    ground: Ground, origin: Origin, calls: Callable[[], CallsFlows]
+    ground: Ground, origin: Origin, starts: Callable[[], _Starts]
 ) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
-    nodes = node_types(ground, calls)
+    nodes = node_types(ground, lambda: starts().children)
     compiler = Compiler(nodes, ground.clock)
-    services = engine_services(ground, nodes, compiler, origin.flow_folder)
+    left_by = _left_by(starts)
+    services = engine_services(ground, nodes, compiler, origin.flow_folder, left_by)
     engine = _engine(ground, services)
     drain = Drain(lambda: engine.running_count, ground.clock)
     return compiler, _warm(ground, nodes, compiler), services, engine, drain
+
+
+def _left_by(starts: Callable[[], _Starts]) -> Callable[[Execution], Mapping[MarkKey, str]]:
+    """Returns what tells the engine what an end leaves to do: to start its followers."""
+    return lambda execution: starts().events.followers.left_by(execution)  # noqa: PLW0108 - later
 
 
 def _reader(
@@ -219,6 +230,7 @@ def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts
             engine=engine,
             executions=services.executions,
         ),
+        events=make_events(ground, dispatcher, ids),
     )
 
 
@@ -291,7 +303,7 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         ground.storage.flows,
         ground.secrets,
         ground.clock,
-        (pauses, *starts.subscribers, leaver),
+        (pauses, *starts.subscribers, leaver, ground.observer.triggers),
         preparers=(starts.schedules,),
         users=ground.users,
         accounts=ground.accounts,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders, EngineServices
 from flowrunner.model.execution import Execution
+from flowrunner.model.mark import MarkKey
 from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.programs import ProgramRunner
@@ -44,6 +45,7 @@ def engine_services(
     nodes: NodeRegistry,
     compiler: Compiler,
     flow_folder: Callable[[Execution], Path],
+    left_by: Callable[[Execution], Mapping[MarkKey, str]],
 ) -> EngineServices:
     """Returns what the engine uses; `flow_folder` gives `$FLOW_DIR`."""
     state = ground.settings.storage.path
@@ -70,6 +72,7 @@ def engine_services(
         leftovers=MarkedLeftovers(state / "work", os.getpid()),
         timeout_s=engine.timeout,
         chance=random.SystemRandom().random,
+        left_by=left_by,
     )
 
 

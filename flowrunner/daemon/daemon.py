@@ -69,6 +69,8 @@ class Daemon:
                     parts.backup_duty.run,
                     parts.retention.run,
                     parts.pauses.run,
+                    parts.events.starts.run,
+                    parts.events.followers.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
@@ -109,6 +111,7 @@ class Daemon:
         await restore_metrics(parts)
         await parts.store_watch.look()
         await parts.pauses.count_failures()
+        parts.events.followers.flows_changed(parts.registry.entries, frozenset())
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         parts.timers.start()

@@ -11,6 +11,7 @@ from flowrunner.model.states import SlotOutcome
 from flowrunner.registry.entry import PassResult
 from flowrunner.system.clock import Clock
 from flowrunner.telemetry.metrics import Metrics
+from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 
 _LOG = logging.getLogger("flowrunner.daemon")
 
@@ -20,6 +21,8 @@ class DaemonObserver:
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics = metrics
+        self.triggers = TriggerMetrics()
+        metrics.show_more(self.triggers.families)
         self._clock = clock
         self.on_ended: Sequence[Callable[[Execution], None]] = ()
 
@@ -71,6 +74,13 @@ class DaemonObserver:
         """Counts slots that did not start."""
         self._metrics.slot_decided(flow, outcome, reason, count)
         _LOG.info("slots.%s flow=%s reason=%s count=%d", outcome, flow, reason, count)
+
+    def start_skipped(self, flow: FlowKey, kind: str, trigger: str, reason: str) -> None:
+        """Counts what a trigger of type start, flow or file asked for in vain."""
+        self.triggers.start_skipped(flow, kind, reason)
+        _LOG.warning(
+            "triggers.skipped flow=%s trigger=%s type=%s reason=%s", flow, trigger, kind, reason
+        )
 
     def pass_ended(self, result: PassResult) -> None:
         """Counts a pass; it is good when the source was read and no file was rejected."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from flowrunner.definitions.build_events import build_event_trigger
 from flowrunner.definitions.templates import condition_of, if_of, templated_deep
 from flowrunner.model.flow import (
     AuthType,
@@ -45,6 +46,9 @@ def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
 
 
 def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
+    event = build_event_trigger(trigger_id, raw)
+    if event is not None:
+        return event
     inputs = {name: templated_deep(value) for name, value in raw.get("inputs", {}).items()}
     if raw["type"] == "schedule":
         return ScheduleTrigger(

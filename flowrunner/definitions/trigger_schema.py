@@ -1,9 +1,10 @@
-"""The JSON Schema of triggers, a part of the flow schema: schedules and webhooks."""
+"""The JSON Schema of triggers, a part of the flow schema; here schedules and webhooks."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from flowrunner.definitions.event_schema import event_schemas
 from flowrunner.definitions.schema_parts import (
     HEADER_NAME,
     HOOK_PATH,
@@ -15,6 +16,8 @@ from flowrunner.definitions.schema_parts import (
 from flowrunner.model.quantities import SIZE_PATTERN
 from flowrunner.model.schedule import Repeated, Skipped
 
+_TYPES = ("schedule", "webhook", "start", "flow")
+
 
 def trigger_schemas() -> dict[str, Any]:
     """Returns the definitions that `#/$defs/trigger` consists of, by name."""
@@ -23,6 +26,7 @@ def trigger_schemas() -> dict[str, Any]:
         "schedule": _schedule(),
         "webhook": _webhook(),
         "auth": _auth(),
+        **event_schemas(_every_trigger()),
     }
 
 
@@ -30,15 +34,13 @@ def _trigger() -> dict[str, Any]:
     return {
         "type": "object",
         "required": ["type"],
-        "properties": {
-            "type": described("Kind of trigger.", "schedule", enum=["schedule", "webhook"])
-        },
+        "properties": {"type": described("Kind of trigger.", "schedule", enum=[*_TYPES])},
         "allOf": [
             {
                 "if": {"required": ["type"], "properties": {"type": {"const": name}}},
                 "then": {"$ref": f"#/$defs/{name}"},
             }
-            for name in ("schedule", "webhook")
+            for name in _TYPES
         ],
     }
 

@@ -40,8 +40,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     },
     "trigger-type": {
         "file": "let a schedule look for the file",
-        "flow": "let the other flow call a webhook of this one with curl",
-        "start": "let a unit of systemd call flowrunner run at boot",
     },
     "auth-type": {
         "bitbucket": "write type: hmac, header: X-Hub-Signature and prefix: sha256=",

@@ -53,6 +53,7 @@ class Ticket:
         is_forced: Whether it goes even while its flow is held.
         is_by_hand: Whether a person waits for it, whatever its trigger.
         is_guest: Whether it has part in the place of its parent on the host.
+        is_limited: Whether it is one of those of which so many may wait: `queue_limit`.
     """
 
     id: ExecutionId
@@ -63,6 +64,7 @@ class Ticket:
     is_forced: bool = False
     is_by_hand: bool = False
     is_guest: bool = False
+    is_limited: bool = False
 
     @property
     def crowd(self) -> tuple[FlowKey, bool]:
@@ -72,7 +74,7 @@ class Ticket:
     @property
     def line(self) -> tuple[FlowKey, str]:
         """Those who are counted together."""
-        return (self.flow, self.trigger_type)
+        return (self.flow, "" if self.is_limited else self.trigger_type)
 
     @property
     def rank(self) -> tuple[bool, ExecutionId]:
@@ -180,7 +182,7 @@ class Admission:
         """Takes a place for the ticket, running or waiting, or refuses.
 
         At most one slot of a trigger waits: a newer one takes its place. `queue_limit` counts
-        deliveries of the flow; starts by hand always find a place.
+        deliveries, completions and files together; starts by hand always find a place.
 
         Args:
             ticket: Who asks.
@@ -200,7 +202,7 @@ class Admission:
         replaces = is_conflict and rules.on_conflict is OnConflict.REPLACE
         replaced = self._others(group) if replaces else ()
         alike = [each for each in self._alike(ticket) if each.id not in replaced]
-        if ticket.trigger_type == "webhook" and len(alike) >= rules.queue_limit:
+        if ticket.is_limited and len(alike) >= rules.queue_limit:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.QUEUE_FULL)
         is_slot = ticket.trigger_type == "schedule"
         older = [each.id for each in alike if is_slot and each.trigger_id == ticket.trigger_id]
@@ -364,7 +366,7 @@ class Admission:
 
     def _alike(self, ticket: Ticket) -> Collection[Ticket]:
         """Returns who waits of the same flow and kind of trigger, where their number counts."""
-        is_counted = ticket.trigger_type in ("webhook", "schedule")
+        is_counted = ticket.is_limited or ticket.trigger_type == "schedule"
         return self._lines.get(ticket.line, {}).values() if is_counted else ()
 
 

@@ -261,7 +261,7 @@ class Carrier:
         )
 
     async def _store(self, execution: Execution) -> Execution:
-        await self._services.executions.update(execution)
+        await self._services.keep(execution)
         return execution
 
     async def _written(

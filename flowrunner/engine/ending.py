@@ -112,7 +112,7 @@ async def fail_on_paper(
     failed = replace(
         execution, state=ExecutionState.FAILED, reason=failure.code, error=failure, ended_at=now
     )
-    await asyncio.gather(*writes, services.executions.update(failed))
+    await asyncio.gather(*writes, services.keep(failed))
     return failed
 
 

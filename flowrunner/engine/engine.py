@@ -298,7 +298,11 @@ class Engine:
         if request.cursor is not None and slot_at is not None:
             cursor = (request.cursor, slot_at)
         return await self._services.executions.create(
-            entry.execution, cursor=cursor, also=gone.changed, kept=request.kept
+            entry.execution,
+            cursor=cursor,
+            also=gone.changed,
+            kept=request.kept,
+            marks=self._services.marks_of(gone.changed, request.marks),
         )
 
     def _drop(self, entry: Entry) -> None:
@@ -368,7 +372,7 @@ class Engine:
             return False
         ended = ended_in_line(entry.execution, reason, self._services.clock.now())
         try:
-            await self._services.executions.update(ended)
+            await self._services.keep(ended)
         except StorageError:
             self._queue(entry)
             self.admit_waiting()

@@ -12,6 +12,9 @@ from flowrunner.model.execution import Cause, Execution
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 
+_LIMITED = frozenset({"webhook", "flow", "file"})
+"""Types of triggers whose starts `queue_limit` counts, together. Children are none of them."""
+
 LONGEST_GROUP = 255
 """Characters of a group's name: it is kept with each execution, and shown."""
 
@@ -61,6 +64,7 @@ def ticket_of(execution: Execution) -> Ticket:
         is_forced=execution.is_forced,
         is_by_hand=execution.cause.is_by_hand,
         is_guest=parent is not None and parent.is_waited,
+        is_limited=parent is None and execution.cause.trigger_type in _LIMITED,
     )
 
 

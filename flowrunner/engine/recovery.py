@@ -205,5 +205,5 @@ class _Recovery:
 
     async def _cancel(self, execution: Execution) -> None:
         ended = ended_in_line(execution, Reason.DELETED, self._services.clock.now())
-        await self._services.executions.update(ended)
+        await self._services.keep(ended)
         self._services.observer.execution_ended(ended)

@@ -10,6 +10,7 @@ from flowrunner.engine.groups import group_named
 from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, Parent, ScheduleKey
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, Json, Revision
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.states import ExecutionState
 
 
@@ -25,6 +26,7 @@ class StartRequest:
         retry_of: The ended execution that it repeats.
         kept: What it takes over of that one.
         parent: The attempt that asks for it.
+        marks: What changes in the transaction that accepts it.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -41,6 +43,7 @@ class StartRequest:
     retry_of: ExecutionId | None = None
     kept: Kept = NOTHING_KEPT
     parent: Parent | None = None
+    marks: MarkChange = NO_MARKS
 
     def execution(self, created_at: datetime) -> Execution:
         """Returns the execution that is asked for, queued as long as nothing is decided.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,7 @@ from flowrunner.engine.output_size import EXECUTION_LIMIT
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
 from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
+from flowrunner.model.mark import NO_MARKS, MarkChange, MarkKey
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import Reason
 from flowrunner.nodes.base import Node
@@ -79,6 +81,7 @@ class EngineServices:
         node_slots: Bounds how many processes run at once, on this host and of its accounts.
         timeout_s: Bound of an execution whose flow names none.
         chance: Returns a random number from 0 to 1, for the jitter of retries.
+        left_by: Returns the marks that the end of an execution leaves; asked when it is written.
     """
 
     nodes: NodeRegistry
@@ -97,6 +100,19 @@ class EngineServices:
     leftovers: Leftovers
     timeout_s: float
     chance: Callable[[], float]
+    left_by: Callable[[Execution], Mapping[MarkKey, str]] = lambda _: {}
+
+    def keep(self, execution: Execution) -> asyncio.Future[None]:
+        """Journals how an execution stands and, with its end, what that leaves to be done."""
+        return self.executions.update(execution, marks=self.marks_of((execution,)))
+
+    def marks_of(self, executions: Iterable[Execution], marks: MarkChange = NO_MARKS) -> MarkChange:
+        """Returns what the ends among some executions leave to be done, beside other marks."""
+        left: dict[MarkKey, str] = {}
+        for execution in executions:
+            if execution.state.is_final:
+                left.update(self.left_by(execution))
+        return replace(marks, put={**marks.put, **left}) if left else marks
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ WORDS = {
 _REFUSED_WORDS = {
     "@annually": "write @yearly",
     "@midnight": "write @daily",
-    "@reboot": "`type: start` is planned for this; until then call `flowrunner run` at boot",
+    "@reboot": "write a trigger of `type: start` for this",
     "@every": "write `every: 15m` in place of `cron`",
 }
 _VALUE = r"(?:[0-9]{1,2}|[A-Z]{3})"

@@ -37,6 +37,12 @@ RETRIED_TRIGGER = "retried_trigger"
 CALLING_FLOW = "flow"
 """Key of the context of a child: the name of the flow that asked for it, `trigger.flow`."""
 
+COMPLETED = "completed"
+"""Key of the context of a follower: the id of the execution whose end started it."""
+
+CHAIN_DEPTH = "depth"
+"""Key of the context of a follower: how many executions stand before it in its chain of starts."""
+
 FOR_A_PERSON = "for_a_person"
 """Key of the context of a child: a person started the execution at the top of it."""
 
@@ -47,10 +53,10 @@ class Cause:
 
     Attributes:
         trigger_id: The trigger's id in the flow, or `manual`, `retry` or `parent`.
-        trigger_type: `schedule`, `webhook`, `manual`, `retry` or `flow`.
+        trigger_type: `manual`, `retry`, or a type of triggers; that of a child is `flow`.
         slot_at: The slot this execution stands for, or repeats; None without one.
         context: What expressions see as `trigger.headers` and `trigger.query` of a delivery, and
-            as `trigger.flow` of a child.
+            as `trigger.flow` of a child or a follower.
         payload: The raw body of a delivery; None when there is none.
     """
 
@@ -122,6 +128,13 @@ class Execution:
     created_at: datetime
     started_at: datetime | None = None
     ended_at: datetime | None = None
+
+    @property
+    def depth(self) -> int:
+        """How many executions stand above it or before it, each started by the one before."""
+        if self.parent is not None:
+            return self.parent.depth
+        return int(self.cause.context.get(CHAIN_DEPTH, 0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.ids import Digest, FlowKey, Json
@@ -170,7 +171,7 @@ class ConcurrencySpec:
 
     Attributes:
         group: Names the group of an execution when it is accepted; None: the flow's own.
-        queue_limit: How many deliveries of the flow may wait.
+        queue_limit: How many deliveries, completions and files of the flow may wait together.
     """
 
     group: Template | None = None
@@ -271,12 +272,20 @@ class WebhookTrigger:
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)
 
 
-Trigger = ScheduleTrigger | WebhookTrigger
+Trigger = ScheduleTrigger | WebhookTrigger | EventTrigger
+
+_TYPES: Mapping[type, str] = {
+    ScheduleTrigger: "schedule",
+    WebhookTrigger: "webhook",
+    StartTrigger: "start",
+    FlowTrigger: "flow",
+    FileTrigger: "file",
+}
 
 
 def trigger_type(trigger: Trigger) -> str:
-    """Returns the word of the flow format for a trigger: `schedule` or `webhook`."""
-    return "schedule" if isinstance(trigger, ScheduleTrigger) else "webhook"
+    """Returns the word of the flow format for a trigger, such as `schedule`."""
+    return _TYPES[type(trigger)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -338,6 +347,21 @@ class FlowSpec:
     def webhooks(self) -> tuple[WebhookTrigger, ...]:
         """The triggers of type webhook."""
         return tuple(t for t in self.triggers if isinstance(t, WebhookTrigger))
+
+    @property
+    def starts(self) -> tuple[StartTrigger, ...]:
+        """The triggers of type start that are enabled."""
+        return tuple(t for t in self.triggers if isinstance(t, StartTrigger) and t.is_enabled)
+
+    @property
+    def followed(self) -> tuple[FlowTrigger, ...]:
+        """The triggers of type flow that are enabled."""
+        return tuple(t for t in self.triggers if isinstance(t, FlowTrigger) and t.is_enabled)
+
+    @property
+    def inboxes(self) -> tuple[FileTrigger, ...]:
+        """The triggers of type file that are enabled."""
+        return tuple(t for t in self.triggers if isinstance(t, FileTrigger) and t.is_enabled)
 
     @property
     def secrets_in_use(self) -> frozenset[str]:

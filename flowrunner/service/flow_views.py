@@ -9,8 +9,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.execution import Execution
-from flowrunner.model.flow import Trigger, WebhookTrigger, trigger_type
+from flowrunner.model.flow import ScheduleTrigger, Trigger, WebhookTrigger, trigger_type
 from flowrunner.model.quantities import render_duration
 from flowrunner.model.schedule import EverySchedule
 from flowrunner.registry.entry import FlowEntry
@@ -65,6 +66,8 @@ def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
     }
     if isinstance(trigger, WebhookTrigger):
         return TriggerView(**common, path=trigger.path)
+    if not isinstance(trigger, ScheduleTrigger):
+        return _event(trigger, common)
     schedule = trigger.schedule
     common["next_slot_at"] = next_slot(trigger.id)
     if trigger.jitter_s:
@@ -72,3 +75,14 @@ def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
     if isinstance(schedule, EverySchedule):
         return TriggerView(**common, every=render_duration(schedule.period_s))
     return TriggerView(**common, cron=schedule.written, timezone=schedule.timezone)
+
+
+def _event(trigger: EventTrigger, common: dict[str, Any]) -> TriggerView:
+    match trigger:
+        case StartTrigger():
+            return TriggerView(**common, once_per=str(trigger.once_per))
+        case FlowTrigger():
+            states = tuple(sorted(map(str, trigger.states)))
+            return TriggerView(**common, flow=trigger.flow, states=states)
+        case FileTrigger():
+            return TriggerView(**common, path=trigger.path)

@@ -31,6 +31,10 @@ class TriggerView:
         path: Of a webhook, below `/hooks/<account>/`.
         jitter: The most by which a schedule starts later than its slot, as a duration.
         is_enabled: Whether its file lets it start anything.
+        path: Of a webhook, below `/hooks/<account>/`; of a file trigger, its glob.
+        once_per: What a start trigger starts the flow once for: `boot` or `daemon`.
+        flow: The flow whose end starts this one.
+        states: Those in which it must have ended.
     """
 
     id: str
@@ -42,6 +46,9 @@ class TriggerView:
     path: str | None = None
     jitter: str | None = None
     is_enabled: bool = True
+    once_per: str | None = None
+    flow: str | None = None
+    states: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

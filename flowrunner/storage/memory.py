@@ -24,10 +24,12 @@ from flowrunner.model.execution import (
     ScheduleKey,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.memory_events import MemoryEvents
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
+from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots, SlotTables
 from flowrunner.storage.protocols import (
@@ -46,6 +48,7 @@ class _Tables(SlotTables):
     spent_keys: dict[str, tuple[ExecutionId, datetime]] = field(default_factory=dict)
     attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
     nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
+    marks: MemoryMarks = field(default_factory=MemoryMarks)
 
     def keep(self, attempts: Sequence[Attempt], nodes: Sequence[NodeStatus]) -> None:
         """Records attempts and nodes, all or none."""
@@ -101,6 +104,7 @@ class MemoryExecutions:
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         """Adds an execution once per start key, and what goes with it."""
         tables, key = self._tables, execution.start_key
@@ -120,15 +124,21 @@ class MemoryExecutions:
         for other in also:
             self._update(other)
         tables.keep(kept.attempts, kept.nodes)
+        tables.marks.apply(marks)
         return Submitted(execution.id, created=True)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         """Returns the execution, or None."""
         return self._tables.executions.get(execution_id)
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         """Replaces what may change of a known execution."""
-        return _done(lambda: self._update(execution))
+
+        def write() -> None:
+            self._update(execution)
+            self._tables.marks.apply(marks)
+
+        return _done(write)
 
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution and its journal."""
@@ -301,6 +311,7 @@ class MemoryStorage:
         self._slots = MemorySlots(tables)
         self._pauses = MemoryPauses()
         self._events = MemoryEvents()
+        self._marks = tables.marks
 
     @property
     def health(self) -> StoreHealth:
@@ -341,6 +352,11 @@ class MemoryStorage:
     def events(self) -> MemoryEvents:
         """What happened to flows."""
         return self._events
+
+    @property
+    def marks(self) -> MemoryMarks:
+        """The marks."""
+        return self._marks
 
     async def open(self) -> None:
         """Has nothing to open."""

@@ -32,10 +32,12 @@ from flowrunner.model.execution import (
     SlotRun,
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
 from flowrunner.storage.event_store import EventStore
 from flowrunner.storage.health import Restored, StoreHealth
+from flowrunner.storage.mark_store import MarkStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,7 @@ class ExecutionStore(Protocol):
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
@@ -180,6 +183,7 @@ class ExecutionStore(Protocol):
             also: Others that are changed with it, as `update` does: all of them, or nothing is
                 written at all.
             kept: What its journal has from the beginning.
+            marks: Changes with it.
 
         Raises:
             StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
@@ -188,10 +192,11 @@ class ExecutionStore(Protocol):
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         """Returns the execution with its payload and outputs, or None."""
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         """Replaces state, reason, error, times and outputs; raises ``storage.conflict`` if unknown.
 
-        Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays.
+        Everything pinned at creation (flow, cause, key, revision, digest, inputs) stays. `marks`
+        change in the same write.
         """
 
     async def delete(self, execution_id: ExecutionId) -> None:
@@ -358,6 +363,10 @@ class Storage(Protocol):
     @property
     def events(self) -> EventStore:
         """What happened to flows."""
+
+    @property
+    def marks(self) -> MarkStore:
+        """The marks."""
 
     async def open(self) -> None:
         """Opens or creates the state; refuses one written by newer code (``storage.newer``)."""

@@ -90,7 +90,7 @@ class Children:
     def _origin(self, call: FlowCall) -> tuple[Parent, Cause]:
         """Returns who asks, and what a child inherits from that: its depth, and a hurry."""
         caller = self._engine.live(call.key.execution)
-        above = caller.parent.depth if caller is not None and caller.parent is not None else 0
+        above = caller.depth if caller is not None else 0
         if above >= MOST_DEPTH:
             text = f"{above} executions stand above this one, each started by the one before"
             raise ExecutionError(text, code="flow_depth", details={"depth": above}, final=True)

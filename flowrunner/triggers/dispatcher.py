@@ -19,6 +19,7 @@ from flowrunner.model.execution import Cause, Parent, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.values import convert_text, problem_with
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -40,6 +41,7 @@ class Start:
     judged_at: datetime | None = None
     is_forced: bool = False
     parent: Parent | None = None
+    marks: MarkChange = NO_MARKS
 
 
 class Dispatcher:
@@ -123,6 +125,7 @@ class Dispatcher:
                 judged_at=start.judged_at,
                 is_forced=start.is_forced,
                 parent=start.parent,
+                marks=start.marks,
             )
         )
 

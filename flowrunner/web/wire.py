@@ -328,6 +328,9 @@ def _trigger(trigger: TriggerView) -> Json:
         "path": trigger.path,
         "jitter": trigger.jitter,
         "enabled": trigger.is_enabled,
+        "once_per": trigger.once_per,
+        "flow": trigger.flow,
+        "states": None if trigger.states is None else list(trigger.states),
     }
 
 

@@ -21,6 +21,7 @@ from flowrunner.model.execution import (
     ScheduleKey,
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
@@ -151,20 +152,23 @@ class FakeExecutions:
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         answers: list[Submitted] = []
 
         def keep() -> asyncio.Future[None]:
-            creating = self._inner.create(execution, cursor=cursor, also=also, kept=kept)
+            creating = self._inner.create(
+                execution, cursor=cursor, also=also, kept=kept, marks=marks
+            )
             return _driven(creating, answers.append)
 
         changes = (f"{each.state} {each.reason}" for each in also)
         await self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)
         return answers[0]
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         text = f"update {execution.state}"
-        return self._disk.write(text, partial(self._inner.update, execution))
+        return self._disk.write(text, partial(self._inner.update, execution, marks=marks))
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         return await self._inner.get(execution_id)

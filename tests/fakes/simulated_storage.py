@@ -30,6 +30,7 @@ from flowrunner.model.execution import (
 )
 from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.mark import NO_MARKS, MarkChange, MarkKey, MarkKind
 from flowrunner.model.pause import PauseRecord
 from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
@@ -37,6 +38,7 @@ from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
 from flowrunner.storage.memory_events import MemoryEvents
+from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
@@ -169,23 +171,24 @@ class SimulatedExecutions:
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         write = Write(
             kind="create",
             values=(execution, cursor, also, kept),
             apply=lambda: _driven(
-                self._inner.create(execution, cursor=cursor, also=also, kept=kept)
+                self._inner.create(execution, cursor=cursor, also=also, kept=kept, marks=marks)
             ),
         )
         answer: Submitted = await self._writer.submit(write)
         return answer
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         return self._writer.submit(
             Write(
                 kind="update",
                 values=(execution,),
-                apply=lambda: self._inner.update(execution).result(),
+                apply=lambda: self._inner.update(execution, marks=marks).result(),
             )
         )
 
@@ -403,6 +406,21 @@ class SimulatedEvents:
         return pruned
 
 
+class SimulatedMarks:
+    """Meets `MarkStore`."""
+
+    def __init__(self, inner: MemoryMarks, writer: SimulatedWriter) -> None:
+        self._inner = inner
+        self._writer = writer
+
+    async def change(self, change: MarkChange) -> None:
+        await self._writer.submit(Write(kind="marks", apply=lambda: self._inner.apply(change)))
+
+    async def list(self, kind: MarkKind) -> dict[MarkKey, str]:
+        await self._writer.reading()
+        return await self._inner.list(kind)
+
+
 class SimulatedStorage:
     """The stores of one life over what earlier lives left on the disk."""
 
@@ -426,6 +444,7 @@ class SimulatedStorage:
         self.slots = SimulatedSlots(durable.slots, self.writer)
         self.pauses = SimulatedPauses(durable.pauses, self.writer)
         self.events = SimulatedEvents(durable.events, self.writer)
+        self.marks = SimulatedMarks(durable.marks, self.writer)
 
     async def open(self) -> None:
         """Reads the log, with what may stand there of a commit that was said to have failed."""

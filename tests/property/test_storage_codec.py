@@ -26,7 +26,7 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
-from flowrunner.storage.local import codec
+from flowrunner.storage.local import codec, record_codec
 from flowrunner.storage.protocols import FlowRecord
 
 T = TypeVar("T")
@@ -221,4 +221,4 @@ def test_run_of_slots_comes_back_equal(run: SlotRun) -> None:
 @given(records())
 def test_flow_record_comes_back_equal(record: FlowRecord) -> None:
     """Every record survives its file, and its digest fits."""
-    assert codec.record_of(codec.record_text(record)) == record
+    assert record_codec.record_of(record_codec.record_text(record)) == record

@@ -190,13 +190,14 @@ def _input_row(declared: Json) -> Sequence[object]:
 
 def _trigger_row(trigger: Json) -> Sequence[object]:
     at = moment(trigger["next_slot_at"])
-    return (trigger["id"], trigger["type"], _when(trigger), at, trigger["path"])
+    hook = trigger["path"] if trigger["type"] == "webhook" else None
+    return (trigger["id"], trigger["type"], _when(trigger), at, hook)
 
 
 def _when(trigger: Json) -> str | None:
-    """Returns what a schedule says: `30 2 * * 1-5 Europe/Berlin`, `every 15m, jitter 1m`.
+    """Returns what a trigger waits for: `30 2 * * 1-5 Europe/Berlin`, `every 15m, jitter 1m`.
 
-    None for a hook, and `disabled` for one that takes nothing.
+    None for a hook, whose path has a column of its own; `disabled` for one that takes nothing.
     """
     parts = []
     if trigger["every"] is not None:
@@ -205,6 +206,12 @@ def _when(trigger: Json) -> str | None:
         parts.append(f"{trigger['cron']} {trigger['timezone']}")
     if trigger["jitter"] is not None:
         parts.append(f"jitter {trigger['jitter']}")
+    if trigger["once_per"] is not None:
+        parts.append(f"once per {trigger['once_per']}")
+    if trigger["flow"] is not None:
+        parts.append(f"after {trigger['flow']} {' | '.join(trigger['states'])}")
+    if trigger["type"] == "file":
+        parts.append(str(trigger["path"]))
     if not trigger["enabled"]:
         parts.append("disabled")
     return ", ".join(parts) or None

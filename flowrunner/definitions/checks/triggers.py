@@ -30,7 +30,7 @@ def check_triggers(subject: Subject) -> Iterator[Finding]:
         path: Path = ("triggers", index)
         if raw["type"] == "schedule":
             yield from _schedule(subject, path, raw)
-        else:
+        elif raw["type"] == "webhook":
             yield from _webhook(subject, path, raw)
         yield from _inputs(subject, path, raw)
     yield from _paths(subject)

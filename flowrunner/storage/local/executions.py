@@ -12,6 +12,7 @@ from functools import partial
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     CALL_COLUMNS,
@@ -29,6 +30,7 @@ from flowrunner.storage.local.codec import (
     pins_row,
 )
 from flowrunner.storage.local.journal import write_kept
+from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.slots import move_cursor
 from flowrunner.storage.local.writer import Writer
@@ -95,10 +97,11 @@ class LocalExecutions:
         cursor: tuple[ScheduleKey, datetime] | None = None,
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
+        marks: MarkChange = NO_MARKS,
     ) -> Submitted:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
         return await self._writer.submit(
-            partial(_create, execution=execution, cursor=cursor, also=also, kept=kept)
+            partial(_create, execution=execution, cursor=cursor, also=also, kept=kept, marks=marks)
         )
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
@@ -106,9 +109,9 @@ class LocalExecutions:
         found = await self._readers.run(partial(_select, sql=_GET, values=(execution_id,)))
         return found[0] if found else None
 
-    def update(self, execution: Execution) -> asyncio.Future[None]:
+    def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         """Replaces what may change of a known execution."""
-        return self._writer.submit(partial(_update, execution=execution))
+        return self._writer.submit(partial(_update, execution=execution, marks=marks))
 
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution, its payload and its journal."""
@@ -169,6 +172,7 @@ def _create(
     cursor: tuple[ScheduleKey, datetime] | None,
     also: Sequence[Execution],
     kept: Kept,
+    marks: MarkChange,
 ) -> Submitted:
     if cursor is not None:
         schedule, at = cursor
@@ -189,12 +193,16 @@ def _create(
         _update(connection, execution=other)
     if kept is not NOTHING_KEPT:
         write_kept(connection, kept)
+    apply_marks(connection, marks)
     return Submitted(execution.id, created=True)
 
 
-def _update(connection: sqlite3.Connection, *, execution: Execution) -> None:
+def _update(
+    connection: sqlite3.Connection, *, execution: Execution, marks: MarkChange = NO_MARKS
+) -> None:
     if connection.execute(_UPDATE, execution_change(execution)).rowcount == 0:
         raise StorageError(f"execution {execution.id} is unknown", code="storage.conflict")
+    apply_marks(connection, marks)
 
 
 def _delete(connection: sqlite3.Connection, *, execution_id: ExecutionId) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
-from flowrunner.storage.local.codec import left_of, left_text, record_of, record_text
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
+from flowrunner.storage.local.record_codec import left_of, left_text, record_of, record_text
 from flowrunner.storage.protocols import FlowRecord
 from flowrunner.system.files import Files
 

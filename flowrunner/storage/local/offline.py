@@ -15,9 +15,9 @@ from pathlib import Path
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import PREFIX, digest_of_bytes
 from flowrunner.storage.local.backups import FOLDER, backup_database, backup_path
-from flowrunner.storage.local.codec import left_of, record_of
 from flowrunner.storage.local.database import open_read_only
 from flowrunner.storage.local.flows import LEFT
+from flowrunner.storage.local.record_codec import left_of, record_of
 from flowrunner.storage.local.restore import Swap, swap
 from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.storage import DATABASE

@@ -142,6 +142,19 @@ CREATE TABLE pauses (
 ) WITHOUT ROWID
 """
 
+# By kind first: each kind is read as a whole at a start. An empty flow stands for the host.
+_MARKS = """
+CREATE TABLE marks (
+  kind TEXT NOT NULL,
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  trigger_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (kind, account, flow, trigger_id, name)
+) WITHOUT ROWID
+"""
+
 # One row: when the state was last seen to be writable.
 _PROBE = "CREATE TABLE probe (id INTEGER PRIMARY KEY CHECK (id = 1), at INTEGER NOT NULL)"
 
@@ -225,5 +238,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ("ALTER TABLE attempts ADD COLUMN item_end TEXT",),
     (_CALLS, "CREATE INDEX calls_by_execution ON calls (execution, child)"),
     (_FLOW_EVENTS, _FLOW_STATES, "CREATE INDEX flow_events_by_age ON flow_events (at)"),
+    (_MARKS,),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -32,6 +32,7 @@ from flowrunner.storage.local.events import LocalEvents
 from flowrunner.storage.local.executions import LocalExecutions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.journal import LocalJournal
+from flowrunner.storage.local.marks import LocalMarks
 from flowrunner.storage.local.pauses import LocalPauses
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.restore import (
@@ -112,6 +113,7 @@ class LocalStorage:
         self._slots = LocalSlots(self._writer, self._readers)
         self._pauses = LocalPauses(self._writer, self._readers)
         self._events = LocalEvents(self._writer, self._readers)
+        self._marks = LocalMarks(self._writer, self._readers)
 
     @property
     def health(self) -> StoreHealth:
@@ -152,6 +154,11 @@ class LocalStorage:
     def events(self) -> LocalEvents:
         """What happened to flows."""
         return self._events
+
+    @property
+    def marks(self) -> LocalMarks:
+        """The marks."""
+        return self._marks
 
     async def open(self) -> None:
         """Opens or creates the database; called once, from the loop that will use the store.

@@ -226,6 +226,7 @@ def test_period_of_a_schedule_is_shown(server: ControlServer, capsys: Captured) 
     trigger = TriggerView(id="often", type="schedule", every="15m")
     server.put(EVENTS, documents.page())
     server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
+    server.put(EVENTS, documents.page())
     assert main(["flows", "backup"]) == 0
     assert "often    schedule  every 15m  -     -\n" in capsys.readouterr().out
 
@@ -257,6 +258,7 @@ def test_what_changes_a_trigger_is_shown(
 ) -> None:
     """Jitter, and that a trigger is disabled, stand beside when it starts the flow."""
     server.put("GET /api/v1/flows/default/backup", documents.flow(triggers=(trigger,)))
+    server.put(EVENTS, documents.page())
     assert main(["flows", "backup"]) == 0
     assert f"  {when}  " in capsys.readouterr().out
 

@@ -23,6 +23,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
+from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from tests.fakes.clock import FakeClock
 from tests.unit.docs.pages import PAGES, anchors, code_spans, links, read, rows, section
@@ -195,6 +196,9 @@ def _rendered() -> str:
     git.synced("published", NOW)
     metrics.show_more(git.families)
     metrics.show_more(AccessCounts().families)
+    triggers = TriggerMetrics()
+    triggers.start_skipped(FLOW, "start", "paused")
+    metrics.show_more(triggers.families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)

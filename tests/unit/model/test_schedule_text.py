@@ -61,7 +61,7 @@ def test_schedule_knows_what_was_written(text: str, written: str) -> None:
         pytest.param("0 0 * *", "minute hour day-of-month", id="four-fields"),
         pytest.param("0 30 2 * * *", "without seconds", id="six-fields"),
         pytest.param("CRON_TZ=UTC 0 2 * * *", "zone", id="zone-prefix"),
-        pytest.param("@reboot", "`type: start` is planned", id="reboot"),
+        pytest.param("@reboot", "write a trigger of `type: start`", id="reboot"),
         pytest.param("@annually", "@yearly", id="annually"),
         pytest.param("@midnight", "@daily", id="midnight"),
         pytest.param("@every 5m", "every: ", id="every"),

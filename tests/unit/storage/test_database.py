@@ -150,3 +150,15 @@ def test_state_without_calls_is_migrated(path: Path) -> None:
     with closing(open_writer(path)) as connection:
         assert connection.execute("SELECT id FROM executions").fetchall() == [("e",)]
         assert connection.execute("SELECT * FROM calls").fetchall() == []
+
+
+def test_older_database_has_no_marks(path: Path) -> None:
+    """A state from before there were marks keeps its executions and begins with none."""
+    position = next(n for n, each in enumerate(MIGRATIONS) if "TABLE marks" in each[0])
+    execution = make_execution()
+    columns, row = EXECUTION_COLUMNS.split(", "), execution_row(execution)[:-1]
+    with closing(open_writer(path, migrations=MIGRATIONS[:position])) as connection:
+        _insert(connection, "executions", columns, row)
+    with closing(open_writer(path)) as connection:
+        assert connection.execute("SELECT id FROM executions").fetchall() == [(execution.id,)]
+        assert connection.execute("SELECT * FROM marks").fetchall() == []

@@ -27,6 +27,8 @@ from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.followers import Followers
+from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
@@ -118,6 +120,7 @@ class World:
 
     Attributes:
         decided: What the observer of the slots was told.
+        skipped: What the observer of the other triggers was told.
         refusal: What the gate of the host raises; None lets every start pass.
         successor: The life after this one.
     """
@@ -129,7 +132,11 @@ class World:
         self.clock, self.storage, self.disk = base.clock, base.storage, base.disk
         self.secrets = FakeSecrets()
         self.registry = FlowRegistry(labels=frozenset({"here", "near"}))
-        services = replace(base.services, secrets=self.secrets)
+        services = replace(
+            base.services,
+            secrets=self.secrets,
+            left_by=lambda execution: self.followers.left_by(execution),  # noqa: PLW0108 - made below
+        )
         self.engine = Engine(services, self.registry.rules_of, Limits(1_000))
         self.services = services
         self.ids = ids or SequentialIds()
@@ -151,6 +158,13 @@ class World:
         self.webhooks = Webhooks(
             self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
         )
+        self.skipped: list[tuple[str, str, str, str]] = []
+        self.occasions = Occasions(
+            self.registry, self.dispatcher, self.storage.marks, self.clock, self
+        )
+        self.followers = Followers(
+            registry=self.registry, occasions=self.occasions, marks=self.storage.marks
+        )
         self.pauses = Pauses(
             registry=self.registry,
             store=FaultyPauses(self.storage.pauses, self.slots.fails),
@@ -169,9 +183,9 @@ class World:
             compiler=services.compiler,
             ids=self.ids,
         )
-        base.observer.listeners.append(self.pauses.note_ended)
+        base.observer.listeners += [self.pauses.note_ended, self.followers.note_ended]
         self.observer = base.observer
-        subscribers = (self.pauses, self.schedules, self.webhooks, self)
+        subscribers = (self.pauses, self.schedules, self.webhooks, self.followers, self)
         self._applier = Applier(
             self.registry,
             self.storage.flows,
@@ -187,6 +201,9 @@ class World:
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         self.decided.append((flow.name, outcome, reason, count))
+
+    def start_skipped(self, flow: FlowKey, kind: str, trigger: str, reason: str) -> None:
+        self.skipped.append((flow.name, kind, trigger, reason))
 
     def flows_changed(
         self,

@@ -1,0 +1,52 @@
+"""What is counted of triggers that start nothing, and of promises of `sla`, free of any library.
+
+Series come with what they count, and leave with their flow.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from flowrunner.model.ids import FlowKey
+from flowrunner.telemetry.metrics_samples import Family
+
+
+class _Skip(NamedTuple):
+    flow: FlowKey
+    kind: str
+    reason: str
+
+
+class TriggerMetrics:
+    """Counts in the event loop; its families are read at each scrape, in another thread."""
+
+    def __init__(self) -> None:
+        self._skips: Counter[_Skip] = Counter()
+
+    def start_skipped(self, flow: FlowKey, kind: str, reason: str) -> None:
+        """Counts something that a trigger waited for and that started nothing."""
+        self._skips[_Skip(flow, kind, reason)] += 1
+
+    def flows_changed(
+        self,
+        entries: Mapping[FlowKey, object],  # noqa: ARG002 - those that left say it
+        removed: frozenset[FlowKey],
+    ) -> None:
+        """Drops what was counted of flows that have left."""
+        for gone in [each for each in self._skips if each.flow in removed] if removed else ():
+            del self._skips[gone]
+
+    def families(self) -> Iterator[Family]:
+        """Yields what was counted."""
+        yield Family(
+            kind="counter",
+            name="flowrunner_starts_skipped",
+            meaning="Starts that triggers of type start, flow or file asked for in vain.",
+            labels=("account", "flow", "type", "reason"),
+            samples=[
+                ((*each.flow, each.kind, each.reason), count)
+                for each, count in sorted(self._skips.copy().items())
+            ],
+        )
