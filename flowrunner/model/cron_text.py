@@ -1,7 +1,7 @@
-"""The text of a cron expression: which are good, what is wrong with the others, which times fit.
+"""The text of a cron expression: which are good, and what is wrong with the others.
 
-The only door to `cronsim`, which knows calendars and nothing of zones here: it runs over naive
-wall times. When an expression is due in a zone is `flowrunner.model.schedule`.
+Which wall times fit a good one is `flowrunner.model.cron_calendar`, when it is due in a zone
+`flowrunner.model.schedule`.
 
 Source: Debian's crontab(5), for the fields and for the relation of day-of-month and day-of-week.
 """
@@ -9,16 +9,12 @@ Source: Debian's crontab(5), for the fields and for the relation of day-of-month
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from copy import copy
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 
-from cronsim import CronSim, CronSimError
-
 from flowrunner.errors import ValidationError
+from flowrunner.model.cron_calendar import is_good, walls_after
 
-_HOUR = timedelta(hours=1)
 EXPRESSION_LIMIT = 500
 """Longest cron expression in characters; every value listed in every field is about 360."""
 
@@ -49,6 +45,7 @@ _FIELDS = (
         "0-7 (0 and 7 are Sunday) or SUN-SAT, 5L for the last Friday, 5#2 for the second one",
     ),
 )
+_DAY, _MONTH = 2, 3
 # From here on the search sees 29 February on each day of the week before it gives up.
 _LEAP_START = datetime(2000, 1, 1)  # noqa: DTZ001 - cronsim runs over naive wall times
 
@@ -70,8 +67,18 @@ class ScheduleError(ValidationError):
 
 
 def check_fields(expression: str) -> None:
-    """Raises `ScheduleError` for anything but five good fields."""
-    _calendar(expression)
+    """Raises `ScheduleError` for anything but five good fields, of which some day may fit."""
+    texts = expression.split()
+    if len(texts) != len(_FIELDS):
+        raise _cron_error(
+            f"the cron expression {cut(expression)} does not have exactly five fields",
+            hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
+        )
+    for check in (_check_form, _check_values):
+        for index, text in enumerate(texts):
+            check(index, text)
+    if texts[_DAY] != "*" and texts[_MONTH] != "*" and not is_good(expression.upper()):
+        raise _never_due(expression)
 
 
 def normal_fields(expression: str) -> str:
@@ -81,25 +88,10 @@ def normal_fields(expression: str) -> str:
     expression that is never due.
     """
     fields = expand(expression)
-    _calendar(fields)  # complains of what was written, not of what it is in capitals
+    check_fields(fields)  # complains of what was written, not of what it is in capitals
     if next(walls_after(fields.upper(), _LEAP_START), None) is None:
         raise _never_due(" ".join(expression.split()))
     return fields.upper()
-
-
-def walls_between(expression: str, start: datetime, end: datetime) -> Iterator[datetime]:
-    """Yields the naive wall times with `start` <= time < `end` that fit five fields, in order.
-
-    For short intervals: it looks at every hour.
-    """
-    calendar = _calendar(expression)
-    hour = start.replace(minute=0, second=0, microsecond=0)
-    while hour < end:
-        is_due = hour.hour in calendar.hours and hour.month in calendar.months
-        if is_due and calendar.match_day(hour.date()):
-            walls = (hour.replace(minute=minute) for minute in sorted(calendar.minutes))
-            yield from (wall for wall in walls if start <= wall < end)
-        hour += _HOUR
 
 
 def has_fixed_hour(expression: str) -> bool:
@@ -130,34 +122,18 @@ def expand(expression: str) -> str:
     )
 
 
-@lru_cache(maxsize=1_024)  # parsing is half of a search, and many flows share an expression
-def _calendar(expression: str) -> CronSim:
-    """Parses five fields in any case; the result is a pattern to copy, its time means nothing."""
-    texts = expression.split()
-    if len(texts) != len(_FIELDS):
-        raise _cron_error(
-            f"the cron expression {cut(expression)} does not have exactly five fields",
-            hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
-        )
-    for text, (name, term, _) in zip(texts, _FIELDS, strict=True):
-        if not all(re.fullmatch(term, part.upper()) for part in text.split(",")):
-            raise _field_error(name, text)
-    try:
-        return CronSim(expression.upper(), _LEAP_START)
-    except CronSimError as error:
-        name = str(error).removeprefix("Bad ")
-        names = [known for known, _, _ in _FIELDS]
-        if name == "day-of-month" and texts[3] != "*":
-            _calendar(" ".join((*texts[:3], "*", texts[4])))  # raises when the day is at fault
-            raise _never_due(expression) from error
-        raise _field_error(name, texts[names.index(name)]) from error
+@lru_cache(maxsize=1_024)  # thousands of expressions share few fields
+def _check_form(index: int, text: str) -> None:
+    name, term, _ = _FIELDS[index]
+    if not all(re.fullmatch(term, part.upper()) for part in text.split(",")):
+        raise _field_error(name, text)
 
 
-def walls_after(expression: str, wall: datetime) -> Iterator[datetime]:
-    """Yields the naive wall times after `wall` that fit, until none comes for 50 years."""
-    calendar = copy(_calendar(expression))
-    calendar.dt = wall.replace(microsecond=0)
-    return calendar
+@lru_cache(maxsize=1_024)
+def _check_values(index: int, text: str) -> None:
+    fields = [text if index == other else "*" for other in range(len(_FIELDS))]
+    if not is_good(" ".join(fields).upper()):
+        raise _field_error(_FIELDS[index][0], text)
 
 
 def _field_error(name: str, text: str) -> ScheduleError:

@@ -1,7 +1,7 @@
 """When a schedule is due: cron expressions in time zones, and fixed periods.
 
-The rules of daylight saving are ours: `flowrunner.model.cron_text` knows which wall times fit an
-expression, `flowrunner.model.zones` at which instants a clock shows them. Waiting for a slot is
+The rules of daylight saving are ours: `flowrunner.model.cron_calendar` knows which wall times fit
+an expression, `flowrunner.model.zones` at which instants a clock shows them. Waiting for a slot is
 `flowrunner.triggers.timers`, what becomes of one is the dispatcher's. Instants go in aware and
 come out in UTC.
 
@@ -20,14 +20,13 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from flowrunner.errors import FlowError
+from flowrunner.model.cron_calendar import walls_after, walls_between
 from flowrunner.model.cron_text import (
     ScheduleError,
     check_fields,
     cut,
     has_fixed_hour,
     normal_fields,
-    walls_after,
-    walls_between,
 )
 from flowrunner.model.zones import (
     SECOND,
@@ -145,7 +144,7 @@ class CronSchedule(Slots):
         """Yields the naive wall times with `start` <= time < `end` that fit the fields, in order.
 
         Whether the clock of the zone ever shows them is another matter. For short intervals: it
-        looks at every hour.
+        looks at every day.
         """
         return walls_between(self.expression, start, end)
 
