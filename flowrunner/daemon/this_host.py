@@ -5,7 +5,9 @@ Apart from `flowrunner.daemon.offline`, so that a check without settings does no
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.account_places import AccountPlaces
@@ -23,6 +25,19 @@ def on_this_host(
     accounts = account_map(settings.accounts)
     secrets = make_secrets(environment, environment, settings.accounts)
     users = local_users(settings.engine.users, users_of(settings.accounts))
-    places = AccountPlaces(accounts, settings.source.path)
+    places = AccountPlaces(accounts, _root(settings))
     labels = frozenset(settings.server.labels)
     return HostCheckingReader(reader, secrets, users, accounts, labels=labels), places
+
+
+def _root(settings: Settings) -> Path | None:
+    """Returns where the flows are that a person checks; None where that cannot be told.
+
+    Of a repository that the daemon pulls a person has another checkout, and stands in it.
+    """
+    git = settings.source.git
+    if git.url is None:
+        return settings.source.path
+    here = Path(os.path.realpath(Path.cwd()))
+    checkout = next((each for each in (here, *here.parents) if (each / ".git").exists()), None)
+    return checkout / (git.path or "") if checkout else None

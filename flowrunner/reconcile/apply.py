@@ -16,10 +16,11 @@ from typing import Any, NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
+from flowrunner.model.conditions import Condition
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
-from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.conditions import flow_conditions, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
@@ -148,16 +149,18 @@ class Applier:
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
         touched: AbstractSet[FlowKey] = plan.entries.keys()
+        is_first = plan.is_read and not self._was_read
+        self._was_read = self._was_read or plan.is_read
         entries: dict[FlowKey, FlowEntry] = {}
         if plan.touched is not None:
             touched = plan.touched | lacks.keys | self._lacking
             entries = dict(current)
         for key in touched:
             entry = plan.entries[key]
-            if plan.is_read and not self._was_read:
+            if is_first:
                 entry = self._recalled(entry)
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
-        self._lacking, self._was_read = lacks.keys, self._was_read or plan.is_read
+        self._lacking = lacks.keys
         changed = dict(current) != entries
         if changed:
             self._registry.replace(entries)
@@ -172,7 +175,8 @@ class Applier:
         if entry is not None:
             pause, now = self._registry.pause_of(key), self._clock.now()
             labels = self._registry.lacking_labels(entry.spec)
-            renewed = replace(entry, conditions=flow_conditions(entry, pause, now, labels))
+            conditions = self._seen(entry, flow_conditions(entry, pause, now, labels))
+            renewed = replace(entry, conditions=conditions)
             self._registry.replace({**self._registry.entries, key: renewed})
             self.history.renewed(renewed, self._registry.source.revision)
 
@@ -209,6 +213,11 @@ class Applier:
         is_known = not recorded or entry.conditions is recorded
         return entry if is_known else replace(entry, conditions=recorded)
 
+    def _seen(self, entry: FlowEntry, now: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        if self._was_read:
+            return now
+        return unread_conditions(self.history.recorded(entry.key), now)
+
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
@@ -224,7 +233,8 @@ class Applier:
         known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
-        settled = replace(known, conditions=flow_conditions(known, pause, now, labels))
+        conditions = self._seen(known, flow_conditions(known, pause, now, labels))
+        settled = replace(known, conditions=conditions)
         return current if current == settled else settled
 
     async def _keep(

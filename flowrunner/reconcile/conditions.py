@@ -49,6 +49,24 @@ def flow_conditions(
     return merge_conditions(entry.conditions, new)
 
 
+def unread_conditions(
+    recorded: tuple[Condition, ...], now: tuple[Condition, ...]
+) -> tuple[Condition, ...]:
+    """Returns the conditions of a flow whose file was not looked at in this life yet.
+
+    A file that was invalid when it was last read counts as invalid until it is read again.
+    """
+    of_file: dict[ConditionType, Condition] = {
+        condition.type: condition
+        for condition in recorded
+        if condition.type in (ConditionType.VALID, ConditionType.READY)
+        and condition.status is Status.FALSE
+    }
+    if ConditionType.VALID not in of_file:
+        return now
+    return tuple(of_file.get(condition.type, condition) for condition in now)
+
+
 def source_condition(
     before: tuple[Condition, ...], reason: ConditionReason, message: str, now: datetime
 ) -> tuple[Condition, ...]:

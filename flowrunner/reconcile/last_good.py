@@ -11,7 +11,7 @@ from flowrunner.errors import FlowError
 from flowrunner.model.conditions import Condition
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
-from flowrunner.reconcile.conditions import flow_conditions
+from flowrunner.reconcile.conditions import flow_conditions, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -73,7 +73,9 @@ async def load_last_good(
         )
         pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
         recorded = history.recorded(record.key)  # what is still so is so since then
-        conditions = flow_conditions(replace(entry, conditions=recorded), pause, now, labels)
+        entry = replace(entry, conditions=recorded)
+        conditions = flow_conditions(entry, pause, now, labels)
+        conditions = unread_conditions(recorded, conditions)
         if conditions == recorded:
             conditions = recorded
         else:

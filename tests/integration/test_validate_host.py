@@ -11,6 +11,7 @@ import pytest
 
 from flowrunner.cli.main import dispatch
 from flowrunner.config.accounts import AccountSettings, SecretDirectory
+from flowrunner.config.git_settings import GitSettings
 from flowrunner.config.settings import ServerSettings, Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
@@ -230,6 +231,26 @@ def test_account_is_the_same_by_whatever_path_a_file_is_named(tmp_path: Path) ->
     lost = put(tmp_path / "elsewhere" / "ops", "d")
     for path in (lost.parent.parent / "ops", lost):
         assert told([path], settings) == [("d.yaml", "FR117", 1)], path
+
+
+@pytest.mark.parametrize("subfolder", [None, "hosts/web"])
+@pytest.mark.parametrize("named", ["folder", "file", "checkout"])
+def test_accounts_of_a_repository_begin_in_its_folder(
+    subfolder: str | None, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the daemon pulls has its account below `source.git.path`, not below `source.path`."""
+    root = tmp_path / (subfolder or "")
+    file = root / "flows" / "pay" / "example.yaml"
+    file.parent.mkdir(parents=True)
+    (tmp_path / ".git").mkdir()
+    file.write_text("version: 1\nname: example\nnodes: [{id: a, type: noop}]\n")
+    monkeypatch.chdir(tmp_path)
+    git = GitSettings(url="https://example.com/flows.git", path=subfolder)
+    accounts = {"payments": AccountSettings(folder="flows")}
+    settings = Settings(source=SourceSettings(git=git), accounts=accounts)
+    path = {"folder": root, "file": file, "checkout": tmp_path}[named]
+    report = validate([str(path)], settings=settings)
+    assert (report.findings, report.flows) == ((), 1)
 
 
 def test_same_name_in_two_accounts_is_no_duplicate_with_settings(tmp_path: Path) -> None:

@@ -154,8 +154,13 @@ class FlowPlaces:
         return self._checkouts.has(execution.revision)
 
     def covers(self, execution: Execution) -> bool:
-        """Whether an execution has the files of its commit, or had them until it ended."""
-        was_pinned = execution.state.is_final and is_commit(execution.revision)
+        """Whether an execution has the files of its commit, or had them until it ended.
+
+        A commit stays while executions of it have not ended. But one that retries an older one may
+        have found it gone; so of a retry that has ended that is known only as long as it is there.
+        """
+        is_first = execution.retry_of is None
+        was_pinned = execution.state.is_final and is_first and is_commit(execution.revision)
         return was_pinned or self.is_pinned(execution)
 
     def held(self) -> set[Revision]:

@@ -11,6 +11,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Revision
+from flowrunner.model.states import ExecutionState
 from flowrunner.reconcile.upstream.checkouts import Checkouts
 from flowrunner.reconcile.upstream.places import FlowPlaces
 from flowrunner.registry.entry import FlowEntry
@@ -97,6 +98,17 @@ def test_commit_that_is_gone_gives_the_live_folder(world: World) -> None:
     execution: Execution = replace(make_execution(flow=key_of("a")), revision=TWO)
     assert world.folder_of(TWO) == "current/flows/x"
     assert not world.places.covers(execution)
+
+
+def test_an_ended_retry_is_not_said_to_have_had_what_may_have_been_gone(world: World) -> None:
+    """Of a commit that is gone an ended execution had the files, and a retry of one perhaps not."""
+    world.put(ONE, flow_at("x/a.yaml"))
+    ended = make_execution(flow=key_of("a"), state=ExecutionState.SUCCEEDED)
+    first = replace(ended, revision=TWO)
+    retry = replace(first, retry_of=first.id)
+    assert world.places.covers(first)
+    assert not world.places.covers(retry)
+    assert world.places.covers(replace(retry, revision=ONE))
 
 
 def test_what_is_written_down_goes_with_the_checkout(world: World) -> None:

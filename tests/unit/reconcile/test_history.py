@@ -281,7 +281,8 @@ def test_a_source_that_is_away_tells_nothing(world: World) -> None:
     data = {name: world.files.read(ROOT / f"{name}.yaml", limit=9_999) for name in "ab"}
     world.files.remove_tree(ROOT)
     world.restart()
-    assert world.told(B) == before[2]
+    assert (world.since(B), world.told(B)) == (before[0], before[2])
+    assert not world.registry.entries[B].is_ready
     world.files.make_folder(ROOT)
     world.put(**data)
     assert (world.since(B), world.told(A), world.told(B)) == before
