@@ -90,8 +90,17 @@ class Parts:
     metrics: Metrics
     observer: DaemonObserver
     log_writer: LogWriter
-    families: Families
-    spawner: LocalSpawner
+    ground: Ground
+
+    @property
+    def families(self) -> Families:
+        """Those of attempts."""
+        return self.ground.families
+
+    @property
+    def spawner(self) -> LocalSpawner:
+        """What starts processes."""
+        return self.ground.spawner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,8 +178,7 @@ def build(
         metrics=ground.metrics,
         observer=ground.observer,
         log_writer=ground.log_writer,
-        families=ground.families,
-        spawner=ground.spawner,
+        ground=ground,
     )
 
 

@@ -16,7 +16,7 @@ from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.model.accounts import AccountMap
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.lookup import Secrets
+from flowrunner.secrets.lookup import AccountSecrets
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.storage.factory import LocalOptions, make_storage
 from flowrunner.storage.protocols import Storage
@@ -42,7 +42,8 @@ class Ground:
     log_writer: LogWriter
     metrics: Metrics
     observer: DaemonObserver
-    secrets: Secrets
+    secrets: AccountSecrets
+    secret_environment: dict[str, str]
     users: Users
     accounts: AccountMap
     storage: Storage
@@ -80,6 +81,7 @@ def make_ground(
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),
         secrets=make_secrets(os.environ, secret_environment, settings.accounts),
+        secret_environment=dict(secret_environment),
         users=local_users(settings.engine.users, users_of(settings.accounts)),
         accounts=account_map(settings.accounts),
         storage=storage,

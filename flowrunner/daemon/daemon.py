@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from flowrunner.daemon.build import Parts
+from flowrunner.daemon.reload import SettingsReloader
 from flowrunner.daemon.restore import restore_metrics
 from flowrunner.daemon.warm_start import files_of
 from flowrunner.daemon.watchdog import Watchdog
@@ -39,6 +40,7 @@ class Daemon:
         notifier: Notifier,
         clock: Clock,
         announce: Callable[[str], None],
+        reloader: SettingsReloader,
         watchdog: Watchdog | None = None,
     ) -> None:
         self._parts = parts
@@ -46,6 +48,7 @@ class Daemon:
         self._notifier = notifier
         self._clock = clock
         self._announce = announce
+        self._reloader = reloader
         self._watchdog = watchdog
         self._stopping = asyncio.Event()
 
@@ -124,7 +127,7 @@ class Daemon:
         _LOG.info("daemon.ready addresses=%s", addresses)
 
     async def _drain(self) -> None:
-        parts, timeout_s = self._parts, self._parts.settings.engine.drain_timeout
+        parts, timeout_s = self._parts, self._reloader.settings.engine.drain_timeout
         running = parts.engine.running_count
         parts.drain.begin(timeout_s)
         self._notifier.status(self._status_line())
@@ -162,13 +165,17 @@ class Daemon:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
 
     def _reload(self) -> None:
-        """SIGHUP: a pass now, whatever the watcher saw."""
+        """SIGHUP: the settings are read again, and a pass is made, whatever the watcher saw."""
         self._notifier.reloading(int(self._clock.monotonic() * 1_000_000))
         if self._parts.origin.source is not None:
             self._parts.origin.source.hint()
-        task = asyncio.create_task(self._parts.reconciler.request("signal"), name="reload")
+        task = asyncio.create_task(self._read_again(), name="reload")
         task.add_done_callback(lambda _: self._notifier.ready())
         self._reloading = task
+
+    async def _read_again(self) -> None:
+        await self._reloader.reload()
+        await self._parts.reconciler.request("signal")
 
     async def _tell_status(self) -> None:
         """Keeps the line of `systemctl status` current."""

@@ -12,6 +12,7 @@ from flowrunner.config.token_kinds import all_tokens
 from flowrunner.daemon.build import Parts
 from flowrunner.errors import FlowError
 from flowrunner.model.ids import ExecutionId
+from flowrunner.service.settings_desk import SettingsDesk
 from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.cgroup_family import attempt_prefix
 from flowrunner.system.clock import Clock
@@ -48,7 +49,9 @@ def access_rules(settings: Settings) -> AccessRules:
     )
 
 
-def make_servers(parts: Parts, clock: Clock, access: Access) -> tuple[HttpServer, HttpServer]:
+def make_servers(
+    parts: Parts, clock: Clock, access: Access, desk: SettingsDesk
+) -> tuple[HttpServer, HttpServer]:
     """Binds both listeners and returns their servers, network first.
 
     Raises:
@@ -65,6 +68,7 @@ def make_servers(parts: Parts, clock: Clock, access: Access) -> tuple[HttpServer
         max_body=server.max_body,
         account_of=partial(_account_of, parts.storage.executions),
         repository=parts.origin.desk,
+        settings=desk,
     )
     hosts = LocalHosts(frozenset({server.listen.host.lower()}))
     public = make_public_app(web, access=access, hosts=hosts)

@@ -24,6 +24,8 @@ class DaemonObserver:
         self.triggers = TriggerMetrics()
         metrics.show_more(self.triggers.families)
         self._clock = clock
+        self.settings_are_good = True
+        """Whether the settings were fine when they were last read; else no pass counts as good."""
         self.on_ended: Sequence[Callable[[Execution], None]] = ()
 
     def execution_queued(self, execution: Execution) -> None:
@@ -84,7 +86,8 @@ class DaemonObserver:
 
     def pass_ended(self, result: PassResult) -> None:
         """Counts a pass; it is good when the source was read and no file was rejected."""
-        ok = result.result in ("applied", "unchanged") and not result.errors
+        is_read = result.result in ("applied", "unchanged") and not result.errors
+        ok = is_read and self.settings_are_good
         self._metrics.pass_ended(
             result.trigger, result.result, result.duration_s, ok=ok, at=self._clock.now()
         )

@@ -11,7 +11,6 @@ from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.secrets.lookup import (
     AccountSecrets,
     FileSecrets,
-    Secrets,
     SecretSource,
     VariableSecrets,
     default_sources,
@@ -24,7 +23,7 @@ def make_secrets(
     environment: Mapping[str, str],
     secret_environment: Mapping[str, str],
     accounts: Mapping[str, AccountSettings] = NO_ACCOUNTS,
-) -> Secrets:
+) -> AccountSecrets:
     """Returns the lookup of secrets: the default sources, and those of accounts.
 
     Args:
@@ -32,13 +31,22 @@ def make_secrets(
         secret_environment: Holds the secret variables under their full names.
         accounts: The setting `accounts`.
     """
+    return AccountSecrets(sources_of(environment, secret_environment, accounts))
+
+
+def sources_of(
+    environment: Mapping[str, str],
+    secret_environment: Mapping[str, str],
+    accounts: Mapping[str, AccountSettings],
+) -> dict[str, tuple[SecretSource, ...]]:
+    """Returns the sources of each account; the arguments are those of `make_secrets`."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     sources = {
         name: tuple(_sources(account, secret_environment)) for name, account in accounts.items()
     }
     inborn = default_sources(Path(folder) if folder else None, secret_environment)
     sources[DEFAULT_ACCOUNT] = (*inborn, *sources.get(DEFAULT_ACCOUNT, ()))
-    return AccountSecrets(sources)
+    return sources
 
 
 def secret_prefixes(accounts: Mapping[str, AccountSettings]) -> tuple[str, ...]:

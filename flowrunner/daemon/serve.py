@@ -7,32 +7,33 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 
 from flowrunner.config.loader import LoadedSettings
-from flowrunner.config.settings import Settings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_access, make_servers
+from flowrunner.daemon.reload import ReadSettings, SettingsReloader
 from flowrunner.daemon.secret_sources import secret_prefixes
 from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.secrets.lookup import take_environment
 from flowrunner.system.clock import Clock, SystemClock
-from flowrunner.system.family import Families
 from flowrunner.system.family_choice import make_families
 from flowrunner.system.hardening import harden_process, prepare_state_folder
 from flowrunner.system.lock import StateLock
 from flowrunner.system.systemd import Notifier, make_notifier, watchdog_patience_s
-from flowrunner.telemetry.logs import configure_logging
+from flowrunner.telemetry.logs import LogControl, configure_logging
 
 _LOG = logging.getLogger(__name__)
 
 
-def serve(loaded: LoadedSettings, *, accept_state_loss: bool = False) -> int:
+def serve(loaded: LoadedSettings, read: ReadSettings, *, accept_state_loss: bool = False) -> int:
     """Runs the daemon until it is asked to stop; returns the exit code 0.
 
     Args:
         loaded: The settings.
+        read: Reads them again, for a reload.
         accept_state_loss: Go on empty when the database is damaged and no backup is good.
 
     Raises:
@@ -45,27 +46,23 @@ def serve(loaded: LoadedSettings, *, accept_state_loss: bool = False) -> int:
         harden_process()
         prepare_state_folder(settings.storage.path)
         with StateLock(settings.storage.path):
-            run = _run(settings, secrets, make_families(), accept_state_loss=accept_state_loss)
-            asyncio.run(run)
+            parts = partial(
+                build, settings, secrets, make_families(), accept_state_loss=accept_state_loss
+            )
+            asyncio.run(_run(parts, read, control))
     finally:
         control.stop()
     return 0
 
 
-async def _run(
-    settings: Settings,
-    secrets: Mapping[str, str],
-    families: Families,
-    *,
-    accept_state_loss: bool,
-) -> None:
-    parts = build(settings, secrets, families, accept_state_loss=accept_state_loss)
-    clock = SystemClock()
+async def _run(build_parts: Callable[[], Parts], read: ReadSettings, log: LogControl) -> None:
+    parts, clock = build_parts(), SystemClock()
     access = make_access(parts, clock)
-    servers = make_servers(parts, clock, access)
+    reloader = SettingsReloader(read, parts, access, log)
+    servers = make_servers(parts, clock, access, reloader)
     notifier = make_notifier(os.environ)
     watchdog = _watchdog(parts, notifier, clock)
-    daemon = Daemon(parts, servers, notifier, clock, _announce, watchdog)
+    daemon = Daemon(parts, servers, notifier, clock, _announce, reloader, watchdog)
     await daemon.run()
 
 

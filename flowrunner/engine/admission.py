@@ -20,7 +20,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
-from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from flowrunner.model.execution import BY_HAND
@@ -124,11 +123,15 @@ class Wait:
     ahead: int
 
 
-class Limits(NamedTuple):
-    """How many executions may run, on this host and of those accounts that have a limit."""
+@dataclass(slots=True)
+class Limits:
+    """How many executions may run, on this host and of those accounts that have a limit.
+
+    Settings that are read again change them: what runs goes on, who waits is asked next time.
+    """
 
     host: int
-    accounts: Mapping[str, int] = MappingProxyType({})
+    accounts: Mapping[str, int] = field(default_factory=dict)
 
 
 RulesOf: TypeAlias = Callable[[FlowKey], StartRules | None]
@@ -172,7 +175,7 @@ class Admission:
     def __init__(self, rules: RulesOf, limits: Limits) -> None:
         self._rules = rules
         self._limits = limits
-        self._running_of: dict[str, set[ExecutionId]] = {name: set() for name in limits.accounts}
+        self._running_of: dict[str, set[ExecutionId]] = {}
         self._groups: dict[Group, _Members] = {}
         self._lines: dict[tuple[FlowKey, str], dict[ExecutionId, Ticket]] = {}
         self._running: set[ExecutionId] = set()
@@ -222,8 +225,7 @@ class Admission:
     def release(self, ticket: Ticket) -> None:
         """Forgets an execution that ended, or that never came to be."""
         self._running.discard(ticket.id)
-        if ticket.flow.account in self._running_of:
-            self._running_of[ticket.flow.account].discard(ticket.id)
+        self._running_of.get(ticket.flow.account, set()).discard(ticket.id)
         group = self._groups.get(ticket.group)
         if group is not None:
             group.running.discard(ticket.id)
@@ -338,15 +340,14 @@ class Admission:
         return len(self._running) < self._limits.host
 
     def _account_has_room(self, account: str) -> bool:
-        running = self._running_of.get(account)
-        return running is None or len(running) < self._limits.accounts[account]
+        most = self._limits.accounts.get(account)
+        return most is None or len(self._running_of.get(account, ())) < most
 
     def _start(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
         """Takes a place; under `allow` one of host and account alone, for it holds nobody up."""
         if not ticket.is_guest:
             self._running.add(ticket.id)
-            if ticket.flow.account in self._running_of:
-                self._running_of[ticket.flow.account].add(ticket.id)
+            self._running_of.setdefault(ticket.flow.account, set()).add(ticket.id)
         if rules.on_conflict is not OnConflict.ALLOW:
             self._groups.setdefault(ticket.group, _Members()).running.add(ticket.id)
 

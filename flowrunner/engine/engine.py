@@ -48,6 +48,7 @@ class Engine:
         self._rules = rules
         self.ends = Ends(services.executions, self.cancel)
         self._carrier = Carrier(services, self.ends, self.children)
+        self.limits = limits
         self._admission = Admission(rules, limits)
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}

@@ -67,7 +67,7 @@ class LogQuota:
         self._clock = clock
         self._executions = executions
         self._written = written
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._found = 0
         self._written_before = 0
         self._walked_at: datetime | None = None
@@ -83,13 +83,13 @@ class LogQuota:
         Raises:
             OSError: A folder cannot be listed, or the mark not be written.
         """
-        if not self._most_bytes:
+        if not self.most_bytes:
             return 0
         now = self._clock.now()
         if self._walked_at is None or now - self._walked_at >= MEND_AFTER:
             await self._walk()
             self._walked_at = now
-        return await self.make_room(self.total - self._most_bytes, before=now + SPARED)
+        return await self.make_room(self.total - self.most_bytes, before=now + SPARED)
 
     async def make_room(self, wanted: int, *, before: datetime) -> int:
         """Removes the oldest logs until so many bytes are free, and returns how many are.

@@ -16,6 +16,9 @@ from heapq import heappop, heappush
 from itertools import count
 from types import MappingProxyType
 
+_UNBOUNDED = 2**31
+"""Places of an account that has lost its bound: more than can run."""
+
 
 class NodeSlots:
     """The places of a host, and those of its accounts, in one event loop.
@@ -28,6 +31,17 @@ class NodeSlots:
     def __init__(self, most: int, most_of: Mapping[str, int] = MappingProxyType({})) -> None:
         self._host = _Places(most)
         self._accounts = {account: _Places(bound) for account, bound in most_of.items()}
+
+    def resize(self, most: int, most_of: Mapping[str, int]) -> None:
+        """Puts other numbers of places in force.
+
+        What runs goes on, also where it is more than that; an account that gets a bound counts
+        those that begin from now on.
+        """
+        self._host.resize(most)
+        for account in (*most_of, *(each for each in self._accounts if each not in most_of)):
+            bound = most_of.get(account, _UNBOUNDED)
+            self._accounts.setdefault(account, _Places(bound)).resize(bound)
 
     def place(self, account: str, *, by_hand: bool) -> AbstractAsyncContextManager[None]:
         """Holds a place; waits for it behind those by hand, and those of its kind before it."""
@@ -47,9 +61,15 @@ class _Places:
     """A number of places; at least 1."""
 
     def __init__(self, most: int) -> None:
-        self._free = most
+        self._most = self._free = most
         self._order = count()
         self._line: list[tuple[bool, int, asyncio.Future[None]]] = []
+
+    def resize(self, most: int) -> None:
+        """Has another number of places; fewer are free from the moment on when some are left."""
+        self._free += most - self._most
+        self._most = most
+        self._serve()
 
     @asynccontextmanager
     async def place(self, *, by_hand: bool) -> AsyncIterator[None]:
@@ -61,7 +81,7 @@ class _Places:
             self._give_back()
 
     async def _take(self, *, by_hand: bool) -> None:
-        if self._free:  # then nobody waits: a place that gets free goes to whoever does
+        if self._free > 0:  # then nobody waits: a place that gets free goes to whoever does
             self._free -= 1
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -74,9 +94,13 @@ class _Places:
             raise
 
     def _give_back(self) -> None:
-        while self._line:
+        self._free += 1
+        self._serve()
+
+    def _serve(self) -> None:
+        """Gives what is free to those who wait."""
+        while self._free > 0 and self._line:
             *_, turn = heappop(self._line)
             if not turn.done():  # else whoever waited was cancelled
+                self._free -= 1
                 turn.set_result(None)
-                return
-        self._free += 1

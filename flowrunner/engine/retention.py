@@ -141,6 +141,16 @@ class Retention:
             group.create_task(self._sweep_often(), name="retention sweeps")
             group.create_task(self._relieve_often(), name="retention relief")
 
+    def follow(self, rules: RetentionRules, log_bytes: int) -> None:
+        """Keeps as much as these rules say from the next sweep on.
+
+        Args:
+            rules: For flows that do not say it themselves.
+            log_bytes: Most bytes of all logs; 0 for no bound.
+        """
+        self._rules = rules
+        self._quota.most_bytes = log_bytes
+
     def disk_low(self, missing: int) -> None:
         """Asks for room on the disk, in bytes: logs go, the oldest first, none of the last day."""
         self._wanted = missing

@@ -132,6 +132,10 @@ class AccountSecrets:
     def __init__(self, sources: Mapping[str, Sequence[SecretSource]]) -> None:
         self._sources = sources
 
+    def replace(self, sources: Mapping[str, Sequence[SecretSource]]) -> None:
+        """Puts other sources in force, all at once."""
+        self._sources = sources
+
     def lookup(self, account: str, name: str) -> SecretValue | None:
         """Returns the secret, or None. A name that could be a path is the name of no secret."""
         if not _NAME.fullmatch(name):

@@ -70,6 +70,11 @@ class LogControl:
         self._handler = handler
         self._levels = levels
 
+    def set_level(self, level: LogLevel) -> None:
+        """Writes our own records from another level on, and those of libraries as before."""
+        logging.getLogger().setLevel(max(_LEVELS[level], logging.WARNING))
+        logging.getLogger(_OURS).setLevel(_LEVELS[level])
+
     @property
     def dropped(self) -> int:
         """How many records were lost: the queue was full, or the stream refused them."""

@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowrunner.service.settings_desk import SettingsDesk
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.clock import Clock
 from flowrunner.web.callers import Access
@@ -36,7 +37,7 @@ from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
 from flowrunner.web.names import HOOKS
 from flowrunner.web.origins import Proxies
-from flowrunner.web.routes.control import ControlRoutes, TakesCommands
+from flowrunner.web.routes.control import ControlRoutes, ReloadsSettings, TakesCommands
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
 from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
@@ -70,6 +71,7 @@ class WebParts:
         max_body: Largest body of a request, in bytes.
         account_of: Whose an execution is.
         repository: What the daemon pulls, if it does.
+        settings: Reads the settings again.
     """
 
     service: Service
@@ -80,6 +82,7 @@ class WebParts:
     max_body: int
     account_of: AccountOf
     repository: CommandsRepository = field(default_factory=SourceDesk)
+    settings: ReloadsSettings = field(default_factory=SettingsDesk)
 
 
 def make_public_app(parts: WebParts, *, access: Access, hosts: LocalHosts) -> ASGIApp:
@@ -139,7 +142,7 @@ def public_table(parts: WebParts) -> RouteTable:
 
 def control_table(parts: WebParts) -> RouteTable:
     """Returns the addresses of the control socket."""
-    control = ControlRoutes(parts.service)
+    control = ControlRoutes(parts.service, parts.settings)
     source = SourceRoutes(parts.service, parts.repository)
     flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
     return RouteTable(
@@ -147,6 +150,7 @@ def control_table(parts: WebParts) -> RouteTable:
             *_reading(parts),
             _get("/control/v1/status", Right.FULL, control.status),
             _post("/control/v1/reconcile", control.reconcile),
+            _post("/control/v1/reload", control.reload),
             _get("/control/v1/source/history", Right.FULL, source.history),
             _post("/control/v1/source/sync", source.sync),
             _post("/control/v1/source/rollback", source.rollback),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import PATIENCE_S, RunningDaemon, command, daemon
+from tests.system.daemon import PATIENCE_S, RunningDaemon, command, daemon, eventually
 from tests.system.flow_files import NOTHING, write_flow
 
 pytestmark = pytest.mark.system
@@ -153,6 +154,64 @@ def test_tokens_are_in_no_log_and_in_no_file_of_the_state(exposed: Exposed) -> N
     assert b"token=scraper" in written
     for token in ("frt_guess", *exposed.tokens.values()):
         assert token.encode() not in written
+
+
+def test_a_reload_exchanges_tokens_and_nothing_half(flows: Path, state: Path) -> None:
+    """New tokens count and old ones no more, at once; settings that are wrong change nothing."""
+    write_flow(flows, "nightly", NOTHING)
+    file, place = state.parent / "settings.yaml", state.parent
+    (old, old_entry), (new, new_entry) = new_token(place, "old"), new_token(place, "new")
+
+    def write(tokens: object, **more: object) -> None:
+        file.write_text(json.dumps({"auth": {"tokens": tokens}, **more}))
+
+    write({"old": old_entry})
+    options = ("--config", str(file))
+    with daemon(flows, state, arguments=options) as running:
+        exposed = Exposed(running, {})
+
+        def opened() -> list[bool]:
+            return [exposed.status("/api/v1/flows", token) == 200 for token in (old, new)]
+
+        assert opened() == [True, False]
+        write({"old": old_entry, "new": new_entry})
+        running.command("reload", "--wait")
+        assert opened() == [True, True]
+
+        write({"new": {**new_entry, "scopes": ["everything"]}})
+        refused = running.command("reload", "--wait", check=False)
+        assert refused.returncode == 4
+        assert "'everything' is no scope here" in refused.stderr
+        assert opened() == [True, True]
+        assert running.metric("flowrunner_config_last_reload_successful") == 0
+
+        write({"new": new_entry}, server={"max_body": "8MiB"}, logging={"level": "debug"})
+        running.process.send_signal(signal.SIGHUP)
+        eventually(lambda: opened() == [False, True])
+        eventually(lambda: running.metric("flowrunner_config_last_reload_successful") == 1)
+        assert "settings.need_restart keys=server.max_body" in running.output
+        assert "http.request method=GET path=/api/v1/flows status=200" in running.output
+
+
+def test_a_reload_gives_an_account_its_secrets(tmp_path: Path) -> None:
+    """A flow that lacked a secret is Ready after the settings name where it lies."""
+    flows, file, secrets = (tmp_path / name for name in ("flows", "settings.yaml", "secrets"))
+    (flows / "web").mkdir(parents=True)
+    secrets.mkdir()
+    (secrets / "KEY").write_text("a-key-of-the-web\n")
+    write_flow(flows / "web", "deploy", "secrets: [KEY]\n", NOTHING)
+    file.write_text("accounts: {web: }\n")
+
+    with daemon(flows, tmp_path / "state", arguments=("--config", str(file))) as running:
+
+        def reason() -> str:
+            conditions = running.request("/api/v1/flows/web/deploy").json["conditions"]
+            return str(next(it["reason"] for it in conditions if it["type"] == "Ready"))
+
+        assert reason() == "SecretMissing"
+        file.write_text(f"accounts: {{web: {{secrets: [{{directory: {secrets}}}]}}}}\n")
+        running.command("reload", "--wait")
+        assert reason() == "Ready"
 
 
 def test_listening_everywhere_without_a_token_is_refused(tmp_path: Path) -> None:

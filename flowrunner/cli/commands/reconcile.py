@@ -14,7 +14,7 @@ from flowrunner.errors import RefusedError
 from flowrunner.model.ids import Json
 
 _HELD_NOW = ""
-_REQUESTED = "a pass was requested; `flowrunner status` shows how the last one ended"
+REQUESTED = "a pass was requested; `flowrunner status` shows how the last one ended"
 _NOTHING_APPLIED = ("held", "failed")
 
 
@@ -53,9 +53,14 @@ def execute(args: argparse.Namespace, host: Host) -> int:
         wanted["allow_prune"] = _revision(args.allow_prune, client, host)
     result = client.post("/control/v1/reconcile", wanted)
     if not args.wait and args.allow_prune is None:
-        show(host, args.output, result, lambda _wide: _REQUESTED)
+        show(host, args.output, result, lambda _wide: REQUESTED)
         return Exit.DONE
     show(host, args.output, result, lambda _wide: pass_text(result))
+    return exit_of_pass(result, host)
+
+
+def exit_of_pass(result: Json, host: Host) -> Exit:
+    """Returns the exit code for a pass that has ended, and says where to look."""
     if result["result"] in _NOTHING_APPLIED:
         return Exit.FAILED
     if result["errors"]:

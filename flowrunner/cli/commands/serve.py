@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import gc
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from flowrunner.cli.host import Host
@@ -15,7 +17,13 @@ from flowrunner.config.sources import ReadYaml
 class Serve(Protocol):
     """Runs a daemon; see `flowrunner.daemon.serve`."""
 
-    def __call__(self, loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+    def __call__(
+        self,
+        loaded: LoadedSettings,
+        read: Callable[[], LoadedSettings],
+        *,
+        accept_state_loss: bool,
+    ) -> int:
         """Returns the exit code; raises `FlowError` when it could not start."""
 
 
@@ -43,7 +51,8 @@ def execute(
     loaded = load(args, host, read_yaml)
     gc.disable()  # of what is imported nothing is garbage; on again when the daemon is ready
     try:
-        return (serve or _daemon_serve())(loaded, accept_state_loss=args.accept_state_loss)
+        read = partial(load, args, host, read_yaml)
+        return (serve or _daemon_serve())(loaded, read, accept_state_loss=args.accept_state_loss)
     finally:
         gc.enable()
 

@@ -13,10 +13,12 @@ from starlette.responses import Response
 from flowrunner.errors import ValidationError
 from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.service.settings_desk import SettingsView
 from flowrunner.service.views import ExecutionView, FlowView, StatusView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import unix_peer_of
 from flowrunner.web.responses import json_response
+from flowrunner.web.settings_wire import settings_json
 from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
 
 _START_KEYS = frozenset({"inputs", "as_text", "force"})
@@ -84,11 +86,19 @@ class TakesCommands(Protocol):
         """Returns the daemon at a glance."""
 
 
+class ReloadsSettings(Protocol):
+    """What reads the settings again."""
+
+    async def reload(self) -> SettingsView:
+        """Returns how that ended; never raises for anything that stands in them."""
+
+
 class ControlRoutes:
     """`/control/v1` and below."""
 
-    def __init__(self, service: TakesCommands) -> None:
+    def __init__(self, service: TakesCommands, desk: ReloadsSettings) -> None:
         self._service = service
+        self._desk = desk
 
     async def start(self, request: Request) -> Response:
         """Starts a flow with `{inputs, as_text, force}`; answers 202 with the id once durable."""
@@ -148,6 +158,20 @@ class ControlRoutes:
             return json_response(pass_json(await self._service.reconcile()))
         self._service.reconcile_soon()
         return json_response({"status": "requested"}, status=HTTPStatus.ACCEPTED)
+
+    async def reload(self, request: Request) -> Response:
+        """Reads the settings again, then asks for a pass as `reconcile` does with `{wait}`.
+
+        The answer has under `settings` how that ended, and the pass is made in any case.
+        """
+        is_waiting = _flags_of(await read_object(request), ("wait",))["wait"]
+        settings = settings_json(await self._desk.reload())
+        if is_waiting:
+            ended = pass_json(await self._service.reconcile())
+            return json_response({**ended, "settings": settings})
+        self._service.reconcile_soon()
+        requested = {"status": "requested", "settings": settings}
+        return json_response(requested, status=HTTPStatus.ACCEPTED)
 
     async def backup(self, request: Request) -> Response:
         """Makes a copy at `{file}`, or in the state for null, and answers with its path."""

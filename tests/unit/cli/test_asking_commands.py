@@ -202,14 +202,54 @@ def test_reconcile_hands_on_that_a_lock_is_dead(server: ControlServer) -> None:
     assert server.bodies == [{"wait": False, "ignore_lock": True}]
 
 
+FINE = {"result": "unchanged", "applied": [], "need_restart": [], "findings": []}
+REFUSED = {
+    **FINE,
+    "result": "refused",
+    "findings": [
+        {
+            "code": "settings.value",
+            "message": "auth.tokens: ci: scopes must name what the token opens",
+            "origin": "file:/etc/f.yaml:3:9",
+            "hint": "scopes: read, data, metrics",
+        }
+    ],
+}
+
+
 @pytest.mark.parametrize(
     ("more", "code"), [({}, 0), ({"errors": 1}, 3), ({"result": "held", "message": "m"}, 1)]
 )
 def test_reload_carries_the_result(server: ControlServer, more: dict[str, Any], code: int) -> None:
     """What systemd sees is how the pass ended; nothing is approved on the way."""
-    server.put("POST /control/v1/reconcile", documents.reconcile_result(**more))
+    answer = {**documents.reconcile_result(**more), "settings": FINE}
+    server.put("POST /control/v1/reload", answer)
     assert main(["reload", "--wait"]) == code
     assert server.bodies == [{"wait": True}]
+
+
+@pytest.mark.parametrize("more", [{}, {"errors": 1}])
+def test_reload_fails_with_what_is_wrong_with_the_settings(
+    server: ControlServer, capsys: Captured, more: dict[str, Any]
+) -> None:
+    """Settings that are refused end the command with 4 and their findings, after any pass."""
+    answer = {**documents.reconcile_result(**more), "settings": REFUSED}
+    server.put("POST /control/v1/reload", answer)
+    assert main(["reload", "--wait"]) == 4
+    told = capsys.readouterr().err
+    assert "/etc/f.yaml:3:9: auth.tokens: ci: scopes must name" in told
+    assert "hint: scopes: read, data, metrics" in told
+    assert "hint: the settings from before are in force" in told
+
+
+def test_reload_that_is_not_waited_for_tells_of_the_settings(
+    server: ControlServer, capsys: Captured
+) -> None:
+    """The settings are read before the answer: what needs a restart is named at once."""
+    settings = {**FINE, "need_restart": ["server.listen", "storage.path"]}
+    server.put("POST /control/v1/reload", {"status": "requested", "settings": settings}, status=202)
+    assert main(["reload"]) == 0
+    assert "needs a restart: server.listen, storage.path" in capsys.readouterr().err
 
 
 def test_reconcile_approves_the_revision_that_is_named(server: ControlServer) -> None:

@@ -246,12 +246,16 @@ def test_broken_settings_file_is_an_error_of_settings(
     assert (exit_of(caught.value), exit_of(caught.value, serving=True)) == (4, 78)
 
 
+Read = Callable[[], LoadedSettings]
+
+
 def test_serve_hands_over_the_settings() -> None:
-    """The daemon gets what the flags and the environment say, and decides the exit code."""
+    """The daemon gets what the flags and the environment say, now and when it reads them again."""
     given: list[tuple[LoadedSettings, bool]] = []
 
-    def fake_serve(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+    def fake_serve(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
         given.append((loaded, accept_state_loss))
+        assert read() == loaded
         return 7
 
     process = Process({"FLOWRUNNER_SOURCE__RESYNC": "5m"})
@@ -269,8 +273,8 @@ def test_serve_hands_over_the_settings() -> None:
 def test_serve_is_not_begun_with_bad_settings() -> None:
     """All that is wrong with the settings is known before the daemon's code is loaded."""
 
-    def never(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
-        raise AssertionError(loaded, accept_state_loss)
+    def never(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
+        raise AssertionError(loaded, read, accept_state_loss)
 
     arguments = words("serve --listen 0.0.0.0:80")
     with pytest.raises(SettingsError, match="loopback"):
@@ -280,7 +284,8 @@ def test_serve_is_not_begun_with_bad_settings() -> None:
 def test_serve_lets_errors_of_the_daemon_through() -> None:
     """What keeps the daemon from starting is told by the one table of exit codes."""
 
-    def locked(loaded: LoadedSettings, *, accept_state_loss: bool) -> int:
+    def locked(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
+        assert read().origins == loaded.origins
         assert (loaded.origins["storage.path"], accept_state_loss) == ("default", False)
         raise StorageError("in use", code="storage.locked")
 

@@ -11,6 +11,7 @@ import pytest
 
 from flowrunner.cli.exits import Exit
 from flowrunner.cli.main import COMMANDS
+from flowrunner.config.reloading import LIVE, LIVE_OF_ACCOUNTS
 from flowrunner.daemon.offline import flow_schema_document
 from flowrunner.definitions import planned
 from flowrunner.model.conditions import ConditionReason, ConditionType
@@ -66,6 +67,14 @@ def test_metrics_table_lists_every_metric() -> None:
     }
 
     assert written == _metrics_printed()
+
+
+def test_settings_that_a_reload_changes_are_listed() -> None:
+    """docs/operating.md names every setting, and key of an account, that a reload changes."""
+    told = section(read("docs/operating.md"), "### Settings that a reload changes")
+    lists = [line for line in told.splitlines() if line.startswith(("- ", "  "))]
+
+    assert set(code_spans("\n".join(lists))) == LIVE | LIVE_OF_ACCOUNTS
 
 
 def test_exit_codes_are_the_known_ones() -> None:

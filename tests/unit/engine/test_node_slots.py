@@ -46,6 +46,45 @@ def test_places_go_to_those_by_hand_first_then_in_order() -> None:
     assert run_virtual(story()) == ["a", "c", "e", "b", "d"]
 
 
+def test_places_can_become_more_and_fewer() -> None:
+    """More places serve who waits at once; fewer hold back until so many have ended."""
+
+    async def story() -> list[list[str]]:
+        site, seen = Site(1), []
+        tasks = [site.send(name) for name in "abcdef"]
+        await asyncio.sleep(1)
+        site.slots.resize(3, {})
+        await asyncio.sleep(1)
+        seen.append(list(site.came))
+        site.slots.resize(1, {})
+        await asyncio.sleep(9)  # the first has ended, two still run
+        seen.append(list(site.came))
+        await asyncio.sleep(2)
+        seen.append(list(site.came))
+        await asyncio.gather(*tasks)
+        return [*seen, site.came]
+
+    assert run_virtual(story()) == [list("abc"), list("abc"), list("abcd"), list("abcdef")]
+
+
+def test_account_can_get_and_lose_a_bound() -> None:
+    """A bound holds for those who begin after it; without it everybody who waited goes on."""
+
+    async def story() -> list[list[str]]:
+        site, seen = Site(9), []
+        site.slots.resize(9, {"web": 1})
+        tasks = [site.send(name, account="web") for name in "abc"]
+        await asyncio.sleep(1)
+        seen.append(list(site.came))
+        site.slots.resize(9, {})
+        await asyncio.sleep(1)
+        seen.append(list(site.came))
+        await asyncio.gather(*tasks)
+        return seen
+
+    assert run_virtual(story()) == [["a"], ["a", "b", "c"]]
+
+
 def test_cancelled_waiter_costs_no_place() -> None:
     """Who gives up, even in the moment in which a place came, leaves it to the next."""
 

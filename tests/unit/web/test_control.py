@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,10 +11,12 @@ import pytest
 
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.ids import FlowKey
+from flowrunner.service.settings_desk import SettingsDesk, SettingsView
+from flowrunner.web.app import make_control_app
 from tests.fakes.asgi import Answer, ask
 from tests.fakes.ids import sequential_id
 from tests.fakes.service import FakeService, failing_service
-from tests.unit.web.apps import COMMANDER, EXECUTION, FLOW, control_app
+from tests.unit.web.apps import COMMANDER, EXECUTION, FLOW, control_app, make_parts
 
 START = f"/control/v1/flows/{FLOW}/executions"
 JSON = {"content-type": "application/json"}
@@ -296,6 +299,35 @@ def test_reconcile_with_a_bad_body_is_refused(content: Any) -> None:
 
     assert (got.status, got.json["code"]) == (422, "request.body")
     assert service.calls == []
+
+
+class Desk(SettingsDesk):
+    """Settings that have changed."""
+
+    async def reload(self) -> SettingsView:
+        return SettingsView(
+            result="refused", waiting=("server.listen",), findings=({"code": "settings.value"},)
+        )
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_reload_reads_settings_and_flows(*, wait: bool) -> None:
+    """The answer tells of the settings, and a pass is made even where they are refused."""
+    service = FakeService()
+    parts = replace(make_parts(service), settings=Desk())
+    app = make_control_app(parts, is_attempt=lambda _pid, _uid: False)
+    body = json.dumps({"wait": wait}).encode()
+
+    got = ask(app, "POST", "/control/v1/reload", headers=JSON, body=body, peer=COMMANDER)
+
+    assert got.status == (200 if wait else 202)
+    assert got.json["settings"] == {
+        "result": "refused",
+        "applied": [],
+        "need_restart": ["server.listen"],
+        "findings": [{"code": "settings.value"}],
+    }
+    assert [name for name, _ in service.calls] == ["reconcile" if wait else "reconcile_soon"]
 
 
 def test_status_is_the_daemon_at_a_glance() -> None:
