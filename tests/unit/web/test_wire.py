@@ -40,7 +40,18 @@ def test_flow_has_the_keys_of_the_contract(*, redacted: bool) -> None:
     ] * 2
     assert set(shape["conditions"][0]) == CONDITION
     assert [set(trigger) for trigger in shape["triggers"]] == [
-        {"id", "type", "next_slot_at", "cron", "every", "timezone", "path", "jitter", "enabled"}
+        {
+            "id",
+            "type",
+            "next_slot_at",
+            "cron",
+            "every",
+            "timezone",
+            "path",
+            "dst",
+            "jitter",
+            "enabled",
+        }
     ] * 2
     assert set(shape["last_execution"]) == {"id", "state", "ended_at"}
     assert set(shape["findings"][0]) == FINDING
