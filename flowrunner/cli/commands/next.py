@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from flowrunner.cli.arguments import add_account, add_control, add_output
-from flowrunner.cli.client import address, connect
+from flowrunner.cli.client import ControlClient, address, connect
 from flowrunner.cli.commands.run import is_file
 from flowrunner.cli.diagnostics import render, wants_colour
 from flowrunner.cli.errors import UsageError
@@ -37,6 +37,8 @@ from flowrunner.system.clock import Clock, SystemClock
 
 NEXT = 10
 """Slots of each trigger, when no end is given."""
+NAMED = 5
+"""Flows that are named in a remark."""
 MOST = 1_000
 """Slots of all triggers together."""
 
@@ -74,6 +76,33 @@ class _Slot:
     flow: FlowKey
     trigger: str
     zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a person would wonder about: flows without slots, and slots that will be skipped."""
+
+    idle: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+
+    def note(self, name: str, *, has_some: bool, is_held: bool) -> None:
+        """Notes what is odd about a flow."""
+        if not has_some:
+            self.idle.append(name)
+        elif is_held:
+            self.held.append(name)
+
+    def say(self, host: Host) -> None:
+        """Says it, in a line for each kind."""
+        if self.idle:
+            host.remark(f"no schedule that is enabled: {_names(self.idle)}")
+        if self.held:
+            host.remark(f"suspended or paused, so that slots are skipped: {_names(self.held)}")
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return safe(", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else ""))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -114,15 +143,16 @@ def execute(
     if not names:
         _refuse_daemon_options(args)
     timed: list[_Timed] = []
-    failed = False
+    failed, told = False, _Told()
     if files:
         read = (read_flows or _offline_flows())(files)
         failed = bool(read.findings)
         if failed:
             host.remark(render(read.findings, colour=wants_colour(host.err, host.environment)))
-        timed.extend(_of_files(read.flows, host))
+        timed.extend(_of_files(read.flows, told))
     if names:
-        timed.extend(_of_daemon(args, names, host))
+        timed.extend(_of_daemon(connect(args, host), args.account, names, told))
+    told.say(host)
     slots = list(islice(_all_slots(dict.fromkeys(timed), span), MOST + 1))
     if len(slots) > MOST:
         host.remark(f"only the first {MOST} slots: narrow --from and --to")
@@ -159,23 +189,25 @@ def _slots(timed: _Timed, span: Span) -> Iterator[_Slot]:
         yield _Slot(at=at, flow=timed.flow, trigger=timed.trigger, zone=zone)
 
 
-def _of_files(flows: Iterable[FlowSpec], host: Host) -> Iterator[_Timed]:
+def _of_files(flows: Iterable[FlowSpec], told: _Told) -> Iterator[_Timed]:
     for spec in flows:
         schedules = [each for each in spec.schedules if each.is_enabled]
-        _tell(host, str(spec.key), has_some=bool(schedules), is_held=spec.is_suspended)
+        name = full_name({"account": spec.key.account, "flow": spec.key.name})
+        told.note(name, has_some=bool(schedules), is_held=spec.is_suspended)
         for trigger in schedules:
             yield _Timed(flow=spec.key, trigger=trigger.id, schedule=trigger.schedule)
 
 
-def _of_daemon(args: argparse.Namespace, names: Sequence[str], host: Host) -> Iterator[_Timed]:
-    client, account = connect(args, host), args.account or DEFAULT_ACCOUNT
+def _of_daemon(
+    client: ControlClient, account: str | None, names: Sequence[str], told: _Told
+) -> Iterator[_Timed]:
     for name in dict.fromkeys(names):
-        flow = client.get(address("api", "v1", "flows", account, name))
+        flow = client.get(address("api", "v1", "flows", account or DEFAULT_ACCOUNT, name))
         found = [each for each in flow["triggers"] if each["type"] == "schedule"]
         schedules = [each for each in found if each["enabled"]]
         held = [each for each in flow["conditions"] if each["type"] in ("Suspended", "Paused")]
         is_held = any(each["status"] == "True" for each in held)
-        _tell(host, full_name(flow), has_some=bool(schedules), is_held=is_held)
+        told.note(full_name(flow), has_some=bool(schedules), is_held=is_held)
         for trigger in schedules:
             yield _Timed(
                 flow=FlowKey(flow["account"], flow["name"]),
@@ -191,14 +223,6 @@ def _schedule(trigger: Json) -> Schedule:
     dst = trigger["dst"]
     policy = DstPolicy(skipped=Skipped(dst["skipped"]), repeated=Repeated(dst["repeated"]))
     return parse_cron(trigger["cron"], trigger["timezone"], policy)
-
-
-def _tell(host: Host, name: str, *, has_some: bool, is_held: bool) -> None:
-    """Says what a person would wonder about."""
-    if not has_some:
-        host.remark(safe(f"{name} has no schedule that is enabled"))
-    elif is_held:
-        host.remark(safe(f"{name} is suspended or paused: until that ends its slots are skipped"))
 
 
 def _show(

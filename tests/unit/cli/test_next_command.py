@@ -161,10 +161,13 @@ def test_disabled_triggers_have_no_slots() -> None:
     """A flow with nothing to wait for is named on standard error, and is no error."""
     code, process = run("a.yaml", flow("x", cron(enabled=False)), flow("y", hook("y/push")))
     assert (code, process.out) == (0, "no slots\n")
-    assert process.err.splitlines() == [
-        "default/x has no schedule that is enabled",
-        "default/y has no schedule that is enabled",
-    ]
+    assert process.err == "no schedule that is enabled: x, y\n"
+
+
+def test_many_flows_without_slots_are_counted() -> None:
+    """A folder full of them is one line."""
+    _, process = run("a.yaml", *(flow(f"f{n}", cron(enabled=False)) for n in range(20)))
+    assert process.err == "no schedule that is enabled: f0, f1, f2, f3, f4 and 15 more\n"
 
 
 def test_suspended_flow_is_said_to_be() -> None:
