@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "serve": "run the daemon",
         "validate": "check flow files, without a daemon",
+        "next": "list the slots to come, also of flow files without a daemon",
         "schema": "print the JSON schema of flow files, of _defaults.yaml or of the settings",
         "run": "start a flow, or execute a flow file here",
         "flows": "list the flows and whether they are ready",

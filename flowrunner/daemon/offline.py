@@ -24,6 +24,7 @@ from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.errors import FlowError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.finding import Finding
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json, Revision
 from flowrunner.nodes.base import NodeResult
 from flowrunner.nodes.builtins import register_builtins
@@ -147,6 +148,26 @@ def validate(
     findings.update(f for each in snapshot.defaults for f in each.findings)  # advice, too
     flows = sum(1 for entry in plan.entries.values() if entry.spec is not None)
     return Report(findings=tuple(sorted(findings)), flows=flows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowsRead:
+    """What files define: the valid flows, by name, and the errors of the others."""
+
+    flows: tuple[FlowSpec, ...]
+    findings: tuple[Finding, ...]
+
+
+def read_flows(paths: Sequence[str]) -> FlowsRead:
+    """Reads files and folders together, as `validate` does; raises as it."""
+    with _without_collector():
+        snapshot = _everything(_Desk(make_compiler(), AccountPlaces(NO_ACCOUNTS)), paths, None)
+        plan = make_plan(snapshot, {})
+    entries = [entry for _, entry in sorted(plan.entries.items())]
+    findings = {f for entry in entries for f in entry.findings if f.is_error}
+    findings.update(f for file in plan.rejected for f in file.findings if f.is_error)
+    flows = tuple(entry.spec for entry in entries if entry.spec is not None)
+    return FlowsRead(flows=flows, findings=tuple(sorted(findings)))
 
 
 def _cache(paths: Sequence[str], environment: Mapping[str, str]) -> CachingReader | None:

@@ -74,7 +74,9 @@ def _trigger(trigger: Trigger, next_slot: NextSlot) -> TriggerView:
         common["jitter"] = render_duration(trigger.jitter_s)
     if isinstance(schedule, EverySchedule):
         return TriggerView(**common, every=render_duration(schedule.period_s))
-    return TriggerView(**common, cron=schedule.written, timezone=schedule.timezone)
+    return TriggerView(
+        **common, cron=schedule.written, timezone=schedule.timezone, dst=schedule.dst
+    )
 
 
 def _event(trigger: EventTrigger, common: dict[str, Any]) -> TriggerView:

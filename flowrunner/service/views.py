@@ -14,6 +14,7 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.execution import Attempt, Execution, Failure, ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.schedule import DstPolicy
 from flowrunner.model.states import ExecutionState, NodeState
 from flowrunner.registry.entry import PassResult, PruneHold, RejectedFile
 from flowrunner.service.source_views import UpstreamView
@@ -29,6 +30,7 @@ class TriggerView:
         every: The period of a schedule, as a duration.
         timezone: The zone that `cron` speaks of.
         path: Of a webhook, below `/hooks/<account>/`.
+        dst: What a schedule with `cron` does when the clock is changed.
         jitter: The most by which a schedule starts later than its slot, as a duration.
         is_enabled: Whether its file lets it start anything.
         path: Of a webhook, below `/hooks/<account>/`; of a file trigger, its glob.
@@ -44,6 +46,7 @@ class TriggerView:
     every: str | None = None
     timezone: str | None = None
     path: str | None = None
+    dst: DstPolicy | None = None
     jitter: str | None = None
     is_enabled: bool = True
     once_per: str | None = None

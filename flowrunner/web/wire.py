@@ -326,6 +326,8 @@ def _trigger(trigger: TriggerView) -> Json:
         "every": trigger.every,
         "timezone": trigger.timezone,
         "path": trigger.path,
+        "dst": trigger.dst
+        and {"skipped": str(trigger.dst.skipped), "repeated": str(trigger.dst.repeated)},
         "jitter": trigger.jitter,
         "enabled": trigger.is_enabled,
         "once_per": trigger.once_per,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
+import ssl
 import subprocess
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +20,7 @@ from tests.unit.docs.pages import ROOT
 
 FLOWS = ROOT / "flows"
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 
 @dataclass(frozen=True)
@@ -187,3 +192,83 @@ def test_deploy_refuses_a_bad_ref(
     assert ended.state == "failed"
     assert message in ended.output
     assert not target.exists()
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for 127.0.0.1, and its key."""
+
+    file: Path
+    key: Path
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    """A certificate that has 30 days left, all but some seconds."""
+    made = Certificate(tmp_path / "some certificate.pem", tmp_path / "key.pem")
+    kind = ("-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
+    where = ("-days", "30", "-subj", "/CN=localhost", "-out", str(made.file), "-keyout")
+    subprocess.run(
+        ["openssl", "req", *kind, *where, str(made.key)], check=True, capture_output=True
+    )
+    return made
+
+
+def shows_once(certificate: Certificate, listener: socket.socket) -> None:
+    """Answers one client with the certificate."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.file, certificate.key)
+    connection, _ = listener.accept()
+    with suppress(OSError), context.wrap_socket(connection, server_side=True) as shown:
+        shown.recv(1)
+
+
+@needs_openssl
+def test_certificate_of_a_file_passes_while_it_has_time(certificate: Certificate) -> None:
+    """A certificate with days enough passes, and the log says when it ends."""
+    ended = execute(
+        FLOWS / "certificate.yaml", {"certificate": str(certificate.file), "days": "29"}
+    )
+
+    assert ended.state == "succeeded", ended.output
+    assert re.search(r"some certificate\.pem expires .* GMT, in 29 days", ended.output)
+
+
+@needs_openssl
+def test_certificate_that_ends_soon_fails_by_name(certificate: Certificate) -> None:
+    """One with fewer days fails with the day on which it ends."""
+    ended = execute(
+        FLOWS / "certificate.yaml", {"certificate": str(certificate.file), "days": "31"}
+    )
+
+    assert ended.state == "failed"
+    assert re.search(r"soon: the certificate of /.* expires .* GMT, in 29 days", ended.output)
+
+
+@needs_openssl
+def test_certificate_of_a_server_is_the_one_it_shows(certificate: Certificate) -> None:
+    """Over TLS the same is found out, though nobody trusts the certificate."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=shows_once, args=(certificate, listener))
+        server.start()
+        place = f"127.0.0.1:{listener.getsockname()[1]}"
+        ended = execute(FLOWS / "certificate.yaml", {"certificate": place, "days": "29"})
+        server.join()
+
+    assert ended.state == "succeeded", ended.output
+    assert "in 29 days" in ended.output
+
+
+@needs_openssl
+def test_certificate_that_is_none_fails(tmp_path: Path) -> None:
+    """A file without a certificate fails the check with what openssl said, and is tried again."""
+    path = tmp_path / "none.pem"
+    path.write_text("nothing\n", encoding="utf-8")
+    text = (FLOWS / "certificate.yaml").read_text(encoding="utf-8")
+    quick = tmp_path / "certificate.yaml"
+    quick.write_text(text.replace("delay: 10s", "delay: 10ms"), encoding="utf-8")
+
+    ended = execute(quick, {"certificate": str(path)})
+
+    assert ended.state == "failed"
+    assert ended.output.count("Could not read certificate from") == 3

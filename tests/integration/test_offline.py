@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.daemon.offline import MissingPathError, validate
+from flowrunner.daemon.offline import MissingPathError, read_flows, validate
 
 FLOW = "version: 1\nname: {name}\nnodes: [{{id: a, type: noop}}]\n"
 
@@ -104,3 +104,18 @@ def test_name_of_a_flow_is_looked_for_in_whole_folders_only(tmp_path: Path) -> N
     assert [finding.code for finding in validate([str(tmp_path)]).findings] == ["FR505"]
     assert validate([str(file)]).findings == ()
     assert validate(["-"], stdin=file.read_bytes()).findings == ()
+
+
+def test_flows_are_read_with_their_schedules(tmp_path: Path) -> None:
+    """What a folder defines is there by name, with the errors of the rest and no warnings."""
+    timed = "triggers: [{type: schedule, cron: 30 2 * * *}]\n"  # without a zone: a warning
+    (tmp_path / "b.yaml").write_text(FLOW.format(name="a") + timed)
+    (tmp_path / "a.yaml").write_text(FLOW.format(name="b") + timed)
+    (tmp_path / "bad.yaml").write_text("version: 1\n")
+    read = read_flows([str(tmp_path)])
+    assert [spec.key.name for spec in read.flows] == ["a", "b"]
+    assert [len(spec.schedules) for spec in read.flows] == [1, 1]
+    assert {finding.file for finding in read.findings} == {str(tmp_path / "bad.yaml")}
+    assert all(finding.is_error for finding in read.findings)
+    with pytest.raises(MissingPathError):
+        read_flows([str(tmp_path / "gone.yaml")])

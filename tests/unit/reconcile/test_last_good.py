@@ -113,7 +113,7 @@ def record_of(name: str) -> FlowRecord:
         pytest.param(
             {"nodes": [{"id": "x", "type": "noop", "timeout": "soon"}]}, id="bad-duration"
         ),
-        pytest.param({"nodes": [], "triggers": [{"type": "start"}]}, id="unknown-trigger"),
+        pytest.param({"nodes": [], "triggers": [{"type": "gone"}]}, id="unknown-trigger"),
         pytest.param({"nodes": [], "triggers": {"type": "webhook"}}, id="no-list-of-triggers"),
         pytest.param({"nodes": [], "triggers": [{"type": "schedule", "cron": "x"}]}, id="bad-cron"),
         pytest.param({"nodes": [], "concurrency": 1}, id="no-map"),

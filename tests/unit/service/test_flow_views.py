@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flowrunner.model.ids import Json
+from flowrunner.model.schedule import DstPolicy
 from flowrunner.service.flow_views import flow_view
 from flowrunner.service.views import FlowView, InputView, TriggerView
 from tests.fakes.definitions import broken_text, entries, entry, hook, key_of
@@ -27,13 +28,19 @@ def view_of(**top: Json) -> FlowView:
                 next_slot_at=NOON,
                 cron="30 2 * * mon-fri",
                 timezone="Europe/Berlin",
+                dst=DstPolicy(),
             ),
             id="cron",
         ),
         pytest.param(
             {"type": "schedule", "cron": "@hourly"},
             TriggerView(
-                id="schedule", type="schedule", next_slot_at=NOON, cron="@hourly", timezone="UTC"
+                id="schedule",
+                type="schedule",
+                next_slot_at=NOON,
+                cron="@hourly",
+                timezone="UTC",
+                dst=DstPolicy(),
             ),
             id="word-in-utc",
         ),

@@ -42,7 +42,7 @@ def test_flow_has_the_keys_of_the_contract(*, redacted: bool) -> None:
     assert [set(trigger) for trigger in shape["triggers"]] == [
         {
             *("id", "type", "next_slot_at", "cron", "every", "timezone", "path"),
-            *("once_per", "flow", "states", "jitter", "enabled"),
+            *("once_per", "flow", "states", "dst", "jitter", "enabled"),
         }
     ] * 2
     assert set(shape["last_execution"]) == {"id", "state", "ended_at"}
