@@ -118,9 +118,7 @@ class Process(Protocol):
 class Spawner(Protocol):
     """Starts processes."""
 
-    def spawn(
-        self, prepare: Callable[[], SpawnRequest], output: OutputSink
-    ) -> Awaitable[Process]:
+    def spawn(self, prepare: Callable[[], SpawnRequest], output: OutputSink) -> Awaitable[Process]:
         """Starts what `prepare` returns and feeds its output to `output` from now on.
 
         `prepare` runs outside the event loop and may write files; its `FlowError` passes.
