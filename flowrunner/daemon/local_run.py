@@ -124,7 +124,7 @@ async def _run(
     plan = make_plan(few, {})
     await parts.applier.apply(plan)
     key = next(key for key in plan.entries if key.name == files[0].candidate.name)
-    execution_id = (await parts.service.start(key, dict(inputs), as_text=True)).execution.id
+    execution_id = await parts.service.start(key, dict(inputs), as_text=True)
     ending = asyncio.create_task(_cancel_on(stop, parts, execution_id), name="cancel")
     try:
         return await _follow(parts, execution_id, emit)

@@ -1,11 +1,14 @@
-"""What a node comes to by the attempt that no other follows."""
+"""What a node comes to: by the attempt that no other follows, or without one."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from flowrunner.engine.attempt import AttemptOutcome
-from flowrunner.model.execution import NodeStatus
+from flowrunner.errors import ExecutionError
+from flowrunner.model.execution import Failure, NodeStatus
+from flowrunner.model.flow import NodeSpec
+from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import AttemptState, NodeState
 
 _NODE_STATES = {
@@ -30,3 +33,26 @@ def node_status(outcome: AttemptOutcome, started_at: datetime) -> NodeStatus:
         started_at=started_at,
         ended_at=attempt.ended_at,
     )
+
+
+def unstarted(
+    execution: ExecutionId,
+    name: str,
+    state: NodeState,
+    reason: str,
+    at: datetime,
+    error: Failure | None = None,
+) -> NodeStatus:
+    """Returns the status of a node that ends without an attempt of its own deciding it."""
+    return NodeStatus(
+        execution=execution, node=name, state=state, reason=str(reason), error=error, ended_at=at
+    )
+
+
+def failed_by(
+    execution: ExecutionId, spec: NodeSpec, key: str, error: ExecutionError, at: datetime
+) -> NodeStatus:
+    """Returns the status of a node that did not start for the fault of one of its keys."""
+    message, details = f"{key}: {error.message}", dict(error.details)
+    failure = Failure(code=error.code, message=message, details=details)
+    return unstarted(execution, spec.id, NodeState.FAILED, error.code, at, failure)

@@ -28,7 +28,9 @@ def judged(
     An `if` that cannot be evaluated wants no other; the node keeps the error of its attempt, which
     tells so in its details (`retry_if`). `tries` is how many attempts count, this one included.
     """
-    if not outcome.may_retry or tries >= retry.max_attempts:
+    if not outcome.may_retry:
+        return outcome
+    if tries >= retry.max_attempts:
         return replace(outcome, may_retry=False)
     if retry.condition is None:
         return outcome

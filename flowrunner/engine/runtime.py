@@ -173,7 +173,7 @@ class ExecutionRuntime:
         if self.is_forced:
             self.cancel_reason = Reason.CANCELLED
         self._logs = log_folder(self.services.folders.logs, self.execution)
-        self._hidden = tuple(secret_texts(self.secrets))
+        self._hidden = tuple(dict.fromkeys(secret_texts(self.secrets)))
 
     @property
     def timeout_s(self) -> float:
@@ -214,7 +214,8 @@ class ExecutionRuntime:
 
     def hidden_texts(self, *given: Json) -> tuple[str, ...]:
         """Returns the texts to hide: the flow's secrets, and the secret ones of what is given."""
-        return tuple(dict.fromkeys((*self._hidden, *secret_texts(given))))
+        found = tuple(secret_texts(given)) if given else ()
+        return tuple(dict.fromkeys((*self._hidden, *found))) if found else self._hidden
 
     def open_log(
         self, key: AttemptKey, hidden: Iterable[str], *, is_item: bool = False

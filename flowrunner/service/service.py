@@ -183,8 +183,8 @@ class FlowService:
         *,
         as_text: bool = False,
         force: bool = False,
-    ) -> ExecutionView:
-        """Starts a flow by hand and returns the accepted execution.
+    ) -> ExecutionId:
+        """Starts a flow by hand and returns the id of the accepted execution.
 
         Args:
             key: The flow.
@@ -198,10 +198,7 @@ class FlowService:
             RefusedError: The flow is not ready or held, its limit is reached, or the daemon stops.
             StorageError: Nothing was accepted.
         """
-        execution_id = await self._parts.dispatcher.start_by_hand(
-            key, inputs, as_text=as_text, force=force
-        )
-        return await self.execution(execution_id)
+        return await self._parts.dispatcher.start_by_hand(key, inputs, as_text=as_text, force=force)
 
     async def pause(
         self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
@@ -230,8 +227,8 @@ class FlowService:
 
     async def retry(
         self, execution_id: str, *, force: bool = False, from_node: str | None = None
-    ) -> ExecutionView:
-        """Starts an ended execution once more and returns the accepted one.
+    ) -> ExecutionId:
+        """Starts an ended execution once more and returns the id of the accepted one.
 
         Args:
             execution_id: The ended one.
@@ -245,10 +242,9 @@ class FlowService:
                 start, or a node above `from_node` has not ended well.
             StorageError: Nothing was accepted.
         """
-        accepted = await self._parts.retries.retry(
+        return await self._parts.retries.retry(
             ExecutionId(execution_id), force=force, from_node=from_node
         )
-        return await self.execution(accepted)
 
     async def cancel_queued(self, key: FlowKey) -> tuple[ExecutionId, ...]:
         """Ends what waits of a flow and returns which executions that were, oldest first.

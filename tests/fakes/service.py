@@ -281,9 +281,9 @@ class FakeService:
         *,
         as_text: bool = False,
         force: bool = False,
-    ) -> ExecutionView:
+    ) -> ExecutionId:
         self._called("start", key=key, inputs=inputs, as_text=as_text, force=force)
-        return self.seen[0]
+        return self.seen[0].execution.id
 
     async def pause(
         self, key: FlowKey, *, reason: str = "", until: datetime | None = None, uid: int | None
@@ -307,9 +307,9 @@ class FakeService:
 
     async def retry(
         self, execution_id: str, *, force: bool = False, from_node: str | None = None
-    ) -> ExecutionView:
+    ) -> ExecutionId:
         self._called("retry", execution_id=execution_id, force=force, from_node=from_node)
-        return self._find(execution_id)
+        return self._find(execution_id).execution.id
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         self.deliveries.append(delivery)

@@ -52,8 +52,6 @@ class Session:
         failure = failure_of(outcomes)
         if failure is None:
             self._pause_s = FIRST_PAUSE_S
-            if self._checkpoints is not None:
-                self._checkpoints.committed(connection)
         elif is_untrustworthy(failure.__cause__):
             self._drop(connection, failure)
         return outcomes
@@ -61,6 +59,7 @@ class Session:
     def rest(self) -> None:
         """Does what is due between two batches, while nobody waits for an outcome."""
         if self._checkpoints is not None and self._connection is not None:
+            self._checkpoints.committed(self._connection)
             self._checkpoints.settle(self._connection)
 
     def close(self) -> None:

@@ -94,6 +94,7 @@ class LocalStorage:
         self._backups = folder / backups.FOLDER
         self._copying = asyncio.Lock()
         self._database = folder / DATABASE
+        self._log = folder / f"{DATABASE}-wal"
         self._files = files
         self._clock = clock
         self._probing = asyncio.Lock()
@@ -212,7 +213,7 @@ class LocalStorage:
                 raise StorageError("the state does not keep what is written")
 
     def _log_bytes(self) -> int:
-        log = self._files.stat(self._database.with_name(DATABASE + "-wal"))
+        log = self._files.stat(self._log)
         return 0 if log is None else log.size
 
     def _connect(self) -> sqlite3.Connection:

@@ -118,8 +118,9 @@ class Writer:
                 batch = gathered[start : start + MOST_IN_BATCH]
                 began = self._monotonic()
                 outcomes = session.run([each.operation for each in batch])
-                self._observe(self._monotonic() - began)
+                took = self._monotonic() - began
                 loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+                self._observe(took)
                 session.rest()
         session.close()
 

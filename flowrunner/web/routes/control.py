@@ -14,7 +14,7 @@ from flowrunner.errors import ValidationError
 from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.service.settings_desk import SettingsView
-from flowrunner.service.views import ExecutionView, FlowView, StatusView
+from flowrunner.service.views import FlowView, StatusView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import unix_peer_of
 from flowrunner.web.responses import json_response
@@ -40,7 +40,7 @@ class TakesCommands(Protocol):
         *,
         as_text: bool = False,
         force: bool = False,
-    ) -> ExecutionView:
+    ) -> ExecutionId:
         """Starts a flow by hand."""
 
     async def pause(
@@ -61,7 +61,7 @@ class TakesCommands(Protocol):
 
     async def retry(
         self, execution_id: str, *, force: bool = False, from_node: str | None = None
-    ) -> ExecutionView:
+    ) -> ExecutionId:
         """Starts an ended execution once more, whole or from a node."""
 
     async def reconcile(self) -> EndedPass:
@@ -136,10 +136,10 @@ class ControlRoutes:
     async def retry(self, request: Request) -> Response:
         """Starts an ended execution once more with `{force, from}`; answers 202 with the new id."""
         force, from_node = _retry_of(await read_object(request))
-        view = await self._service.retry(
+        accepted = await self._service.retry(
             request.path_params["id"], force=force, from_node=from_node
         )
-        return _started(view)
+        return _started(accepted)
 
     async def reconcile(self, request: Request) -> Response:
         """Asks for a pass and answers 202; with `{"wait": true}` with how it ended.
@@ -207,8 +207,7 @@ def _target_of(content: dict[str, Json]) -> str | None:
     return target
 
 
-def _started(view: ExecutionView) -> Response:
-    execution_id = view.execution.id
+def _started(execution_id: ExecutionId) -> Response:
     return json_response(
         {"execution_id": execution_id},
         status=HTTPStatus.ACCEPTED,
