@@ -69,10 +69,16 @@ class _Lacks(NamedTuple):
     secrets: Mapping[FlowKey, tuple[str, ...]]
     users: Mapping[FlowKey, str]
 
-    @property
-    def keys(self) -> frozenset[FlowKey]:
-        """The flows that lack something."""
-        return frozenset(self.secrets) | frozenset(self.users)
+    def news(self, before: _Lacks) -> set[FlowKey]:
+        """Returns the flows of which it says something else than another look did before."""
+        pairs = ((self.secrets, before.secrets), (self.users, before.users))
+        return {
+            key
+            for now, then in pairs
+            if now != then
+            for key in now.keys() | then.keys()
+            if now.get(key) != then.get(key)
+        }
 
     def of(self, key: FlowKey) -> _Lacking:
         """Returns what one flow lacks."""
@@ -112,7 +118,7 @@ class Applier:
         """What left since the subscribers were last told; None when they know everything."""
         self._needs = SecretNeeds()
         self._with_users: Mapping[FlowKey, FlowSpec] = {}
-        self._lacking: frozenset[FlowKey] = frozenset()
+        self._lacking = _Lacks({}, {})
         self._was_read = False
         """Whether the source was read in this life: until then conditions are not the last word."""
         self._is_inherited = True
@@ -153,15 +159,16 @@ class Applier:
         self._was_read = self._was_read or plan.is_read
         entries: dict[FlowKey, FlowEntry] = {}
         if plan.touched is not None:
-            touched = plan.touched | lacks.keys | self._lacking
+            touched = plan.touched | lacks.news(self._lacking)
             entries = dict(current)
         for key in touched:
             entry = plan.entries[key]
             if is_first:
                 entry = self._recalled(entry)
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
-        self._lacking = lacks.keys
-        changed = dict(current) != entries
+        self._lacking = lacks
+        is_same_set = entries.keys() == current.keys()
+        changed = not is_same_set or any(entries[key] is not current[key] for key in touched)
         if changed:
             self._registry.replace(entries)
             self._unannounced = (self._unannounced or frozenset()) | plan.removed

@@ -27,13 +27,17 @@ class SecretNeeds:
     def __init__(self) -> None:
         self._specs: dict[FlowKey, FlowSpec] = {}
         self._users: dict[tuple[str, str], set[FlowKey]] = {}
+        self._absent: set[tuple[str, str]] = set()
+        self._lacking: dict[FlowKey, tuple[str, ...]] = {}
+        """What flows lack while these secrets are absent, as far as that was worked out."""
 
     def learn(self, specs: Mapping[FlowKey, FlowSpec], touched: Collection[FlowKey] | None) -> None:
         """Takes in the versions in force of the flows `touched`; None: these are all there are."""
         if touched is None:
-            self._specs, self._users = {}, {}
+            self._specs, self._users, self._lacking = {}, {}, {}
             touched = specs
         for key in touched:
+            self._lacking.pop(key, None)
             old, new = self._specs.pop(key, None), specs.get(key)
             for name in old.secrets_in_use if old else ():
                 self._users[key.account, name].discard(key)
@@ -47,9 +51,12 @@ class SecretNeeds:
         absent = {
             pair for pair, users in self._users.items() if users and secrets.lookup(*pair) is None
         }
+        if absent != self._absent:
+            self._absent, self._lacking = absent, {}
         keys = {key for pair in absent for key in self._users[pair]}
-        lacking = {key: _lacking(key, self._specs[key], absent) for key in keys}
-        return {key: names for key, names in lacking.items() if names}
+        for key in keys - self._lacking.keys():
+            self._lacking[key] = _lacking(key, self._specs[key], absent)
+        return {key: names for key in keys if (names := self._lacking[key])}
 
 
 def _lacking(key: FlowKey, spec: FlowSpec, absent: set[tuple[str, str]]) -> tuple[str, ...]:

@@ -17,4 +17,6 @@ def changed_keys(
     because one was edited.
     """
     new = {key for key, entry in after.items() if before.get(key) is not entry}
-    return new | (before.keys() - after.keys())
+    came = sum(1 for key in new if key not in before)
+    is_gone = len(before) + came > len(after)
+    return new | (before.keys() - after.keys()) if is_gone else new

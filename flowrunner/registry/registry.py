@@ -72,7 +72,10 @@ class FlowRegistry:
 
     def replace(self, entries: Mapping[FlowKey, FlowEntry]) -> None:
         """Puts a new set in force."""
-        self._entries = MappingProxyType(dict(sorted(entries.items())))
+        is_sorted = list(entries) == list(self._entries)  # as after an edit
+        self._entries = MappingProxyType(
+            dict(entries.items() if is_sorted else sorted(entries.items()))
+        )
 
     def rules_of(self, key: FlowKey) -> StartRules | None:
         """Returns what the version in force says about starts; None when the flow is gone."""

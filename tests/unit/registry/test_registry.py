@@ -8,6 +8,7 @@ from flowrunner.errors import NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.flow import ConcurrencySpec, StartRules
 from flowrunner.model.ids import FlowKey
+from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry, SourceStatus
 from flowrunner.registry.registry import FlowRegistry
 from tests.fakes.clock import DEFAULT_START
@@ -36,6 +37,22 @@ def test_flows_are_in_key_order() -> None:
     other = FlowKey("other", "0")
     registry.replace({other: FlowEntry(key=other, path=""), B: entry("b"), A: entry("a")})
     assert list(registry.entries) == [A, B, other]
+    registry.replace({B: entry("b"), A: entry("a"), other: FlowEntry(key=other, path="")})
+    assert list(registry.entries) == [A, B, other]
+
+
+def test_difference_is_what_came_went_or_is_another_entry() -> None:
+    """Whoever compares two sets learns all of it, also where as many came as went."""
+    kept, old, new = entry("a"), entry("b"), entry("b")
+    c, d = key_of("c"), key_of("d")
+    assert changed_keys({A: kept, B: old, c: entry("c")}, {A: kept, B: new, d: entry("d")}) == {
+        B,
+        c,
+        d,
+    }
+    assert changed_keys({A: kept, B: old}, {A: kept}) == {B}
+    assert changed_keys({A: kept}, {A: kept, B: new}) == {B}
+    assert changed_keys({A: kept}, {A: kept}) == set()
 
 
 def test_reader_keeps_the_set_it_took() -> None:
