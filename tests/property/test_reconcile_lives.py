@@ -151,6 +151,7 @@ class Lives(RuleBasedStateMachine):
             timers=FakeTimers(self.clock),
             clock=self.clock,
             observer=self,
+            host="here",
         )
         self.store = LocalFlows(STATE, self.disk)
         self.applier = Applier(
