@@ -105,6 +105,7 @@ class Schedules:
         self._armed: dict[tuple[FlowKey, str], _Armed] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def flows_coming(
         self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
@@ -123,6 +124,8 @@ class Schedules:
             for entry in coming
             for key in self._keys_of(entry) - self._keys_of(before.get(entry.key))
         }
+        if keys and self._leaving:
+            await asyncio.wait(self._leaving)
         # A slot of its last time in force, still being decided, would bring the cursor back.
         late = [task for task, key in self._tasks.items() if key in keys]
         if late:
@@ -150,7 +153,34 @@ class Schedules:
             del self._armed[place]
         for place, trigger in wanted.items():
             self._arm(place, trigger)
+        self._leave(entries[key] for key in changed & entries.keys())
         self._entries = entries
+
+    def _leave(self, entries: Iterable[FlowEntry]) -> None:
+        """Lets schedules of flows that run on other hosts begin at now, should they come back.
+
+        This host may have had their labels in an earlier life: it misses none of their slots.
+        """
+        keys = frozenset(
+            _schedule_key(entry.key, each)
+            for entry in entries
+            if entry.spec and self._registry.lacking_labels(entry.spec)
+            for each in entry.spec.schedules
+        )
+        if keys:
+            task = asyncio.create_task(self._forget(keys), name="slots: other hosts")
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+
+    async def _forget(self, keys: frozenset[ScheduleKey]) -> None:
+        """Removes cursors, after slots that are being decided and would bring them back."""
+        late = [task for task, key in self._tasks.items() if key in keys]
+        if late:
+            await asyncio.wait(late)
+        try:
+            await self._slots.forget(keys)
+        except StorageError as error:  # the next start tries again
+            _LOG.error("slots.not_forgotten code=%s: %s", error.code, error.message)
 
     def _keys_of(self, entry: FlowEntry | None) -> frozenset[ScheduleKey]:
         """Returns the schedules of a flow that this host waits for."""
@@ -175,8 +205,8 @@ class Schedules:
 
     async def settle(self) -> None:
         """Waits for the slots being decided; at stop, after the timers have stopped."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        while self._tasks or self._leaving:
+            await asyncio.wait([*self._tasks, *self._leaving])
 
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
         key, now = _schedule_key(place[0], trigger), self._clock.now()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -39,9 +38,9 @@ from tests.fakes.files import FakeFiles
 from tests.fakes.inline_threads import run_inline
 from tests.fakes.timers import FakeTimers
 from tests.fakes.watcher import FakeWatcher
+from tests.profile import examples
 from tests.property.reconcile_model import Content, Flow, Kind, Outcome, outcome
 
-IS_LONG = os.environ.get("TEST_PROFILE") == "long"
 ROOT, STATE = Path("/flows"), Path("/state")
 NAMES = tuple("abcdefgh")
 PATHS = (*(f"{name}.yaml" for name in NAMES), "sub/x.yaml", "sub/y.yaml")
@@ -151,7 +150,7 @@ class Lives(RuleBasedStateMachine):
             timers=FakeTimers(self.clock),
             clock=self.clock,
             observer=self,
-            host="host-1",
+            host="here",
         )
         self.store = LocalFlows(STATE, self.disk)
         self.applier = Applier(
@@ -351,7 +350,7 @@ class Lives(RuleBasedStateMachine):
         return flows, frozenset(key.name for key in left)
 
     def _live_again(self, *, is_sure: bool = True) -> None:
-        self.clock.advance(3_600)
+        self.clock.advance(60)  # no slot is due before midnight
         self._be_born()
         run_inline(self._start())
         known = {name: flow for name, flow in self.model.flows.items() if flow.good}
@@ -453,7 +452,7 @@ def _version(entry: FlowEntry) -> int:
 
 
 Lives.TestCase.settings = settings(
-    max_examples=400 if IS_LONG else 25,
+    max_examples=examples(25),
     stateful_step_count=30,
     deadline=None,
     print_blob=True,

@@ -280,9 +280,14 @@ def bare_environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **extra}
 
 
-def eventually(condition: Callable[[], T | None], explain: Callable[[], object] = lambda: "") -> T:
+def eventually(
+    condition: Callable[[], T | None],
+    explain: Callable[[], object] = lambda: "",
+    *,
+    patience_s: float = PATIENCE_S,
+) -> T:
     """Returns the first true value of a condition, or fails when patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while True:
         value = condition()
         if value:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
-from tests.system.flow_files import EVERY_SECOND, NOTHING, says, write_flow
+from tests.system.flow_files import EVERY_SECOND, NOTHING, flow_text, says, write_flow
 from tests.system.repositories import commit, git
 
 pytestmark = pytest.mark.system
@@ -203,3 +204,54 @@ def test_a_checkout_of_somebody_else_is_read_and_runs_nothing(
         running.reconcile()
         assert len(running.source()["revision"]) == 40
     assert not (tmp_path / "ran").exists()
+
+
+def spoil(checkout: Path, marker: Path) -> str:
+    """Makes a checkout hostile: links out, hooks, a submodule, filters, names like options."""
+    flows, hooks = checkout / "flows", checkout / ".git" / "hooks"
+    (flows / "-rf.yaml").write_text(flow_text("dashed", says("yes")), encoding="utf-8")
+    (flows / "evil.yaml").symlink_to("/etc/passwd")
+    (flows / "climb.yaml").symlink_to("../" * 20 + "etc/passwd")
+    (flows / ".gitattributes").write_text("*.yaml text=auto ident\n", encoding="utf-8")
+    module = f'[submodule "x"]\n path = flows/x\n url = ext::touch {marker}\n'
+    (checkout / ".gitmodules").write_text(module, encoding="utf-8")
+    git(checkout, "add", "--all")
+    git(checkout, "update-index", "--add", "--cacheinfo", f"160000,{'1' * 40},flows/x")
+    git(checkout, "commit", "--quiet", "--message", "Be hostile")
+    for name in ("post-checkout", "post-index-change", "reference-transaction", "pre-auto-gc"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {marker}\n", encoding="utf-8")
+        (hooks / name).chmod(0o755)
+    return git(checkout, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("read", ["head", "worktree"])
+def test_a_hostile_checkout_is_bounded_and_said(
+    read: str, checkout: Path, state: Path, tmp_path: Path
+) -> None:
+    """Links out, hooks, submodules and odd names run and reach nothing; sound flows go on."""
+    marker = tmp_path / "ran"
+    revision = spoil(checkout, marker)
+    with daemon(checkout / "flows", state, env={"FLOWRUNNER_SOURCE__READ": read}) as running:
+        assert running.source()["revision"].removesuffix("-dirty") == revision
+        rejected = {each["path"]: each["findings"] for each in running.source()["rejected"]}
+        assert rejected.keys() == {"evil.yaml", "climb.yaml"}
+        assert all("link" in findings[0]["message"] for findings in rejected.values())
+        assert "root:" not in running.request("/api/v1/reconcile").text
+        names = {each["name"] for each in running.request("/api/v1/flows").json["items"]}
+        assert names == {"dashed", "hello", "other"}
+    assert not marker.exists()
+
+
+def test_a_checkout_with_too_many_files_changes_nothing(checkout: Path, state: Path) -> None:
+    """A commit with 100,000 files is said to be too large, and the flows in force stay."""
+    with daemon(checkout / "flows", state, env={"FLOWRUNNER_SOURCE__READ": "head"}) as running:
+        blob = git(checkout, "hash-object", "-w", "flows/hello.yaml")
+        lines = "".join(f"100644 {blob}\tflows/many/{n}.txt\n" for n in range(100_000))
+        subprocess.run(
+            ["git", "-C", str(checkout), "update-index", "--index-info"],
+            input=lines, text=True, check=True,
+        )  # fmt: skip
+        git(checkout, "commit", "--quiet", "--message", "many")
+        eventually(lambda: running.source_condition()["reason"] == "SourceTooLarge")
+        names = {each["name"] for each in running.request("/api/v1/flows").json["items"]}
+        assert names == {"hello", "other"}

@@ -99,7 +99,7 @@ def test_a_broken_edit_is_shown_everywhere_while_the_old_version_keeps_firing(
 def test_a_broken_file_stays_on_its_last_good_version_across_kill_9(
     flows: Path, state: Path
 ) -> None:
-    """After a crash and a restart the broken file is shown and its last good version fires."""
+    """After a crash the broken file is shown since when it was broken, and the last good fires."""
     path = write_flow(flows, "beat", EVERY_SECOND, says("one"))
 
     with daemon(flows, state, env=OPEN) as running:
@@ -107,14 +107,31 @@ def test_a_broken_file_stays_on_its_last_good_version_across_kill_9(
         place = break_file(path)
         eventually(lambda: running.condition("beat")["status"] == "False")
         digest = running.flow("beat")["digest"]
+        told = eventually(lambda: history(running, "beat"))
+        assert [(it["type"], it["reason"]) for it in reversed(told)] == [
+            ("Definition", "Created"),
+            ("Definition", "Rejected"),
+            ("Ready", "InvalidNewVersion"),
+            ("Valid", "Invalid"),
+        ]
+        since = running.condition("beat")["last_transition_at"]
         running.kill()
 
     with daemon(flows, state, env=OPEN) as running:
         assert_shown(running, place)
+        assert running.condition("beat")["last_transition_at"] == since
+        assert history(running, "beat") == told
+        assert "InvalidNewVersion" in running.command("flows", "beat", "--events").stdout
         executions = fires_on(running, "beat")
         assert {execution["digest"] for execution in executions} == {digest}
         slots = [execution["slot_at"] for execution in executions]
         assert len(slots) == len(set(slots))
+
+
+def history(running: RunningDaemon, flow: str) -> list[dict[str, Any]] | None:
+    """Returns the events of a flow once it was rejected, newest first: None before."""
+    found = running.request(f"/api/v1/flows/default/{flow}/events").json["items"]
+    return found if any(event["reason"] == "Rejected" for event in found) else None
 
 
 def test_every_slot_of_a_downtime_is_accounted_for(flows: Path, state: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import threading
 import time
@@ -16,12 +15,12 @@ import pytest
 
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.system.files import LocalFiles
+from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.flow_files import flow_text, says, write_flow
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(3_600)]
 
-IS_LONG = os.environ.get("TEST_PROFILE") == "long"
 KILLS = 200 if IS_LONG else 20
 NAMES = [f"flow-{number}" for number in range(24)]
 RESTLESS = {

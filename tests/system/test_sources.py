@@ -155,8 +155,14 @@ def test_validate_finds_what_the_daemon_finds(flows: Path, state: Path) -> None:
 
 
 def test_odd_file_names_are_no_danger(flows: Path, state: Path) -> None:
-    """Names that are no text, hold line breaks or are very long work like any other."""
-    names = [b"\xff\xfe.yaml", b"line\nbreak.yaml", b"x" * 250 + b".yaml", "\u00e9.yaml".encode()]
+    """Names that are no text, hold line breaks, look like options or are long work as any other."""
+    names = [
+        b"\xff\xfe.yaml",
+        b"line\nbreak.yaml",
+        b"--output=x.yaml",
+        b"x" * 250 + b".yaml",
+        "\u00e9.yaml".encode(),
+    ]
     for number, name in enumerate(names):
         path = os.fsencode(flows) + b"/" + name
         Path(os.fsdecode(path)).write_text(flow_text(f"odd-{number}", says("hi")), "utf-8")
@@ -164,9 +170,9 @@ def test_odd_file_names_are_no_danger(flows: Path, state: Path) -> None:
 
     for _ in range(2):  # the second start reads what the first one kept
         with daemon(flows, state, env=OPEN) as running:
-            assert len(listed(running)) == 4
+            assert len(listed(running)) == len(names)
             assert len(running.source()["rejected"]) == 1
-            for number in range(4):
+            for number in range(len(names)):
                 assert running.condition(f"odd-{number}")["status"] == "True"
                 assert running.ended(running.start(f"odd-{number}"))["state"] == "succeeded"
             assert "odd-0" in running.command("flows", "-o", "wide").stdout

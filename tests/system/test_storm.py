@@ -18,8 +18,10 @@ from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.flow_files import NOTHING, flow_text
 from tests.system.repositories import AUTHOR, git
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(4 * 3_600 if IS_LONG else 120)]
 
+PATIENCE_S = 600.0 if IS_LONG else 30.0
+"""A pass takes as long as reading all flows anew, while somebody asks for them all the time."""
 COMMITS, FLOWS = (500, 1_000) if IS_LONG else (50, 100)
 MOST_PASSES_APART = 5
 """Steps of git between two waits for the daemon, at most."""
@@ -172,6 +174,7 @@ def test_every_answer_is_the_state_of_one_commit(
                     eventually(
                         lambda: generation in reader.seen,  # noqa: B023 - awaited in this turn
                         lambda: running.events,
+                        patience_s=PATIENCE_S,
                     )
         assert reader.mixed == []
         assert reader.answers > len(reader.seen) > commits // MOST_PASSES_APART

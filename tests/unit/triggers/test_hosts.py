@@ -118,3 +118,38 @@ def test_a_last_good_version_of_another_host_is_not_armed() -> None:
         assert await after.executions() == []
 
     simulate(story)
+
+
+def test_a_host_without_the_label_owes_no_slot_of_that_time() -> None:
+    """A host that loses a label over a restart, and gets it back over another, begins at now."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(runs_on="here"))
+        await fire(world, MINUTE)
+        away = await world.next_life(labels=())
+        await away.arm_last_good()
+        await wait_until(away, 5 * MINUTE)
+        back = await away.next_life()
+        back.timers.start()
+        await back.arm_last_good()
+        await back.schedules.settle()
+        assert await ledger(back) == []
+        await fire(back, 6 * MINUTE)
+        assert slots(await back.executions()) == [60, 360]
+
+    simulate(story)
+
+
+def test_a_host_with_the_label_owes_the_slots_of_a_downtime() -> None:
+    """The slots that came due while the daemon of such a host was down are missed."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(runs_on="here"))
+        await fire(world, MINUTE)
+        await wait_until(world, 5 * MINUTE)
+        back = await world.next_life()
+        await back.arm_last_good()
+        await back.schedules.settle()
+        assert [run.reason for run in await back.storage.slots.list(A)] == ["down"]
+
+    simulate(story)

@@ -115,6 +115,10 @@ class CountingTimers(FakeTimers):
         super().arm(key, schedule, wake)
 
 
+LABELS = ("here", "near")
+"""Of the host, unless a test says others."""
+
+
 class World:
     """One life of the daemon's triggers; made inside a running virtual loop.
 
@@ -126,12 +130,15 @@ class World:
     """
 
     def __init__(
-        self, storage: MemoryStorage | None = None, ids: SequentialIds | None = None
+        self,
+        storage: MemoryStorage | None = None,
+        ids: SequentialIds | None = None,
+        labels: tuple[str, ...] = LABELS,
     ) -> None:
         base = EngineWorld(storage=storage)
         self.clock, self.storage, self.disk = base.clock, base.storage, base.disk
         self.secrets = FakeSecrets()
-        self.registry = FlowRegistry(labels=frozenset({"here", "near"}))
+        self.registry = FlowRegistry(labels=frozenset(labels))
         services = replace(
             base.services,
             secrets=self.secrets,
@@ -222,13 +229,13 @@ class World:
         """Puts in force what the registry holds, as a start does before it reads the source."""
         await self._applier.apply(keep_all(self.registry.entries))
 
-    async def next_life(self) -> World:
+    async def next_life(self, labels: tuple[str, ...] = LABELS) -> World:
         """Returns the triggers of the next start over the same store; this life ends.
 
         Its registry holds the last good versions, not yet armed.
         """
         await self.end()
-        after = World(self.storage, self.ids)
+        after = World(self.storage, self.ids, labels)
         await after.pauses.load()
         await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
         await after.pauses.count_failures()
