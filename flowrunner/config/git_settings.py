@@ -11,6 +11,7 @@ from flowrunner.config.kinds import about as _about
 from flowrunner.config.kinds import choice, count, duration, file_path, flag
 
 VerifyMode = Literal["off", "head", "tag"]
+SourceWebhookType = Literal["off", "github", "gitea", "forgejo", "bitbucket", "gitlab"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,27 @@ class VerifySettings:
     """File with the keys that may sign: an `allowed_signers` file of ssh-keygen, or exported public
     keys of GnuPG, told apart by its content. Default (null): none, so it must be written when
     `mode` is not `off`. It belongs to the host: a key in the repository would vouch for itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceWebhookSettings:
+    """A push that is heard of at once, as a hint to ask the repository."""
+
+    type: SourceWebhookType = field(
+        default="off", metadata=_about(choice(get_args(SourceWebhookType)), example="github")
+    )
+    """How the server of the repository proves that it calls `/hooks/_source`: `github`, `gitea`,
+    `forgejo`, `bitbucket` (all sign the body) or `gitlab` (shows a token); `off` for no such
+    address. Default `off`. Nothing of what it sends is used: the repository is asked, which says
+    what is new."""
+
+    secret: Path | None = field(
+        default=None,
+        metadata=_about(file_path(nullable=True), example="/etc/flowrunner/source-webhook"),
+    )
+    """File with the secret, read at each call; with several lines each is a secret, so that it can
+    be changed without a gap. Default (null): `source-webhook` in `$CREDENTIALS_DIRECTORY` when
+    systemd sets that. Without a secret every call is answered 401."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,3 +108,4 @@ class GitSettings:
     refused."""
 
     verify: VerifySettings = field(default_factory=VerifySettings)
+    webhook: SourceWebhookSettings = field(default_factory=SourceWebhookSettings)

@@ -17,7 +17,7 @@ from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import Ground, make_ground
-from flowrunner.daemon.build_source import Origin, make_origin
+from flowrunner.daemon.build_source import Origin, credential, make_origin
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
     FlowLeaver,
@@ -44,6 +44,7 @@ from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
+from flowrunner.service.ports import TakesDeliveries
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.traces import TraceReader
@@ -60,6 +61,7 @@ from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.source_hook import SourceHook
 from flowrunner.triggers.timers import ApschedulerTimers, Timers
 from flowrunner.triggers.webhooks import Webhooks
 
@@ -144,7 +146,7 @@ def build(
         validator=compiler,
         reconciler=reconciler,
         dispatcher=starts.dispatcher,
-        webhooks=starts.webhooks,
+        webhooks=_hooks(ground, starts.webhooks, origin),
         pauses=pauses,
         retries=starts.retries,
         schedules=starts.schedules,
@@ -291,6 +293,15 @@ def _retries(
 def _webhooks(ground: Ground, dispatcher: Dispatcher) -> Webhooks:
     duplicates = Duplicates(ground.storage.executions, ground.clock)
     return Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
+
+
+def _hooks(ground: Ground, webhooks: Webhooks, origin: Origin) -> TakesDeliveries:
+    """Returns what answers deliveries: the hooks of flows, and that of the source before them."""
+    settings = ground.settings.source.git.webhook
+    if origin.source is None or settings.type == "off":
+        return webhooks
+    secret = settings.secret or credential("source-webhook")
+    return SourceHook(webhooks, settings.type, secret, origin.source.hint)
 
 
 def _pauses(ground: Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:

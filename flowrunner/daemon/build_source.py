@@ -127,8 +127,8 @@ def _syncer(
     files, verify = ground.files, git.verify
     remote = Remote(
         url=url,
-        key=git.key or _credential("deploy-key"),
-        known_hosts=git.known_hosts or _credential("known_hosts"),
+        key=git.key or credential("deploy-key"),
+        known_hosts=git.known_hosts or credential("known_hosts"),
         timeout_s=git.timeout,
     )
     client = GitClient(tools.run, remote, folder / "repo.git", folder)
@@ -144,7 +144,7 @@ def _syncer(
     )
 
 
-def _credential(name: str) -> Path | None:
+def credential(name: str) -> Path | None:
     """Returns a file of the unit's credentials directory. Source: systemd.exec(5)."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     path = Path(folder, name) if folder else None

@@ -63,6 +63,8 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "source.git.known_hosts": PATHS,
     "source.git.verify.mode": st.sampled_from(["off", "head", "tag"]),
     "source.git.verify.keys": PATHS,
+    "source.git.webhook.type": st.sampled_from(["off", "github", "gitlab"]),
+    "source.git.webhook.secret": PATHS,
     "storage.backend": st.sampled_from(["local", "memory"]),
     "storage.path": PATHS.map("/state{}".format),
     "storage.min_free": st.integers(1, 1023).map("{}MiB".format),

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.system.daemon import COMMAND, OPEN, RunningDaemon, command, daemon, eventually
+from tests.system.deliveries import github_headers
 from tests.system.flow_files import flow_text, runs, says
 from tests.system.repositories import commit, git
 
@@ -125,6 +126,31 @@ def test_push_is_followed_with_the_files_beside_the_flow(
         assert running.metric("flowrunner_git_sync_total", result="published") == 2
         assert running.metric("flowrunner_source_info", revision=second) == 1
         assert sync(running)["outcome"] == "unchanged"
+
+
+def test_signed_call_of_the_server_is_followed_at_once(upstream: Upstream, tmp_path: Path) -> None:
+    """A daemon that asks once a day takes a push in after a call; what the call says is unused."""
+    upstream.push()
+    secret = tmp_path / "hook-secret"
+    secret.write_text("of-the-forge\n")
+    hook = {"webhook__type": "github", "webhook__secret": str(secret)}
+    with pulling(upstream, tmp_path, **hook) as running:
+        upstream.write("flows/word.txt", "two\n")
+        revision = upstream.push()
+        body = json.dumps({"after": "0" * 40, "repository": {"clone_url": "/elsewhere"}}).encode()
+
+        def call(headers: Mapping[str, str]) -> int:
+            return running.request(
+                "/hooks/_source", method="POST", body=body, headers=headers
+            ).status
+
+        assert call(github_headers(body, secret="guessed")) == 401
+        assert call(github_headers(body, secret="of-the-forge")) == 202
+        at_revision(running, revision)
+        counted = running.metric(
+            "flowrunner_webhook_requests_total", hook="_source", result="accepted"
+        )
+        assert counted == 1
 
 
 def test_running_execution_keeps_the_files_of_its_revision(

@@ -64,6 +64,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("source.git.known_hosts", None, "default"),
         Row("source.git.verify.mode", "off", "default"),
         Row("source.git.verify.keys", None, "default"),
+        Row("source.git.webhook.type", "off", "default"),
+        Row("source.git.webhook.secret", None, "default"),
         Row("storage.backend", "local", "default"),
         Row("storage.path", "/s", "flag:--state"),
         Row("storage.min_free", "100MiB", "default"),

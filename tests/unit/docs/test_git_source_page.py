@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from flowrunner.cli.main import parse
+from flowrunner.config.git_settings import SourceWebhookType
 from flowrunner.config.loader import load_settings
 from flowrunner.daemon.offline import read_settings_yaml
 from flowrunner.reconcile.upstream.checkouts import MOST_BYTES, MOST_FILES
-from flowrunner.reconcile.upstream.source import LONGEST_WAIT_S
-from tests.unit.docs.pages import examples, read, yaml_examples
+from flowrunner.reconcile.upstream.source import LEAST_APART_S, LONGEST_WAIT_S
+from flowrunner.triggers.source_hook import PATH
+from tests.unit.docs.pages import code_spans, examples, read, yaml_examples
 
 PAGE = read("docs/git-source.md")
 
@@ -42,3 +45,12 @@ def test_numbers_of_the_page_are_those_of_the_code() -> None:
     """Bounds that the page names are the ones in force."""
     assert f"more than {MOST_FILES:,} files or {MOST_BYTES // 1024**3} GiB" in PAGE
     assert f"every {LONGEST_WAIT_S / 60:.0f}\nminutes" in PAGE
+    assert f"at least {LEAST_APART_S:.0f} seconds apart" in PAGE
+    assert f"`POST /hooks/{PATH}`" in PAGE
+
+
+def test_page_names_every_server() -> None:
+    """Each type of call is named, and none that does not exist."""
+    kinds = set(get_args(SourceWebhookType)) - {"off"}
+    (line,) = [line for line in PAGE.splitlines() if line.startswith("`type` is")]
+    assert set(code_spans(line)) - {"type"} == kinds

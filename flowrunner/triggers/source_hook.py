@@ -1,0 +1,110 @@
+"""The hook of the source: whoever serves the repository says that there may be something new.
+
+It is a hint and nothing else: the call is proven, then forgotten, and the repository is asked. So
+a call that is forged, repeated or late can at most make the daemon ask, which it does now and then
+anyway. Many calls are one sync (`flowrunner.reconcile.upstream.source`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from flowrunner.model.delivery import Delivery, DeliveryAnswer, Unproven
+from flowrunner.model.flow import AuthType, WebhookAuth
+from flowrunner.model.secret import SecretValue
+from flowrunner.secrets.lookup import FileSecrets
+from flowrunner.triggers.signatures import is_authentic, pretend
+
+PATH = "_source"
+"""Below `/hooks/`; no account can be called so."""
+
+_GITLAB = "x-gitlab-token"
+_SIGNED: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "github": ("x-hub-signature-256", "sha256="),
+        "gitea": ("x-gitea-signature", ""),
+        "forgejo": ("x-forgejo-signature", ""),
+        "bitbucket": ("x-hub-signature", "sha256="),
+    }
+)
+"""Who signs by which header, with what before the digits. Source: operations.md, section 5.1."""
+
+
+class TakesDeliveries(Protocol):
+    """What answers all other deliveries."""
+
+    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+        """Answers a delivery; never raises for anything a sender can do."""
+
+
+class SourceHook:
+    """Answers the calls of the repository's server, and hands all other deliveries on.
+
+    Args:
+        others: Who answers those.
+        kind: How the server proves itself: `github`, `gitea`, `forgejo`, `bitbucket` or `gitlab`.
+        secret: The file with a secret on each line; None: there is none, so that nobody can.
+        wake: Asks for a sync; must be quick.
+    """
+
+    def __init__(
+        self, others: TakesDeliveries, kind: str, secret: Path | None, wake: Callable[[], None]
+    ) -> None:
+        self._others = others
+        self._kind = kind
+        self._file = None if secret is None else (FileSecrets(secret.parent), secret.name)
+        self._wake = wake
+
+    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+        """Answers a delivery; never raises for anything a sender can do."""
+        if delivery.path != PATH:
+            return await self._others.deliver(delivery)
+        secrets = await asyncio.to_thread(self._secrets)
+        cause = self._lack_of_proof(delivery, secrets)
+        if cause is not None:
+            return DeliveryAnswer(
+                status=401,
+                result="unauthorized",
+                hook=PATH,
+                problem="the delivery is not authenticated",
+                code="auth.invalid",
+                cause=cause,
+            )
+        self._wake()
+        body = {"status": "sync_requested"}
+        return DeliveryAnswer(status=202, result="accepted", hook=PATH, body=body)
+
+    def _lack_of_proof(self, delivery: Delivery, secrets: list[SecretValue]) -> Unproven | None:
+        """Returns what the proof lacks; None for a right one."""
+        if not secrets:
+            pretend(delivery.headers, delivery.body)
+            return Unproven.SECRET_MISSING
+        if self._kind == "gitlab":
+            shown = delivery.headers.get(_GITLAB, "").encode("latin-1", "replace")
+            fitting = [hmac.compare_digest(_bytes(secret), shown) for secret in secrets]
+            is_proven = any(fitting)
+        else:
+            header, prefix = _SIGNED[self._kind]
+            auth = WebhookAuth(type=AuthType.HMAC, secrets=(PATH,), header=header, prefix=prefix)
+            is_proven = is_authentic(auth, secrets, delivery.headers, delivery.body)
+        if not is_proven:
+            return Unproven.SIGNATURE
+        return None if delivery.method == "POST" else Unproven.METHOD
+
+    def _secrets(self) -> list[SecretValue]:
+        """Reads the secrets, one on each line that is not empty; blocks."""
+        if self._file is None:
+            return []
+        folder, name = self._file
+        lines = (folder.text(name) or "").split("\n")
+        return [SecretValue(line) for line in (each.rstrip("\r") for each in lines) if line]
+
+
+def _bytes(secret: SecretValue) -> bytes:
+    data: bytes = secret.reveal().encode(errors="surrogateescape")
+    return data
