@@ -32,6 +32,7 @@ from tests.system.daemon import RunningDaemon, daemon, eventually
 LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.timeout(300),  # six daemons are started, and a weekend lived, on a busy machine
     pytest.mark.skipif(LIBRARY is None, reason="needs faketime"),
 ]
 
