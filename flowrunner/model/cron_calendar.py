@@ -17,7 +17,7 @@ from cronsim import CronSim, CronSimError
 
 _DAY = timedelta(days=1)
 _OVER_A_MONTH = timedelta(days=32)
-_LONGEST_YEARS = 50
+LONGEST_YEARS = 50
 """A search ends after so many years, as that of `cronsim`."""
 _ANY = datetime(2000, 1, 1)  # noqa: DTZ001 - a wall time, and it means nothing
 
@@ -78,7 +78,7 @@ def _times(
 
 def _next_day(calendar: CronSim, day: date) -> date | None:
     """Returns the first day after another that fits."""
-    last = day.year + _LONGEST_YEARS
+    last = day.year + LONGEST_YEARS
     day += _DAY
     while day.year <= last:
         if day.month not in calendar.months:

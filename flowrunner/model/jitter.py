@@ -12,14 +12,19 @@ from hashlib import sha256
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.schedule import Schedule, Slots
 
-NO_DELAY = timedelta()
 _BITS = 64
+_COARSE_S = 60.0
+"""From here on delays are whole seconds, so that many flows share the timer of a moment."""
 
 
 def jitter_delay(flow: FlowKey, host: str, jitter_s: float) -> timedelta:
     """Returns the delay of a flow on a host: 0 <= delay < `jitter_s`, always the same one."""
+    if not jitter_s:
+        return timedelta()
     digest = sha256(f"{host}\n{flow.account}\n{flow.name}".encode()).digest()
     part = int.from_bytes(digest[: _BITS // 8], "big") / 2**_BITS
+    if jitter_s >= _COARSE_S:
+        return timedelta(seconds=int(part * jitter_s))
     return timedelta(milliseconds=int(part * jitter_s * 1_000))
 
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from itertools import takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from flowrunner.errors import FlowError
-from flowrunner.model.cron_calendar import walls_after, walls_between
+from flowrunner.model.cron_calendar import LONGEST_YEARS, walls_after, walls_between
 from flowrunner.model.cron_text import (
     ScheduleError,
     check_fields,
@@ -158,13 +159,21 @@ class CronSchedule(Slots):
         shown = self._find_elapsed(instant)
         return min((slot for slot in (once, shown) if slot is not None), default=None)
 
+    def _walls(self, wall: datetime) -> Iterator[datetime]:
+        """Yields the wall times after `wall` that fit, those of the next 50 years.
+
+        The clock may skip each of them, as it does on one Sunday in March, and no slot be found.
+        """
+        last = wall.year + LONGEST_YEARS
+        return takewhile(lambda each: each.year <= last, walls_after(self.expression, wall))
+
     def _find_once(self, instant: datetime) -> datetime | None:
         """A fixed hour: each wall time is one slot, whatever the clock does (`first_instant`).
 
         Wall times lost in one gap fall on the same instant and so are one slot.
         """
         leaves_out = self.dst.skipped is Skipped.SKIP
-        for wall in walls_after(self.expression, wall_time(instant, self._zone)):
+        for wall in self._walls(wall_time(instant, self._zone)):
             slot = first_instant(wall, self._zone)
             if slot > instant and not (leaves_out and wall_time(slot, self._zone) != wall):
                 return slot
@@ -181,7 +190,7 @@ class CronSchedule(Slots):
 
     def _find_shown(self, instant: datetime, wall: datetime) -> datetime | None:
         """Returns the first instant after `instant` that shows a fitting time after `wall`."""
-        for found in walls_after(self.expression, wall):
+        for found in self._walls(wall):
             for slot in instants_of(found, self._zone):
                 if slot > instant:
                     return slot

@@ -7,10 +7,11 @@ arithmetic is counted here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
@@ -138,24 +139,45 @@ def _shown(at: datetime, zone: ZoneInfo) -> datetime:
     return at.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
+class Hit(NamedTuple):
+    """A minute that one schedule or another may be due at.
+
+    Attributes:
+        is_shown: Whether the clock shows a time that fits.
+        is_after_lost: Whether it has just skipped one.
+    """
+
+    minute: Minute
+    is_shown: bool
+    is_after_lost: bool
+
+
+def hits(fields: Fields, clock: Iterable[Minute]) -> list[Hit]:
+    """The minutes of a clock, from `minutes`, that count for a schedule under any policy."""
+    found = (
+        Hit(minute, fields.fits(minute.wall), any(map(fields.fits, minute.lost)))
+        for minute in clock
+    )
+    return [hit for hit in found if hit.is_shown or hit.is_after_lost]
+
+
 def due(
-    fields: Fields, clock: tuple[Minute, ...], *, skip: bool = False, twice: bool = False
+    fields: Fields, found: Iterable[Hit], *, skip: bool = False, twice: bool = False
 ) -> list[datetime]:
-    """The minutes of a clock at which a schedule is due.
+    """The minutes among the hits of a schedule at which it is due.
 
     Args:
         fields: Of the schedule; one that is elapsed knows no policy.
-        clock: From `minutes`.
+        found: From `hits`.
         skip: Whether lost times are left out; else they are due once, right after the gap.
         twice: Whether a time that is shown again is due again.
     """
     if fields.is_elapsed:
-        return [minute.at for minute in clock if fields.fits(minute.wall)]
+        return [hit.minute.at for hit in found if hit.is_shown]
     return [
-        minute.at
-        for minute in clock
-        if (fields.fits(minute.wall) and (twice or not minute.is_again))
-        or (minute.lost and not skip and any(map(fields.fits, minute.lost)))
+        hit.minute.at
+        for hit in found
+        if (hit.is_shown and (twice or not hit.minute.is_again)) or (hit.is_after_lost and not skip)
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build_triggers import trigger_ids
@@ -16,7 +17,7 @@ from flowrunner.model.cron_text import ScheduleError, has_fixed_hour
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import QuantityError, parse_duration
-from flowrunner.model.schedule import parse_cron
+from flowrunner.model.schedule import DstPolicy, Skipped, parse_cron
 
 _RESERVED = frozenset({"manual", "backfill", "retry"})
 _SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
@@ -131,6 +132,22 @@ def _dst(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Find
             path=(*path, "dst"),
             key=True,
         )
+    elif raw["dst"].get("skipped") == Skipped.SKIP and _skips_all(raw, subject.as_of):
+        yield subject.document.finding(
+            codes.MALFORMED_CRON,
+            "the schedule is never due: the clock skips each of its times, and 'dst' leaves it out",
+            path=(*path, "dst", "skipped"),
+            hint=f"dst: {{skipped: {Skipped.RUN_AFTER}}} starts right after each gap",
+        )
+
+
+def _skips_all(raw: Mapping[str, Json], as_of: date) -> bool:
+    """Whether a schedule that leaves lost times out has no others; False for one that is bad."""
+    try:
+        schedule = parse_cron(raw["cron"], raw["timezone"], DstPolicy(skipped=Skipped.SKIP))
+    except (ScheduleError, KeyError):
+        return False
+    return schedule.next_after(datetime.combine(as_of, time(), UTC)) is None
 
 
 def _may_have_fixed_hour(cron: str) -> bool:

@@ -18,7 +18,7 @@ FLOW = FlowKey("default", "backup")
 
 def test_delay_never_changes() -> None:
     """Another release gives the same delay, or every start would move with an upgrade."""
-    assert jitter_delay(FLOW, "host-a", 600) == timedelta(milliseconds=453881)
+    assert jitter_delay(FLOW, "host-a", 600) == timedelta(seconds=453)
 
 
 def test_delay_is_spread_over_the_whole_jitter() -> None:
@@ -39,6 +39,19 @@ def test_delay_differs_by_account_flow_and_host() -> None:
         jitter_delay(FlowKey("team", "backup"), "host-a", 600),
     }
     assert len(delays) == 4
+
+
+def test_many_flows_share_their_moments() -> None:
+    """Ten thousand flows with ten minutes of jitter are six hundred timers at most."""
+    delays = {jitter_delay(FlowKey("default", f"f{n}"), "host-a", 600.0) for n in range(10_000)}
+    assert len(delays) <= 600
+
+
+def test_short_jitter_is_spread_within_its_seconds() -> None:
+    """A jitter of a second is one, too: thousands of flows do not start at two moments."""
+    delays = {jitter_delay(FlowKey("default", f"f{n}"), "host-a", 1.0) for n in range(1_000)}
+    assert len(delays) > 300
+    assert max(delays) < timedelta(seconds=1)
 
 
 def test_without_jitter_nothing_is_added() -> None:

@@ -412,6 +412,22 @@ def test_slots_follow_the_policy_when_the_clock_changes(
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("dst", "expected"),
+    [
+        pytest.param(DstPolicy(), "2027-03-28T01:00+00:00", id="usual"),
+        pytest.param(TWICE, "2027-03-28T01:00+00:00", id="twice"),
+        pytest.param(SKIP, None, id="skip"),
+        pytest.param(SKIP_TWICE, None, id="skip-and-twice"),
+    ],
+)
+def test_search_ends_where_the_clock_skips_every_time(dst: DstPolicy, expected: str | None) -> None:
+    """On the last Sunday of March there is no 02:30 in Berlin, in no year to come."""
+    schedule = parse_cron("30 2 * 3 0L", BERLIN, dst)
+    slot = schedule.next_after(utc("2026-06-01T12:00+00:00"))
+    assert slot == (None if expected is None else utc(expected))
+
+
 # Periods, counts, fingerprints
 
 
