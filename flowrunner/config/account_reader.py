@@ -9,7 +9,6 @@ from typing import Any
 
 from flowrunner.config.accounts import (
     KEYS,
-    PLANNED_KEYS,
     SECTION,
     AccountSettings,
     Shared,
@@ -35,8 +34,7 @@ class AccountReader:
 
         Raises:
             BadValueError: ``settings.file_only`` outside of a file, ``settings.type``,
-                ``settings.value``, ``settings.path``, ``settings.unknown_key`` or
-                ``settings.planned_key``.
+                ``settings.value``, ``settings.path`` or ``settings.unknown_key``.
         """
         if given.is_text:
             raise BadValueError(
@@ -105,9 +103,6 @@ def _is_told(given: Given) -> bool:
 
 def _unknown(account: str, key: str) -> BadValueError:
     full = quote(f"{SECTION}.{account}.{key}")
-    if key in PLANNED_KEYS:
-        hint = "planned: a later version will know it"
-        return BadValueError(f"unknown key {full}", code="settings.planned_key", hint=hint)
     close = get_close_matches(key[:64], KEYS, n=1)
     hint = f"did you mean {close[0]}?" if close else f"an account has: {', '.join(KEYS)}"
     return BadValueError(f"unknown key {full}", code="settings.unknown_key", hint=hint)

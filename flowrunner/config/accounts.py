@@ -14,7 +14,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from flowrunner.config.kinds import BadValueError, Kind, count, file_path, quote, user_names
+from flowrunner.config.kinds import (
+    BadValueError,
+    Kind,
+    count,
+    file_path,
+    folders,
+    quote,
+    user_names,
+)
 from flowrunner.config.token_kinds import tokens_kind
 from flowrunner.model.access import Token
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
@@ -167,6 +175,13 @@ class AccountSettings:
     """Node types that the flows of this account may use, a list. Default (null): all. A flow with
     another one is not Ready. A `wait` with a `probe` takes `shell`, too."""
 
+    roots: tuple[Path, ...] = field(
+        default=(), metadata=_about(folders(), example=["/srv/payments"])
+    )
+    """Folders into which triggers of type `file` of this account may look, a list of paths. Default
+    `[]`: none; for the account `default` those of `engine.roots`. Links that lead out of them are
+    not followed."""
+
     max_running_executions: int = field(default=0, metadata=_about(count(0, 100_000), example=20))
     """Most executions of this account running at once, a number; the others stay queued, those
     started by hand first in line. Default 0: as many as the host allows."""
@@ -202,9 +217,6 @@ KEYS: Mapping[str, AccountKey] = MappingProxyType(
     }
 )
 """Name → the key, in the order of this page."""
-
-PLANNED_KEYS = frozenset({"roots"})
-"""Keys of the design that do not work yet."""
 
 
 class Shared(NamedTuple):

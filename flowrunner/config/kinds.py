@@ -5,6 +5,7 @@ A kind knows nothing of where its value comes from; that is `flowrunner.config.s
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -164,6 +165,24 @@ def user_names() -> Kind:
         render=list,
         from_text=lambda text: [name.strip() for name in text.split(",")] if text.strip() else [],
         schema={"type": "array", "items": {"type": "string", "pattern": USER_NAME}},
+    )
+
+
+def folders() -> Kind:
+    """A list of folders, each once; a text has commas between them."""
+    one, hint = file_path(), "write a list, for example [/srv/inbox]"
+
+    def parse(value: Json, folder: Path) -> tuple[Path, ...]:
+        if not isinstance(value, list):
+            raise _wrong_type(value, "a list of folders", hint)
+        found = (Path(os.path.normpath(one.parse(each, folder))) for each in value)
+        return tuple(dict.fromkeys(found))
+
+    return Kind(
+        parse=parse,
+        render=lambda paths: [one.render(path) for path in paths],
+        from_text=lambda text: [one.strip() for one in text.split(",")] if text.strip() else [],
+        schema={"type": "array", "items": one.schema},
     )
 
 

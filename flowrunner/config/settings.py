@@ -24,6 +24,7 @@ from flowrunner.config.kinds import (
     count,
     duration,
     file_path,
+    folders,
     listen_address,
     size,
     user_names,
@@ -258,6 +259,13 @@ class EngineSettings:
     """Users that nodes may run as besides the daemon's own, a list of names (in the environment
     with commas between). Default `[]`: who may commit to the flows does not choose whose rights
     they have. It takes effect where the daemon is root: see `privileged.conf.example`."""
+
+    roots: tuple[Path, ...] = field(
+        default=(), metadata=_about(folders(), example=["/srv/inbox", "/var/spool/orders"])
+    )
+    """Folders into which triggers of type `file` of the account `default` may look, a list of paths
+    (in the environment with commas between). Default `[]`: none, so that a flow with such a trigger
+    is not Ready. Other accounts have their own: `accounts.NAME.roots`."""
 
     drain_timeout: float = field(default=300.0, metadata=_about(duration(0, 86_400), example="30s"))
     """How long running attempts may go on after the daemon was told to stop, a duration; then they

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 from flowrunner.config.accounts import AccountSettings
 from flowrunner.model.accounts import AccountMap
+from flowrunner.model.ids import DEFAULT_ACCOUNT
 
 Limit = Literal["max_running_executions", "max_running_nodes"]
 
 
-def account_map(accounts: Mapping[str, AccountSettings]) -> AccountMap:
-    """Returns whose the folders are, and which node types who may use."""
+def account_map(accounts: Mapping[str, AccountSettings], roots: Sequence[Path] = ()) -> AccountMap:
+    """Returns whose the folders are, which node types who may use, and where who may look.
+
+    `roots` are those of the account `default`, where it has none of its own.
+    """
     return AccountMap(
         folders={each.folder or name: name for name, each in accounts.items()},
         node_types={
@@ -20,7 +25,15 @@ def account_map(accounts: Mapping[str, AccountSettings]) -> AccountMap:
             for name, each in accounts.items()
             if each.node_types is not None
         },
+        roots={
+            DEFAULT_ACCOUNT: _texts(roots),
+            **{name: _texts(each.roots) for name, each in accounts.items() if each.roots},
+        },
     )
+
+
+def _texts(paths: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(map(str, paths))
 
 
 def limits_of(accounts: Mapping[str, AccountSettings], limit: Limit) -> dict[str, int]:

@@ -10,16 +10,19 @@ from flowrunner.system.boot import boot_id
 from flowrunner.system.ids import IdSource
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.followers import Followers
+from flowrunner.triggers.inbox_look import InboxLooks
+from flowrunner.triggers.inboxes import Inboxes
 from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.starts import Starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """What waits for a start of the daemon, or for the end of a flow."""
+    """What waits for a start of the daemon, for the end of a flow, or for a file."""
 
     starts: Starts
     followers: Followers
+    inboxes: Inboxes
 
 
 def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events:
@@ -37,5 +40,12 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
         ),
         followers=Followers(
             registry=ground.registry, occasions=occasions, marks=ground.storage.marks
+        ),
+        inboxes=Inboxes(
+            registry=ground.registry,
+            occasions=occasions,
+            marks=ground.storage.marks,
+            looks=InboxLooks(ground.files, ground.accounts.roots),
+            clock=ground.clock,
         ),
     )

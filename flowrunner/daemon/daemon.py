@@ -74,6 +74,7 @@ class Daemon:
                     parts.pauses.run,
                     parts.events.starts.run,
                     parts.events.followers.run,
+                    parts.events.inboxes.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from flowrunner.definitions import codes
+from flowrunner.definitions import codes_host
 from flowrunner.definitions.build import NODE_LISTS, types_in
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.document import Document, Path
@@ -63,16 +63,23 @@ class HostCheckingReader:
         problems = {
             name: text for name in spec.users if (text := self._users.problem(name, account))
         }
+        outside = {
+            trigger.path
+            for trigger in spec.inboxes
+            if not self._accounts.is_allowed(account, trigger.glob.base)
+        }
         if lacking_labels(spec.runs_on, self._labels):
             names, problems = (), {}  # another host has to have them
+            outside = set()
         refused = self._accounts.refused_types(account, spec.node_types)
-        if not (names or problems or refused):
+        if not (names or problems or refused or outside):
             return candidate
         document = read_yaml(data, file=file)
         added = {
             *_of_secrets(document, names, account),
             *_of_users(document, problems),
             *_of_types(document, refused, account),
+            *_of_paths(document, outside, account),
         }
         return replace(candidate, findings=tuple(sorted({*candidate.findings, *added})))
 
@@ -83,7 +90,7 @@ def _of_secrets(document: Document, names: Sequence[str], account: str) -> Itera
     for path, name in _places(document.data):
         if name in names:
             yield document.finding(
-                codes.SECRET_MISSING,
+                codes_host.SECRET_MISSING,
                 f"{whose} has no secret {name!r}",
                 path=path,
                 hint=f"a file {name} in the credentials directory, or {ENVIRONMENT_PREFIX}{name}"
@@ -103,9 +110,9 @@ def _of_users(document: Document, problems: Mapping[str, str]) -> Iterator[Findi
         if name in problems:
             told.add(name)
             text = problems[name]
-            yield document.finding(codes.USER_NOT_PERMITTED, text, path=(*path, "user"))
+            yield document.finding(codes_host.USER_NOT_PERMITTED, text, path=(*path, "user"))
     for name in problems.keys() - told:
-        yield document.finding(codes.USER_NOT_PERMITTED, problems[name], path=("name",))
+        yield document.finding(codes_host.USER_NOT_PERMITTED, problems[name], path=("name",))
 
 
 def _of_types(document: Document, refused: Sequence[str], account: str) -> Iterator[Finding]:
@@ -113,11 +120,25 @@ def _of_types(document: Document, refused: Sequence[str], account: str) -> Itera
         for index, node in enumerate(document.data.get(part, ())):
             for name in sorted(types_in(node).intersection(refused)):
                 yield document.finding(
-                    codes.NODE_TYPE_NOT_PERMITTED,
+                    codes_host.NODE_TYPE_NOT_PERMITTED,
                     f"account {account} may not use the node type {name}",
                     path=(part, index, "type" if "type" in node else "run"),
                     hint=f"accounts.{account}.node_types of the settings lists those that it may",
                 )
+
+
+def _of_paths(document: Document, outside: AbstractSet[str], account: str) -> Iterator[Finding]:
+    setting = f"accounts.{account}.roots"
+    if account == DEFAULT_ACCOUNT:
+        setting = f"engine.roots or {setting}"
+    for index, trigger in enumerate(document.data.get("triggers", ())):
+        if trigger["type"] == "file" and trigger["path"] in outside:
+            yield document.finding(
+                codes_host.PATH_NOT_PERMITTED,
+                f"account {account} may not look into this folder",
+                path=("triggers", index, "path"),
+                hint=f"{setting} of the settings lists the folders into which it may",
+            )
 
 
 def _places(definition: Json) -> Iterator[tuple[Path, str]]:

@@ -13,6 +13,7 @@ from flowrunner.model.event_triggers import (
     OncePer,
     StartTrigger,
 )
+from flowrunner.model.globs import parse_glob
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import parse_duration
 from flowrunner.model.states import ExecutionState
@@ -39,5 +40,6 @@ def build_event_trigger(trigger_id: str, raw: Mapping[str, Json]) -> EventTrigge
             )
         case "file":
             settle_s = parse_duration(raw.get("settle", SETTLE))
-            return FileTrigger(path=raw["path"], settle_s=settle_s, **shared)
+            path = raw["path"]
+            return FileTrigger(path=path, glob=parse_glob(path), settle_s=settle_s, **shared)
     return None

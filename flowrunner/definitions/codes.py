@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from flowrunner.definitions import codes_host
 from flowrunner.definitions.code import Code
 
 __all__ = ["CODES", "Code"]
@@ -370,30 +371,11 @@ BRACES_WITHOUT_DOLLAR = Code(
     "without the dollar it is plain text.",
 )
 
-SECRET_MISSING = Code(
-    "FR601",
-    "secret missing on this host",
-    "The settings given by `--settings` lead to no secret of this name, or to an empty one. The "
-    "flow is valid, but would not be Ready on this host. Of several secrets of a webhook one is "
-    "enough.",
-)
-USER_NOT_PERMITTED = Code(
-    "FR602",
-    "user not permitted on this host",
-    "On this host, with the settings given by `--settings`, a program cannot run as the user that "
-    "the node names: it does not exist, the daemon is not root, or `engine.users` does not list "
-    "it. Judged is who runs `validate`: let that be the daemon's user. The flow is valid, but "
-    "would not be Ready.",
-)
-NODE_TYPE_NOT_PERMITTED = Code(
-    "FR603",
-    "node type not permitted on this host",
-    "On this host, with the settings given by `--settings`, the account of the flow may not use "
-    "the type of this node: `accounts.NAME.node_types` lists those that it may. A `wait` with a "
-    "`probe` takes `shell`, too. The flow is valid, but would not be Ready.",
-)
-
 CODES: Mapping[str, Code] = MappingProxyType(
-    {value.code: value for value in tuple(globals().values()) if isinstance(value, Code)}
+    {
+        value.code: value
+        for value in (*globals().values(), *vars(codes_host).values())
+        if isinstance(value, Code)
+    }
 )
-"""Every code above by its identifier, in order."""
+"""Every code by its identifier, in order."""

@@ -16,7 +16,7 @@ LONGEST_PATH = 4_096
 
 def event_schemas(shared: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the definitions by type; `shared` are the keys of every trigger."""
-    return {"start": _start(shared), "flow": _flow(shared)}
+    return {"start": _start(shared), "flow": _flow(shared), "file": _file(shared)}
 
 
 def _start(shared: Mapping[str, Any]) -> dict[str, Any]:

@@ -257,7 +257,7 @@ def _concurrency() -> dict[str, Any]:
                 default="queue",
             ),
             "queue_limit": described(
-                "Deliveries and completions of the flow that may wait, together.",
+                "Deliveries, completions and files of the flow that may wait, together.",
                 100,
                 type="integer",
                 minimum=0,

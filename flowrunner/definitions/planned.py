@@ -21,7 +21,7 @@ PLANNED: dict[str, frozenset[str]] = {
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 
 PLANNED_NODE_TYPES = frozenset({"email", "file", "http", "notify", "python", "store"})
-PLANNED_TRIGGER_TYPES = frozenset({"file"})
+PLANNED_TRIGGER_TYPES: frozenset[str] = frozenset()
 PLANNED_AUTH_TYPES = frozenset(
     {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
 )

@@ -16,7 +16,7 @@ from flowrunner.definitions.schema_parts import (
 from flowrunner.model.quantities import SIZE_PATTERN
 from flowrunner.model.schedule import Repeated, Skipped
 
-_TYPES = ("schedule", "webhook", "start", "flow")
+_TYPES = ("schedule", "webhook", "start", "flow", "file")
 
 
 def trigger_schemas() -> dict[str, Any]:

@@ -38,9 +38,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "python": "write type: exec with argv: [python3, FILE]",
         "store": "keep it in a file outside of $WORK_DIR",
     },
-    "trigger-type": {
-        "file": "let a schedule look for the file",
-    },
     "auth-type": {
         "bitbucket": "write type: hmac, header: X-Hub-Signature and prefix: sha256=",
         "gitea": "write type: hmac and header: X-Gitea-Signature",

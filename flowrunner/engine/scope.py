@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from zoneinfo import ZoneInfo
 
-from flowrunner.model.execution import CALLING_FLOW, Cause, Execution, NodeStatus
+from flowrunner.model.execution import CALLING_FLOW, FILE_PATH, Cause, Execution, NodeStatus
 from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
@@ -97,6 +97,7 @@ def trigger_context(cause: Cause) -> dict[str, Json]:
         "headers": cause.context.get("headers", {}),
         "query": cause.context.get("query", {}),
         "flow": cause.context.get(CALLING_FLOW),
+        "path": cause.context.get(FILE_PATH),
         "body": json.loads(cause.payload) if cause.payload else None,
     }
 

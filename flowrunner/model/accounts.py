@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from flowrunner.model.globs import is_inside
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 
 ACCOUNT_NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
@@ -24,10 +25,12 @@ class AccountMap:
             account `default`, wherever they lie.
         node_types: Account → the node types that its flows may use; one that is not among them may
             use all.
+        roots: Account → the folders into which its flows may look.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
     node_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def account_of(self, path: str) -> str | None:
         """Returns the account of a path relative to the root of the flows; None: it has none."""
@@ -47,6 +50,12 @@ class AccountMap:
         allowed = self.node_types.get(account)
         return () if allowed is None else tuple(sorted(set(types) - allowed))
 
+    def is_allowed(self, account: str, folder: str) -> bool:
+        """Whether an account may look into a folder, by the names in its path."""
+        return any(is_inside(folder, root) for root in self.roots.get(account, ()))
 
-NO_ACCOUNTS = AccountMap(folders=MappingProxyType({}), node_types=MappingProxyType({}))
+
+NO_ACCOUNTS = AccountMap(
+    folders=MappingProxyType({}), node_types=MappingProxyType({}), roots=MappingProxyType({})
+)
 """No accounts in the settings."""

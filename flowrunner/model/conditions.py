@@ -56,6 +56,7 @@ class ConditionReason(StrEnum):
     SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
     USER_NOT_PERMITTED = "UserNotPermitted"
     NODE_TYPE_NOT_PERMITTED = "NodeTypeNotPermitted"
+    PATH_NOT_PERMITTED = "PathNotPermitted"
     NO_ACCOUNT = "NoAccount"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"

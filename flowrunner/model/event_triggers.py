@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from flowrunner.model.expressions import Template
+from flowrunner.model.globs import Glob
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
 
@@ -61,12 +62,13 @@ class FileTrigger:
 
     Attributes:
         is_enabled: Whether it starts anything.
-        path: An absolute glob.
+        path: An absolute glob, as written; `glob` is what it says.
         settle_s: How long a file must stay as it is before it counts.
     """
 
     id: str
     path: str
+    glob: Glob
     settle_s: float
     is_enabled: bool = True
     condition: Template | None = None

@@ -43,6 +43,9 @@ COMPLETED = "completed"
 CHAIN_DEPTH = "depth"
 """Key of the context of a follower: how many executions stand before it in its chain of starts."""
 
+FILE_PATH = "path"
+"""Key of the context of what a file started: its path, `trigger.path`."""
+
 FOR_A_PERSON = "for_a_person"
 """Key of the context of a child: a person started the execution at the top of it."""
 
@@ -56,7 +59,7 @@ class Cause:
         trigger_type: `manual`, `retry`, or a type of triggers; that of a child is `flow`.
         slot_at: The slot this execution stands for, or repeats; None without one.
         context: What expressions see as `trigger.headers` and `trigger.query` of a delivery, and
-            as `trigger.flow` of a child or a follower.
+            as `trigger.flow` of a child or a follower, and `trigger.path` of a file.
         payload: The raw body of a delivery; None when there is none.
     """
 

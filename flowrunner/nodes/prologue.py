@@ -32,7 +32,8 @@ def _lines(spec: ProcessSpec) -> Iterator[str]:
     """Yields commands of a shell, which hold numbers alone; the one that forks comes first."""
     limits = spec.limits
     if spec.nice:
-        yield f"command -p renice -n {spec.nice} -p $$ >/dev/null"
+        # POSIX adds what `-n` says; util-linux sets it. So the sum is what is set.
+        yield f"command -p renice -n $(($(command -p nice) + {spec.nice})) -p $$ >/dev/null"
     if spec.umask is not None:
         yield f"umask {spec.umask}"
     if limits.files is not None:

@@ -1,4 +1,4 @@
-"""Whether a flow may not start because of its account: it is gone, or a node type is not for it."""
+"""Whether a flow may not start because of its account: what is gone, or not for it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ def bar_of(account: str, spec: FlowSpec, accounts: AccountMap) -> Bar | None:
         text = f"the settings have no account {account}"
         return Bar(ConditionReason.NO_ACCOUNT, text)
     refused = accounts.refused_types(account, spec.node_types)
-    if not refused:
-        return None
-    text = f"account {account} may not use the node type {', '.join(refused)}"
-    return Bar(ConditionReason.NODE_TYPE_NOT_PERMITTED, text)
+    if refused:
+        text = f"account {account} may not use the node type {', '.join(refused)}"
+        return Bar(ConditionReason.NODE_TYPE_NOT_PERMITTED, text)
+    outside = [t.path for t in spec.inboxes if not accounts.is_allowed(account, t.glob.base)]
+    if outside:
+        text = f"account {account} may not look for {', '.join(outside)}: no root holds it"
+        return Bar(ConditionReason.PATH_NOT_PERMITTED, text)
+    return None

@@ -58,7 +58,7 @@ class Followers:
         removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Learns who follows whom."""
-        for key in changed_keys(self._entries, entries):
+        for key in sorted(changed_keys(self._entries, entries)):
             for followed in _followed(self._entries.get(key)):
                 known = self._by_flow.get(followed, {})
                 known.pop(key, None)

@@ -8,6 +8,7 @@ not be decided now, since the disk is full or the daemon stops, is left to whoev
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,7 +32,7 @@ from flowrunner.triggers.dispatcher import (
 
 _LOG = logging.getLogger(__name__)
 
-_LATER = frozenset({Reason.DISK, Reason.DRAINING})
+LATER = frozenset({Reason.DISK, Reason.DRAINING})
 """Refusals that say nothing about the flow: whoever is refused so asks again."""
 
 
@@ -75,20 +76,24 @@ class Occasions:
         self._clock = clock
         self._observer = observer
 
-    async def start(self, occasion: Occasion) -> str:
+    async def start(self, occasion: Occasion, later: Collection[str] = LATER) -> str:
         """Starts the flow and returns an empty text, or why it does not start.
 
         What did not start is told; its marks have not changed.
 
+        Args:
+            occasion: What happened.
+            later: Refusals that decide nothing; by default ``disk`` and ``draining``.
+
         Raises:
-            RefusedError: ``disk`` or ``draining``: nothing is decided.
+            RefusedError: One of these.
             StorageError: Nothing was accepted.
         """
         reason = ""
         try:
             reason = await self._submit(occasion)
         except RefusedError as error:
-            if error.code in _LATER:
+            if error.code in later:
                 raise
             reason = error.code
         except (ExecutionError, ValidationError) as error:

@@ -12,7 +12,7 @@ import pytest
 from flowrunner.cli.main import dispatch
 from flowrunner.config.accounts import AccountSettings, SecretDirectory
 from flowrunner.config.git_settings import GitSettings
-from flowrunner.config.settings import ServerSettings, Settings, SourceSettings
+from flowrunner.config.settings import EngineSettings, ServerSettings, Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
 from tests.definitions.examples import FOLDER
@@ -147,7 +147,7 @@ def test_host_adds_findings_and_takes_none_away() -> None:
     alone = set(validate([str(FOLDER)]).findings)
     both = set(validate([str(FOLDER)], settings=Settings()).findings)
     assert alone <= both
-    assert {finding.code for finding in both - alone} == {"FR601", "FR602"}
+    assert {finding.code for finding in both - alone} == {"FR601", "FR602", "FR604"}
 
 
 # Accounts
@@ -251,6 +251,51 @@ def test_accounts_of_a_repository_begin_in_its_folder(
     path = {"folder": root, "file": file, "checkout": tmp_path}[named]
     report = validate([str(path)], settings=settings)
     assert (report.findings, report.flows) == ((), 1)
+
+
+INBOX = """\
+version: 1
+name: {name}
+triggers:
+  - {{id: nightly, type: schedule, every: 1d}}
+  - {{id: in, type: file, path: "{path}/*.csv"}}
+nodes:
+  - {{id: only, type: noop}}
+"""
+
+
+@pytest.mark.parametrize("runs_before", [0, 1], ids=["alone", "after-another-run"])
+def test_folders_that_an_account_may_not_look_into_are_told(
+    runs_before: int, tmp_path: Path
+) -> None:
+    """A path outside of the account's roots is a finding with the settings, also from the cache."""
+    flows, environment = tmp_path / "flows", {"HOME": str(tmp_path)}
+    for account, path in (("pay", "/srv/pay/in"), ("web", "/srv/pay/in")):
+        (flows / account).mkdir(parents=True)
+        text = INBOX.format(name=account, path=path)
+        (flows / account / f"{account}.yaml").write_text(text)
+    for _ in range(runs_before):
+        validate([str(flows)], environment=environment, use_cache=True)
+    settings = with_accounts(
+        flows,
+        pay=AccountSettings(roots=(Path("/srv/pay"),)),
+        web=AccountSettings(roots=(Path("/srv/payments"),)),
+    )
+    found = validate(
+        [str(flows)], settings=settings, environment=environment, use_cache=True
+    ).findings
+    assert [(Path(f.file).name, f.code, f.line, f.column, f.message) for f in found] == [
+        ("web.yaml", "FR604", 5, 32, "account web may not look into this folder")
+    ]
+    assert found[0].hint.startswith("accounts.web.roots of the settings")
+
+
+def test_folders_of_the_account_default_are_of_the_engine(tmp_path: Path) -> None:
+    """Without accounts `engine.roots` says where flows may look; by default nowhere."""
+    (tmp_path / "a.yaml").write_text(INBOX.format(name="a", path="/srv/in"))
+    settings = Settings(engine=EngineSettings(roots=(Path("/srv"),)))
+    assert told([tmp_path], settings) == []
+    assert told([tmp_path], Settings()) == [("a.yaml", "FR604", 5)]
 
 
 def test_same_name_in_two_accounts_is_no_duplicate_with_settings(tmp_path: Path) -> None:

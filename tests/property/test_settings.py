@@ -23,6 +23,7 @@ from tests.unit.config.documents import load
 Key = tuple[str, ...]
 
 PATHS = st.from_regex(r"(/[a-z]{1,8}){1,3}", fullmatch=True)
+ROOTS = st.lists(st.from_regex("/[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True), unique=True)
 WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "server.listen": st.integers(0, 65_535).map("127.0.0.1:{}".format),
     "server.control_socket": PATHS,
@@ -88,6 +89,7 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "engine.users": st.lists(
         st.from_regex(USER_NAME.strip("^$"), fullmatch=True), max_size=3, unique=True
     ),
+    "engine.roots": ROOTS,
     "engine.drain_timeout": st.integers(1, 23).map("{}h".format),
     "engine.retention_executions": st.integers(1, 1_000),
     "engine.retention_age": st.integers(1, 6).map("{}d".format),
@@ -112,6 +114,7 @@ def written_account(name: str, number: int) -> st.SearchStrategy[dict[str, Any]]
             "secrets": st.lists(st.sampled_from(sources), max_size=2),
             "users": WRITTEN["engine.users"],
             "node_types": st.lists(TYPES, unique=True),
+            "roots": ROOTS,
             "max_running_executions": st.integers(0, 100_000),
             "max_running_nodes": st.integers(0, 10_000),
             "tokens": st.just({"ci": {"sha256": f"{number:064x}", "scopes": ["data"]}}),

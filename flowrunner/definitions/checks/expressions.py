@@ -66,7 +66,7 @@ _ELSEWHERE = {
 """What is said about contexts that are known at no place or at few."""
 _ONCE = "it is evaluated once, before the first item"
 _MEMBERS = {
-    "trigger": frozenset({"id", "type", "headers", "query", "body", "flow"}),
+    "trigger": frozenset({"id", "type", "headers", "query", "body", "flow", "path"}),
     "execution": frozenset(
         {
             "id",
@@ -82,9 +82,6 @@ _MEMBERS = {
     "host": frozenset({"name", "labels", "facts"}),
     "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
     "flow": frozenset({"name", "account", "labels"}),
-}
-_PLANNED_MEMBERS = {
-    "trigger": frozenset({"path"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
@@ -189,9 +186,7 @@ class _Checker:
         if name in names or self._subject.is_doubtful(root, name):
             return
         message, hint = f"there is no {root}.{name}", meant_or_known(name, names)
-        if name in _PLANNED_MEMBERS.get(root, ()):
-            hint = "planned"
-        elif root == "env" and name in self._subject.data.get("env", {}):
+        if root == "env" and name in self._subject.data.get("env", {}):
             message = f"env.{name} has no literal value, so expressions cannot read it"
             hint = "use the expression that it stands for"
         yield self._finding(codes.UNKNOWN_NAME, message, place, reference.offset, hint)

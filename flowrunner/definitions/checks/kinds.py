@@ -44,6 +44,7 @@ _CONTEXTS: Mapping[str, _Shape] = {
         "headers": _TEXTS,
         "query": _TEXTS,
         "flow": TEXT | NULL,
+        "path": TEXT | NULL,
     },
     "execution": {
         **dict.fromkeys(("id", "revision", "created_at", "work_dir", "flow_dir"), TEXT),

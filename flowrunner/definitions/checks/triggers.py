@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build_triggers import trigger_ids
+from flowrunner.definitions.checks.files import check_file_trigger
 from flowrunner.definitions.checks.inputs import input_spec, misfits
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
@@ -33,6 +34,8 @@ def check_triggers(subject: Subject) -> Iterator[Finding]:
             yield from _schedule(subject, path, raw)
         elif raw["type"] == "webhook":
             yield from _webhook(subject, path, raw)
+        elif raw["type"] == "file":
+            yield from check_file_trigger(subject, path, raw)
         yield from _inputs(subject, path, raw)
     yield from _paths(subject)
 

@@ -77,6 +77,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("engine.max_running_executions", 1000, "default"),
         Row("engine.timeout", "1d", "default"),
         Row("engine.users", [], "default"),
+        Row("engine.roots", [], "default"),
         Row("engine.drain_timeout", "5m", "default"),
         Row("engine.retention_executions", 100, "default"),
         Row("engine.retention_age", "4w2d", "default"),

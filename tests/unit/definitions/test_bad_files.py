@@ -28,6 +28,7 @@ TESTED_ELSEWHERE = {
     "FR601": "tests/integration/test_validate_host.py",
     "FR602": "tests/integration/test_validate_host.py",
     "FR603": "tests/integration/test_validate_host.py",
+    "FR604": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 
-from flowrunner.definitions import codes
+from flowrunner.definitions import codes, codes_host
 from flowrunner.definitions.codes import CODES, Code
 
 
 def test_codes_has_every_constant_under_its_identifier() -> None:
     """No two constants share an identifier and none is missing from the table."""
-    constants = [value for value in vars(codes).values() if isinstance(value, Code)]
+    constants = [
+        value
+        for page in (codes, codes_host)
+        for value in vars(page).values()
+        if isinstance(value, Code)
+    ]
 
     assert len(constants) == len(CODES)
     assert all(CODES[constant.code] is constant for constant in constants)

@@ -213,7 +213,7 @@ def test_warning_alone_lets_the_flow_in() -> None:
         pytest.param(HEAD + "triggers: schedule\n", id="text-for-triggers"),
         pytest.param(HEAD + "triggers: [nightly]\n", id="text-for-trigger"),
         pytest.param(HEAD + "triggers: [{cron: '@daily'}]\n", id="trigger-without-type"),
-        pytest.param(HEAD + "triggers: [{type: file, path: x}]\n", id="planned-trigger"),
+        pytest.param(HEAD + "triggers: [{type: mail}]\n", id="unknown-trigger"),
         pytest.param(HEAD + "triggers: [{type: schedule, every: 15}]\n", id="bare-number"),
         pytest.param(HEAD + "triggers: [{type: schedule, cron: [1]}]\n", id="list-for-cron"),
         pytest.param(HEAD + "triggers: [{type: webhook}]\n", id="webhook-without-auth"),

@@ -11,12 +11,13 @@ from typing import TypeVar
 from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import RefusedError, StorageError
+from flowrunner.model.accounts import AccountMap
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.schedule import Slots
 from flowrunner.model.states import SlotOutcome
-from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
@@ -219,6 +220,11 @@ class World:
     ) -> None:
         """Starts what may start now, as the daemon does."""
         self.engine.admit_waiting()
+
+    def subscribe(self, subscriber: FlowsSubscriber, accounts: AccountMap) -> None:
+        """Tells one more of what is applied, and lets accounts do what these settings say."""
+        self._applier._subscribers += (subscriber,)
+        self._applier._accounts = accounts
 
     async def apply(self, *files: bytes, revision: str = "r1") -> None:
         """Puts these flow files in force, and no others."""

@@ -1,0 +1,262 @@
+"""Triggers of type `file`: a flow starts once for each new content of a file.
+
+A content is an inode with its size and time, as FLOW_FORMAT 3 says: a file that is written again
+counts again, one that is only moved does not. Which ones are done with is written in the
+transaction that accepts the execution, so that no restart starts one twice.
+
+Files are found by looking, every few seconds: a look tells more than events do, which are lost
+while the daemon is down, on network file systems, and in folders that come later. A file waits
+where it lies while its flow cannot take it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from flowrunner.errors import RefusedError, StorageError
+from flowrunner.model.event_triggers import FileTrigger
+from flowrunner.model.execution import FILE_PATH, Cause
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import MarkChange, MarkKey, MarkKind
+from flowrunner.model.states import Reason
+from flowrunner.registry.difference import changed_keys
+from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.mark_store import MarkStore
+from flowrunner.system.clock import Clock
+from flowrunner.triggers.inbox_look import MOST_FILES, Content, InboxLooks
+from flowrunner.triggers.occasions import Occasion, Occasions
+
+_LOG = logging.getLogger(__name__)
+
+LONGEST_PAUSE_S, SHORTEST_PAUSE_S = 10.0, 1.0
+"""Between two looks: half of `settle`, within these bounds."""
+
+_AT_ONCE = 2
+"""Looks that go on beside each other: should a file system hang, others have threads left."""
+
+_WAITING = frozenset(
+    map(
+        str,
+        (
+            Reason.SUSPENDED,
+            Reason.PAUSED,
+            Reason.NOT_READY,
+            Reason.QUEUE_FULL,
+            Reason.DISK,
+            Reason.DRAINING,
+        ),
+    )
+)
+"""Refusals of a flow that will pass: its files stay where they are."""
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """One trigger in force.
+
+    Attributes:
+        done: The contents that are done with.
+        settling: Since when a file has been as it is, by path; monotonic seconds.
+        next_at: When to look again, monotonic seconds.
+        waits: Why its files wait, as it was last told.
+        trouble: What was last told of its folder.
+    """
+
+    flow: FlowKey
+    trigger: FileTrigger
+    done: set[Content] = field(default_factory=set)
+    settling: dict[str, tuple[Content, float]] = field(default_factory=dict)
+    next_at: float = 0.0
+    waits: str = ""
+    trouble: str = ""
+
+    @property
+    def pause_s(self) -> float:
+        """How long after a look the next one comes."""
+        return min(max(self.trigger.settle_s / 2, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+
+
+class Inboxes:
+    """Looks for the files of the triggers in force, and starts flows for them."""
+
+    def __init__(
+        self,
+        *,
+        registry: FlowRegistry,
+        occasions: Occasions,
+        marks: MarkStore,
+        looks: InboxLooks,
+        clock: Clock,
+    ) -> None:
+        self._registry = registry
+        self._occasions = occasions
+        self._marks = marks
+        self._looks = looks
+        self._clock = clock
+        self._entries: Mapping[FlowKey, FlowEntry] = {}
+        self._inboxes: dict[tuple[FlowKey, str], _Inbox] = {}
+        self._changed = asyncio.Event()
+        self._is_loaded = False
+
+    def flows_changed(
+        self,
+        entries: Mapping[FlowKey, FlowEntry],
+        removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
+    ) -> None:
+        """Arms what is new, disarms what is gone, leaves what has not changed untouched."""
+        for key in sorted(changed_keys(self._entries, entries)):
+            entry = entries.get(key)
+            wanted = self._wanted(entry)
+            for place in [each for each in self._inboxes if each[0] == key]:
+                if place[1] not in wanted:
+                    del self._inboxes[place]
+            for trigger in wanted.values():
+                self._arm(key, trigger)
+        self._entries = entries
+
+    async def run(self) -> None:
+        """Looks until it is cancelled; called once the flows are in force."""
+        while True:
+            self._changed.clear()
+            await self._look_where_due()
+            now = self._clock.monotonic()
+            next_at = min((each.next_at for each in self._inboxes.values()), default=None)
+            with suppress(TimeoutError):
+                wait_s = None if next_at is None else max(next_at - now, 0.0)
+                # Not `wait_for`: on Python 3.11 it loses a cancel that comes with the event.
+                async with asyncio.timeout(wait_s):
+                    await self._changed.wait()
+
+    def _wanted(self, entry: FlowEntry | None) -> dict[str, FileTrigger]:
+        if entry is None or entry.spec is None or self._registry.lacking_labels(entry.spec):
+            return {}
+        return {trigger.id: trigger for trigger in entry.spec.inboxes}
+
+    def _arm(self, key: FlowKey, trigger: FileTrigger) -> None:
+        known = self._inboxes.get((key, trigger.id))
+        if known is None:
+            self._inboxes[(key, trigger.id)] = _Inbox(flow=key, trigger=trigger)
+            self._is_loaded = False  # it may have marks of an earlier time in force
+            self._changed.set()
+        else:
+            known.trigger = trigger
+
+    async def _load(self) -> None:
+        """Learns what is done with, and forgets it of triggers that are no more."""
+        while not self._is_loaded:
+            try:
+                self._is_loaded = True
+                known = await self._marks.list(MarkKind.FILE)
+                gone = frozenset(key for key in known if not self._is_of_a_trigger(key))
+                if gone:
+                    await self._marks.change(MarkChange(drop=gone))
+                for key in known:
+                    if inbox := self._inboxes.get((key.flow, key.trigger)):
+                        inbox.done.add(Content.of(key.name))
+            except StorageError as error:
+                self._is_loaded = False
+                _LOG.error("files.unknown code=%s: %s", error.code, error.message)
+                await asyncio.sleep(LONGEST_PAUSE_S)
+
+    def _is_of_a_trigger(self, key: MarkKey) -> bool:
+        entry = self._registry.get(key.flow)
+        triggers = entry.spec.triggers if entry is not None and entry.spec is not None else ()
+        return any(each.id == key.trigger and isinstance(each, FileTrigger) for each in triggers)
+
+    async def _look_where_due(self) -> None:
+        await self._load()
+        now = self._clock.monotonic()
+        due = [each for each in self._inboxes.values() if each.next_at <= now]
+        for begin in range(0, len(due), _AT_ONCE):
+            await asyncio.gather(*map(self._look, due[begin : begin + _AT_ONCE]))
+
+    async def _look(self, inbox: _Inbox) -> None:
+        found = await self._looks.look(inbox.flow.account, inbox.trigger.glob)
+        now = self._clock.monotonic()
+        inbox.next_at = now + inbox.pause_s
+        if found.trouble != inbox.trouble:
+            inbox.trouble = found.trouble
+            if found.trouble:
+                _LOG.warning(
+                    "files.not_seen flow=%s trigger=%s: %s",
+                    inbox.flow,
+                    inbox.trigger.id,
+                    found.trouble,
+                )
+        ready = _settled(inbox, found.contents, now)
+        for path in ready:
+            if not await self._is_taken(inbox, path, found.contents[path]):
+                break
+        await self._forget_old(inbox, found.contents)
+
+    async def _is_taken(self, inbox: _Inbox, path: str, content: Content) -> bool:
+        """Starts the flow for a file, or decides that it does not; False: the file waits."""
+        done = MarkChange(put={_mark(inbox, content): path})
+        occasion = _occasion(inbox, path, content, done)
+        try:
+            if await self._occasions.start(occasion, later=_WAITING):
+                await self._marks.change(done)
+        except (RefusedError, StorageError) as error:
+            if error.code != inbox.waits:
+                inbox.waits = error.code
+                _LOG.warning("files.waiting flow=%s reason=%s", inbox.flow, error.code)
+            return False
+        inbox.waits = ""
+        inbox.done.add(content)
+        inbox.settling.pop(path, None)
+        return True
+
+    async def _forget_old(self, inbox: _Inbox, contents: Mapping[str, Content]) -> None:
+        """Forgets the oldest contents that are no more, once there are too many.
+
+        Not sooner: a folder that is not mounted for a while must not make its files new.
+        """
+        if len(inbox.done) <= MOST_FILES:
+            return
+        absent = sorted(inbox.done.difference(contents.values()))
+        gone = absent[: len(inbox.done) - MOST_FILES]
+        keys = frozenset(_mark(inbox, content) for content in gone)
+        with suppress(StorageError):  # the next look tries again
+            await self._marks.change(MarkChange(drop=keys))
+            inbox.done.difference_update(gone)
+
+
+def _settled(inbox: _Inbox, contents: Mapping[str, Content], now: float) -> list[str]:
+    """Returns the paths of new contents that have been as they are for long enough, oldest first.
+
+    Two names of one file are one content, which is found by the first of them.
+    """
+    before, inbox.settling = inbox.settling, {}
+    ready: dict[Content, str] = {}
+    for path, content in contents.items():
+        if content in inbox.done:
+            continue
+        known, since = before.get(path, (None, now))
+        if known != content:
+            since = now
+        inbox.settling[path] = (content, since)
+        if now - since >= inbox.trigger.settle_s:
+            ready.setdefault(content, path)
+        else:
+            inbox.next_at = min(inbox.next_at, since + inbox.trigger.settle_s)
+    return [path for _, path in sorted(ready.items())]
+
+
+def _mark(inbox: _Inbox, content: Content) -> MarkKey:
+    return MarkKey(MarkKind.FILE, inbox.flow, inbox.trigger.id, content.text)
+
+
+def _occasion(inbox: _Inbox, path: str, content: Content, done: MarkChange) -> Occasion:
+    trigger = inbox.trigger
+    return Occasion(
+        flow=inbox.flow,
+        trigger=trigger,
+        cause=Cause(trigger_id=trigger.id, trigger_type="file", context={FILE_PATH: path}),
+        start_key=f"file:{inbox.flow}:{trigger.id}:{content.text}",
+        marks=done,
+    )
