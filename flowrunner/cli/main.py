@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "logs": "print what the nodes of an execution printed",
         "cancel": "end an execution",
         "retry": "start an ended execution once more, whole or from a node",
+        "why": "say why a flow did or did not start",
         "pause": "keep a flow from starting",
         "resume": "end the pause of a flow",
         "status": "show the daemon at a glance",

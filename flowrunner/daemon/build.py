@@ -44,11 +44,15 @@ from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.health import Health
+from flowrunner.service.ledger_desk import LedgerDesk
 from flowrunner.service.ports import TakesDeliveries
 from flowrunner.service.service import FlowService, ServiceParts
+from flowrunner.service.slot_ledger import SlotReader
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.traces import TraceReader
+from flowrunner.service.why import Why
 from flowrunner.storage.protocols import Storage
+from flowrunner.system.clock_sync import is_clock_synchronised
 from flowrunner.system.family import Families
 from flowrunner.system.ids import IdSource, Uuid7Ids
 from flowrunner.system.process import LocalSpawner
@@ -56,6 +60,7 @@ from flowrunner.system.watcher import NoWatcher, WatchdogWatcher, Watcher
 from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
+from flowrunner.triggers.clock_watch import ClockWatch
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
@@ -81,11 +86,13 @@ class Parts:
     timers: Timers
     schedules: Schedules
     events: Events
+    clock_watch: ClockWatch
     pauses: Pauses
     applier: Applier
     reconciler: Reconciler
     origin: Origin
     service: FlowService
+    ledger: LedgerDesk
     store_watch: StoreWatch
     backup_duty: BackupDuty
     retention: Retention
@@ -121,6 +128,16 @@ class _Starts:
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who arms what a new set of flows says."""
         return (self.schedules, self.webhooks, self.events.followers, self.events.inboxes)
+
+    def clock_watch(self, ground: Ground) -> ClockWatch:
+        """Returns what tells timers and schedules that the clock is not what it was."""
+        return ClockWatch(
+            clock=ground.clock,
+            slots=ground.storage.slots,
+            schedules=self.schedules,
+            timers=self.timers,
+            is_synchronised=is_clock_synchronised,
+        )
 
 
 def build(
@@ -169,11 +186,13 @@ def build(
         timers=starts.timers,
         schedules=starts.schedules,
         events=starts.events,
+        clock_watch=starts.clock_watch(ground),
         pauses=pauses,
         applier=applier,
         reconciler=reconciler,
         origin=origin,
         service=_service(ground, pauses, starts, known),
+        ledger=_ledger(ground, services, starts),
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
         retention=kept,
@@ -185,11 +204,17 @@ def build(
 
 
 def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
-    """Returns the service, which learns of ended executions as pauses do."""
+    """Returns the service, which learns of ended executions as pauses and schedules do."""
     service = FlowService(known)
-    follow = starts.events.followers.note_ended
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended, follow)
+    follow, feed = starts.events.followers.note_ended, starts.schedules.note_ended
+    ground.observer.on_ended = (pauses.note_ended, service.note_ended, follow, feed)
     return service
+
+
+def _ledger(ground: Ground, services: EngineServices, starts: _Starts) -> LedgerDesk:
+    reader = SlotReader(ground.registry, ground.storage.slots, services.executions)
+    why = Why(ground.registry, reader, starts.dispatcher, ground.clock)
+    return LedgerDesk(ground.registry, starts.schedules, reader, why)
 
 
 def _carrying(

@@ -22,6 +22,7 @@ from flowrunner.errors import FlowError
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.system.clock import Clock
 from flowrunner.system.systemd import Notifier
+from flowrunner.triggers.schedules import FIRST_PASS
 from flowrunner.web.server import HttpServer
 
 _LOG = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class Daemon:
                     parts.events.starts.run,
                     parts.events.followers.run,
                     parts.events.inboxes.run,
+                    parts.clock_watch.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
@@ -118,8 +120,10 @@ class Daemon:
         parts.events.followers.flows_changed(parts.registry.entries, frozenset())
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
+        await parts.clock_watch.load()
         parts.timers.start()
         await parts.reconciler.start()
+        parts.schedules.lift_catchup(FIRST_PASS)
 
     def _say_ready(self) -> None:
         addresses = " ".join(server.bound for server in self._servers)

@@ -67,6 +67,7 @@ def make_servers(
         new_id=lambda: numbers.randbytes(_ID_BYTES).hex(),
         max_body=server.max_body,
         account_of=partial(_account_of, parts.storage.executions),
+        ledger=parts.ledger,
         repository=parts.origin.desk,
         settings=desk,
     )

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from flowrunner.definitions.build_events import build_event_trigger
 from flowrunner.definitions.templates import condition_of, if_of, templated_deep
 from flowrunner.model.flow import (
+    CATCHUP_WINDOW_S,
     AuthType,
+    Catchup,
     ScheduleTrigger,
     Trigger,
     WebhookAuth,
@@ -51,11 +53,14 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         return event
     inputs = {name: templated_deep(value) for name, value in raw.get("inputs", {}).items()}
     if raw["type"] == "schedule":
+        window = raw.get("catchup_window")
         return ScheduleTrigger(
             id=trigger_id,
             schedule=_schedule(raw),
             is_enabled=raw.get("enabled", True),
             jitter_s=parse_duration(raw.get("jitter", "0s")),
+            catchup=Catchup(raw.get("catchup", Catchup.LATEST)),
+            catchup_window_s=CATCHUP_WINDOW_S if window is None else parse_duration(window),
             condition=if_of(raw),
             inputs=inputs,
         )

@@ -14,7 +14,6 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "folder": frozenset({"notify"}),
-    "schedule": frozenset({"catchup", "catchup_window"}),
     "webhook": frozenset({"rate_limit", "respond", "schema", "wait_timeout"}),
     "auth": frozenset({"tolerance"}),
 }

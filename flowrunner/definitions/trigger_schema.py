@@ -122,6 +122,15 @@ def _schedule() -> dict[str, Any]:
                     ),
                 },
             },
+            "catchup": described(
+                "Which slots that were lost, as while the daemon was down, start after all.",
+                "latest",
+                enum=["none", "latest", "all"],
+                default="latest",
+            ),
+            "catchup_window": duration(
+                "How late a slot may be caught up, 1m to 366d; default 6h.", "6h"
+            ),
         },
     }
 

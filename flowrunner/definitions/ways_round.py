@@ -12,7 +12,6 @@ PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunn
 
 _TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
 _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
-_BY_HAND = "start by hand what was missed: flowrunner run"
 
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
@@ -20,10 +19,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL},
-    "schedule": {
-        "catchup": _BY_HAND,
-        "catchup_window": _BY_HAND,
-    },
     "webhook": {
         "rate_limit": "limit the rate in the reverse proxy",
         "respond": _ASK_FOR_THE_END,

@@ -19,7 +19,7 @@ from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.errors import ExecutionError, FlowError, StorageError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
-from flowrunner.model.ids import AttemptKey, ExecutionId
+from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.secret import SecretValue
 from flowrunner.model.states import ExecutionState, Reason
 
@@ -117,6 +117,12 @@ class Entry:
 def count_of(account: str, entries: Mapping[ExecutionId, Entry]) -> int:
     """Returns how many of some executions belong to an account."""
     return sum(each.execution.flow.account == account for each in entries.values())
+
+
+def has_execution(flow: FlowKey, trigger_id: str, *held: Mapping[ExecutionId, Entry]) -> bool:
+    """Whether one of some executions was started by a trigger of a flow."""
+    started = (each.execution for entries in held for each in entries.values())
+    return any(each.flow == flow and each.cause.trigger_id == trigger_id for each in started)
 
 
 class Carrier:

@@ -16,12 +16,12 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, Limits, RulesOf, Verdict, Wait
-from flowrunner.engine.carrier import Carrier, Entry, count_of
+from flowrunner.engine.carrier import Carrier, Entry, count_of, has_execution
 from flowrunner.engine.children import refuse_deadlock, waited_for
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
 from flowrunner.engine.history import NOTHING, History
-from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_line
+from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_line, refusal
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
@@ -74,8 +74,8 @@ class Engine:
         """Accepts an execution durably; with a known `start_key` returns the one that has it.
 
         Raises:
-            RefusedError: ``draining``, ``concurrency`` (under `skip`), ``queue_full`` or, for a
-                child whose group an ancestor holds, ``concurrency_deadlock``.
+            RefusedError: ``draining``, ``concurrency`` (`skip`), ``queue_full``, or for a child
+                whose group an ancestor holds ``concurrency_deadlock``.
             ValidationError: ``input.group``: no group can be named for these inputs.
             StorageError: Nothing was accepted.
         """
@@ -131,8 +131,7 @@ class Engine:
     async def cancel_queued(self, flow: FlowKey, reason: Reason) -> tuple[ExecutionId, ...]:
         """Ends every waiting execution of a flow, as when its file is deleted.
 
-        Returns those that have ended, oldest first. One whose end cannot be journaled is logged
-        and stays in line.
+        Returns those that have ended, oldest first; one whose end cannot be journaled stays.
         """
         ended = []
         for execution_id in self._admission.waiting(flow):
@@ -154,6 +153,10 @@ class Engine:
     def is_queued(self, execution_id: ExecutionId) -> bool:
         """Whether an execution waits here."""
         return execution_id in self._queued
+
+    def has_execution(self, flow: FlowKey, trigger_id: str) -> bool:
+        """Whether an execution of a flow that a trigger has started waits or runs here."""
+        return has_execution(flow, trigger_id, self._queued, self._running)
 
     def wait_of(self, execution_id: ExecutionId) -> Wait | None:
         """Returns what a queued execution waits for; None for one that does not wait here."""
@@ -219,13 +222,12 @@ class Engine:
         concurrency = rules.concurrency if rules else spec.concurrency
         ticket = ticket_of(execution)
         if ticket.is_guest:
-            entries = chain(self._queued.values(), self._running.values())
-            staying = (each.execution for each in entries if each.cancel_reason is None)
+            held = chain(self._queued.values(), self._running.values())
+            staying = (each.execution for each in held if each.cancel_reason is None)
             refuse_deadlock(execution, concurrency, self.live, self._admission, staying)
         decision = self._admission.request(ticket, concurrency)
         if decision.verdict is Verdict.REFUSE:
-            reason = decision.reason or Reason.CONCURRENCY
-            raise RefusedError(f"flow {execution.flow} takes no more: {reason}", code=str(reason))
+            raise refusal(execution, decision.reason, self._admission.wait_of(ticket).running)
         return decision
 
     def _entry(self, execution: Execution, request: StartRequest, decision: Decision) -> Entry:

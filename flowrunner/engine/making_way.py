@@ -7,14 +7,28 @@ end with it, and whom a cancel could not change any more is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowrunner.engine.carrier import Entry
+from flowrunner.errors import RefusedError
 from flowrunner.model.execution import Execution
-from flowrunner.model.ids import ExecutionId
+from flowrunner.model.ids import ExecutionId, Json
 from flowrunner.model.states import ExecutionState, Reason
+
+_MOST_NAMED = 5
+"""Executions that a refusal names."""
+
+
+def refusal(
+    execution: Execution, reason: Reason | None, running: Sequence[ExecutionId]
+) -> RefusedError:
+    """Returns the error for a newcomer that nobody makes way for; it names who is there."""
+    code = str(reason or Reason.CONCURRENCY)
+    named: list[Json] = [*running[:_MOST_NAMED]]
+    text = f"flow {execution.flow} takes no more: {code}"
+    return RefusedError(text, code=code, details={"executions": named})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ business; how it is kept is the store's.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -231,6 +232,11 @@ class SlotRun:
     """Consecutive slots of one schedule with the same outcome, as one row of the ledger.
 
     `started` never stands here: the execution's own row says it.
+
+    Attributes:
+        digest: The version in force when it was decided; None: unknown, or there was none.
+        evidence: What the outcome came from, in a few words and small: which rule, who stood in
+            the way. It may quote data of a trigger, never a secret.
     """
 
     schedule: ScheduleKey
@@ -240,3 +246,10 @@ class SlotRun:
     last: datetime
     count: int
     decided_at: datetime
+    digest: Digest | None = None
+    evidence: Mapping[str, Json] = field(default_factory=dict)
+
+    def is_continued_by(self, later: SlotRun) -> bool:
+        """Whether later slots of the same schedule have the same outcome for the same reason."""
+        mine = (self.outcome, self.reason, self.digest, self.evidence)
+        return mine == (later.outcome, later.reason, later.digest, later.evidence)

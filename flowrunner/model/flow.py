@@ -206,19 +206,35 @@ class StartRules:
     is_held: bool = False
 
 
+class Catchup(StrEnum):
+    """What becomes of slots that were due while nobody could look."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+CATCHUP_WINDOW_S = 6 * 3600.0
+"""How late a slot may start, unless its trigger says otherwise; seconds."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTrigger:
     """`type: schedule`: starts the flow at the slots of a schedule.
 
     Attributes:
-        is_enabled: Whether it is armed; while it is not, none of its slots starts.
+        is_enabled: Whether its slots start anything.
         jitter_s: How much later than its slot a start may be, the same on each day.
+        catchup: Which of the slots that were lost start after all.
+        catchup_window_s: How late at most, in seconds.
     """
 
     id: str
     schedule: Schedule
     is_enabled: bool = True
     jitter_s: float = 0.0
+    catchup: Catchup = Catchup.LATEST
+    catchup_window_s: float = CATCHUP_WINDOW_S
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)
 

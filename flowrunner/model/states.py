@@ -94,3 +94,6 @@ class Reason(StrEnum):
     DISK = "disk"
     SUSPENDED = "suspended"
     PAUSED = "paused"
+    DISABLED = "disabled"
+    OBSERVE = "observe"
+    WINDOW = "window"

@@ -32,18 +32,13 @@ from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
 from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots, SlotTables
-from flowrunner.storage.protocols import (
-    ExecutionQuery,
-    Expiry,
-    Submitted,
-)
+from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 
 @dataclass(slots=True)
 class _Tables(SlotTables):
     """Everything the stores share."""
 
-    executions: dict[ExecutionId, Execution] = field(default_factory=dict)
     keys: dict[str, ExecutionId] = field(default_factory=dict)
     spent_keys: dict[str, tuple[ExecutionId, datetime]] = field(default_factory=dict)
     attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
@@ -203,6 +198,25 @@ class MemoryExecutions:
         known = reversed(self._newest_first())
         found = (e for e in known if e.parent and e.parent.attempt.execution == parent)
         return [_listed(each) for each in islice(found, limit)]
+
+    async def of_slots(
+        self,
+        flow: FlowKey,
+        *,
+        after: datetime,
+        until: datetime,
+        limit: int,
+        trigger_type: str | None = None,
+    ) -> list[Execution]:
+        """Returns executions by their slots, latest slot first."""
+        found = [
+            (at, each)
+            for each in self._newest_first()
+            if (at := each.cause.slot_at) is not None and after < at <= until
+            if each.flow == flow and trigger_type in (None, each.cause.trigger_type)
+        ]
+        found.sort(key=lambda pair: pair[0], reverse=True)
+        return [_listed(each) for _, each in found[:limit]]
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow."""

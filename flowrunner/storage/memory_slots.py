@@ -6,14 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flowrunner.model.execution import ScheduleKey, SlotRun
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
+from flowrunner.model.ids import ExecutionId, FlowKey
 
 
 @dataclass(slots=True)
 class SlotTables:
-    """The ledger, which a start of an execution moves too."""
+    """The ledger, which a start of an execution moves too, and the executions themselves."""
 
+    executions: dict[ExecutionId, Execution] = field(default_factory=dict)
     cursors: dict[ScheduleKey, datetime] = field(default_factory=dict)
     runs: dict[int, SlotRun] = field(default_factory=dict)
     open_runs: dict[ScheduleKey, int] = field(default_factory=dict)
@@ -41,17 +42,19 @@ class MemorySlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return self._tables.cursors.setdefault(schedule, at)
 
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
-        """Removes the cursors of schedules; no later slot joins their rows."""
+    async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
+        """Removes the cursors of schedules up to now; no later slot joins their rows."""
+        cursors = self._tables.cursors
         for schedule in schedules:
-            self._tables.cursors.pop(schedule, None)
             self._tables.open_runs.pop(schedule, None)
+            if schedule in cursors and cursors[schedule] <= until:
+                del cursors[schedule]
 
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start, joining the row before them if they continue it."""
         tables = self._tables
         position = tables.open_runs.get(run.schedule)
-        if position is not None and _continues(tables.runs[position], run):
+        if position is not None and tables.runs[position].is_continued_by(run):
             before = tables.runs[position]
             tables.runs[position] = replace(run, first=before.first, count=before.count + run.count)
         else:
@@ -59,10 +62,24 @@ class MemorySlots:
             tables.runs[position] = run
         tables.move_cursor(run.schedule, run.last, open_run=position)
 
+    async def between(
+        self, flow: FlowKey, *, after: datetime, until: datetime, limit: int
+    ) -> list[SlotRun]:
+        """Returns rows of one flow that reach into an interval, the latest slots first."""
+        mine = (run for run in self._tables.runs.values() if run.schedule.flow == flow)
+        found = [run for run in mine if run.last > after and run.first <= until]
+        return sorted(found, key=lambda run: run.last, reverse=True)[:limit]
+
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         """Returns rows of one flow, the one that was begun last first."""
         runs = reversed(self._tables.runs.values())
         return [run for run in runs if run.schedule.flow == flow][:limit]
+
+    async def last_instant(self) -> datetime | None:
+        """Returns the latest moment of which anything is recorded."""
+        decided = [run.decided_at for run in self._tables.runs.values()]
+        created = [each.created_at for each in self._tables.executions.values()]
+        return max([*self._tables.cursors.values(), *decided, *created], default=None)
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         """Removes old rows, none that the next slot may join."""
@@ -71,7 +88,3 @@ class MemorySlots:
         for position in old:
             del runs[position]
         return len(old)
-
-
-def _continues(before: SlotRun, run: SlotRun) -> bool:
-    return (before.outcome, before.reason) == (run.outcome, run.reason)

@@ -16,7 +16,7 @@ future, or whoever awaits it, does not take the write back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +29,6 @@ from flowrunner.model.execution import (
     Kept,
     NodeStatus,
     ScheduleKey,
-    SlotRun,
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.mark import NO_MARKS, MarkChange
@@ -38,6 +37,7 @@ from flowrunner.model.states import ExecutionState
 from flowrunner.storage.event_store import EventStore
 from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.mark_store import MarkStore
+from flowrunner.storage.slot_store import SlotStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +238,20 @@ class ExecutionStore(Protocol):
         At most `limit` of them, without what may be large, as in a list.
         """
 
+    async def of_slots(
+        self,
+        flow: FlowKey,
+        *,
+        after: datetime,
+        until: datetime,
+        limit: int,
+        trigger_type: str | None = None,
+    ) -> list[Execution]:
+        """Returns executions whose slot lies in `after` < slot <= `until`, latest slot first.
+
+        As in a list, at most `limit`; of one type of trigger, or also those that repeat slots.
+        """
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow, without payload and outputs."""
 
@@ -284,36 +298,6 @@ class Journal(Protocol):
 
     async def running(self) -> list[Attempt]:
         """Returns every attempt in state `running`: what a crash cut short."""
-
-
-class SlotStore(Protocol):
-    """The slot ledger: a cursor per schedule, and runs of equal outcomes in one row each."""
-
-    async def cursor(self, schedule: ScheduleKey) -> datetime | None:
-        """Returns the last instant up to which slots are accounted for; None if unknown."""
-
-    async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
-        """Returns the cursor, setting it to `at` first when the schedule has none."""
-
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
-        """Removes the cursors of schedules, in one write; rows of the ledger stay as they are."""
-
-    async def record(self, run: SlotRun) -> None:
-        """Adds slots that did not start and moves the cursor to `run.last`, in one write.
-
-        Joins the newest row of the schedule when outcome and reason are the same and no
-        execution of that schedule started in between. Cursors never go back.
-        """
-
-    async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
-        """Returns rows of one flow, the one that was begun last first."""
-
-    async def prune(self, before: datetime, *, limit: int) -> int:
-        """Removes rows whose slots are all before a moment, and returns how many; no cursor.
-
-        The row that the next slot of a schedule may join stays. At most `limit`; fewer say that
-        there are no more.
-        """
 
 
 class PauseStore(Protocol):

@@ -101,6 +101,10 @@ class Dispatcher:
         """Whether the version in force of a flow runs on this host."""
         return not self._registry.lacking_labels(entry.spec)
 
+    def has_execution(self, flow: FlowKey, trigger_id: str) -> bool:
+        """Whether an execution that a trigger has started waits or is under way."""
+        return self._engine.has_execution(flow, trigger_id)
+
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
 

@@ -1,8 +1,7 @@
-"""Schedules: which are armed, what becomes of each slot, and the slots lost while down.
+"""Schedules: which are armed, and when their slots are looked at.
 
-The timers only wake us; which slots are due is worked out from the cursor of the ledger. A slot
-is accounted for in the transaction that starts its execution, or by a row of the ledger that
-says why it did not start.
+The timers only wake us; which slots are due is worked out from the cursor of the ledger, and what
+becomes of them is decided by `flowrunner.triggers.slot_keeper`.
 """
 
 from __future__ import annotations
@@ -10,75 +9,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Protocol
 
-from flowrunner.errors import (
-    ExecutionError,
-    FlowError,
-    RefusedError,
-    StorageError,
-    ValidationError,
-)
-from flowrunner.model.execution import Cause, ScheduleKey, SlotRun
+from flowrunner.errors import FlowError, StorageError
+from flowrunner.model.execution import Execution, ScheduleKey
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.jitter import delayed, jitter_delay
-from flowrunner.model.schedule import count_between
-from flowrunner.model.states import Reason, SlotOutcome
+from flowrunner.model.states import Reason
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.protocols import SlotStore
+from flowrunner.storage.slot_store import SlotStore
 from flowrunner.system.clock import Clock
-from flowrunner.triggers.dispatcher import (
-    Dispatcher,
-    Start,
-    trigger_inputs,
-    trigger_scope,
-    wants_start,
-)
+from flowrunner.triggers.armed import Armed, schedule_key
+from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.slot_keeper import SlotKeeper, SlotObserver
 from flowrunner.triggers.timers import Timers
 
 _LOG = logging.getLogger(__name__)
-GRACE = timedelta(seconds=60)
-"""A slot looked at this late was due while the daemon was down or asleep."""
 
-
-class SlotObserver(Protocol):
-    """Told of each slot once it is decided."""
-
-    def slot_decided(
-        self,
-        flow: FlowKey,
-        outcome: SlotOutcome,
-        reason: str,
-        count: int,
-    ) -> None:
-        """Learns what became of `count` slots that started no execution."""
-
-
-@dataclass(slots=True)
-class _Armed:
-    """One schedule in force.
-
-    Attributes:
-        since: When it was armed: where its slots begin if the ledger does not know it.
-        delay: How much later than its slot each start is.
-        cursor: Up to where its slots are accounted for; None until the ledger was asked.
-        turn: Makes its slots one after the other.
-        lost_to: Why slots that are looked at too late were not looked at in time.
-    """
-
-    key: ScheduleKey
-    trigger: ScheduleTrigger
-    since: datetime
-    delay: timedelta
-    cursor: datetime | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    lost_to: Reason = Reason.DOWN
+FIRST_PASS = "first_pass"  # noqa: S105 - no password
+"""Why catching up waits at a start: the first pass may bring another version."""
 
 
 class Schedules:
@@ -96,13 +49,15 @@ class Schedules:
         host: str,
     ) -> None:
         self._registry = registry
-        self._dispatcher = dispatcher
         self._slots = slots
         self._timers = timers
         self._clock = clock
-        self._observer = observer
         self._host = host
-        self._armed: dict[tuple[FlowKey, str], _Armed] = {}
+        self._keeper = SlotKeeper(
+            registry=registry, dispatcher=dispatcher, slots=slots, clock=clock, observer=observer
+        )
+        self._holds: set[str] = {FIRST_PASS}
+        self._armed: dict[tuple[FlowKey, str], Armed] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
         self._leaving: set[asyncio.Task[None]] = set()
@@ -131,7 +86,7 @@ class Schedules:
         if late:
             await asyncio.wait(late)
         if keys:
-            await self._slots.forget(keys)
+            await self._slots.forget(keys, self._clock.now())
 
     def flows_changed(
         self,
@@ -145,12 +100,11 @@ class Schedules:
             for key in sorted(changed & entries.keys())
             if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
-            if trigger.is_enabled
         }
         gone = [place for place in self._armed if place[0] in changed and place not in wanted]
         for place in gone:
             self._timers.disarm(_name(place))
-            del self._armed[place]
+            self._close(self._armed.pop(place))
         for place, trigger in wanted.items():
             self._arm(place, trigger)
         self._leave(entries[key] for key in changed & entries.keys())
@@ -162,7 +116,7 @@ class Schedules:
         This host may have had their labels in an earlier life: it misses none of their slots.
         """
         keys = frozenset(
-            _schedule_key(entry.key, each)
+            schedule_key(entry.key, each)
             for entry in entries
             if entry.spec and self._registry.lacking_labels(entry.spec)
             for each in entry.spec.schedules
@@ -178,7 +132,7 @@ class Schedules:
         if late:
             await asyncio.wait(late)
         try:
-            await self._slots.forget(keys)
+            await self._slots.forget(keys, self._clock.now())
         except StorageError as error:  # the next start tries again
             _LOG.error("slots.not_forgotten code=%s: %s", error.code, error.message)
 
@@ -186,15 +140,34 @@ class Schedules:
         """Returns the schedules of a flow that this host waits for."""
         if entry is None or entry.spec is None or self._registry.lacking_labels(entry.spec):
             return frozenset()
-        return frozenset(
-            _schedule_key(entry.key, each) for each in entry.spec.schedules if each.is_enabled
-        )
+        return frozenset(schedule_key(entry.key, trigger) for trigger in entry.spec.schedules)
 
     def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
         """Returns the next slot of an armed schedule, or None."""
         place = key, trigger_id
         armed, start = self._armed.get(place), self._timers.next_at(_name(place))
-        return None if armed is None or start is None else start - armed.delay
+        if armed is None or start is None or not armed.trigger.is_enabled:
+            return None
+        return start - armed.delay
+
+    def hold_catchup(self, why: str) -> None:
+        """Lets nothing of an earlier life start until the same reason is lifted."""
+        self._holds.add(why)
+
+    def lift_catchup(self, why: str) -> None:
+        """Begins to catch up, unless there is another reason to wait."""
+        self._holds.discard(why)
+        now = self._clock.now()
+        for armed in self._armed.values() if not self._holds else ():
+            if armed.is_held:
+                self._wake(armed, now - armed.delay)
+
+    def note_ended(self, execution: Execution) -> None:
+        """Lets the next slot follow one that was caught up."""
+        if execution.cause.is_slot:
+            armed = self._armed.get((execution.flow, execution.cause.trigger_id))
+            if armed is not None and armed.is_feeding:
+                self._wake(armed, self._clock.now() - armed.delay)
 
     def store_healed(self) -> None:
         """Accounts now for the slots that could not be recorded while the store failed."""
@@ -208,31 +181,41 @@ class Schedules:
         while self._tasks or self._leaving:
             await asyncio.wait([*self._tasks, *self._leaving])
 
+    def _close(self, armed: Armed, reason: Reason = Reason.DELETED) -> None:
+        """Accounts for what a schedule that leaves force has not been asked for."""
+        armed.left_at, armed.left_for = self._clock.now(), reason
+        self._wake(armed, armed.left_at)
+
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
-        key, now = _schedule_key(place[0], trigger), self._clock.now()
+        key, now = schedule_key(place[0], trigger), self._clock.now()
         delay = jitter_delay(key.flow, self._host, trigger.jitter_s)
         armed = self._armed.get(place)
-        if armed is not None and armed.key == key:
+        if armed is not None and armed.key == key and armed.is_as_enabled_as(trigger):
             armed.trigger = trigger
             if armed.delay == delay:
                 return
             armed.delay = delay
         else:
-            armed = self._armed[place] = _Armed(key=key, trigger=trigger, since=now, delay=delay)
+            fresh = Armed(key=key, trigger=trigger, since=now, delay=delay)
+            if armed is not None:
+                if armed.key == key:
+                    fresh.turn = armed.turn  # it begins where the one before has ended
+                self._close(armed, Reason.DISABLED if armed.key == key else Reason.DELETED)
+            armed = self._armed[place] = fresh
         starts = delayed(trigger.schedule, delay)
         self._timers.arm(_name(place), starts, partial(self._due, armed))
         self._wake(armed, now - delay)  # opens the cursor, accounts for what was due while down
 
-    def _due(self, armed: _Armed, start: datetime) -> None:
+    def _due(self, armed: Armed, start: datetime) -> None:
         self._wake(armed, start - armed.delay)
 
-    def _wake(self, armed: _Armed, due: datetime) -> None:
+    def _wake(self, armed: Armed, due: datetime) -> None:
         work = self._account(armed, due)
         task = asyncio.create_task(work, name=f"slots:{armed.key.flow}")
         self._tasks[task] = armed.key
         task.add_done_callback(self._tasks.pop)
 
-    async def _account(self, armed: _Armed, due: datetime) -> None:
+    async def _account(self, armed: Armed, due: datetime) -> None:
         """Decides about every slot that may have started by now.
 
         And up to `due`, should the clock have gone back.
@@ -242,9 +225,7 @@ class Schedules:
         async with armed.turn:
             now = max(self._clock.now() - armed.delay, due)
             try:
-                if armed.cursor is None:
-                    armed.cursor = await self._opened(armed)
-                await self._decide(armed, armed.cursor, now)
+                await self._keeper.account(armed, now, may_catch_up=not self._holds)
                 armed.lost_to = Reason.DOWN
             except FlowError as error:
                 if isinstance(error, StorageError):
@@ -255,108 +236,6 @@ class Schedules:
                     error.code,
                     error.message,
                 )
-
-    async def _opened(self, armed: _Armed) -> datetime:
-        """Returns where the slots of a schedule begin; what was due while down is missed."""
-        cursor = await self._slots.open(armed.key, armed.since)
-        since = armed.since - armed.delay
-        if cursor >= since:
-            return cursor
-        await self._missed(armed, cursor, since)
-        return since
-
-    async def _decide(self, armed: _Armed, cursor: datetime, now: datetime) -> None:
-        schedule, late = armed.trigger.schedule, now - GRACE
-        first = schedule.next_after(cursor)
-        if first is None or first > now:
-            return
-        if first <= late:
-            await self._missed(armed, cursor, late)
-        due = list(schedule.slots_between(max(cursor, late), now))
-        if len(due) > 1:
-            await self._record(armed, SlotOutcome.MISSED, armed.lost_to, due[:-1])
-        if due:
-            await self._start(armed, due[-1])
-
-    async def _missed(self, armed: _Armed, after: datetime, until: datetime) -> None:
-        """Records the slots that were due while nobody could look, as one row."""
-        schedule = armed.trigger.schedule
-        found = await asyncio.to_thread(count_between, schedule, after, until)
-        if found.first is not None and found.last is not None:
-            await self._write(
-                armed,
-                SlotRun(
-                    schedule=armed.key,
-                    outcome=SlotOutcome.MISSED,
-                    reason=str(armed.lost_to),
-                    first=found.first,
-                    last=found.last,
-                    count=found.total,
-                    decided_at=self._clock.now(),
-                ),
-            )
-
-    async def _start(self, armed: _Armed, slot: datetime) -> None:
-        """Starts the flow for a slot; a slot that does not start is recorded with its reason."""
-        flow, reason = armed.key.flow, ""
-        try:
-            reason = await self._submit(armed, slot)
-        except RefusedError as error:
-            reason = error.code
-        except (ExecutionError, ValidationError) as error:
-            reason = error.code
-            _LOG.warning("slots.start_failed flow=%s: %s", flow, error.message)
-        if reason:
-            await self._record(armed, SlotOutcome.SKIPPED, reason, [slot])
-        else:
-            armed.cursor = slot
-
-    async def _submit(self, armed: _Armed, slot: datetime) -> str:
-        """Submits a slot and returns why it did not start, or an empty text."""
-        entry, trigger = self._registry.get(armed.key.flow), armed.trigger
-        if entry is None or entry.spec is None:
-            return str(Reason.DELETED)
-        self._dispatcher.startable(entry)
-        cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)
-        moment = self._clock.now()
-        scope = trigger_scope(entry.spec, cause, moment)
-        if not wants_start(trigger, scope):
-            return str(Reason.IF_FALSE)
-        key = armed.key
-        start = Start(
-            cause=cause,
-            inputs=trigger_inputs(entry.spec, trigger, scope),
-            start_key=f"slot:{key.flow}:{key.trigger}:{key.fingerprint}:{slot.isoformat()}",
-            cursor=key,
-            judged_at=moment,
-        )
-        await self._dispatcher.submit(entry, start)
-        return ""
-
-    async def _record(
-        self, armed: _Armed, outcome: SlotOutcome, reason: str, slots: list[datetime]
-    ) -> None:
-        await self._write(
-            armed,
-            SlotRun(
-                schedule=armed.key,
-                outcome=outcome,
-                reason=str(reason),
-                first=slots[0],
-                last=slots[-1],
-                count=len(slots),
-                decided_at=self._clock.now(),
-            ),
-        )
-
-    async def _write(self, armed: _Armed, run: SlotRun) -> None:
-        await self._slots.record(run)
-        armed.cursor = run.last
-        self._observer.slot_decided(armed.key.flow, run.outcome, run.reason, run.count)
-
-
-def _schedule_key(flow: FlowKey, trigger: ScheduleTrigger) -> ScheduleKey:
-    return ScheduleKey(flow=flow, trigger=trigger.id, fingerprint=trigger.schedule.fingerprint)
 
 
 def _name(place: tuple[FlowKey, str]) -> str:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Protocol
 
 from apscheduler.executors.base import BaseExecutor
@@ -27,6 +28,8 @@ from flowrunner.errors import FlowError
 from flowrunner.model.schedule import Slots, last_between
 
 _LOG = logging.getLogger(__name__)
+_SLICE = 20
+"""Keys that are woken in one turn of the loop; each begins a start of about half a millisecond."""
 
 Wake = Callable[[datetime], None]
 """Called in the event loop with the newest slot that is due, in UTC; must return at once."""
@@ -50,6 +53,9 @@ class Timers(Protocol):
 
     def disarm(self, key: str) -> None:
         """Ends the wakes of a key, also one that is due; nothing happens if it is not armed."""
+
+    def recheck(self) -> None:
+        """Looks anew at what is due, after the wall clock has jumped."""
 
     def next_at(self, key: str) -> datetime | None:
         """Returns the slot a key waits for; None when it is not armed or nothing was started."""
@@ -159,6 +165,11 @@ class ApschedulerTimers:
             if self._waits(timer):
                 timer.job.remove()
 
+    def recheck(self) -> None:
+        """Looks anew at what is due; see `Timers`."""
+        if self._scheduler is not None:
+            self._scheduler.wakeup()
+
     def next_at(self, key: str) -> datetime | None:
         """Returns the slot a key waits for; see `Timers`."""
         schedule = self._schedules.get(key)
@@ -185,10 +196,19 @@ class ApschedulerTimers:
         return timer.job is not None and self._scheduler.get_job(timer.job.id) is not None
 
     def _due(self, timer: _Timer, *slots: datetime) -> None:
-        """Wakes each key in its own call, so that one that fails is reported and harms no other."""
+        """Wakes each key in its own call, so that one that fails is reported and harms no other.
+
+        A few in each turn of the loop: what a thousand of them begin would hold it for long.
+        """
+        self._wake_some(timer, iter(tuple(timer.wakes)), slots[-1])
+
+    def _wake_some(self, timer: _Timer, keys: Iterator[str], slot: datetime) -> None:
         loop = asyncio.get_running_loop()
-        for key in timer.wakes:
-            loop.call_soon(self._wake, timer, key, slots[-1])
+        some = list(islice(keys, _SLICE))
+        for key in some:
+            loop.call_soon(self._wake, timer, key, slot)
+        if some:
+            loop.call_soon(self._wake_some, timer, keys, slot)
 
     def _wake(self, timer: _Timer, key: str, slot: datetime) -> None:
         if self._timers.get(timer.schedule) is timer and key in timer.wakes:

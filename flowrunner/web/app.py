@@ -44,6 +44,7 @@ from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
 from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
+from flowrunner.web.routes.slots import ReadsSlots, SlotRoutes
 from flowrunner.web.routes.source import CommandsRepository, SourceRoutes
 from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
 
@@ -72,6 +73,7 @@ class WebParts:
         account_of: Whose an execution is.
         repository: What the daemon pulls, if it does.
         settings: Reads the settings again.
+        ledger: Reads slots.
     """
 
     service: Service
@@ -81,6 +83,7 @@ class WebParts:
     new_id: Callable[[], str]
     max_body: int
     account_of: AccountOf
+    ledger: ReadsSlots
     repository: CommandsRepository = field(default_factory=SourceDesk)
     settings: ReloadsSettings = field(default_factory=SettingsDesk)
 
@@ -143,7 +146,7 @@ def public_table(parts: WebParts) -> RouteTable:
 def control_table(parts: WebParts) -> RouteTable:
     """Returns the addresses of the control socket."""
     control = ControlRoutes(parts.service, parts.settings)
-    source = SourceRoutes(parts.service, parts.repository)
+    source, slots = SourceRoutes(parts.service, parts.repository), SlotRoutes(parts.ledger)
     flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
     return RouteTable(
         [
@@ -157,6 +160,7 @@ def control_table(parts: WebParts) -> RouteTable:
             _post("/control/v1/source/unpin", source.unpin),
             _post("/control/v1/backup", control.backup),
             _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
+            _get(f"{flow}/why", Right.FULL, slots.why, query=("at",)),
             _post(f"{flow}/executions", control.start),
             _post(f"{flow}/pause", control.pause),
             _post(f"{flow}/resume", control.resume),
@@ -182,7 +186,7 @@ def _reading(parts: WebParts) -> list[Route]:
     health, metrics = HealthRoutes(parts.service), MetricsRoute(parts.render_metrics)
     flows, executions = FlowRoutes(parts.service), ExecutionRoutes(parts.service)
     reconcile = ReconcileRoute(parts.service)
-    source = SourceRoutes(parts.service, parts.repository)
+    source, slots = SourceRoutes(parts.service, parts.repository), SlotRoutes(parts.ledger)
     flow, execution = "/api/v1/flows/{account}/{name}", "/api/v1/executions/{id}"
     pages = ("account", "limit", "cursor")
     return [
@@ -199,6 +203,14 @@ def _reading(parts: WebParts) -> list[Route]:
             Right.READ,
             executions.page,
             query=(*pages, "flow", "state"),
+            by_account=True,
+        ),
+        _get(f"{flow}/slots", Right.READ, slots.page, query=("from", "to", "limit", "cursor")),
+        _get(
+            "/api/v1/schedule",
+            Right.READ,
+            slots.schedule,
+            query=(*pages, "flow"),
             by_account=True,
         ),
         _get(execution, Right.READ, executions.one),

@@ -80,7 +80,7 @@ def execution_cursor_of(request: Request) -> ExecutionId | None:
     """Returns where the next page of executions begins."""
     text = request.query_params.get("cursor")
     if text is not None and not EXECUTION_ID.fullmatch(text):
-        raise _bad_cursor()
+        raise bad_cursor()
     return None if text is None else ExecutionId(text)
 
 
@@ -88,7 +88,7 @@ def node_cursor_of(request: Request) -> str | None:
     """Returns where the next page of nodes begins: the last node of this one."""
     text = request.query_params.get("cursor")
     if text is not None and not NODE.fullmatch(text):
-        raise _bad_cursor()
+        raise bad_cursor()
     return text
 
 
@@ -99,7 +99,7 @@ def flow_cursor_of(request: Request) -> FlowKey | None:
         return None
     account, slash, name = text.partition("/")
     if not (slash and NAME.fullmatch(account) and NAME.fullmatch(name)):
-        raise _bad_cursor()
+        raise bad_cursor()
     return FlowKey(account, name)
 
 
@@ -110,8 +110,9 @@ def number_cursor_of(request: Request) -> int | None:
         return None
     if text.isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS:
         return int(text)
-    raise _bad_cursor()
+    raise bad_cursor()
 
 
-def _bad_cursor() -> ValidationError:
+def bad_cursor() -> ValidationError:
+    """Makes the error of a cursor that no page has given."""
     return invalid("cursor", "must be the next_cursor of the page before")

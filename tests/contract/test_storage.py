@@ -720,16 +720,16 @@ class TestSlots:
         use(body)
 
     def test_forgotten_schedule_begins_anew(self, use: Use) -> None:
-        """A cursor that was removed opens where it is asked to, later or earlier than it was."""
+        """A cursor that was removed opens where it is asked to."""
         weekly = replace(NIGHTLY, trigger="weekly")
 
         async def body(storage: Storage) -> None:
             await storage.slots.open(NIGHTLY, minutes(5))
             await storage.slots.open(weekly, minutes(5))
-            await storage.slots.forget([NIGHTLY, replace(NIGHTLY, flow=OTHER)])
+            await storage.slots.forget([NIGHTLY, replace(NIGHTLY, flow=OTHER)], minutes(5))
             assert await storage.slots.cursor(NIGHTLY) is None
             assert await storage.slots.cursor(weekly) == minutes(5)
-            assert await storage.slots.open(NIGHTLY, minutes(3)) == minutes(3)
+            assert await storage.slots.open(NIGHTLY, minutes(7)) == minutes(7)
 
         use(body)
 
@@ -738,9 +738,97 @@ class TestSlots:
 
         async def body(storage: Storage) -> None:
             await storage.slots.record(make_slots(1, 1))
-            await storage.slots.forget([NIGHTLY])
+            await storage.slots.forget([NIGHTLY], minutes(1))
             await storage.slots.record(make_slots(8, 8))
             assert await storage.slots.list(BACKUP) == [make_slots(8, 8), make_slots(1, 1)]
+
+        use(body)
+
+    def test_cursor_later_than_now_is_not_forgotten(self, use: Use) -> None:
+        """What was accounted for before the clock was set back is not accounted for again."""
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.record(make_slots(1, 5))
+            await storage.slots.forget([NIGHTLY], minutes(4))
+            assert await storage.slots.open(NIGHTLY, minutes(4)) == minutes(5)
+            await storage.slots.record(make_slots(6, 6))
+            assert await storage.slots.list(BACKUP) == [make_slots(6, 6), make_slots(1, 5)]
+
+        use(body)
+
+    @pytest.mark.parametrize(
+        ("after", "until", "found"),
+        [(0, 9, [6, 4, 1]), (1, 5, [6, 4]), (6, 9, []), (0, 0, []), (2, 3, [4]), (0, 1, [1])],
+    )
+    def test_rows_are_found_by_time(
+        self, use: Use, after: int, until: int, found: list[int]
+    ) -> None:
+        """Rows that reach into an interval are there, the latest first, each with its evidence."""
+        other = replace(NIGHTLY, flow=OTHER)
+        rows = [
+            make_slots(1, 1),
+            replace(make_slots(2, 4, reason="if"), digest=Digest("d"), evidence={"if": "false"}),
+            make_slots(5, 6),
+        ]
+
+        async def body(storage: Storage) -> None:
+            for row in [*rows, make_slots(1, 6, schedule=other)]:
+                await storage.slots.record(row)
+            got = await storage.slots.between(
+                BACKUP, after=minutes(after), until=minutes(until), limit=9
+            )
+            assert got == [row for row in reversed(rows) if row.last in map(minutes, found)]
+            one = await storage.slots.between(
+                BACKUP, after=minutes(after), until=minutes(until), limit=1
+            )
+            assert one == got[:1]
+
+        use(body)
+
+    def test_last_instant_is_the_latest_of_all_that_is_recorded(self, use: Use) -> None:
+        """Cursors, decisions and the creation of executions all show that it was that late."""
+
+        async def body(storage: Storage) -> None:
+            assert await storage.slots.last_instant() is None
+            await storage.executions.create(make_execution(1))
+            created = (await storage.executions.list(ExecutionQuery()))[0].created_at
+            assert await storage.slots.last_instant() == created
+            await storage.slots.record(replace(make_slots(1, 1), decided_at=minutes(50)))
+            assert await storage.slots.last_instant() == minutes(50)
+            await storage.slots.open(replace(NIGHTLY, trigger="other"), minutes(90))
+            assert await storage.slots.last_instant() == minutes(90)
+
+        use(body)
+
+    def test_executions_are_found_by_their_slot(self, use: Use) -> None:
+        """Of one flow, the latest slot first, and none without a slot."""
+
+        async def body(storage: Storage) -> None:
+            for number, at in enumerate((3, None, 1, 2, 4)):
+                made = make_execution(number)
+                slot = None if at is None else minutes(at)
+                kind = "retry" if number == 2 else made.cause.trigger_type
+                cause = replace(made.cause, slot_at=slot, trigger_type=kind)
+                await storage.executions.create(replace(made, cause=cause, start_key=None))
+            found = await storage.executions.of_slots(
+                make_execution(9).flow, after=minutes(1), until=minutes(3), limit=9
+            )
+            assert [each.cause.slot_at for each in found] == [minutes(3), minutes(2)]
+            assert not await storage.executions.of_slots(
+                OTHER, after=minutes(0), until=minutes(9), limit=9
+            )
+            retried = await storage.executions.of_slots(
+                make_execution(9).flow,
+                after=minutes(0),
+                until=minutes(9),
+                limit=9,
+                trigger_type="retry",
+            )
+            assert [each.cause.slot_at for each in retried] == [minutes(1)]
+            first = await storage.executions.of_slots(
+                make_execution(9).flow, after=minutes(0), until=minutes(9), limit=1
+            )
+            assert [each.cause.slot_at for each in first] == [minutes(4)]
 
         use(body)
 
@@ -773,6 +861,7 @@ class TestSlots:
         [
             pytest.param(SlotOutcome.SKIPPED, "down", id="outcome"),
             pytest.param(SlotOutcome.MISSED, "not_ready", id="reason"),
+            pytest.param(SlotOutcome.MISSED, "down", id="digest-or-evidence"),
         ],
     )
     def test_another_outcome_begins_another_row(
@@ -780,9 +869,10 @@ class TestSlots:
     ) -> None:
         """A row holds one outcome with one reason; coming back to it begins a row again."""
         rows = [
-            make_slots(1, 1),
+            replace(make_slots(1, 1), digest=Digest("d")),
             make_slots(2, 2, outcome=outcome, reason=reason),
-            make_slots(3, 3),
+            replace(make_slots(3, 3), evidence={"by": "x"}),
+            make_slots(4, 4),
         ]
 
         async def body(storage: Storage) -> None:

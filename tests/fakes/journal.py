@@ -201,6 +201,19 @@ class FakeExecutions:
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         return await self._inner.children(parent, limit=limit)
 
+    async def of_slots(
+        self,
+        flow: FlowKey,
+        *,
+        after: datetime,
+        until: datetime,
+        limit: int,
+        trigger_type: str | None = None,
+    ) -> list[Execution]:
+        return await self._inner.of_slots(
+            flow, after=after, until=until, limit=limit, trigger_type=trigger_type
+        )
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         return await self._inner.last_of_each()
 

@@ -232,6 +232,20 @@ class SimulatedExecutions:
         await self._writer.reading()
         return await self._inner.children(parent, limit=limit)
 
+    async def of_slots(
+        self,
+        flow: FlowKey,
+        *,
+        after: datetime,
+        until: datetime,
+        limit: int,
+        trigger_type: str | None = None,
+    ) -> list[Execution]:
+        await self._writer.reading()
+        return await self._inner.of_slots(
+            flow, after=after, until=until, limit=limit, trigger_type=trigger_type
+        )
+
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         await self._writer.reading()
         return await self._inner.last_of_each()
@@ -316,19 +330,29 @@ class SimulatedSlots:
         )
         return opened
 
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+    async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         await self._writer.submit(
             Write(
                 kind="forget",
                 values=(tuple(schedules),),
-                apply=lambda: _driven(self._inner.forget(schedules)),
+                apply=lambda: _driven(self._inner.forget(schedules, until)),
             )
         )
+
+    async def last_instant(self) -> datetime | None:
+        await self._writer.reading()
+        return await self._inner.last_instant()
 
     async def record(self, run: SlotRun) -> None:
         await self._writer.submit(
             Write(kind="record", values=(run,), apply=lambda: _driven(self._inner.record(run)))
         )
+
+    async def between(
+        self, flow: FlowKey, *, after: datetime, until: datetime, limit: int
+    ) -> list[SlotRun]:
+        await self._writer.reading()
+        return await self._inner.between(flow, after=after, until=until, limit=limit)
 
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         await self._writer.reading()

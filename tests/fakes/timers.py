@@ -24,6 +24,7 @@ class FakeTimers:
         self._clock = clock
         self._armed: dict[str, _Armed] = {}
         self.started = False
+        self.rechecked = 0
 
     def start(self) -> None:
         if not self.started:
@@ -44,6 +45,10 @@ class FakeTimers:
 
     def disarm(self, key: str) -> None:
         self._armed.pop(key, None)
+
+    def recheck(self) -> None:
+        self.rechecked += 1
+        self.fire_due()
 
     def next_at(self, key: str) -> datetime | None:
         armed = self._armed.get(key)

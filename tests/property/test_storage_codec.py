@@ -26,7 +26,7 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
-from flowrunner.storage.local import codec, record_codec
+from flowrunner.storage.local import codec, record_codec, slot_codec
 from flowrunner.storage.protocols import FlowRecord
 
 T = TypeVar("T")
@@ -215,7 +215,7 @@ def test_node_comes_back_equal(node: NodeStatus) -> None:
 @given(slot_runs)
 def test_run_of_slots_comes_back_equal(run: SlotRun) -> None:
     """Every row of the ledger survives."""
-    check(run, codec.slot_run_row, codec.slot_run_of)
+    check(run, slot_codec.slot_run_row, slot_codec.slot_run_of)
 
 
 @given(records())

@@ -44,7 +44,7 @@ from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
-from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.schedules import FIRST_PASS, Schedules
 from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import FakeSecrets
@@ -212,7 +212,7 @@ class Life:
             renew=self._renew,
             lifted=self.engine.admit_waiting,
         )
-        observer.on_ended = (self.pauses.note_ended,)
+        observer.on_ended = (self.pauses.note_ended, self.schedules.note_ended)
         self._applier = self._make_applier()
         self.reconciler = self._reconciler(observer)
 
@@ -315,6 +315,7 @@ class Life:
             )
         self.timers.start()
         await self.reconciler.start()
+        self.schedules.lift_catchup(FIRST_PASS)
         for work in (self.reconciler.run, self._watch.run, self.pauses.run, self._fire):
             self._background.append(self.loop.create_task(work()))
 

@@ -23,7 +23,7 @@ from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.protocols import Submitted
-from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.slot_keeper import SlotKeeper
 from tests.fakes.simulated_storage import SimulatedExecutions, SimulatedJournal, Write
 from tests.simulation.bugs import Bug, exchange
 from tests.simulation.life import Ground
@@ -156,7 +156,7 @@ def _counts_twice(original: Any) -> Any:
 
 
 def _passes_missed_slots(_: Any) -> Any:
-    async def missed(self: Schedules, *_: Any) -> None:
+    async def missed(self: SlotKeeper, *_: Any) -> None:
         """Says nothing about slots that nobody looked at."""
 
     return missed
@@ -245,7 +245,7 @@ BUGS = {
         found_as="the metrics count",
     ),
     "say nothing of missed slots": Bug(
-        plant=exchange(Schedules, "_missed", _passes_missed_slots),
+        plant=exchange(SlotKeeper, "_miss", _passes_missed_slots),
         found_as="slots and accounts for",
     ),
     "let a killed daemon's processes go on": Bug(

@@ -135,7 +135,7 @@ def history(running: RunningDaemon, flow: str) -> list[dict[str, Any]] | None:
 
 
 def test_every_slot_of_a_downtime_is_accounted_for(flows: Path, state: Path) -> None:
-    """What was due while the daemon was down is started late or counted as `missed (down)`."""
+    """What was due while the daemon was down is started late or counted as superseded."""
     write_flow(flows, "beat", EVERY_SECOND, says("one"))
 
     with daemon(flows, state) as running:
@@ -182,7 +182,7 @@ def first_missed(state: Path) -> list[datetime]:
 
 def missed_slots(running: RunningDaemon) -> float:
     """Returns how many slots of `beat` nobody could look at, since the daemon started."""
-    missed = {"flow": "beat", "outcome": "missed", "reason": "down"}
+    missed = {"flow": "beat", "outcome": "missed", "reason": "superseded"}
     return running.metric("flowrunner_slots_total", **missed) or 0
 
 

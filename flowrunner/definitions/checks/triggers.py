@@ -22,6 +22,8 @@ from flowrunner.model.schedule import DstPolicy, Skipped, parse_cron
 
 _RESERVED = frozenset({"manual", "backfill", "retry"})
 _SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
+_SHORTEST_WINDOW_S = 60
+"""Seconds. A slot less late than this is in time, whatever the window."""
 _HMAC_ONLY = ("header", "algorithm", "encoding", "prefix")
 
 
@@ -77,6 +79,8 @@ def _schedule(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator
         yield from _zone(subject, path, raw)
     if "dst" in raw:
         yield from _dst(subject, path, raw)
+    if "catchup_window" in raw:
+        yield from _window(subject, path, raw)
 
 
 def _missing(subject: Subject, path: Path, message: str) -> Iterator[Finding]:
@@ -159,6 +163,27 @@ def _may_have_fixed_hour(cron: str) -> bool:
         return has_fixed_hour(cron)
     except (ScheduleError, IndexError):
         return True
+
+
+def _window(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
+    if raw.get("catchup") == "none":
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "'catchup_window' has no effect with 'catchup: none'",
+            path=(*path, "catchup_window"),
+            key=True,
+        )
+        return
+    try:
+        seconds = parse_duration(raw["catchup_window"])
+    except QuantityError:
+        return
+    if not _SHORTEST_WINDOW_S <= seconds <= _LONGEST_S:
+        yield subject.document.finding(
+            codes.VALUE_NOT_ALLOWED,
+            "'catchup_window' takes 1m to 366d",
+            path=(*path, "catchup_window"),
+        )
 
 
 def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:

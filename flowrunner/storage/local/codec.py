@@ -20,12 +20,10 @@ from flowrunner.model.execution import (
     ItemEnd,
     NodeStatus,
     Parent,
-    ScheduleKey,
-    SlotRun,
 )
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import Pause, PauseRecord
-from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
+from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -71,11 +69,6 @@ ATTEMPT_COLUMNS = (
 
 NODE_COLUMNS = "execution, node, state, reason, outputs, error, started_at, ended_at"
 """In the order of `node_row` and `node_of`."""
-
-SLOT_RUN_COLUMNS = (
-    "account, flow, trigger_id, fingerprint, outcome, reason, first, last, count, decided_at"
-)
-"""In the order of `slot_run_row` and `slot_run_of`."""
 
 PAUSE_COLUMNS = "account, flow, pause, cleared_at"
 """In the order of `pause_row` and `pause_of`."""
@@ -267,37 +260,6 @@ def node_of(row: Row) -> NodeStatus:
         error=_failure_of(row[5]),
         started_at=_maybe_moment(row[6]),
         ended_at=_maybe_moment(row[7]),
-    )
-
-
-def schedule_row(schedule: ScheduleKey) -> Row:
-    """Returns account, flow, trigger and fingerprint."""
-    return (*schedule.flow, schedule.trigger, schedule.fingerprint)
-
-
-def slot_run_row(run: SlotRun) -> Row:
-    """Returns the row of a run of slots."""
-    return (
-        *schedule_row(run.schedule),
-        run.outcome.value,
-        run.reason,
-        micros_of(run.first),
-        micros_of(run.last),
-        run.count,
-        micros_of(run.decided_at),
-    )
-
-
-def slot_run_of(row: Row) -> SlotRun:
-    """Returns the run of slots of `SLOT_RUN_COLUMNS`."""
-    return SlotRun(
-        schedule=ScheduleKey(flow=FlowKey(row[0], row[1]), trigger=row[2], fingerprint=row[3]),
-        outcome=SlotOutcome(row[4]),
-        reason=row[5],
-        first=moment_of(row[6]),
-        last=moment_of(row[7]),
-        count=row[8],
-        decided_at=moment_of(row[9]),
     )
 
 

@@ -67,6 +67,9 @@ _CHILDREN = (
     " WHERE calls.execution = ? ORDER BY calls.child LIMIT ?"
 )
 _LISTED = f"SELECT {LISTED_ROW} FROM executions"  # noqa: S608 - constants
+_OF_SLOTS = f"""{_LISTED} INDEXED BY executions_by_slot
+WHERE account = ? AND flow = ? AND slot_at > ? AND slot_at <= ?
+AND (? IS NULL OR trigger_type = ?) ORDER BY slot_at DESC LIMIT ?"""
 _INPUTS = "SELECT inputs FROM executions WHERE id = ?"
 _GET = f"{_WITH_DATA} WHERE id = ?"
 _UNFINISHED = f"{_WITH_DATA} WHERE {pruning.IS_UNFINISHED} ORDER BY id"
@@ -148,6 +151,20 @@ class LocalExecutions:
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns what attempts of an execution have asked for, oldest first."""
         return await self._readers.run(partial(_select, sql=_CHILDREN, values=(parent, limit)))
+
+    async def of_slots(
+        self,
+        flow: FlowKey,
+        *,
+        after: datetime,
+        until: datetime,
+        limit: int,
+        trigger_type: str | None = None,
+    ) -> list[Execution]:
+        """Returns executions by their slots, latest slot first."""
+        times = (micros_of(after), micros_of(until))
+        values = (*flow, *times, trigger_type, trigger_type, limit)
+        return await self._readers.run(partial(_select, sql=_OF_SLOTS, values=values))
 
     async def last_of_each(self) -> dict[FlowKey, Execution]:
         """Returns the newest ended execution of every flow, without payload and outputs."""

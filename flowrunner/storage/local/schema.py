@@ -38,6 +38,10 @@ _EXECUTIONS_BY_KEY = """
 CREATE UNIQUE INDEX executions_by_key ON executions (start_key) WHERE start_key IS NOT NULL
 """
 
+_EXECUTIONS_BY_SLOT = """
+CREATE INDEX executions_by_slot ON executions (account, flow, slot_at) WHERE slot_at IS NOT NULL
+"""
+
 # Apart, because a change of state rewrites the whole row of its execution.
 _PAYLOADS = """
 CREATE TABLE payloads (
@@ -239,5 +243,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (_CALLS, "CREATE INDEX calls_by_execution ON calls (execution, child)"),
     (_FLOW_EVENTS, _FLOW_STATES, "CREATE INDEX flow_events_by_age ON flow_events (at)"),
     (_MARKS,),
+    # `evidence` is JSON. Rows of a flow by their time, and executions by their slot: for `why`.
+    (
+        "ALTER TABLE slot_runs ADD COLUMN digest TEXT",
+        "ALTER TABLE slot_runs ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
+        "CREATE INDEX slot_runs_by_time ON slot_runs (account, flow, last DESC)",
+        _EXECUTIONS_BY_SLOT,
+    ),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -9,15 +9,14 @@ from functools import partial
 
 from flowrunner.model.execution import ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey
-from flowrunner.storage.local.codec import (
+from flowrunner.storage.local.codec import micros_of, moment_of
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.slot_codec import (
     SLOT_RUN_COLUMNS,
-    micros_of,
-    moment_of,
     schedule_row,
     slot_run_of,
     slot_run_row,
 )
-from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.writer import Writer
 
 _THIS = "account = ? AND flow = ? AND trigger_id = ? AND fingerprint = ?"
@@ -30,14 +29,22 @@ _MOVE = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at, open
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, flow, trigger_id, fingerprint)
 DO UPDATE SET at = max(at, excluded.at), open_run = excluded.open_run"""
-_FORGET = f"DELETE FROM cursors WHERE {_THIS}"  # noqa: S608 - constants
+_CLOSE_RUN = f"UPDATE cursors SET open_run = NULL WHERE {_THIS}"  # noqa: S608 - constants
+_FORGET = f"DELETE FROM cursors WHERE {_THIS} AND at <= ?"  # noqa: S608 - constants
 _OPEN_RUN = f"""SELECT position FROM slot_runs
 WHERE position = (SELECT open_run FROM cursors WHERE {_THIS})
-AND outcome = ? AND reason = ?"""  # noqa: S608 - constants
+AND outcome = ? AND reason = ? AND digest IS ? AND evidence = ?"""  # noqa: S608 - constants
 _JOIN = "UPDATE slot_runs SET last = ?, count = count + ?, decided_at = ? WHERE position = ?"
 _ADD = f"INSERT INTO slot_runs ({SLOT_RUN_COLUMNS}) VALUES ({_RUN_MARKS}) RETURNING position"  # noqa: S608 - constants
 _LIST = f"""SELECT {SLOT_RUN_COLUMNS} FROM slot_runs
 WHERE account = ? AND flow = ? ORDER BY position DESC LIMIT ?"""  # noqa: S608 - constants
+
+_BETWEEN = f"""SELECT {SLOT_RUN_COLUMNS} FROM slot_runs
+WHERE account = ? AND flow = ? AND last > ? AND first <= ? ORDER BY last DESC LIMIT ?"""  # noqa: S608 - constants
+_LAST_INSTANT = """SELECT max(at) FROM (
+SELECT max(at) AS at FROM cursors
+UNION ALL SELECT decided_at FROM (SELECT decided_at FROM slot_runs ORDER BY position DESC LIMIT 1)
+UNION ALL SELECT created_at FROM (SELECT created_at FROM executions ORDER BY id DESC LIMIT 1))"""
 
 # In the order in which they were begun: what follows a row of today is not older, but for slots
 # that were caught up with, whose rows go a little later. So nothing is read in vain but the rows
@@ -77,17 +84,29 @@ class LocalSlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return await self._writer.submit(partial(_open, schedule=schedule, at=at))
 
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
-        """Removes the cursors of schedules; no later slot joins their rows."""
-        await self._writer.submit(partial(_forget, schedules=schedules))
+    async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
+        """Removes the cursors of schedules up to now; no later slot joins their rows."""
+        at = micros_of(until)
+        await self._writer.submit(partial(_forget, schedules=schedules, until=at))
 
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start, joining the row before them if they continue it."""
         await self._writer.submit(partial(_record, run=run))
 
+    async def between(
+        self, flow: FlowKey, *, after: datetime, until: datetime, limit: int
+    ) -> list[SlotRun]:
+        """Returns rows of one flow that reach into an interval, the latest slots first."""
+        work = partial(_between, flow=flow, after=after, until=until, limit=limit)
+        return await self._readers.run(work)
+
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         """Returns rows of one flow, the one that was begun last first."""
         return await self._readers.run(partial(_list, flow=flow, limit=limit))
+
+    async def last_instant(self) -> datetime | None:
+        """Returns the latest moment of which anything is recorded."""
+        return await self._readers.run(_last_instant)
 
     async def prune(self, before: datetime, *, limit: int) -> int:
         """Removes old rows; looks for them over a reader, so that only the removal is a write."""
@@ -108,24 +127,46 @@ def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime
     return moment_of(connection.execute(_CURSOR, key).fetchone()[0])
 
 
-def _forget(connection: sqlite3.Connection, *, schedules: Collection[ScheduleKey]) -> None:
-    connection.executemany(_FORGET, [schedule_row(schedule) for schedule in schedules])
+def _forget(
+    connection: sqlite3.Connection, *, schedules: Collection[ScheduleKey], until: int
+) -> None:
+    keys = [schedule_row(schedule) for schedule in schedules]
+    connection.executemany(_FORGET, [(*key, until) for key in keys])
+    connection.executemany(_CLOSE_RUN, keys)
 
 
 def _record(connection: sqlite3.Connection, *, run: SlotRun) -> None:
     key = schedule_row(run.schedule)
-    found = connection.execute(_OPEN_RUN, (*key, run.outcome.value, run.reason)).fetchone()
+    row = slot_run_row(run)
+    found = connection.execute(_OPEN_RUN, (*key, *row[4:6], *row[10:12])).fetchone()
     if found is not None:
         (position,) = found
         change = (micros_of(run.last), run.count, micros_of(run.decided_at), position)
         connection.execute(_JOIN, change)
     else:
-        (position,) = connection.execute(_ADD, slot_run_row(run)).fetchone()
+        (position,) = connection.execute(_ADD, row).fetchone()
     move_cursor(connection, run.schedule, run.last, open_run=position)
 
 
 def _list(connection: sqlite3.Connection, *, flow: FlowKey, limit: int) -> list[SlotRun]:
     return [slot_run_of(row) for row in connection.execute(_LIST, (*flow, limit))]
+
+
+def _between(
+    connection: sqlite3.Connection,
+    *,
+    flow: FlowKey,
+    after: datetime,
+    until: datetime,
+    limit: int,
+) -> list[SlotRun]:
+    values = (*flow, micros_of(after), micros_of(until), limit)
+    return [slot_run_of(row) for row in connection.execute(_BETWEEN, values)]
+
+
+def _last_instant(connection: sqlite3.Connection) -> datetime | None:
+    (at,) = connection.execute(_LAST_INSTANT).fetchone()
+    return None if at is None else moment_of(at)
 
 
 def _old(connection: sqlite3.Connection, *, before: int, limit: int) -> list[int]:

@@ -26,6 +26,7 @@ from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
+from flowrunner.web.routes.slots import ReadsSlots
 from tests.fakes.clock import FakeClock
 from tests.unit.docs.pages import PAGES, anchors, code_spans, links, read, rows, section
 from tests.unit.docs.pages import words_in_code as words
@@ -105,6 +106,7 @@ def test_http_table_lists_every_address() -> None:
         new_id=lambda: "id",
         max_body=1,
         account_of=make_parts().account_of,
+        ledger=cast(ReadsSlots, None),
     )
     paths = {route.path for route in public_table(parts).routes} - {"/hooks/*"}
 

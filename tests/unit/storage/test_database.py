@@ -19,6 +19,7 @@ from flowrunner.storage.local.codec import (
 )
 from flowrunner.storage.local.database import open_reader, open_writer
 from flowrunner.storage.local.schema import MIGRATIONS
+from flowrunner.storage.local.slot_codec import SLOT_RUN_COLUMNS, slot_run_of
 from tests.fakes.records import make_attempt, make_execution
 
 FIRST = ("CREATE TABLE words (word TEXT)",)
@@ -162,3 +163,17 @@ def test_older_database_has_no_marks(path: Path) -> None:
     with closing(open_writer(path)) as connection:
         assert connection.execute("SELECT id FROM executions").fetchall() == [(execution.id,)]
         assert connection.execute("SELECT * FROM marks").fetchall() == []
+
+
+def test_slots_of_older_versions_have_no_evidence(path: Path) -> None:
+    """Rows of the ledger of a version that kept no evidence are there, and say nothing more."""
+    position = next(n for n, each in enumerate(MIGRATIONS) if "slot_runs ADD" in each[0])
+    with closing(open_writer(path, migrations=MIGRATIONS[:position])) as connection:
+        connection.execute(
+            "INSERT INTO slot_runs VALUES"
+            " (1, 'default', 'f', 't', 'p', 'missed', 'down', 1, 3, 3, 4)"
+        )
+    with closing(open_writer(path)) as connection:
+        (row,) = connection.execute(f"SELECT {SLOT_RUN_COLUMNS} FROM slot_runs")
+        run = slot_run_of(row)
+        assert (run.count, run.digest, run.evidence) == (3, None, {})

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import Json
 from flowrunner.model.schedule import EverySchedule
+from flowrunner.triggers.schedules import FIRST_PASS
 from tests.fakes.clock import DEFAULT_START as NOON
 from tests.fakes.definitions import flow_text, key_of
 from tests.unit.triggers.world import World
@@ -20,9 +21,15 @@ def every(period: str, **more: Json) -> Json:
     return {"type": "schedule", "every": period, **more}
 
 
-def due(name: str = "a", period: str = "1m", **top: Json) -> bytes:
-    """A flow that is due every minute, or every `period`."""
-    return flow_text(name, triggers=[every(period)], **top)
+def due(
+    name: str = "a", period: str = "1m", *, trigger: dict[str, Json] | None = None, **top: Json
+) -> bytes:
+    """A flow that is due every minute, or every `period`; more keys of its trigger."""
+    return flow_text(name, triggers=[every(period, **(trigger or {}))], **top)
+
+
+NEVER: dict[str, Json] = {"catchup": "none"}
+"""Keys of a trigger whose lost slots are not caught up."""
 
 
 def at(seconds: float) -> datetime:
@@ -45,6 +52,7 @@ async def begin(world: World, *files: bytes) -> None:
     world.timers.start()
     await world.arm_last_good()
     await world.apply(*files)
+    world.schedules.lift_catchup(FIRST_PASS)
     await world.schedules.settle()
 
 

@@ -7,7 +7,7 @@ import pytest
 from flowrunner.errors import RefusedError
 from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from tests.fakes.definitions import flow_text, key_of
-from tests.unit.triggers.slots import begin, due, fire, ledger, slots, wait_until
+from tests.unit.triggers.slots import NEVER, begin, due, fire, ledger, slots, wait_until
 from tests.unit.triggers.test_webhooks import SECRET, Sender, flow
 from tests.unit.triggers.world import World, simulate
 
@@ -144,7 +144,7 @@ def test_a_host_with_the_label_owes_the_slots_of_a_downtime() -> None:
     """The slots that came due while the daemon of such a host was down are missed."""
 
     async def story(world: World) -> None:
-        await begin(world, due(runs_on="here"))
+        await begin(world, due(runs_on="here", trigger=NEVER))
         await fire(world, MINUTE)
         await wait_until(world, 5 * MINUTE)
         back = await world.next_life()

@@ -50,7 +50,7 @@ def test_slot_starts_later_and_stays_the_slot() -> None:
         assert execution.created_at == at(HOUR + DELAY_S)
         assert await world.storage.slots.cursor(ledger_key(3_600)) == at(HOUR)
         await fire(world, 3 * HOUR + DELAY_S)
-        assert await ledger(world) == [("missed", "down", 7_200, 7_200, 1)]
+        assert await ledger(world) == [("missed", "superseded", 7_200, 7_200, 1)]
         assert slots(await world.executions()) == [3_600, 10_800]
 
     simulate(story)
@@ -84,8 +84,8 @@ def test_restart_between_slot_and_start_loses_nothing() -> None:
     simulate(story)
 
 
-def test_restart_after_the_start_was_due_misses_the_slot() -> None:
-    """A moment that passed while the daemon was down is missed, like any other."""
+def test_restart_after_the_start_was_due_catches_the_slot_up() -> None:
+    """A moment that passed while the daemon was down is caught up, like any other."""
 
     async def story(world: World) -> None:
         await begin(world, jittered())
@@ -93,8 +93,8 @@ def test_restart_after_the_start_was_due_misses_the_slot() -> None:
         after = await world.next_life()
         await wait_until(after, HOUR + DELAY_S + 1)
         await begin(after, jittered())
-        assert await ledger(after) == [("missed", "down", 3_600, 3_600, 1)]
-        assert await after.executions() == []
+        assert await ledger(after) == []
+        assert slots(await after.executions()) == [3_600]
 
     simulate(story)
 
@@ -145,15 +145,16 @@ def test_more_jitter_starts_nothing_twice() -> None:
     simulate(story)
 
 
-def test_disabled_schedule_is_not_armed() -> None:
-    """None of its slots starts, and it waits for none."""
+def test_disabled_schedule_skips_its_slots() -> None:
+    """None of its slots starts, no next one is shown, and each is accounted for."""
 
     async def story(world: World) -> None:
         await begin(world, jittered(enabled=False))
-        assert world.timers.keys == frozenset()
         assert world.schedules.next_slot(A, "schedule") is None
         await fire(world, HOUR + DELAY_S)
+        await fire(world, 2 * HOUR + DELAY_S)
         assert await world.executions() == []
+        assert await ledger(world) == [("skipped", "disabled", 3_600, 7_200, 2)]
 
     simulate(story)
 
@@ -172,6 +173,6 @@ def test_enabled_again_it_begins_at_now() -> None:
         await begin(after, due(period="1h"))
         await fire(after, 6 * HOUR)
         assert slots(await after.executions()) == [3_600, 21_600]
-        assert [row for row in await ledger(after) if row[0] == "missed"] == []
+        assert await ledger(after) == [("skipped", "disabled", 7_200, 18_000, 4)]
 
     simulate(story)

@@ -12,12 +12,13 @@ import pytest
 
 from flowrunner.errors import RefusedError
 from flowrunner.model.states import ExecutionState, SlotOutcome
-from flowrunner.triggers.schedules import GRACE
+from flowrunner.triggers.slot_keeper import GRACE
 from tests.fakes.clock import DEFAULT_START as NOON
 from tests.fakes.definitions import broken_text, flow_text, hook
 from tests.unit.triggers.slots import (
     HOUR,
     MINUTE,
+    NEVER,
     A,
     B,
     at,
@@ -268,10 +269,10 @@ def test_flow_that_vanished_at_its_slot_is_accounted_for() -> None:
 def test_slot_that_is_too_late_is_missed(
     late: float, started: list[float], missed: list[tuple[str, str, float, float, int]]
 ) -> None:
-    """A slot looked at more than 60 s late does not start: it was due while nobody could look."""
+    """A slot looked at over 60 s late does not start with `none`: nobody could look in time."""
 
     async def story(world: World) -> None:
-        await begin(world, due(period="1h"))
+        await begin(world, due(period="1h", trigger=NEVER))
         await fire(world, HOUR, late=late)
         assert slots(await world.executions()) == started
         assert await ledger(world) == missed
@@ -284,7 +285,7 @@ def test_newest_of_several_due_slots_starts() -> None:
     """Of slots that are due together the newest starts, the older ones are missed."""
 
     async def story(world: World) -> None:
-        await begin(world, due(period="10s"))
+        await begin(world, due(period="10s", trigger=NEVER))
         await fire(world, 35)
         assert slots(await world.executions()) == [30]
         assert await ledger(world) == [("missed", "down", 10, 20, 2)]
@@ -297,7 +298,7 @@ def test_long_pause_is_one_row() -> None:
     """After a sleep of the host all that was lost stands in one row, and the newest slot starts."""
 
     async def story(world: World) -> None:
-        await begin(world, due())
+        await begin(world, due(trigger=NEVER))
         await fire(world, 100 * MINUTE, late=10)
         assert slots(await world.executions()) == [6000]
         assert await ledger(world) == [("missed", "down", 60, 5940, 99)]
@@ -311,7 +312,7 @@ def test_clock_that_jumps_ahead_is_a_pause() -> None:
     """Slots that the clock jumped over are missed, and counted."""
 
     async def story(world: World) -> None:
-        await begin(world, due())
+        await begin(world, due(trigger=NEVER))
         await fire(world, MINUTE)
         world.clock.jump(10 * MINUTE)
         await fire(world, MINUTE + 5)
@@ -325,14 +326,14 @@ def test_clock_that_jumps_ahead_is_a_pause() -> None:
 
 
 def test_slots_due_while_down_are_missed() -> None:
-    """After a restart what was due meanwhile is one row of `missed (down)`, and nothing starts."""
+    """After a restart what was due meanwhile is one row with `none`: `missed (down)`."""
 
     async def story(world: World) -> None:
-        await begin(world, due())
+        await begin(world, due(trigger=NEVER))
         await fire(world, MINUTE)
         after = await world.next_life()
         await wait_until(after, 10 * MINUTE + 90)
-        await begin(after, due())
+        await begin(after, due(trigger=NEVER))
         assert slots(await after.executions()) == [60]
         assert await ledger(after) == [("missed", "down", 120, 660, 10)]
         assert after.decided == [("a", MISSED, "down", 10)]
@@ -372,13 +373,13 @@ def test_slot_that_started_does_not_start_again_after_a_restart() -> None:
 
 
 def test_slot_of_a_quick_restart_is_missed_too() -> None:
-    """A slot that fell into a restart of seconds is missed like any other: nothing is caught up."""
+    """A slot that fell into a restart of seconds is missed with `none` like any other."""
 
     async def story(world: World) -> None:
-        await begin(world, due())
+        await begin(world, due(trigger=NEVER))
         after = await world.next_life()
         await wait_until(after, MINUTE + 20)
-        await begin(after, due())
+        await begin(after, due(trigger=NEVER))
         assert await after.executions() == []
         assert await ledger(after) == [("missed", "down", 60, 60, 1)]
 
@@ -502,7 +503,7 @@ def test_store_fault_leaves_the_slot_to_the_next_wake() -> None:
     """A slot that could not be written is decided by the next wake, while it is not too late."""
 
     async def story(world: World) -> None:
-        await begin(world, due(period="10s"))
+        await begin(world, due(period="10s", trigger=NEVER))
         world.disk.fail("create")
         await fire(world, 10)
         assert await world.executions() == []
@@ -519,7 +520,7 @@ def test_row_that_cannot_be_written_is_written_by_the_next_wake() -> None:
     """A skipped slot whose row failed is not forgotten."""
 
     async def story(world: World) -> None:
-        await begin(world, due(secrets=["KEY"]))
+        await begin(world, due(trigger=NEVER, secrets=["KEY"]))
         world.slots.fails = {"record"}
         await fire(world, MINUTE)
         assert world.decided == []
@@ -608,7 +609,7 @@ def test_slot_is_accounted_for_when_the_store_heals(
     """What could not be recorded is recorded then, and not only at the next slot hours later."""
 
     async def story(world: World) -> None:
-        await begin(world, due(period="1h"))
+        await begin(world, due(period="1h", trigger=NEVER))
         world.disk.fail("create")
         await fire(world, HOUR)
         world.disk.mend()
@@ -639,7 +640,7 @@ def test_downtime_after_a_healed_store_is_down_again() -> None:
     """The reason `disk` ends with the failure it stands for."""
 
     async def story(world: World) -> None:
-        await begin(world, due(period="10s"))
+        await begin(world, due(period="10s", trigger=NEVER))
         world.slots.fails = {"record"}
         world.disk.fail("create")
         await fire(world, 10)

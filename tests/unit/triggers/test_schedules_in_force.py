@@ -148,8 +148,9 @@ def test_slot_still_being_decided_does_not_bring_the_cursor_back() -> None:
 
 def test_other_schedules_of_the_flow_keep_their_cursors() -> None:
     """What comes back beside a schedule takes nothing from it."""
-    both = flow_text("a", triggers=[every("1m", id="one"), every("1m", id="two")])
-    one = flow_text("a", triggers=[every("1m", id="one")])
+    first = every("1m", id="one", catchup="none")
+    both = flow_text("a", triggers=[first, every("1m", id="two")])
+    one = flow_text("a", triggers=[first])
 
     async def story(world: World) -> None:
         await begin(world, both)

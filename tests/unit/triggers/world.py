@@ -65,14 +65,22 @@ class FaultySlots:
         self._check("open")
         return await self._inner.open(schedule, at)
 
-    async def forget(self, schedules: Collection[ScheduleKey]) -> None:
+    async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         self._check("forget")
-        await self._inner.forget(schedules)
+        await self._inner.forget(schedules, until)
+
+    async def last_instant(self) -> datetime | None:
+        return await self._inner.last_instant()
 
     async def record(self, run: SlotRun) -> None:
         self._check("record")
         await asyncio.sleep(self.takes_s)
         await self._inner.record(run)
+
+    async def between(
+        self, flow: FlowKey, *, after: datetime, until: datetime, limit: int
+    ) -> list[SlotRun]:
+        return await self._inner.between(flow, after=after, until=until, limit=limit)
 
     async def list(self, flow: FlowKey, *, limit: int = 100) -> list[SlotRun]:
         return await self._inner.list(flow, limit=limit)
@@ -191,7 +199,8 @@ class World:
             compiler=services.compiler,
             ids=self.ids,
         )
-        base.observer.listeners += [self.pauses.note_ended, self.followers.note_ended]
+        ends = (self.pauses, self.followers, self.schedules)
+        base.observer.listeners += [each.note_ended for each in ends]
         self.observer = base.observer
         subscribers = (self.pauses, self.schedules, self.webhooks, self.followers, self)
         self._applier = Applier(

@@ -12,6 +12,7 @@ from flowrunner.web.app import WebParts, make_control_app, make_public_app
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.clock import FakeClock
+from tests.fakes.ledger import FakeLedger
 from tests.fakes.service import FakeService
 
 MAX_BODY = 1_000
@@ -47,6 +48,7 @@ def make_parts(
         new_id=lambda: "made-id",
         max_body=MAX_BODY,
         account_of=lambda execution_id: _account_of(service or FakeService(), execution_id),
+        ledger=FakeLedger(),
     )
 
 

@@ -50,7 +50,6 @@ COMMANDS = {
 }
 UNKNOWN_ADDRESSES = {
     "root": "/",
-    "planned-slots": f"/api/v1/flows/{FLOW}/slots",
     "planned-graph": f"/api/v1/flows/{FLOW}/graph",
     "planned-openapi": "/api/v1/openapi.json",
     "slash-at-the-end": "/api/v1/flows/",
