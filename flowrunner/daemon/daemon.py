@@ -12,6 +12,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from flowrunner.daemon import garbage
 from flowrunner.daemon.build import Parts
 from flowrunner.daemon.reload import SettingsReloader
 from flowrunner.daemon.restore import restore_metrics
@@ -210,10 +211,15 @@ class Daemon:
         return "the source is pinned by a rollback" if is_pinned else ""
 
     async def _tidy(self) -> None:
-        """Buries orphans of attempts that go on for long, and ends what outlived its attempt."""
+        """Buries orphans of attempts that go on for long, and ends what outlived its attempt.
+
+        Also looks for garbage, while that holds up no execution.
+        """
         while True:
             await asyncio.sleep(_TIDY_PERIOD_S)
             await self._parts.families.tidy()
+            if not self._parts.engine.running_count:
+                garbage.collect_if_due()
 
     async def _keep_warm(self) -> None:
         """Keeps what files compiled to for the next start; after a crash, some compile anew."""

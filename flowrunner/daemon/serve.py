@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from flowrunner.config.loader import LoadedSettings
+from flowrunner.daemon import garbage
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_access, make_servers
@@ -82,9 +82,7 @@ def _watchdog(parts: Parts, notifier: Notifier, clock: Clock) -> Watchdog | None
 def _announce(text: str) -> None:
     """Says that it is ready to whoever started us, besides the log.
 
-    What is there by now stays: the garbage collector, off since the command began, need not look
-    at modules and flows again and again.
+    The garbage collector was off since the command began.
     """
-    gc.freeze()
-    gc.enable()
+    garbage.begin()
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the one line others wait for

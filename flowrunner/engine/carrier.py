@@ -86,8 +86,8 @@ class Entry:
             running = replace(running, state=ExecutionState.RUNNING, started_at=at)
         if self.is_forced and self.spec.finals:
             return replace(running, reason=str(Reason.FORCED))
-        reason = self.cancel_reason or asked or ""
-        return replace(running, reason=running.reason or str(reason))
+        reason = running.reason or str(self.cancel_reason or asked or "")
+        return running if reason == running.reason else replace(running, reason=reason)
 
     def cancel(self, reason: Reason, *, force: bool = False) -> None:
         """Asks the execution to end, now or as soon as its run is made; the first reason stays.
@@ -112,6 +112,12 @@ class Entry:
         self.is_stopping = True
         if self.run is not None:
             self.run.stop()
+
+    def forget(self) -> None:
+        """Lets go of what only its run needs, which has ended."""
+        self.told.clear()
+        if self.run is not None:
+            self.run.forget()
 
 
 def count_of(account: str, entries: Mapping[ExecutionId, Entry]) -> int:
@@ -150,7 +156,9 @@ class Carrier:
         if ended is None:
             return None
         entry.is_ending = True
-        return await self._written(entry, lambda: self._store(ended))
+        written = await self._written(entry, lambda: self._store(ended))
+        entry.forget()
+        return written
 
     async def leave(self, entry: Entry) -> None:
         """Removes the work folder; what cannot be removed is logged and left."""

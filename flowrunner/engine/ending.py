@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
 from flowrunner.model.execution import Attempt, Execution, Failure, NodeStatus
@@ -25,16 +26,16 @@ def end_by_nodes(
     They come in the order in which they ended: the first failure without `continue_on_error` is
     the execution's error. Those of `finally` can only take a success away.
     """
-    ended = replace(runtime.execution, ended_at=at)
+    end = partial(replace, runtime.execution, ended_at=at)
     for part in (tuple(nodes), tuple(finals)):
-        found = _cut(runtime, ended, part) or _failed(runtime, ended, part)
+        found = _cut(runtime, end, part) or _failed(runtime, end, part)
         if found is not None:
             return found
-    return replace(ended, state=ExecutionState.SUCCEEDED, reason="")
+    return end(state=ExecutionState.SUCCEEDED, reason="")
 
 
 def _cut(
-    runtime: ExecutionRuntime, ended: Execution, part: Sequence[NodeStatus]
+    runtime: ExecutionRuntime, end: Callable[..., Execution], part: Sequence[NodeStatus]
 ) -> Execution | None:
     """Returns the end of an execution a part of which was ended early, or None."""
     cut = next((status for status in part if status.state is NodeState.CANCELLED), None)
@@ -45,15 +46,15 @@ def _cut(
         Reason.FINALLY_TIMEOUT: ("the finally_timeout", runtime.spec.finally_timeout_s),
     }
     if cut.reason not in bounds:
-        return replace(ended, state=ExecutionState.CANCELLED, reason=cut.reason)
+        return end(state=ExecutionState.CANCELLED, reason=cut.reason)
     name, bound_s = bounds[Reason(cut.reason)]
     text = f"took longer than {name} of {render_duration(bound_s)}"
     failure = Failure(code=cut.reason, message=text)
-    return replace(ended, state=ExecutionState.TIMED_OUT, reason=cut.reason, error=failure)
+    return end(state=ExecutionState.TIMED_OUT, reason=cut.reason, error=failure)
 
 
 def _failed(
-    runtime: ExecutionRuntime, ended: Execution, part: Sequence[NodeStatus]
+    runtime: ExecutionRuntime, end: Callable[..., Execution], part: Sequence[NodeStatus]
 ) -> Execution | None:
     """Returns the end of an execution a node of which failed, or None."""
     tolerated = {node.id for node in runtime.spec.all_nodes if node.continue_on_error}
@@ -67,7 +68,7 @@ def _failed(
         message=f"node {first.node}: {cause.message}",
         details={**cause.details, "node": first.node},
     )
-    return replace(ended, state=ExecutionState.FAILED, reason=first.reason, error=failure)
+    return end(state=ExecutionState.FAILED, reason=first.reason, error=failure)
 
 
 async def fail_on_paper(

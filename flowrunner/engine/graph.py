@@ -34,6 +34,11 @@ class GraphWalk:
         self.states: dict[str, NodeState] = dict.fromkeys(self._specs, NodeState.PENDING)
         self.final: dict[str, NodeStatus] = {}
 
+    def forget(self) -> None:
+        """Lets go of all nodes; the walk is of no use afterwards."""
+        for known in (self._specs, self._dependants, self._open_needs, self.states, self.final):
+            known.clear()
+
     @property
     def is_complete(self) -> bool:
         """Whether every node is final."""

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -23,32 +22,16 @@ from flowrunner.engine.history import FRESH, History, Standing, first_begin
 from flowrunner.engine.items import ItemsOfNode, ItemsRun, items_of
 from flowrunner.engine.judging import obstacle_to, status_answers
 from flowrunner.engine.node_end import failed_by, node_status, unstarted
-from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives
+from flowrunner.engine.runtime import Cut, ExecutionRuntime, Shared, survives
 from flowrunner.engine.scope import ContextScope, node_context
+from flowrunner.engine.starting import MOST_A_TURN, Starting
 from flowrunner.engine.tries import Tries
-from flowrunner.engine.writes import PendingWrites
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Attempt, ItemCounts, NodeStatus
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
-from flowrunner.model.ids import ExecutionId, Json
+from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import NodeState, Reason
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """What a part has in common with the run of its execution.
-
-    Attributes:
-        contexts: What expressions see, but for status functions and time.
-        node_contexts: What `nodes` is in them: entered here as nodes end.
-        give_up: Told of faults that keep the execution from being carried on.
-    """
-
-    contexts: Mapping[str, Json]
-    node_contexts: dict[str, Json]
-    writes: PendingWrites
-    give_up: Callable[[BaseException], None]
 
 
 class PartRun:
@@ -77,6 +60,7 @@ class PartRun:
         self._tries = Tries(runtime, self._cut, shared.writes, self._begun)
         self._tasks: dict[asyncio.Task[None], str] = {}
         self._items: dict[str, ItemsRun] = {}
+        self._starting = Starting(self._start_some, shared.give_up, self._look_for_end)
         self._all_ended = asyncio.Event()
         self.walk.take_over(history.nodes)
 
@@ -95,7 +79,7 @@ class PartRun:
         self._end_stale()
         if self._cut.reason is None and not self._cut.is_held:
             self._take_up_all()
-        if self._tasks:
+        if self._tasks or self._starting.is_under_way:
             await self._all_ended.wait()
 
     def cut(self, reason: Reason) -> None:
@@ -106,6 +90,7 @@ class PartRun:
         if self._cut.reason is not None:
             return
         self._cut.reason = reason
+        self._starting.clear()
         for task, name in self._tasks.items():
             if name in self._items:
                 self._items[name].cut(reason)
@@ -117,6 +102,7 @@ class PartRun:
     def hold(self) -> None:
         """Lets attempts that are at work go on; nothing starts any more, what waits is left."""
         self._cut.is_held = True
+        self._starting.clear()
         for task, name in self._tasks.items():
             if name in self._items:
                 self._items[name].hold()
@@ -183,9 +169,16 @@ class PartRun:
             self._start_ready(self.walk.settle(status))
 
     def _start_ready(self, ready: Iterable[NodeSpec]) -> None:
-        """Decides about each ready node, and starts those that are to run."""
+        """Decides about each ready node, and starts those that are to run, a few in each turn."""
+        self._starting.add(ready)
+
+    def _start_some(self, ready: Iterable[NodeSpec]) -> None:
         for spec, scope in self._to_start(ready):
             self._start(spec, scope, FRESH)
+
+    def _look_for_end(self) -> None:
+        if not self._tasks and not self._starting.is_under_way:
+            self._all_ended.set()
 
     def _to_start(self, ready: Iterable[NodeSpec]) -> list[tuple[NodeSpec, ContextScope]]:
         """Decides about each ready node; a skip settles it and may make others ready.
@@ -287,8 +280,7 @@ class PartRun:
             self._settle_cancelled([name])
         elif (error := task.exception()) is not None:
             self._shared.give_up(error)
-        if not self._tasks:
-            self._all_ended.set()
+        self._look_for_end()
 
     async def _carry(self, spec: NodeSpec, scope: ContextScope, standing: Standing) -> None:
         """Tries a node until it is final, then settles it and starts what waited for it.
@@ -300,8 +292,12 @@ class PartRun:
         """
         task = asyncio.current_task()
         while (outcome := await self._tries.run(spec, scope, standing)) is not None:
-            starting = self._to_start(self._settled(outcome, scope.now()))
-            if task is None or not starting:
+            ready = self._settled(outcome, scope.now())
+            if task is None or len(ready) > MOST_A_TURN:
+                self._start_ready(ready)
+                break
+            starting = self._to_start(ready)
+            if not starting:
                 break
             for each in starting[:-1]:
                 self._start(*each, FRESH)

@@ -13,6 +13,7 @@ from flowrunner.engine.ends import Ends
 from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.observer import EngineObserver
 from flowrunner.engine.output_size import EXECUTION_LIMIT
+from flowrunner.engine.writes import PendingWrites
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.flow import FlowSpec, NodeSpec, OnInterrupt
 from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
@@ -223,6 +224,22 @@ class ExecutionRuntime:
         """Opens the log of an attempt, which hides texts; its file comes with the first line."""
         name, most_bytes = log_name(key, is_item=is_item), self.spec.retention.log_bytes
         return self.services.make_log(self._logs, name, hidden, most_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What a part has in common with the run of its execution.
+
+    Attributes:
+        contexts: What expressions see, but for status functions and time.
+        node_contexts: What `nodes` is in them: entered here as nodes end.
+        give_up: Told of faults that keep the execution from being carried on.
+    """
+
+    contexts: Mapping[str, Json]
+    node_contexts: dict[str, Json]
+    writes: PendingWrites
+    give_up: Callable[[BaseException], None]
 
 
 def log_folder(logs: Path, execution: Execution) -> Path:

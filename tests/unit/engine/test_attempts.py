@@ -355,11 +355,11 @@ def test_outputs_that_cannot_be_kept_fail_the_attempt(value: object) -> None:
 
 def test_context_says_which_attempt_it_is() -> None:
     """A node type learns its flow, key, inputs, deadline, and what came before, read-only."""
-    seen: list[ExecutionContext] = []
+    seen: list[tuple[ExecutionContext, Mapping[str, Json]]] = []
 
     class Curious(CodeNode):
         async def act(self, ctx: ExecutionContext) -> Mapping[str, Json]:
-            seen.append(ctx)
+            seen.append((ctx, dict(ctx.upstream)))  # for as long as the attempt lasts
             return {}
 
     async def story(world: World) -> Outcome:
@@ -374,11 +374,11 @@ def test_context_says_which_attempt_it_is() -> None:
         )
 
     outcome = simulate(story)
-    (ctx,) = seen
+    ((ctx, upstream),) = seen
     assert (ctx.account, ctx.flow.name, ctx.node_type) == ("default", "flow", "code")
     assert ctx.key == (outcome.execution.id, "b", 0, 1)
     assert ctx.inputs == {"day": "friday"}
-    assert ctx.upstream["a"]["outputs"] == {"x": 1}
+    assert upstream["a"]["outputs"] == {"x": 1}
     assert ctx.deadline is not None
     assert (ctx.deadline - ctx.clock.now()).total_seconds() == 60
     with pytest.raises(TypeError):
