@@ -464,7 +464,6 @@ def _version(entry: FlowEntry) -> int:
 Lives.TestCase.settings = settings(
     max_examples=examples(25),
     stateful_step_count=30,
-    deadline=None,
     print_blob=True,
 )
 TestLives = Lives.TestCase
