@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
-from flowrunner.model.conditions import Condition
+from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
@@ -119,7 +119,7 @@ class Applier:
         self._needs = SecretNeeds()
         self._with_users: Mapping[FlowKey, FlowSpec] = {}
         self._lacking = _Lacks({}, {})
-        self._was_read = False
+        self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
@@ -155,18 +155,15 @@ class Applier:
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
         touched: AbstractSet[FlowKey] = plan.entries.keys()
-        is_first = plan.is_read and not self._was_read
-        self._was_read = self._was_read or plan.is_read
+        self._is_reading = plan.is_read
         entries: dict[FlowKey, FlowEntry] = {}
         if plan.touched is not None:
             touched = plan.touched | lacks.news(self._lacking)
             entries = dict(current)
         for key in touched:
             entry = plan.entries[key]
-            if is_first:
-                entry = self._recalled(entry)
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
-        self._lacking = lacks
+        self._lacking, self._was_read = lacks, self._was_read or plan.is_read
         is_same_set = entries.keys() == current.keys()
         changed = not is_same_set or any(entries[key] is not current[key] for key in touched)
         if changed:
@@ -182,7 +179,7 @@ class Applier:
         if entry is not None:
             pause, now = self._registry.pause_of(key), self._clock.now()
             labels = self._registry.lacking_labels(entry.spec)
-            conditions = self._seen(entry, flow_conditions(entry, pause, now, labels))
+            conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
             renewed = replace(entry, conditions=conditions)
             self._registry.replace({**self._registry.entries, key: renewed})
             self.history.renewed(renewed, self._registry.source.revision)
@@ -211,19 +208,22 @@ class Applier:
         missing = self._needs.missing(self._secrets)
         return _Lacks(missing, refused_users(self._with_users, self._users))
 
-    def _recalled(self, entry: FlowEntry) -> FlowEntry:
-        """Returns an entry with the conditions that an earlier life has told.
+    def _recalled(self, entry: FlowEntry, now: tuple[Condition, ...]) -> tuple[Condition, ...]:
+        """Returns conditions with the times that an earlier life has told.
 
-        What is true again has been true all the time, though the start could not know it.
+        What is true again at the first look at the source has been true all the time, though the
+        start could not know it.
         """
-        recorded = self.history.recorded(entry.key)
-        is_known = not recorded or entry.conditions is recorded
-        return entry if is_known else replace(entry, conditions=recorded)
-
-    def _seen(self, entry: FlowEntry, now: tuple[Condition, ...]) -> tuple[Condition, ...]:
         if self._was_read:
             return now
-        return unread_conditions(self.history.recorded(entry.key), now)
+        recorded = self.history.recorded(entry.key)
+        now = merge_conditions(recorded, now)
+        return now if self._is_reading else unread_conditions(recorded, now)
+
+    def _may_differ(self, entry: FlowEntry) -> bool:
+        """Whether the conditions of an entry may be others though nothing about it has changed."""
+        recorded = () if self._was_read else self.history.recorded(entry.key)
+        return not entry.conditions or bool(recorded and entry.conditions is not recorded)
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
@@ -235,12 +235,12 @@ class Applier:
         if entry is before and current is not None:
             entry = current
             told = _Lacking(entry.missing_secrets, entry.refused_user, entry.bar)
-            if entry.conditions and lacking == told:
+            if lacking == told and not self._may_differ(entry):
                 return entry
         known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
-        conditions = self._seen(known, flow_conditions(known, pause, now, labels))
+        conditions = self._recalled(known, flow_conditions(known, pause, now, labels))
         settled = replace(known, conditions=conditions)
         return current if current == settled else settled
 

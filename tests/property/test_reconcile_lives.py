@@ -269,6 +269,16 @@ class Lives(RuleBasedStateMachine):
         if path in self.files:
             self._put(other, self.files[path])
 
+    @rule(path=paths, other=paths)
+    def break_and_move(self, path: str, other: str) -> None:
+        """A flow has a fault, then another one: its name cannot be read, and its file moved."""
+        if path in self.files and path != other:
+            self._put(path, self.files[path]._replace(kind="broken", version=self._next()))
+            self.reconcile()
+            self._put(other, Content("nameless", "", self._next()))
+            self._put(path, None)
+            self.reconcile()
+
     @rule(gone=st.sets(paths, min_size=1))
     def delete(self, gone: set[str]) -> None:
         for path in gone:
@@ -454,7 +464,6 @@ def _version(entry: FlowEntry) -> int:
 Lives.TestCase.settings = settings(
     max_examples=examples(25),
     stateful_step_count=30,
-    deadline=None,
     print_blob=True,
 )
 TestLives = Lives.TestCase

@@ -260,6 +260,33 @@ def test_a_restart_tells_nothing_and_moves_no_time(world: World) -> None:
     assert world.events.writes == writes
 
 
+def test_a_secret_that_stays_missing_is_missing_since_then(world: World) -> None:
+    """Whether a source is there or not: the time is that of the first life that missed it."""
+    world.put(a=flow_text("a", triggers=[hook("push")], secrets=["TOKEN"]))
+    before, told = world.since(A), world.told()
+    world.restart()
+    assert (world.since(A), world.told()) == (before, told)
+    world.files.remove_tree(ROOT)
+    world.restart()
+    assert (world.since(A), world.told()) == (before, told)
+
+
+def test_a_secret_that_came_without_a_source_came_then(world: World) -> None:
+    """What changes while the source is away keeps its time when the source is back."""
+    text = flow_text("a", triggers=[hook("push")], secrets=["TOKEN"])
+    world.put(a=text)
+    world.files.remove_tree(ROOT)
+    world.restart()
+    world.secrets.texts["TOKEN"] = "t"
+    world.look()
+    came = world.clock.now()
+    world.look()
+    world.files.make_folder(ROOT)
+    world.put(a=text)
+    assert world.since(A)[ConditionType.READY] == came
+    assert world.told() == ["Created", "Ready=False", "Ready=True"]
+
+
 def test_what_changes_while_nobody_runs_is_told_by_the_next_life(world: World) -> None:
     """An edit, a fault and a removal between two lives; the times are those of the next pass."""
     world.put(a=flow_text("a"), b=flow_text("b"), c=broken_text("c"))
