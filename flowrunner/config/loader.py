@@ -53,6 +53,8 @@ _DEBOUNCE = ("source", "debounce")
 _DEBOUNCE_LIMIT = ("source", "debounce_limit")
 _READ = ("source", "read")
 _GIT = ("source", "git", "url")
+_CERTIFICATE = ("server", "tls", "certificate")
+_KEY = ("server", "tls", "key")
 _VERIFY = ("source", "git", "verify", "mode")
 _VERIFY_KEYS = ("source", "git", "verify", "keys")
 
@@ -255,6 +257,13 @@ def _check_debounce(values: Values) -> None:
         )
 
 
+def _check_tls(values: Values) -> None:
+    if (values[_CERTIFICATE] is None) != (values[_KEY] is None):
+        raise BadValueError(
+            "is half of a pair", hint="write server.tls.certificate and server.tls.key, or neither"
+        )
+
+
 def _check_verify(values: Values) -> None:
     is_asked_for = values[_GIT] is not None and values[_VERIFY] != "off"
     if is_asked_for and values[_VERIFY_KEYS] is None:
@@ -269,6 +278,7 @@ _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
     (_check_state, (_STATE, _SOURCE)),
     (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),
     (_check_verify, (_VERIFY, _VERIFY_KEYS)),
+    (_check_tls, (_CERTIFICATE, _KEY)),
 )
 """What is judged about the winners, and the settings that can be to blame, the nearest first."""
 

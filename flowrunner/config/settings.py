@@ -31,6 +31,7 @@ from flowrunner.config.kinds import (
 )
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.network_kinds import Network, Rate, networks, origins, rate
+from flowrunner.config.tls_settings import TlsSettings
 
 SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]
@@ -153,6 +154,8 @@ class ServerSettings:
     values (in the environment `region=eu-1,tier=2`, texts all). Expressions see them as
     `host.facts.NAME`, null where this host has none. Default `{}`. No place for secrets: who
     may read the settings of a flow's host sees them."""
+
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

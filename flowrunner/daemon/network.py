@@ -25,6 +25,7 @@ from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix
+from flowrunner.web.tls import Tls
 
 _ID_BYTES = 8
 
@@ -49,8 +50,20 @@ def access_rules(settings: Settings) -> AccessRules:
     )
 
 
+def make_tls(settings: Settings) -> Tls | None:
+    """Returns the certificate of the settings, if they name one; blocks.
+
+    Raises:
+        SettingsError: ``settings.tls``: it cannot be used.
+    """
+    tls = settings.server.tls
+    if tls.certificate is None or tls.key is None:
+        return None
+    return Tls(tls.certificate, tls.key)
+
+
 def make_servers(
-    parts: Parts, clock: Clock, access: Access, desk: SettingsDesk
+    parts: Parts, clock: Clock, access: Access, desk: SettingsDesk, tls: Tls | None
 ) -> tuple[HttpServer, HttpServer]:
     """Binds both listeners and returns their servers, network first.
 
@@ -76,7 +89,7 @@ def make_servers(
     control = make_control_app(web, is_attempt=_peers(parts.families).is_attempt)
     limits = ServerLimits(max_connections=server.max_connections)
     network, unix = _bind(parts)
-    return HttpServer(public, [network], limits), HttpServer(control, [unix], limits)
+    return HttpServer(public, [network], limits, tls), HttpServer(control, [unix], limits)
 
 
 async def _account_of(executions: ExecutionStore, execution_id: ExecutionId) -> str | None:

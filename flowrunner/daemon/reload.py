@@ -26,6 +26,7 @@ from flowrunner.secrets.lookup import take_environment
 from flowrunner.service.settings_desk import SettingsDesk, SettingsView
 from flowrunner.telemetry.logs import LogControl
 from flowrunner.web.callers import Access
+from flowrunner.web.tls import Tls
 
 ReadSettings = Callable[[], LoadedSettings]
 """Reads the settings as at the start; blocks; raises `FlowError`, as a rule with findings."""
@@ -41,9 +42,18 @@ class SettingsReloader(SettingsDesk):
         parts: The daemon they are for.
         access: Who may see what over the network.
         log: The daemon's own log.
+        tls: The certificate, which is read again, too.
     """
 
-    def __init__(self, read: ReadSettings, parts: Parts, access: Access, log: LogControl) -> None:
+    def __init__(
+        self,
+        read: ReadSettings,
+        parts: Parts,
+        access: Access,
+        log: LogControl,
+        tls: Tls | None = None,
+    ) -> None:
+        self._tls = tls
         self._read = read
         self._parts = parts
         self._access = access
@@ -61,11 +71,15 @@ class SettingsReloader(SettingsDesk):
         async with self._lock:
             try:
                 loaded = await asyncio.to_thread(self._read)
+                tls = self._tls
+                certificate = None if tls is None else await asyncio.to_thread(tls.read)
             except FlowError as error:
                 return self._refused(error)
             change = change_of(self._settings, loaded.settings)
             self._parts.observer.settings_are_good = True
             self._apply(change.settings)
+            if tls is not None and certificate is not None:
+                tls.use(certificate)
         if change.applied:
             _LOG.info("settings.applied keys=%s", ",".join(change.applied))
         if change.waiting:

@@ -13,7 +13,7 @@ from flowrunner.config.loader import LoadedSettings
 from flowrunner.daemon import garbage
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.daemon import Daemon
-from flowrunner.daemon.network import make_access, make_servers
+from flowrunner.daemon.network import make_access, make_servers, make_tls
 from flowrunner.daemon.reload import ReadSettings, SettingsReloader
 from flowrunner.daemon.secret_sources import secret_prefixes
 from flowrunner.daemon.watchdog import Watchdog
@@ -57,9 +57,13 @@ def serve(loaded: LoadedSettings, read: ReadSettings, *, accept_state_loss: bool
 
 async def _run(build_parts: Callable[[], Parts], read: ReadSettings, log: LogControl) -> None:
     parts, clock = build_parts(), SystemClock()
-    access = make_access(parts, clock)
-    reloader = SettingsReloader(read, parts, access, log)
-    servers = make_servers(parts, clock, access, reloader)
+    access, tls = make_access(parts, clock), make_tls(parts.settings)
+    if tls is None and not parts.settings.server.listen.is_loopback:
+        _LOG.warning(
+            "http.no_tls address=%s tokens travel in the clear", parts.settings.server.listen
+        )
+    reloader = SettingsReloader(read, parts, access, log, tls)
+    servers = make_servers(parts, clock, access, reloader, tls)
     notifier = make_notifier(os.environ)
     watchdog = _watchdog(parts, notifier, clock)
     daemon = Daemon(parts, servers, notifier, clock, _announce, reloader, watchdog)

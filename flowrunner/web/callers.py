@@ -18,7 +18,7 @@ from flowrunner.system.clock import Clock
 from flowrunner.web.buckets import Buckets
 from flowrunner.web.context import Origin
 from flowrunner.web.origins import Proxies
-from flowrunner.web.problem import HttpError
+from flowrunner.web.problem import TOO_OFTEN, HttpError
 from flowrunner.web.routing import Caller, Right
 
 FAILURES, FAILURES_PERIOD_S = 10, 60.0
@@ -131,7 +131,7 @@ class Access:
 def too_many(text: str, wait_s: int) -> HttpError:
     """Returns the refusal of a source that comes too often (429, ``http.rate``)."""
     headers = {"retry-after": str(wait_s)}
-    return HttpError(HTTPStatus.TOO_MANY_REQUESTS, text, code="http.rate", headers=headers)
+    return HttpError(HTTPStatus.TOO_MANY_REQUESTS, text, code=TOO_OFTEN, headers=headers)
 
 
 def _buckets(rules: AccessRules, clock: Clock) -> Buckets | None:

@@ -62,7 +62,8 @@ class LingeringTransport(asyncio.Transport):
             self._transport.close()
             return
         self._end = self._loop.call_later(self._timeout_s, self._transport.abort)
-        self._transport.write_eof()
+        if self._transport.can_write_eof():  # TLS cannot: there the length of the answer tells
+            self._transport.write_eof()
         self._transport.resume_reading()
 
     def stop(self) -> None:

@@ -34,6 +34,9 @@ _CHALLENGES: Mapping[str, str] = {
 }
 """Code → what its 401 carries. Source: RFC 6750, section 3."""
 
+TOO_OFTEN = "http.rate"
+"""Code of what is refused because its source comes too often (429)."""
+
 RETRY_AFTER_S = 5
 """Seconds until it is worth asking again when the daemon is busy with itself."""
 

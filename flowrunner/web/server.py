@@ -30,6 +30,7 @@ from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
 from flowrunner.web.problem import HttpError, problem_of, problem_response
 from flowrunner.web.sockets import address_of, remove_unix
+from flowrunner.web.tls import Tls
 
 _LOG = logging.getLogger(__name__)
 
@@ -66,14 +67,19 @@ class HttpServer:
         app: The application.
         sockets: Closed by `stop`, which also removes the files of unix sockets.
         limits: What clients may take.
+        tls: The certificate; None for HTTP without TLS.
     """
 
     def __init__(
-        self, app: ASGIApp, sockets: Sequence[socket.socket], limits: ServerLimits
+        self,
+        app: ASGIApp,
+        sockets: Sequence[socket.socket],
+        limits: ServerLimits,
+        tls: Tls | None = None,
     ) -> None:
         self._sockets = list(sockets)
-        self._bound = " ".join(address_of(bound) for bound in sockets)
-        self._server = _Server(_Config(app, limits))
+        self._bound = " ".join(address_of(bound, tls=tls is not None) for bound in sockets)
+        self._server = _Server(_Config(app, limits, tls))
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -113,7 +119,7 @@ class HttpServer:
 class _Config(Config):
     """uvicorn's settings, each that matters said; it reads nothing from the environment."""
 
-    def __init__(self, app: ASGIApp, limits: ServerLimits) -> None:
+    def __init__(self, app: ASGIApp, limits: ServerLimits, tls: Tls | None) -> None:
         super().__init__(
             app,
             http=_Protocol,
@@ -135,6 +141,12 @@ class _Config(Config):
             timeout_graceful_shutdown=limits.stop_timeout_s,
         )
         self.limits = limits
+        self._tls = tls
+
+    def load(self) -> None:
+        """Gets ready, with a context of ours for TLS."""
+        super().load()
+        self.ssl = None if self._tls is None else self._tls.context
 
 
 class _Server(Server):

@@ -74,13 +74,14 @@ def remove_unix(bound: socket.socket) -> None:
             Path(bound.getsockname()).unlink()
 
 
-def address_of(bound: socket.socket) -> str:
+def address_of(bound: socket.socket, *, tls: bool = False) -> str:
     """Returns where a socket listens: `http://127.0.0.1:8080`, or `unix:/run/control.sock`."""
     name = bound.getsockname()
     if bound.family == socket.AF_UNIX:
         return f"unix:{name}"
     host, port = name[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _listen(path: Path, mode: int) -> socket.socket:

@@ -47,6 +47,8 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
         st.from_regex("[a-z0-9-]{1,9}", fullmatch=True),
         max_size=3,
     ),
+    "server.tls.certificate": PATHS,
+    "server.tls.key": PATHS,
     "source.path": PATHS.map("/flows{}".format),  # a state among the flows is refused
     "source.read": st.sampled_from(["auto", "head", "worktree"]),
     "source.resync": st.integers(1, 59).map("{}m".format),
@@ -137,6 +139,7 @@ def spoken_about(which: list[Setting]) -> st.SearchStrategy[dict[Key, Any]]:
 ALL = list(SETTINGS.values())
 URL = ("source", "git", "url")
 VERIFY = ("source", "git", "verify", "mode")
+TLS = [("server", "tls", name) for name in ("certificate", "key")]
 FLAGGED = [it for it in ALL if it.flag]
 
 
@@ -176,6 +179,8 @@ def test_strongest_source_wins_for_each_setting(
         if any(URL in each for each in (in_file, in_environment)):
             said.pop(("source", "path"), None)  # two sources are refused
             said.pop(("source", "read"), None)
+        for half in TLS:
+            said.pop(half, None)  # one without the other is refused
         said.pop(VERIFY, None)  # refused without keys: see the tests of the loader
     data: dict[str, Any] = {}
     for (*above, name), value in in_file.items():

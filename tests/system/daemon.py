@@ -174,7 +174,7 @@ class RunningDaemon(DaemonClient):
         return "".join(line for line in lines if "http.request" not in line)
 
     def _announced_port(self) -> int:
-        found = re.search(r"READY .*?http://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", self.output)
+        found = re.search(r"READY .*?https?://(?:127\.0\.0\.1|0\.0\.0\.0):(\d+)", self.output)
         assert found, self.output
         return int(found.group(1))
 

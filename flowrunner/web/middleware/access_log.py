@@ -26,7 +26,7 @@ from flowrunner.web.context import (
     token_of,
 )
 from flowrunner.web.names import HOOKS
-from flowrunner.web.problem import problem_of
+from flowrunner.web.problem import TOO_OFTEN, problem_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class AccessLog:
 
 def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> None:
     _LOG.log(
-        _level(scope, status),
+        _level(scope, status, refusal.code),
         "http.request method=%s path=%s status=%d duration_ms=%.1f peer=%s request_id=%s%s%s%s",
         scope["method"][:_LONGEST_METHOD],
         quote(scope["path"])[:_LONGEST_PATH],  # quoted: a line break stays within its line
@@ -96,6 +96,8 @@ def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> No
     )
 
 
-def _level(scope: Scope, status: int) -> int:
+def _level(scope: Scope, status: int, code: str) -> int:
+    if code == TOO_OFTEN:
+        return logging.DEBUG  # whoever floods the daemon must not flood its log: it is counted
     is_read = scope["method"] in _READS and not scope["path"].startswith(HOOKS)
     return logging.DEBUG if is_read and status < HTTPStatus.BAD_REQUEST else logging.INFO

@@ -47,6 +47,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("server.cors", [], "default"),
         Row("server.labels", [], "default"),
         Row("server.facts", {}, "default"),
+        Row("server.tls.certificate", None, "default"),
+        Row("server.tls.key", None, "default"),
         Row("source.path", "/work folder/flows", "default"),
         Row("source.read", "auto", "default"),
         Row("source.resync", "1m", "default"),
@@ -132,6 +134,8 @@ def test_default_and_example_are_valid(setting: Setting, tmp_path: Path) -> None
     file.touch()
     for value in (shown["default"], *shown["examples"]):
         data = written_as(setting.path, value)
+        if setting.section == "server.tls" and value is not None:  # it takes both
+            data["server"]["tls"] = {"certificate": "/c.pem", "key": "/k.pem", setting.name: value}
         jsonschema.validate(data, settings_schema())
         load(data, file=file)
 

@@ -191,3 +191,11 @@ def test_network_setting_that_does_not_fit_is_refused(file: Path, key: str, valu
 
     assert code in ("settings.value", "settings.type")
     assert text.startswith(f"server.{key}: ")
+
+
+@pytest.mark.parametrize("half", ["certificate", "key"])
+def test_certificate_needs_its_key(file: Path, half: str) -> None:
+    """One file of the pair without the other is refused."""
+    _, text, _ = problem(file, {"server": {"tls": {half: "/file.pem"}}})
+
+    assert text == "server.tls.certificate: is half of a pair"

@@ -31,6 +31,13 @@ def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
     assert loaded.settings.server != Settings().server
 
 
+def test_page_has_an_example_of_each_part_of_the_server() -> None:
+    """Listening, TLS and proxies are shown."""
+    assert [
+        word for word in ("listen:", "tls:", "trusted_proxies:") if word not in "".join(OTHERS)
+    ] == []
+
+
 def test_table_of_scopes_is_complete() -> None:
     """Every scope is explained, and none that does not exist."""
     named = [code_spans(row[0])[0] for row in rows(section(PAGE, "## Tokens"))]

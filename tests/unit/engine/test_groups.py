@@ -316,6 +316,24 @@ def test_limit_of_an_account_holds_for_it_alone() -> None:
     simulate(story, MINUTE, limits={"pay": (1, 9)})
 
 
+def test_limits_can_change_while_executions_run() -> None:
+    """A larger limit starts who waits at once; a new one of an account counts who runs already."""
+
+    async def story(world: World) -> None:
+        spec = world.define(grouped("on_conflict: allow"), account="pay")
+        ids = [(await world.submit(spec)).id for _ in range(3)]
+        running = [world.engine.running_count]
+        for host, accounts in ((2, {}), (9, {"pay": 2}), (9, {})):
+            world.engine.limits.host, world.engine.limits.accounts = host, accounts
+            world.engine.admit_waiting()
+            running.append(world.engine.running_count)
+        assert running == [1, 2, 2, 3]
+        for each in ids:
+            await world.end_of(each)
+
+    simulate(story, MINUTE, most_executions=1)
+
+
 def test_full_account_makes_nobody_of_another_one_wait_for_the_host() -> None:
     """When a place of the host gets free, it goes past those whose account is full."""
 

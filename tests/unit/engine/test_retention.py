@@ -117,6 +117,20 @@ def test_surplus_goes_with_its_logs() -> None:
     told(story)
 
 
+def test_rules_can_change() -> None:
+    """The next sweep keeps as much as the new rules say, of executions and of logs."""
+
+    async def story(past: Past) -> None:
+        for number in range(1, 6):
+            await past.add(number)
+        past.retention.follow(RetentionRules(executions=2, age=30 * DAY), 1)
+        assert await past.retention.sweep() == 3
+        assert await past.kept() == [4, 5]
+        assert past.quota.most_bytes == 1
+
+    told(story)
+
+
 def test_old_ones_go_but_for_the_newest() -> None:
     """A flow that has not run for months still tells how its last execution ended."""
 

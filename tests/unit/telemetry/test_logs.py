@@ -119,6 +119,22 @@ def stalled() -> Iterator[StalledLog]:
         log.lines()
 
 
+def test_level_can_change() -> None:
+    """From a change on records of another level are written, and those of libraries as before."""
+    log = Log("warning")
+    ours, library = logging.getLogger(OURS), logging.getLogger("a.library")
+    for level in ("debug", "info"):
+        ours.debug("before %s", level)
+        log.control.set_level("debug" if level == "debug" else "info")
+        ours.debug("after %s", level)
+        library.info("noise %s", level)
+
+    assert [line.split()[2:] for line in log.lines()] == [
+        ["after", "debug"],
+        ["before", "info"],
+    ]
+
+
 class TestText:
     """Lines for people."""
 

@@ -169,6 +169,17 @@ def test_source_that_comes_too_often_is_told_when_to_come_back() -> None:
     assert (("rate",), 2.0) in list(family.samples)
 
 
+def test_flood_does_not_flood_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """What is refused for its rate is counted, and logged at DEBUG alone."""
+    caplog.set_level(logging.INFO)
+    app = public_app(access=limited(1, FakeClock()))
+
+    for _ in range(3):
+        ask(app, "POST", "/hooks/default/x", peer=REMOTE)
+
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+
+
 def test_sources_have_a_rate_each_and_this_machine_has_none() -> None:
     """One source's haste is no other's, and callers on this machine are not counted."""
     clock = FakeClock()
