@@ -20,6 +20,7 @@ from tests.system.daemon import (
     DaemonClient,
     RunningDaemon,
     bare_environment,
+    command,
     daemon,
     eventually,
     free_port,
@@ -120,11 +121,18 @@ def examples(clone: Path, state: Path) -> Iterator[RunningDaemon]:
 def test_the_disk_space_example_measures_and_fails_when_it_is_full(
     examples: RunningDaemon,
 ) -> None:
-    """Below its limit the check succeeds; at its limit it fails with a message that says so."""
+    """It succeeds below its limit, and fails at it; `next` says of a file what the daemon has."""
     plenty = examples.ended(examples.start("disk-space", "--input", "limit=100"))
     assert plenty["state"] in ("succeeded", "failed")
     percent = plenty["nodes"][0]["outputs"]["percent"]
     assert 0 <= percent <= 100
+
+    # One daemon is enough for another promise.
+    span = ("--from", "2027-03-26", "--to", "2027-03-29", "--json")
+    asked = examples.command("next", "certificate", *span).stdout
+    file = str(CHECKOUT / "flows/certificate.yaml")
+    assert asked.count('"slot_at"') == 4
+    assert asked == command("next", file, *span, cwd=examples.state.parent).stdout
 
     full = examples.ended(examples.start("disk-space", "--input", "limit=1", "--input", "path=/"))
     expected = "failed" if full["nodes"][0]["outputs"]["percent"] >= 1 else "succeeded"
