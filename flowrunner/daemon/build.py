@@ -120,7 +120,7 @@ class _Starts:
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who arms what a new set of flows says."""
-        return (self.schedules, self.webhooks, self.events.followers, self.events.inboxes)
+        return (self.schedules, self.webhooks, *self.events.subscribers)
 
 
 def build(

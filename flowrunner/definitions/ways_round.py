@@ -17,7 +17,6 @@ _BY_HAND = "start by hand what was missed: flowrunner run"
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
         "notify": _TELL,
-        "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL},
     "schedule": {
