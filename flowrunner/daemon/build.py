@@ -127,7 +127,7 @@ class _Starts:
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who arms what a new set of flows says."""
-        return (self.schedules, self.webhooks, self.events.followers, self.events.inboxes)
+        return (self.schedules, self.webhooks, *self.events.subscribers)
 
     def clock_watch(self, ground: Ground) -> ClockWatch:
         """Returns what tells timers and schedules that the clock is not what it was."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from flowrunner.daemon.build_ground import Ground
+from flowrunner.reconcile.apply import FlowsSubscriber
 from flowrunner.system.boot import boot_id
 from flowrunner.system.ids import IdSource
 from flowrunner.triggers.dispatcher import Dispatcher
@@ -13,16 +14,23 @@ from flowrunner.triggers.followers import Followers
 from flowrunner.triggers.inbox_look import InboxLooks
 from flowrunner.triggers.inboxes import Inboxes
 from flowrunner.triggers.occasions import Occasions
+from flowrunner.triggers.sla import SlaWatch
 from flowrunner.triggers.starts import Starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """What waits for a start of the daemon, for the end of a flow, or for a file."""
+    """What waits for a start of the daemon, the end of a flow, a file, or a promise to run out."""
 
     starts: Starts
     followers: Followers
     inboxes: Inboxes
+    sla: SlaWatch
+
+    @property
+    def subscribers(self) -> tuple[FlowsSubscriber, ...]:
+        """Who learns what a new set of flows says."""
+        return (self.followers, self.inboxes, self.sla)
 
 
 def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events:
@@ -30,7 +38,16 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
     occasions = Occasions(
         ground.registry, dispatcher, ground.storage.marks, ground.clock, ground.observer
     )
+    sla = ground.observer.sla = SlaWatch(
+        registry=ground.registry,
+        executions=ground.storage.executions,
+        marks=ground.storage.marks,
+        clock=ground.clock,
+        host=ground.host.name,
+        told=ground.observer,
+    )
     return Events(
+        sla=sla,
         starts=Starts(
             registry=ground.registry,
             occasions=occasions,

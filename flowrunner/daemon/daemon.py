@@ -78,6 +78,7 @@ class Daemon:
                     parts.events.followers.run,
                     parts.events.inboxes.run,
                     parts.clock_watch.run,
+                    parts.events.sla.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
@@ -119,6 +120,7 @@ class Daemon:
         await parts.store_watch.look()
         await parts.pauses.count_failures()
         parts.events.followers.flows_changed(parts.registry.entries, frozenset())
+        await parts.events.sla.load()
         # Before anything is armed: a new start must not be taken for one that was cut short.
         await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         await parts.clock_watch.load()

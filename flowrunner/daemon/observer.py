@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.model.states import SlotOutcome
 from flowrunner.registry.entry import PassResult
 from flowrunner.system.clock import Clock
@@ -14,6 +16,25 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 
 _LOG = logging.getLogger("flowrunner.daemon")
+
+
+class KeepsPromises(Protocol):
+    """Watches the promises of flows."""
+
+    def execution_queued(self, execution: Execution) -> None:
+        """An execution waits."""
+
+    def execution_started(self, execution: Execution) -> None:
+        """An execution has begun."""
+
+    def execution_resumed(self, execution: Execution) -> None:
+        """An execution goes on after a restart."""
+
+    def execution_ended(self, execution: Execution) -> None:
+        """An execution has ended."""
+
+    def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
+        """Slots have started nothing."""
 
 
 class DaemonObserver:
@@ -27,14 +48,20 @@ class DaemonObserver:
         self.settings_are_good = True
         """Whether the settings were fine when they were last read; else no pass counts as good."""
         self.on_ended: Sequence[Callable[[Execution], None]] = ()
+        self.sla: KeepsPromises | None = None
+        """Told of executions and slots of flows that promise something."""
 
     def execution_queued(self, execution: Execution) -> None:
         """Counts an execution that waits."""
         self._metrics.execution_queued(execution)
+        if self.sla is not None:
+            self.sla.execution_queued(execution)
 
     def execution_started(self, execution: Execution) -> None:
         """Counts a start; for a schedule also its slot, with how late it is."""
         self._metrics.execution_started(execution)
+        if self.sla is not None:
+            self.sla.execution_started(execution)
         slot_at, started_at = execution.cause.slot_at, execution.started_at
         if execution.cause.is_slot and slot_at is not None and started_at is not None:
             self._metrics.slot_decided(
@@ -49,6 +76,8 @@ class DaemonObserver:
     def execution_resumed(self, execution: Execution) -> None:
         """Notes one that runs again; its start and its slot are counted already."""
         self._metrics.execution_resumed(execution)
+        if self.sla is not None:
+            self.sla.execution_resumed(execution)
         _LOG.info("execution.resumed", extra=_facts(execution))
 
     def execution_ended(self, execution: Execution) -> None:
@@ -56,6 +85,8 @@ class DaemonObserver:
         self._metrics.execution_ended(execution)
         if execution.cause.is_slot and execution.started_at is None:
             self.slot_decided(execution.flow, SlotOutcome.SKIPPED, execution.reason, 1)
+        if self.sla is not None:
+            self.sla.execution_ended(execution)
         for listener in self.on_ended:
             listener(execution)
         _LOG.info(
@@ -75,6 +106,8 @@ class DaemonObserver:
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         """Counts slots that did not start."""
         self._metrics.slot_decided(flow, outcome, reason, count)
+        if self.sla is not None:
+            self.sla.slot_decided(flow, outcome, reason, count)
         _LOG.info("slots.%s flow=%s reason=%s count=%d", outcome, flow, reason, count)
 
     def start_skipped(self, flow: FlowKey, kind: str, trigger: str, reason: str) -> None:
@@ -82,6 +115,23 @@ class DaemonObserver:
         self.triggers.start_skipped(flow, kind, reason)
         _LOG.warning(
             "triggers.skipped flow=%s trigger=%s type=%s reason=%s", flow, trigger, kind, reason
+        )
+
+    def promises_made(self, flow: FlowKey, kinds: Collection[SlaKind]) -> None:
+        """Lets the counts of a flow's promises begin."""
+        self.triggers.promises_made(flow, kinds)
+
+    def promise_broken(self, breach: Breach) -> None:
+        """Counts a promise of `sla` that was not kept, and says so."""
+        self.triggers.promise_broken(breach)
+        _LOG.warning(
+            "sla.breached flow=%s kind=%s limit_s=%g since=%s count=%d",
+            breach.flow,
+            breach.kind,
+            breach.limit_s,
+            breach.since.isoformat(),
+            breach.count,
+            extra={"flow": str(breach.flow), "execution": breach.execution or ""},
         )
 
     def pass_ended(self, result: PassResult) -> None:

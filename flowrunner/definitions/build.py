@@ -14,6 +14,7 @@ from typing import Any
 from flowrunner.definitions.build_triggers import build_triggers
 from flowrunner.definitions.catalog import NodeCatalog, NodeFacts
 from flowrunner.definitions.references import references_of
+from flowrunner.definitions.sla_schema import build_sla
 from flowrunner.definitions.switches import naming_switches
 from flowrunner.definitions.templates import (
     condition_of,
@@ -87,6 +88,7 @@ def build_flow(
         },
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
+        sla=build_sla(definition.get("sla")),
         retention=_retention(definition.get("retention", {})),
     )
 

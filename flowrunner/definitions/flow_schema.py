@@ -28,6 +28,7 @@ from flowrunner.definitions.shared_schema import (
     retention,
     trying_keys,
 )
+from flowrunner.definitions.sla_schema import sla_schema
 from flowrunner.definitions.trigger_schema import trigger_schemas
 from flowrunner.model.flow import OnConflict, OnInterrupt, ValueType
 from flowrunner.model.formats import TextFormat
@@ -180,6 +181,7 @@ def _holds() -> dict[str, Any]:
             minimum=1,
             maximum=1_000,
         ),
+        "sla": sla_schema(),
     }
 
 

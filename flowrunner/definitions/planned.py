@@ -10,7 +10,6 @@ PLANNED: dict[str, frozenset[str]] = {
     "flow": frozenset(
         {
             "notify",
-            "sla",
         }
     ),
     "folder": frozenset({"notify"}),

@@ -16,7 +16,6 @@ _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
         "notify": _TELL,
-        "sla": "alert on the metric flowrunner_flow_last_success_timestamp_seconds",
     },
     "folder": {"notify": _TELL},
     "webhook": {

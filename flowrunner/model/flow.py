@@ -19,6 +19,7 @@ from flowrunner.model.patterns import Pattern
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.references import NO_REFERENCES, FlowReferences
 from flowrunner.model.schedule import Schedule
+from flowrunner.model.sla import SlaSpec
 
 
 class ValueType(StrEnum):
@@ -322,6 +323,7 @@ class FlowSpec:
         pause_after_failures: How many failures in a row pause it; None: any number may be.
         references: The other flows of its account that it names.
         timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
+        sla: What it promises; None for most flows.
         finally_timeout_s: Bound of `finally`, from the moment at which its first nodes may start.
     """
 
@@ -348,6 +350,7 @@ class FlowSpec:
     timeout_s: float | None = None
     finally_timeout_s: float = 300.0
     retention: RetentionSpec = RetentionSpec()
+    sla: SlaSpec | None = None
 
     @property
     def all_nodes(self) -> tuple[NodeSpec, ...]:

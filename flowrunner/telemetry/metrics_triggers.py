@@ -6,10 +6,11 @@ Series come with what they count, and leave with their flow.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.telemetry.metrics_samples import Family
 
 
@@ -24,10 +25,20 @@ class TriggerMetrics:
 
     def __init__(self) -> None:
         self._skips: Counter[_Skip] = Counter()
+        self._breaches: Counter[tuple[FlowKey, SlaKind]] = Counter()
 
     def start_skipped(self, flow: FlowKey, kind: str, reason: str) -> None:
         """Counts something that a trigger waited for and that started nothing."""
         self._skips[_Skip(flow, kind, reason)] += 1
+
+    def promises_made(self, flow: FlowKey, kinds: Collection[SlaKind]) -> None:
+        """Begins to count at 0, so that the first breach is a rise."""
+        for kind in kinds:
+            self._breaches[(flow, kind)] += 0
+
+    def promise_broken(self, breach: Breach) -> None:
+        """Counts promises of `sla` that were not kept."""
+        self._breaches[(breach.flow, breach.kind)] += breach.count
 
     def flows_changed(
         self,
@@ -37,6 +48,8 @@ class TriggerMetrics:
         """Drops what was counted of flows that have left."""
         for gone in [each for each in self._skips if each.flow in removed] if removed else ():
             del self._skips[gone]
+        for key in [each for each in self._breaches if each[0] in removed] if removed else ():
+            del self._breaches[key]
 
     def families(self) -> Iterator[Family]:
         """Yields what was counted."""
@@ -48,5 +61,15 @@ class TriggerMetrics:
             samples=[
                 ((*each.flow, each.kind, each.reason), count)
                 for each, count in sorted(self._skips.copy().items())
+            ],
+        )
+        yield Family(
+            kind="counter",
+            name="flowrunner_sla_breaches",
+            meaning="Promises of flows that were not kept: sla.",
+            labels=("account", "flow", "kind"),
+            samples=[
+                ((*flow, str(kind)), count)
+                for (flow, kind), count in sorted(self._breaches.copy().items())
             ],
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from flowrunner.daemon.observer import KeepsPromises
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import ExecutionId
 
@@ -14,6 +15,7 @@ class RecordingObserver:
 
     Attributes:
         listeners: Told of each end, too.
+        others: Told of executions, too.
         ended: The executions told as ended, in order.
         fails_on: Name of a node at whose end the observer breaks its promise and raises.
     """
@@ -25,20 +27,29 @@ class RecordingObserver:
         self.resumed: list[ExecutionId] = []
         self.ended: list[Execution] = []
         self.listeners: list[Callable[[Execution], None]] = []
+        self.others: list[KeepsPromises] = []
         self.attempts: list[tuple[str, Attempt]] = []
         self._waiters: dict[ExecutionId, asyncio.Event] = {}
 
     def execution_queued(self, execution: Execution) -> None:
         self.queued.append(execution.id)
+        for other in self.others:
+            other.execution_queued(execution)
 
     def execution_started(self, execution: Execution) -> None:
         self.started.append(execution.id)
+        for other in self.others:
+            other.execution_started(execution)
 
     def execution_resumed(self, execution: Execution) -> None:
         self.resumed.append(execution.id)
+        for other in self.others:
+            other.execution_resumed(execution)
 
     def execution_ended(self, execution: Execution) -> None:
         self.ended.append(execution)
+        for other in self.others:
+            other.execution_ended(execution)
         for listener in self.listeners:
             listener(execution)
         self._event(execution.id).set()

@@ -40,6 +40,19 @@ def check_triggers(subject: Subject) -> Iterator[Finding]:
             yield from check_file_trigger(subject, path, raw)
         yield from _inputs(subject, path, raw)
     yield from _paths(subject)
+    yield from _promises(subject)
+
+
+def _promises(subject: Subject) -> Iterator[Finding]:
+    """Yields the finding about a promise that only slots could keep, where there are none."""
+    types = {raw["type"] for raw in subject.triggers}
+    if "start_within" in subject.data.get("sla", {}) and "schedule" not in types:
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS,
+            "'start_within' has no effect without a trigger of type 'schedule'",
+            path=("sla", "start_within"),
+            key=True,
+        )
 
 
 def _ids(subject: Subject) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from flowrunner.model.execution import Attempt
 from flowrunner.model.expressions import FUNCTIONS
 from flowrunner.model.flow_events import DefinitionEvent
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
+from flowrunner.model.sla import SlaKind
 from flowrunner.model.states import AttemptState, SlotOutcome
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_access import AccessCounts
@@ -117,6 +118,10 @@ def test_http_table_lists_every_address() -> None:
     ("kind", "page"),
     [
         ("flow", "writing-flows"),
+        ("sla", "writing-flows"),
+        ("start-trigger", "writing-flows"),
+        ("flow-trigger", "writing-flows"),
+        ("file-trigger", "writing-flows"),
         ("node", "writing-flows"),
         ("input", "writing-flows"),
         ("concurrency", "writing-flows"),
@@ -209,6 +214,7 @@ def _rendered() -> str:
     metrics.show_more(AccessCounts().families)
     triggers = TriggerMetrics()
     triggers.start_skipped(FLOW, "start", "paused")
+    triggers.promises_made(FLOW, tuple(SlaKind))
     metrics.show_more(triggers.families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")

@@ -33,6 +33,7 @@ from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
+from flowrunner.triggers.sla import SlaWatch
 from flowrunner.triggers.timers import Wake
 from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.definitions import COMPILER, FakeSecrets, snapshot
@@ -234,6 +235,11 @@ class World:
         """Tells one more of what is applied, and lets accounts do what these settings say."""
         self._applier._subscribers += (subscriber,)
         self._applier._accounts = accounts
+
+    def hear(self, watch: SlaWatch) -> None:
+        """Tells one more of all that happens, as the daemon does."""
+        self._applier._subscribers += (watch,)
+        self.observer.others.append(watch)
 
     async def apply(self, *files: bytes, revision: str = "r1") -> None:
         """Puts these flow files in force, and no others."""
