@@ -10,6 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -40,6 +41,8 @@ from tests.fakes.timers import FakeTimers
 from tests.fakes.watcher import FakeWatcher
 from tests.profile import examples
 from tests.property.reconcile_model import Content, Flow, Kind, Outcome, outcome
+
+pytestmark = pytest.mark.timeout(3_600)  # a long run takes minutes on a quiet machine
 
 ROOT, STATE = Path("/flows"), Path("/state")
 NAMES = tuple("abcdefgh")
@@ -273,9 +276,10 @@ class Lives(RuleBasedStateMachine):
     def break_and_move(self, path: str, other: str) -> None:
         """A flow has a fault, then another one: its name cannot be read, and its file moved."""
         if path in self.files and path != other:
-            self._put(path, self.files[path]._replace(kind="broken", version=self._next()))
+            old = self.files[path]
+            self._put(path, old._replace(kind="broken", version=self._next()))
             self.reconcile()
-            self._put(other, Content("nameless", "", self._next()))
+            self._put(other, old._replace(kind="nameless", version=self._next()))
             self._put(path, None)
             self.reconcile()
 
@@ -462,7 +466,7 @@ def _version(entry: FlowEntry) -> int:
 
 
 Lives.TestCase.settings = settings(
-    max_examples=examples(25),
+    max_examples=examples(20),
     stateful_step_count=30,
     print_blob=True,
 )
