@@ -57,7 +57,8 @@ def make_due(timers: ApschedulerTimers, *keys: str) -> None:
     schedules = {timers._schedules[key] for key in keys}
     for schedule in schedules:
         past = schedule.next_after(datetime.now(UTC) - timedelta(days=3 * 366))
-        timers._timers[schedule].job.modify(next_run_time=past)
+        timers._agenda.expect(timers._timers[schedule], past)
+    timers._hasten()
 
 
 async def turn_over() -> None:
@@ -329,8 +330,64 @@ def test_a_wake_may_disarm_and_arm_its_own_key() -> None:
     asyncio.run(scenario())
 
 
+def test_a_schedule_that_is_due_first_need_not_wait_for_the_others() -> None:
+    """What is armed later may be due earlier; what was due with it is woken too, and no other."""
+
+    async def scenario() -> None:
+        timers, woken, early, other = ApschedulerTimers(), Woken(), Woken(), Woken()
+        timers.start()
+        timers.arm("year", YEAR, other)
+        await turn_over()
+        timers.arm("month", MONTH, woken)
+        timers.arm("day", DAY, early)
+        make_due(timers, "month", "day")
+        await woken.wait()
+        await early.wait()
+        await turn_over()
+        assert (len(woken.slots), len(early.slots), other.slots) == (1, 1, [])
+        assert timers.next_at("year") == YEAR.next_after(datetime.now(UTC))
+        timers.stop()
+
+    asyncio.run(scenario())
+
+
+def test_schedules_that_come_and_go_leave_nothing_behind() -> None:
+    """A flow whose schedule is edited every minute for years takes no more memory."""
+
+    async def scenario() -> None:
+        timers = ApschedulerTimers()
+        timers.start()
+        timers.arm("year", YEAR, ignore)
+        for period_s in range(1_000, 2_000):
+            timers.arm("flow", EverySchedule(period_s=period_s), ignore)
+        assert len(timers._agenda._waiting) < 100
+        timers.disarm("flow")
+        assert timers.next_at("flow") is None
+        assert timers._agenda.first == timers.next_at("year")
+        timers.stop()
+
+    asyncio.run(scenario())
+
+
+def test_timers_can_be_started_again() -> None:
+    """After a stop a new start wakes what is armed then, in whichever loop."""
+    timers = ApschedulerTimers()
+
+    async def scenario() -> None:
+        woken = Woken()
+        timers.start()
+        timers.arm("flow", MONTH, woken)
+        make_due(timers, "flow")
+        await woken.wait()
+        timers.arm("late", YEAR, ignore)
+        timers.stop()
+
+    asyncio.run(scenario())
+    asyncio.run(scenario())
+
+
 def test_lateness_is_never_left_to_apscheduler() -> None:
-    """Each timer is without grace time, joins what is late, and its zone is UTC."""
+    """The one job of all timers is without grace time, joins what is late, and its zone is UTC."""
 
     async def scenario() -> None:
         timers = ApschedulerTimers()
@@ -338,8 +395,9 @@ def test_lateness_is_never_left_to_apscheduler() -> None:
         timers.arm("first", YEAR, ignore)
         timers.arm("second", YEAR, ignore)
         timers.arm("third", MONTH, ignore)
+        await turn_over()
         carried = timers._scheduler.get_jobs()
-        assert len(carried) == 2
+        assert len(carried) == 1
         assert {(job.misfire_grace_time, job.coalesce) for job in carried} == {(None, True)}
         assert timers._scheduler.timezone is UTC
         timers.stop()
