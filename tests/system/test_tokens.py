@@ -182,6 +182,8 @@ def test_a_reload_exchanges_tokens_and_nothing_half(flows: Path, state: Path) ->
         refused = running.command("reload", "--wait", check=False)
         assert refused.returncode == 4
         assert "'everything' is no scope here" in refused.stderr
+        file.write_text("auth: [\n")
+        assert f"{file}:2:1" in running.command("reload", check=False).stderr
         assert opened() == [True, True]
         assert running.metric("flowrunner_config_last_reload_successful") == 0
 
