@@ -244,7 +244,7 @@ def file_path(*, nullable: bool = False) -> Kind:
     )
 
 
-def listen_address() -> Kind:
+def listen_address(*, nullable: bool = False) -> Kind:
     """An address and a port to listen on; which hosts are allowed is the loader's question."""
 
     def parse(value: Json, _folder: Path) -> ListenAddress:
@@ -258,7 +258,15 @@ def listen_address() -> Kind:
             raise BadValueError(f"{quote(value)} is not HOST:PORT", hint=_LISTEN_HINT)
         return ListenAddress(host, int(port))
 
-    return Kind(parse=parse, schema={"type": "string", "pattern": "^.+:[0-9]{1,5}$"})
+    return Kind(
+        parse=parse,
+        render=lambda address: None if address is None else str(address),
+        schema={
+            "type": ["string", "null"] if nullable else "string",
+            "pattern": "^.+:[0-9]{1,5}$",
+        },
+        nullable=nullable,
+    )
 
 
 def quote(value: object) -> str:

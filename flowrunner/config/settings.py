@@ -97,6 +97,13 @@ class ServerSettings:
     `127.0.0.1:8080`, which only this machine reaches. Another address needs a token (`auth.tokens`
     or an account's), because callers off this machine see nothing without one."""
 
+    hooks_listen: ListenAddress | None = field(
+        default=None, metadata=_about(listen_address(nullable=True), example="0.0.0.0:9000")
+    )
+    """Address and port of a listener for hooks alone, with `/hooks/` and `/livez`; `server.listen`
+    has no hooks then. Default (null): none, so that hooks are on `server.listen`. Any address may
+    be written, without a token as well, because hooks prove themselves."""
+
     control_socket: Path = field(
         default=Path(".flowrunner/control.sock"),
         metadata=_about(file_path(nullable=True), example="/run/flowrunner/control.sock"),

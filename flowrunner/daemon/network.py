@@ -19,7 +19,13 @@ from flowrunner.system.clock import Clock
 from flowrunner.system.family import Families
 from flowrunner.system.peers import ProcPeers, local_peers
 from flowrunner.telemetry.metrics_access import AccessCounts
-from flowrunner.web.app import WebParts, make_control_app, make_public_app
+from flowrunner.web.app import (
+    WebParts,
+    hooks_table,
+    make_control_app,
+    make_public_app,
+    reading_table,
+)
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.origins import Proxies
@@ -64,8 +70,8 @@ def make_tls(settings: Settings) -> Tls | None:
 
 def make_servers(
     parts: Parts, clock: Clock, access: Access, desk: SettingsDesk, tls: Tls | None
-) -> tuple[HttpServer, HttpServer]:
-    """Binds both listeners and returns their servers, network first.
+) -> tuple[HttpServer, ...]:
+    """Binds the listeners and returns their servers, network first, the control socket last.
 
     Raises:
         FlowError: ``port_in_use``, ``bind_failed`` or ``socket_in_use``; nothing stays bound.
@@ -85,11 +91,17 @@ def make_servers(
         settings=desk,
     )
     hosts = LocalHosts(frozenset({server.listen.host.lower()}))
-    public = make_public_app(web, access=access, hosts=hosts)
+    shown = partial(make_public_app, web, access=access, hosts=hosts)
+    apps = [shown()]
+    if server.hooks_listen is not None:
+        apps = [shown(table=reading_table(web)), shown(table=hooks_table(web))]
     control = make_control_app(web, is_attempt=_peers(parts.families).is_attempt)
     limits = ServerLimits(max_connections=server.max_connections)
-    network, unix = _bind(parts)
-    return HttpServer(public, [network], limits, tls), HttpServer(control, [unix], limits)
+    *networks, unix = _bind(parts)
+    return (
+        *(HttpServer(app, [bound], limits, tls) for app, bound in zip(apps, networks, strict=True)),
+        HttpServer(control, [unix], limits),
+    )
 
 
 async def _account_of(executions: ExecutionStore, execution_id: ExecutionId) -> str | None:
@@ -101,12 +113,16 @@ def _peers(families: Families) -> ProcPeers:
     return local_peers(attempt_prefix() if families.kind == "cgroup" else None)
 
 
-def _bind(parts: Parts) -> tuple[socket.socket, socket.socket]:
-    server = parts.settings.server
-    network = bind_tcp(server.listen.host, server.listen.port)
+def _bind(parts: Parts) -> list[socket.socket]:
+    server, bound = parts.settings.server, list[socket.socket]()
     try:
-        return network, bind_unix(server.control_socket)
+        for address in (server.listen, server.hooks_listen):
+            if address is not None:
+                bound.append(bind_tcp(address.host, address.port))
+        bound.append(bind_unix(server.control_socket))
     except FlowError:
-        with suppress(OSError):
-            network.close()
+        for each in bound:
+            with suppress(OSError):
+                each.close()
         raise
+    return bound

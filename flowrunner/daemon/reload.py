@@ -93,7 +93,9 @@ class SettingsReloader(SettingsDesk):
     def _refused(self, error: FlowError) -> SettingsView:
         self._parts.observer.settings_are_good = False
         found = error.findings if isinstance(error, ValidationError) else ()
-        findings = found or ({"code": error.code, "message": error.message},)
+        findings = found or ({"code": error.code},)
+        if len(findings) == 1:  # of one thing that is wrong the error itself tells the most: where
+            findings = ({**findings[0], "message": error.message},)
         for finding in findings:
             _LOG.error(
                 "settings.refused code=%s: %s (%s)",

@@ -88,13 +88,16 @@ class WebParts:
     settings: ReloadsSettings = field(default_factory=SettingsDesk)
 
 
-def make_public_app(parts: WebParts, *, access: Access, hosts: LocalHosts) -> ASGIApp:
-    """Makes the application of the network listener.
+def make_public_app(
+    parts: WebParts, *, access: Access, hosts: LocalHosts, table: RouteTable | None = None
+) -> ASGIApp:
+    """Makes the application of a network listener.
 
     Args:
-        parts: What both listeners are made of.
+        parts: What all listeners are made of.
         access: Who may see what.
         hosts: The names that `Host` may have where no token is shown.
+        table: Its addresses; None: all that the network may have.
     """
     callers = NetworkCallers(access, hosts)
     chain = [
@@ -102,7 +105,7 @@ def make_public_app(parts: WebParts, *, access: Access, hosts: LocalHosts) -> AS
         Middleware(Cors, rules=lambda: access.rules),
         Middleware(RateLimit, access=access),
         Middleware(BodyLimit, max_bytes=parts.max_body),
-        Middleware(Authentication, table=public_table(parts), callers=callers),
+        Middleware(Authentication, table=table or public_table(parts), callers=callers),
         Middleware(RequestValidation),
         Middleware(AccountBorder, account_of=parts.account_of, refused=callers.refused),
     ]
@@ -126,8 +129,19 @@ def make_control_app(parts: WebParts, *, is_attempt: Callable[[int, int], bool])
     return _linked(chain)
 
 
+def reading_table(parts: WebParts) -> RouteTable:
+    """Returns the addresses of the network listener where hooks have one of their own."""
+    return RouteTable(_reading(parts))
+
+
+def hooks_table(parts: WebParts) -> RouteTable:
+    """Returns the addresses of a listener for hooks alone."""
+    routes = public_table(parts).routes
+    return RouteTable(route for route in routes if route.path in ("/livez", f"{HOOKS}*"))
+
+
 def public_table(parts: WebParts) -> RouteTable:
-    """Returns the addresses of the network listener."""
+    """Returns the addresses of the network listener, hooks included."""
     hooks = HookRoutes(parts.service, parts.metrics, parts.clock)
     return RouteTable(
         [

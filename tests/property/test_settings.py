@@ -26,6 +26,7 @@ PATHS = st.from_regex(r"(/[a-z]{1,8}){1,3}", fullmatch=True)
 ROOTS = st.lists(st.from_regex("/[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True), unique=True)
 WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "server.listen": st.integers(0, 65_535).map("127.0.0.1:{}".format),
+    "server.hooks_listen": st.integers(0, 65_535).map("0.0.0.0:{}".format),
     "server.control_socket": PATHS,
     "server.max_body": st.integers(1, 1023).map("{}KiB".format),
     "server.max_connections": st.integers(1, 65_536),

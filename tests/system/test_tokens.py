@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -182,6 +183,8 @@ def test_a_reload_exchanges_tokens_and_nothing_half(flows: Path, state: Path) ->
         refused = running.command("reload", "--wait", check=False)
         assert refused.returncode == 4
         assert "'everything' is no scope here" in refused.stderr
+        file.write_text("auth: [\n")
+        assert f"{file}:2:1" in running.command("reload", check=False).stderr
         assert opened() == [True, True]
         assert running.metric("flowrunner_config_last_reload_successful") == 0
 
@@ -212,6 +215,31 @@ def test_a_reload_gives_an_account_its_secrets(tmp_path: Path) -> None:
         file.write_text(f"accounts: {{web: {{secrets: [{{directory: {secrets}}}]}}}}\n")
         running.command("reload", "--wait")
         assert reason() == "Ready"
+
+
+def test_hooks_can_have_a_listener_of_their_own(flows: Path, state: Path) -> None:
+    """Hooks are open to all addresses without a token, and the API stays on this machine."""
+    write_flow(flows, "nightly", NOTHING)
+    options = ("--config", str(state.parent / "settings.yaml"))
+    (state.parent / "settings.yaml").write_text('server: {hooks_listen: "0.0.0.0:0"}\n')
+
+    with daemon(flows, state, arguments=options) as running:
+        (port,) = re.findall(r"READY .* http://0\.0\.0\.0:(\d+)", running.output)
+
+        def answer(path: str) -> tuple[int, str]:
+            connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=PATIENCE_S)
+            try:
+                connection.request("GET", path)
+                got = connection.getresponse()
+                return got.status, got.headers.get("WWW-Authenticate", "")
+            finally:
+                connection.close()
+
+        assert answer("/hooks/default/x") == (401, "FlowRunner")
+        assert answer("/livez") == (200, "")
+        assert answer("/api/v1/flows") == (404, "")
+        assert running.request("/api/v1/flows").status == 200
+        assert running.request("/hooks/default/x").status == 404
 
 
 def test_listening_everywhere_without_a_token_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from flowrunner.config.access_settings import LocalAccess
-from flowrunner.web.app import control_table, make_public_app, public_table
+from flowrunner.web.app import (
+    control_table,
+    hooks_table,
+    make_public_app,
+    public_table,
+    reading_table,
+)
+from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.routing import Right, Route, RouteTable
 from tests.fakes.asgi import Answer, Call, answer, ask
@@ -279,6 +286,30 @@ def test_every_address_that_needs_a_right_asks_for_it() -> None:
         served = got.status == 200 or route.path == "/hooks/*"
 
         assert served is (route.right is Right.PUBLIC), target
+
+
+def test_hooks_with_a_listener_of_their_own_are_there_alone() -> None:
+    """The tables of two listeners are that of one: hooks and `/livez` here, all but hooks there."""
+    own, rest = (
+        {route.path for route in table(make_parts()).routes}
+        for table in (hooks_table, reading_table)
+    )
+
+    assert own == {"/livez", "/hooks/*"}
+    assert own | rest == {route.path for route in public_table(make_parts()).routes}
+    assert "/hooks/*" not in rest
+
+
+def test_listener_of_hooks_shows_nothing_else() -> None:
+    """On it even a caller on this machine finds no API and no metrics."""
+    parts = make_parts()
+    access = make_access(AccessRules(local="open"))
+    app = make_public_app(parts, access=access, hosts=LocalHosts(), table=hooks_table(parts))
+
+    assert [get(app, target).status for target in ("/livez", "/metrics", "/api/v1/flows")] == [
+        *(200, 404, 404)
+    ]
+    assert ask(app, "POST", "/hooks/default/backup/push").json["code"] == "auth.invalid"
 
 
 def test_every_address_of_the_table_is_reached() -> None:
