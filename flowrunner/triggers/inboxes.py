@@ -36,8 +36,14 @@ _LOG = logging.getLogger(__name__)
 LONGEST_PAUSE_S, SHORTEST_PAUSE_S = 10.0, 1.0
 """Between two looks: half of `settle`, within these bounds."""
 
+_REST = 20
+"""How many times as long as a look nothing is looked at after it: it may not take all the time."""
+
 _AT_ONCE = 2
 """Looks that go on beside each other: should a file system hang, others have threads left."""
+
+_TOGETHER = 50
+"""Files of one look that are asked for together, in their order: they share commits."""
 
 _WAITING = frozenset(
     map(
@@ -176,9 +182,10 @@ class Inboxes:
             await asyncio.gather(*map(self._look, due[begin : begin + _AT_ONCE]))
 
     async def _look(self, inbox: _Inbox) -> None:
+        begun = self._clock.monotonic()
         found = await self._looks.look(inbox.flow.account, inbox.trigger.glob)
         now = self._clock.monotonic()
-        inbox.next_at = now + inbox.pause_s
+        inbox.next_at = now + max(inbox.pause_s, _REST * (now - begun))
         if found.trouble != inbox.trouble:
             inbox.trouble = found.trouble
             if found.trouble:
@@ -189,8 +196,10 @@ class Inboxes:
                     found.trouble,
                 )
         ready = _settled(inbox, found.contents, now)
-        for path in ready:
-            if not await self._is_taken(inbox, path, found.contents[path]):
+        for begin in range(0, len(ready), _TOGETHER):
+            some = ready[begin : begin + _TOGETHER]
+            taken = (self._is_taken(inbox, path, found.contents[path]) for path in some)
+            if not all(await asyncio.gather(*taken)):
                 break
         await self._forget_old(inbox, found.contents)
 
