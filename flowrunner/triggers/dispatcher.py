@@ -20,6 +20,7 @@ from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
+from flowrunner.model.states import Reason
 from flowrunner.model.values import convert_text, problem_with
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -156,6 +157,11 @@ class Dispatcher:
         cause = Cause(trigger_id="manual", trigger_type="manual")
         start = Start(cause=cause, inputs=complete_inputs(spec, values), is_forced=force)
         return (await self.submit(entry, start)).id
+
+
+def refuse_all() -> None:
+    """Refuses every start: the gate of a daemon that only observes; raises `RefusedError`."""
+    raise RefusedError("this daemon only observes (serve --observe)", code=str(Reason.OBSERVE))
 
 
 def ready_spec(entry: FlowEntry) -> FlowSpec:
