@@ -205,8 +205,9 @@ def build(
 def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
     """Returns the service, which learns of ended executions as pauses and schedules do."""
     service = FlowService(known)
-    follow, feed = starts.events.followers.note_ended, starts.schedules.note_ended
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended, follow, feed)
+    following = (starts.events.followers, starts.events.backfills, starts.schedules)
+    ends = (pauses.note_ended, service.note_ended, *(each.note_ended for each in following))
+    ground.observer.on_ended = ends
     return service
 
 

@@ -83,7 +83,8 @@ class Daemon:
                 ]
                 if not parts.ground.choices.observe:
                     events = parts.events
-                    works += [events.starts.run, events.followers.run, events.inboxes.run]
+                    works += [events.starts.run, events.followers.run]
+                    works += [events.inboxes.run, events.backfills.run]
                 if parts.origin.source is not None:
                     works.append(parts.origin.source.run)
                 if self._watchdog is not None:

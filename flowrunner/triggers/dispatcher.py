@@ -102,9 +102,9 @@ class Dispatcher:
         """Whether the version in force of a flow runs on this host."""
         return not self._registry.lacking_labels(entry.spec)
 
-    def has_execution(self, flow: FlowKey, trigger_id: str) -> bool:
-        """Whether an execution that a trigger has started waits or is under way."""
-        return self._engine.has_execution(flow, trigger_id)
+    def started_by(self, flow: FlowKey, trigger_id: str) -> int:
+        """Returns how many executions of a trigger of a flow wait or are under way."""
+        return self._engine.started_by(flow, trigger_id)
 
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.

@@ -59,7 +59,7 @@ def test_every_slot_is_accounted_for_over_a_stop_and_a_kill(flows: Path, state: 
     with daemon(flows, state, env=OPEN) as running:
         eventually(lambda: running.executions("beat"), lambda: running.events)
         os.kill(running.process.pid, signal.SIGSTOP)
-        eventually(later(STOPPED_S), str)
+        eventually(later(STOPPED_S), str, patience_s=STOPPED_S + 30)
         os.kill(running.process.pid, signal.SIGCONT)
 
         def superseded() -> list[dict[str, Any]]:
@@ -70,6 +70,15 @@ def test_every_slot_is_accounted_for_over_a_stop_and_a_kill(flows: Path, state: 
         assert lost["outcome"] in ("missed", "skipped")
         answer = running.command("why", "beat", "--at", lost["slot_at"]).stdout
         assert f"{lost['outcome']} (superseded)" in answer
+        end = (at(lost) + timedelta(seconds=1)).isoformat()
+        running.command("backfill", "beat", "--from", lost["slot_at"], "--to", end)
+
+        def filled() -> list[dict[str, Any]]:
+            found = running.executions("beat")
+            return [each for each in found if each["trigger"]["type"] == "backfill"]
+
+        (made,) = eventually(filled, lambda: running.events)
+        assert made["slot_at"] == lost["slot_at"]
         running.kill()
     with daemon(flows, state, env=OPEN) as running:
         before = len(running.executions("beat"))
