@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "cancel": "end an execution",
         "retry": "start an ended execution once more, whole or from a node",
         "why": "say why a flow did or did not start",
+        "backfill": "execute slots of the past",
         "pause": "keep a flow from starting",
         "resume": "end the pause of a flow",
         "status": "show the daemon at a glance",

@@ -16,7 +16,7 @@ from functools import partial
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_events import Events, make_events
-from flowrunner.daemon.build_ground import Ground, make_ground
+from flowrunner.daemon.build_ground import NO_CHOICES, Choices, Ground, make_ground
 from flowrunner.daemon.build_source import Origin, credential, make_origin
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
@@ -62,7 +62,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
 from flowrunner.triggers.clock_watch import ClockWatch
 from flowrunner.triggers.dedupe import Duplicates
-from flowrunner.triggers.dispatcher import Dispatcher
+from flowrunner.triggers.dispatcher import Dispatcher, refuse_all
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
@@ -144,11 +144,10 @@ def build(
     settings: Settings,
     environment: Mapping[str, str],
     families: Families,
-    *,
-    accept_state_loss: bool = False,
+    choices: Choices = NO_CHOICES,
 ) -> Parts:
     """Wires a daemon; must be called in the event loop that will run it."""
-    ground = make_ground(settings, environment, families, accept_state_loss=accept_state_loss)
+    ground = make_ground(settings, environment, families, choices)
     origin = make_origin(ground, lambda trigger: reconciler.request(trigger))  # noqa: PLW0108 - later
     compiler, warm, services, engine, drain = _carrying(ground, origin, lambda: starts)
     starts = _starts(ground, services, engine)
@@ -206,8 +205,9 @@ def build(
 def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
     """Returns the service, which learns of ended executions as pauses and schedules do."""
     service = FlowService(known)
-    follow, feed = starts.events.followers.note_ended, starts.schedules.note_ended
-    ground.observer.on_ended = (pauses.note_ended, service.note_ended, follow, feed)
+    following = (starts.events.followers, starts.events.backfills, starts.schedules)
+    ends = (pauses.note_ended, service.note_ended, *(each.note_ended for each in following))
+    ground.observer.on_ended = ends
     return service
 
 
@@ -250,7 +250,7 @@ def _engine(ground: Ground, services: EngineServices) -> Engine:
 
 def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts:
     ids = Uuid7Ids(ground.clock, random.SystemRandom())
-    gate = ground.store_watch.refuse_without_room
+    gate = refuse_all if ground.choices.observe else ground.store_watch.refuse_without_room
     dispatcher = Dispatcher(ground.registry, engine, ids, gate, ground.accounts)
     timers = ApschedulerTimers()
     return _Starts(

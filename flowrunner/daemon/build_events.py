@@ -9,6 +9,7 @@ from flowrunner.daemon.build_ground import Ground
 from flowrunner.reconcile.apply import FlowsSubscriber
 from flowrunner.system.boot import boot_id
 from flowrunner.system.ids import IdSource
+from flowrunner.triggers.backfills import Backfills
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.followers import Followers
 from flowrunner.triggers.inbox_look import InboxLooks
@@ -26,6 +27,7 @@ class Events:
     followers: Followers
     inboxes: Inboxes
     sla: SlaWatch
+    backfills: Backfills
 
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
@@ -63,6 +65,14 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
             occasions=occasions,
             marks=ground.storage.marks,
             looks=InboxLooks(ground.files, ground.accounts.roots),
+            clock=ground.clock,
+        ),
+        backfills=Backfills(
+            registry=ground.registry,
+            dispatcher=dispatcher,
+            executions=ground.storage.executions,
+            marks=ground.storage.marks,
+            ids=ids,
             clock=ground.clock,
         ),
     )

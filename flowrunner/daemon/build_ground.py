@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from flowrunner import __version__
 from flowrunner.config.settings import Settings
@@ -29,6 +30,21 @@ from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 
 
+class Choices(NamedTuple):
+    """What a person chose for this one start.
+
+    Attributes:
+        accept_state_loss: Go on empty when the database is damaged and no backup is good.
+        observe: Start nothing, and record what would have started.
+    """
+
+    accept_state_loss: bool = False
+    observe: bool = False
+
+
+NO_CHOICES = Choices()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What stands on the host and knows nothing of flows, besides the empty registry."""
@@ -49,14 +65,14 @@ class Ground:
     storage: Storage
     store_watch: StoreWatch
     registry: FlowRegistry
+    choices: Choices
 
 
 def make_ground(
     settings: Settings,
     secret_environment: Mapping[str, str],
     families: Families,
-    *,
-    accept_state_loss: bool,
+    choices: Choices,
 ) -> Ground:
     """Wires what all the rest stands on."""
     clock, files = SystemClock(), LocalFiles()
@@ -67,10 +83,11 @@ def make_ground(
         files=files,
         clock=clock,
         observe_commit=metrics.journal_commit,
-        options=LocalOptions(settings.storage.backups_kept, accept_state_loss),
+        options=LocalOptions(settings.storage.backups_kept, choices.accept_state_loss),
     )
     floor = settings.storage.min_free if settings.storage.backend == "local" else 0
     return Ground(
+        choices=choices,
         settings=settings,
         clock=clock,
         host=host_facts(settings.server),

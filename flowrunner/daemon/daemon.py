@@ -74,9 +74,6 @@ class Daemon:
                     parts.backup_duty.run,
                     parts.retention.run,
                     parts.pauses.run,
-                    parts.events.starts.run,
-                    parts.events.followers.run,
-                    parts.events.inboxes.run,
                     parts.clock_watch.run,
                     parts.events.sla.run,
                     self._tell_status,
@@ -84,6 +81,10 @@ class Daemon:
                     self._tidy,
                     self._keep_warm,
                 ]
+                if not parts.ground.choices.observe:
+                    events = parts.events
+                    works += [events.starts.run, events.followers.run]
+                    works += [events.inboxes.run, events.backfills.run]
                 if parts.origin.source is not None:
                     works.append(parts.origin.source.run)
                 if self._watchdog is not None:
@@ -122,7 +123,10 @@ class Daemon:
         parts.events.followers.flows_changed(parts.registry.entries, frozenset())
         await parts.events.sla.load()
         # Before anything is armed: a new start must not be taken for one that was cut short.
-        await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
+        if parts.ground.choices.observe:
+            _LOG.warning("daemon.observes: nothing starts, and nothing of an earlier life goes on")
+        else:
+            await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         await parts.clock_watch.load()
         parts.timers.start()
         await parts.reconciler.start()

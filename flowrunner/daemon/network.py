@@ -87,6 +87,7 @@ def make_servers(
         max_body=server.max_body,
         account_of=partial(_account_of, parts.storage.executions),
         ledger=parts.ledger,
+        backfills=parts.events.backfills,
         repository=parts.origin.desk,
         settings=desk,
     )

@@ -12,6 +12,7 @@ from functools import partial
 from flowrunner.config.loader import LoadedSettings
 from flowrunner.daemon import garbage
 from flowrunner.daemon.build import Parts, build
+from flowrunner.daemon.build_ground import Choices
 from flowrunner.daemon.daemon import Daemon
 from flowrunner.daemon.network import make_access, make_servers, make_tls
 from flowrunner.daemon.reload import ReadSettings, SettingsReloader
@@ -28,13 +29,20 @@ from flowrunner.telemetry.logs import LogControl, configure_logging
 _LOG = logging.getLogger(__name__)
 
 
-def serve(loaded: LoadedSettings, read: ReadSettings, *, accept_state_loss: bool = False) -> int:
+def serve(
+    loaded: LoadedSettings,
+    read: ReadSettings,
+    *,
+    accept_state_loss: bool = False,
+    observe: bool = False,
+) -> int:
     """Runs the daemon until it is asked to stop; returns the exit code 0.
 
     Args:
         loaded: The settings.
         read: Reads them again, for a reload.
         accept_state_loss: Go on empty when the database is damaged and no backup is good.
+        observe: Start nothing, and record what would have started.
 
     Raises:
         FlowError: It could not start: settings, state, lock, sockets.
@@ -46,9 +54,8 @@ def serve(loaded: LoadedSettings, read: ReadSettings, *, accept_state_loss: bool
         harden_process()
         prepare_state_folder(settings.storage.path)
         with StateLock(settings.storage.path):
-            parts = partial(
-                build, settings, secrets, make_families(), accept_state_loss=accept_state_loss
-            )
+            choices = Choices(accept_state_loss, observe)
+            parts = partial(build, settings, secrets, make_families(), choices)
             asyncio.run(_run(parts, read, control))
     finally:
         control.stop()

@@ -125,10 +125,10 @@ def count_of(account: str, entries: Mapping[ExecutionId, Entry]) -> int:
     return sum(each.execution.flow.account == account for each in entries.values())
 
 
-def has_execution(flow: FlowKey, trigger_id: str, *held: Mapping[ExecutionId, Entry]) -> bool:
-    """Whether one of some executions was started by a trigger of a flow."""
-    started = (each.execution for entries in held for each in entries.values())
-    return any(each.flow == flow and each.cause.trigger_id == trigger_id for each in started)
+def started_by(flow: FlowKey, trigger_id: str, *held: Mapping[ExecutionId, Entry]) -> int:
+    """Returns how many of some executions were started by a trigger of a flow."""
+    found = (each.execution for entries in held for each in entries.values())
+    return sum(each.flow == flow and each.cause.trigger_id == trigger_id for each in found)
 
 
 class Carrier:

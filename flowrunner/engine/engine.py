@@ -16,7 +16,7 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from flowrunner.engine.admission import Admission, Decision, Limits, RulesOf, Verdict, Wait
-from flowrunner.engine.carrier import Carrier, Entry, count_of, has_execution
+from flowrunner.engine.carrier import Carrier, Entry, count_of, started_by
 from flowrunner.engine.children import refuse_deadlock, waited_for
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
@@ -154,9 +154,9 @@ class Engine:
         """Whether an execution waits here."""
         return execution_id in self._queued
 
-    def has_execution(self, flow: FlowKey, trigger_id: str) -> bool:
-        """Whether an execution of a flow that a trigger has started waits or runs here."""
-        return has_execution(flow, trigger_id, self._queued, self._running)
+    def started_by(self, flow: FlowKey, trigger_id: str) -> int:
+        """Returns how many executions that a trigger of a flow has started wait or run here."""
+        return started_by(flow, trigger_id, self._queued, self._running)
 
     def wait_of(self, execution_id: ExecutionId) -> Wait | None:
         """Returns what a queued execution waits for; None for one that does not wait here."""

@@ -22,6 +22,7 @@ class MarkKind(StrEnum):
     COMPLETION = "completion"
     FILE = "file"
     SLA = "sla"
+    BACKFILL = "backfill"
 
 
 class MarkKey(NamedTuple):

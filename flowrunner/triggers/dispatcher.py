@@ -20,6 +20,7 @@ from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
+from flowrunner.model.states import Reason
 from flowrunner.model.values import convert_text, problem_with
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -101,9 +102,9 @@ class Dispatcher:
         """Whether the version in force of a flow runs on this host."""
         return not self._registry.lacking_labels(entry.spec)
 
-    def has_execution(self, flow: FlowKey, trigger_id: str) -> bool:
-        """Whether an execution that a trigger has started waits or is under way."""
-        return self._engine.has_execution(flow, trigger_id)
+    def started_by(self, flow: FlowKey, trigger_id: str) -> int:
+        """Returns how many executions of a trigger of a flow wait or are under way."""
+        return self._engine.started_by(flow, trigger_id)
 
     async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
         """Submits a start with inputs that fit already.
@@ -156,6 +157,11 @@ class Dispatcher:
         cause = Cause(trigger_id="manual", trigger_type="manual")
         start = Start(cause=cause, inputs=complete_inputs(spec, values), is_forced=force)
         return (await self.submit(entry, start)).id
+
+
+def refuse_all() -> None:
+    """Refuses every start: the gate of a daemon that only observes; raises `RefusedError`."""
+    raise RefusedError("this daemon only observes (serve --observe)", code=str(Reason.OBSERVE))
 
 
 def ready_spec(entry: FlowEntry) -> FlowSpec:

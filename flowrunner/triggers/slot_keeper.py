@@ -147,7 +147,7 @@ class SlotKeeper:
         armed.is_feeding = False
         key, schedule = armed.key, armed.trigger.schedule
         while (slot := schedule.next_after(_cursor(armed))) is not None and slot <= until:
-            is_busy = self._dispatcher.has_execution(key.flow, key.trigger)
+            is_busy = self._dispatcher.started_by(key.flow, key.trigger) > 0
             if is_busy and self._is_startable(key.flow):
                 armed.is_feeding = True
                 return

@@ -37,6 +37,7 @@ from flowrunner.web.middleware.request_id import RequestId
 from flowrunner.web.middleware.validation import RequestValidation
 from flowrunner.web.names import HOOKS
 from flowrunner.web.origins import Proxies
+from flowrunner.web.routes.backfill import BackfillRoutes, CarriesBackfills
 from flowrunner.web.routes.control import ControlRoutes, ReloadsSettings, TakesCommands
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
@@ -74,6 +75,7 @@ class WebParts:
         repository: What the daemon pulls, if it does.
         settings: Reads the settings again.
         ledger: Reads slots.
+        backfills: Has slots of the past executed.
     """
 
     service: Service
@@ -84,6 +86,7 @@ class WebParts:
     max_body: int
     account_of: AccountOf
     ledger: ReadsSlots
+    backfills: CarriesBackfills
     repository: CommandsRepository = field(default_factory=SourceDesk)
     settings: ReloadsSettings = field(default_factory=SettingsDesk)
 
@@ -161,6 +164,7 @@ def control_table(parts: WebParts) -> RouteTable:
     """Returns the addresses of the control socket."""
     control = ControlRoutes(parts.service, parts.settings)
     source, slots = SourceRoutes(parts.service, parts.repository), SlotRoutes(parts.ledger)
+    backfill = BackfillRoutes(parts.backfills)
     flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
     return RouteTable(
         [
@@ -175,6 +179,8 @@ def control_table(parts: WebParts) -> RouteTable:
             _post("/control/v1/backup", control.backup),
             _post("/control/v1/restored/acknowledge", control.acknowledge_restored),
             _get(f"{flow}/why", Right.FULL, slots.why, query=("at",)),
+            _post(f"{flow}/backfill", backfill.begin),
+            _post(f"{flow}/backfill/cancel", backfill.cancel),
             _post(f"{flow}/executions", control.start),
             _post(f"{flow}/pause", control.pause),
             _post(f"{flow}/resume", control.resume),

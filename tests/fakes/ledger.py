@@ -65,3 +65,28 @@ class FakeLedger:
         return WhyView(
             flow=key, at=at or NOON, sentence="so it was.", slots=(SLOT,), last=SLOT, next=DUE
         )
+
+
+@dataclass
+class FakeBackfills:
+    """Meets `CarriesBackfills`."""
+
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def begin(
+        self,
+        key: FlowKey,
+        *,
+        trigger: str | None,
+        first: datetime,
+        until: datetime,
+        parallel: int = 1,
+        force: bool = False,
+    ) -> tuple[str, int]:
+        asked = {"key": key, "trigger": trigger, "first": first, "until": until}
+        self.asked.append({**asked, "parallel": parallel, "force": force})
+        return "b1", 7
+
+    async def cancel(self, key: FlowKey) -> int:
+        self.asked.append({"cancel": key})
+        return 2

@@ -23,6 +23,7 @@ class Serve(Protocol):
         read: Callable[[], LoadedSettings],
         *,
         accept_state_loss: bool,
+        observe: bool,
     ) -> int:
         """Returns the exit code; raises `FlowError` when it could not start."""
 
@@ -34,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--accept-state-loss",
         action="store_true",
         help="go on without a history when the database is damaged and no backup is good",
+    )
+    parser.add_argument(
+        "--observe",
+        action="store_true",
+        help="start nothing: record the slots that would have started as skipped (observe)",
     )
 
 
@@ -52,7 +58,9 @@ def execute(
     gc.disable()  # of what is imported nothing is garbage; on again when the daemon is ready
     try:
         read = partial(load, args, host, read_yaml)
-        return (serve or _daemon_serve())(loaded, read, accept_state_loss=args.accept_state_loss)
+        run = serve or _daemon_serve()
+        accept = args.accept_state_loss
+        return run(loaded, read, accept_state_loss=accept, observe=args.observe)
     finally:
         gc.enable()
 

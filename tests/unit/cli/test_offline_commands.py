@@ -251,18 +251,23 @@ Read = Callable[[], LoadedSettings]
 
 def test_serve_hands_over_the_settings() -> None:
     """The daemon gets what the flags and the environment say, now and when it reads them again."""
-    given: list[tuple[LoadedSettings, bool]] = []
+    given: list[tuple[LoadedSettings, bool, bool]] = []
 
-    def fake_serve(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
-        given.append((loaded, accept_state_loss))
+    def fake_serve(
+        loaded: LoadedSettings, read: Read, *, accept_state_loss: bool, observe: bool
+    ) -> int:
+        given.append((loaded, accept_state_loss, observe))
         assert read() == loaded
         return 7
 
     process = Process({"FLOWRUNNER_SOURCE__RESYNC": "5m"})
-    arguments = words("serve --flows f --state /s --listen 127.0.0.1:0 --accept-state-loss")
+    arguments = words(
+        "serve --flows f --state /s --listen 127.0.0.1:0 --accept-state-loss --observe"
+    )
     assert serve.execute(arguments, process.host, fake_serve, read_yaml) == 7
-    ((loaded, accept_state_loss),) = given
+    ((loaded, accept_state_loss, observe),) = given
     assert accept_state_loss
+    assert observe
     assert loaded.settings.source.path == Path.cwd() / "f"
     assert loaded.settings.source.resync == 300
     assert str(loaded.settings.server.control_socket) == "/s/control.sock"
@@ -273,8 +278,8 @@ def test_serve_hands_over_the_settings() -> None:
 def test_serve_is_not_begun_with_bad_settings() -> None:
     """All that is wrong with the settings is known before the daemon's code is loaded."""
 
-    def never(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
-        raise AssertionError(loaded, read, accept_state_loss)
+    def never(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool, observe: bool) -> int:
+        raise AssertionError(loaded, read, accept_state_loss, observe)
 
     arguments = words("serve --listen 0.0.0.0:80")
     with pytest.raises(SettingsError, match="loopback"):
@@ -284,9 +289,13 @@ def test_serve_is_not_begun_with_bad_settings() -> None:
 def test_serve_lets_errors_of_the_daemon_through() -> None:
     """What keeps the daemon from starting is told by the one table of exit codes."""
 
-    def locked(loaded: LoadedSettings, read: Read, *, accept_state_loss: bool) -> int:
+    def locked(
+        loaded: LoadedSettings, read: Read, *, accept_state_loss: bool, observe: bool
+    ) -> int:
         assert read().origins == loaded.origins
-        assert (loaded.origins["storage.path"], accept_state_loss) == ("default", False)
+        assert loaded.origins["storage.path"] == "default"
+        assert not accept_state_loss
+        assert not observe
         raise StorageError("in use", code="storage.locked")
 
     with pytest.raises(StorageError):

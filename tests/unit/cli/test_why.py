@@ -1,4 +1,4 @@
-"""`flowrunner why`: what it asks for, what it shows, how it exits."""
+"""`flowrunner why` and `backfill`: what they ask for, what they show, how they exit."""
 
 from __future__ import annotations
 
@@ -45,3 +45,40 @@ def test_time_without_a_zone_is_a_usage_error(at: str, capsys: Captured) -> None
     """What could mean several moments is refused, with how to write it."""
     assert main(["why", "beat", "--at", at]) == 2
     assert "2027-03-01T12:00:00Z" in capsys.readouterr().err
+
+
+BACKFILL = "POST /control/v1/flows/default/beat/backfill"
+SPAN = ["--from", "2027-03-01T12:00:00Z", "--to", "2027-03-02T12:00:00Z"]
+
+
+def test_backfill_is_asked_for(server: ControlServer, capsys: Captured) -> None:
+    """Interval and choices are sent, id and number of slots are printed."""
+    server.put(BACKFILL, {"backfill_id": "b1", "slots": 24}, status=202)
+    assert main(["backfill", "beat", *SPAN, "--parallel", "3"]) == 0
+    assert server.bodies == [
+        {
+            "from": "2027-03-01T12:00:00Z",
+            "to": "2027-03-02T12:00:00Z",
+            "trigger": None,
+            "parallel": 3,
+            "force": False,
+        }
+    ]
+    assert capsys.readouterr().out == "backfill b1 of 24 slots\n"
+
+
+def test_backfill_is_ended(server: ControlServer, capsys: Captured) -> None:
+    """`--cancel` says how many there were."""
+    server.put(f"{BACKFILL}/cancel", {"ended": 1})
+    assert main(["backfill", "beat", "--cancel"]) == 0
+    assert "1 backfills of beat ended" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], SPAN[:2], ["--from", "x", *SPAN[2:]], [*SPAN, "--cancel"], [*SPAN, "--parallel", "x"]],
+    ids=["nothing", "no-end", "no-time", "cancel-too", "no-number"],
+)
+def test_backfill_that_makes_no_sense_is_a_usage_error(words: list[str]) -> None:
+    """It is told before the daemon is asked."""
+    assert main(["backfill", "beat", *words]) == 2

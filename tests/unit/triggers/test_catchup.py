@@ -10,6 +10,7 @@ import pytest
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import RefusedError
 from flowrunner.model.ids import Json
+from flowrunner.triggers.dispatcher import refuse_all
 from flowrunner.triggers.schedules import FIRST_PASS
 from tests.fakes.definitions import broken_text
 from tests.unit.triggers.slots import (
@@ -384,5 +385,23 @@ def test_refusal_of_the_whole_host_needs_no_evidence() -> None:
             world.refusal = RefusedError(f"{minute} bytes are free", code="disk")
             await fire(world, minute * MINUTE)
         assert await ledger(world) == [("skipped", "disk", 60, 120, 2)]
+
+    simulate(story)
+
+
+def test_daemon_that_observes_records_what_would_have_started() -> None:
+    """Every slot is skipped with `observe`, a delivery and a start by hand are refused."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        try:
+            refuse_all()
+        except RefusedError as error:
+            world.refusal = error
+        for minute in (1, 2):
+            await fire(world, minute * MINUTE)
+        assert await ledger(world) == [("skipped", "observe", 60, 120, 2)]
+        with pytest.raises(RefusedError, match="only observes"):
+            await world.dispatcher.start_by_hand(A, {}, as_text=False, force=True)
 
     simulate(story)

@@ -26,6 +26,7 @@ from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
+from flowrunner.triggers.backfills import Backfills
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.followers import Followers
@@ -200,7 +201,15 @@ class World:
             compiler=services.compiler,
             ids=self.ids,
         )
-        ends = (self.pauses, self.followers, self.schedules)
+        self.backfills = Backfills(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            executions=services.executions,
+            marks=self.storage.marks,
+            ids=self.ids,
+            clock=self.clock,
+        )
+        ends = (self.pauses, self.followers, self.schedules, self.backfills)
         base.observer.listeners += [each.note_ended for each in ends]
         self.observer = base.observer
         subscribers = (self.pauses, self.schedules, self.webhooks, self.followers, self)

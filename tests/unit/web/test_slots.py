@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +14,7 @@ from flowrunner.web.app import make_control_app, make_public_app
 from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.asgi import Answer, ask
-from tests.fakes.ledger import DUE, SLOT, FakeLedger
+from tests.fakes.ledger import DUE, SLOT, FakeBackfills, FakeLedger
 from tests.fakes.records import BACKUP, NOON, minutes
 from tests.unit.web.apps import COMMANDER, make_access, make_parts
 
@@ -139,3 +140,57 @@ def test_why_is_for_the_control_socket() -> None:
     assert answer.json["next_slot"]["slot_at"] == "2027-03-01T12:05:00Z"
     assert ledger.asked == [{"key": BACKUP, "at": minutes(1)}]
     assert asked(ledger, target).status in (401, 404)
+
+
+def commanded(backfills: FakeBackfills, content: object, path: str = "backfill") -> Answer:
+    parts = replace(make_parts(), backfills=backfills)
+    app = make_control_app(parts, is_attempt=lambda _pid, _uid: False)
+    target = f"/control/v1/flows/default/backup/{path}"
+    headers = {"content-type": "application/json"}
+    body = json.dumps(content).encode()
+    return ask(app, "POST", target, headers=headers, body=body, peer=COMMANDER)
+
+
+SPAN = {"from": "2027-03-01T12:00:00Z", "to": "2027-03-01T14:00:00+01:00"}
+
+
+def test_backfill_is_begun_and_ended() -> None:
+    """The interval and the choices are passed on; the id and the number of slots come back."""
+    backfills = FakeBackfills()
+    answer = commanded(backfills, {**SPAN, "trigger": "nightly", "parallel": 3, "force": True})
+    assert (answer.status, answer.json) == (202, {"backfill_id": "b1", "slots": 7})
+    assert backfills.asked == [
+        {
+            "key": BACKUP,
+            "trigger": "nightly",
+            "first": NOON,
+            "until": minutes(60),
+            "parallel": 3,
+            "force": True,
+        }
+    ]
+    assert commanded(backfills, {}, "backfill/cancel").json == {"ended": 2}
+    assert backfills.asked[1] == {"cancel": BACKUP}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"from": None},
+        {"to": "tomorrow"},
+        {"to": "9999-12-31T23:59:59Z"},
+        {"parallel": 0},
+        {"parallel": 101},
+        {"parallel": True},
+        {"parallel": "2"},
+        {"force": 1},
+        {"trigger": 5},
+        {"other": 1},
+    ],
+    ids=str,
+)
+def test_bad_backfill_is_refused(wrong: dict[str, object]) -> None:
+    """What makes no sense begins nothing."""
+    backfills = FakeBackfills()
+    assert commanded(backfills, {**SPAN, **wrong}).status == 422
+    assert backfills.asked == []

@@ -1,0 +1,107 @@
+"""The slot ledger of the real daemon: over a stop of the process, a kill, and while it observes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.profile import IS_LONG
+from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
+from tests.system.flow_files import EVERY_SECOND, says, write_flow
+
+pytestmark = pytest.mark.system
+
+STOPPED_S = 120.0 if IS_LONG else 3.0
+
+
+def slots(running: RunningDaemon, flow: str = "beat", query: str = "") -> list[dict[str, Any]]:
+    """Returns all slots of a flow, the latest first, page by page."""
+    items: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        more = f"&cursor={cursor}" if cursor else ""
+        target = f"/api/v1/flows/default/{flow}/slots?limit=50{query}{more}"
+        page = running.request(target).json
+        items += page["items"]
+        if page["next_cursor"] is None:
+            return items
+        cursor = page["next_cursor"].replace("+", "%2B")
+
+
+def later(seconds: float) -> Callable[[], bool]:
+    """Says when so much time has passed."""
+    due = time.monotonic() + seconds
+    return lambda: time.monotonic() >= due
+
+
+def at(item: dict[str, Any]) -> datetime:
+    return datetime.fromisoformat(item["slot_at"])
+
+
+def assert_none_is_missing(items: list[dict[str, Any]]) -> None:
+    """Every second from the first slot to the last is there once."""
+    found = [at(item) for item in items]
+    wanted = [found[0] - timedelta(seconds=n) for n in range(len(found))]
+    assert found == wanted
+
+
+def test_every_slot_is_accounted_for_over_a_stop_and_a_kill(flows: Path, state: Path) -> None:
+    """After SIGSTOP and `kill -9` each second has one outcome, and `why` tells the same."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state, env=OPEN) as running:
+        eventually(lambda: running.executions("beat"), lambda: running.events)
+        os.kill(running.process.pid, signal.SIGSTOP)
+        eventually(later(STOPPED_S), str, patience_s=STOPPED_S + 30)
+        os.kill(running.process.pid, signal.SIGCONT)
+
+        def superseded() -> list[dict[str, Any]]:
+            return [item for item in slots(running) if item["reason"] == "superseded"]
+
+        lost = eventually(superseded, lambda: running.events)[0]
+        assert_none_is_missing(slots(running))
+        assert lost["outcome"] in ("missed", "skipped")
+        answer = running.command("why", "beat", "--at", lost["slot_at"]).stdout
+        assert f"{lost['outcome']} (superseded)" in answer
+        end = (at(lost) + timedelta(seconds=1)).isoformat()
+        running.command("backfill", "beat", "--from", lost["slot_at"], "--to", end)
+
+        def filled() -> list[dict[str, Any]]:
+            found = running.executions("beat")
+            return [each for each in found if each["trigger"]["type"] == "backfill"]
+
+        (made,) = eventually(filled, lambda: running.events)
+        assert made["slot_at"] == lost["slot_at"]
+        running.kill()
+    with daemon(flows, state, env=OPEN) as running:
+        before = len(running.executions("beat"))
+        eventually(lambda: len(running.executions("beat")) > before, lambda: running.events)
+        found = slots(running)
+        assert_none_is_missing(found)
+        started = [item for item in found if item["outcome"] == "started"]
+        assert {item["execution_id"] for item in started} <= {
+            execution["id"] for execution in running.executions("beat")
+        }
+        (due,) = running.request("/api/v1/schedule").json["items"]
+        assert (due["flow"], at(due) > at(found[0])) == ("beat", True)
+
+
+def test_daemon_that_observes_starts_nothing(flows: Path, state: Path) -> None:
+    """Slots are recorded as what would have started; a start by hand is refused."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+
+    with daemon(flows, state, env=OPEN, arguments=("--observe",)) as running:
+        eventually(lambda: len(slots(running)) > 1, lambda: running.events)
+        assert {(item["outcome"], item["reason"]) for item in slots(running)} == {
+            ("skipped", "observe")
+        }
+        assert running.executions("beat") == []
+        refused = running.command("run", "beat", check=False)
+        assert (refused.returncode, "only observes" in refused.stderr) == (5, True)
