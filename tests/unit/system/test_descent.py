@@ -288,6 +288,7 @@ def test_status_of_a_leader_is_not_stolen() -> None:
     assert asyncio.run(main()) == 7
 
 
+@pytest.mark.heavy
 def test_everybody_who_forks_while_being_killed_ends(spawner: LocalSpawner) -> None:
     """Processes that replace themselves in new sessions all the time do not get away."""
     script = f"""
@@ -316,6 +317,7 @@ def _relays() -> list[int]:
     return found
 
 
+@pytest.mark.heavy
 def test_orphans_of_fifty_at_once_all_end() -> None:
     """Attempts that all leave an orphan behind: no process and no descriptor stays."""
     families = DescentFamilies()
