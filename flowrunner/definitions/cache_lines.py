@@ -52,6 +52,7 @@ def told_claims(claims: Claims) -> dict[str, Json]:
             ("hooks", claims.hooks),
             ("flows", claims.flows),
             ("calls", claims.calls),
+            ("outputs", claims.outputs),
         )
     }
     return {"name": _told_place(claims.name), "group": _told_place(claims.group), **told_maps}
@@ -70,7 +71,7 @@ def claims_from(raw: Mapping[str, Any]) -> Claims:
     """Returns the claims of `told_claims`; raises `KeyError`, `TypeError` or `AttributeError`."""
     places = {
         key: {name: Place(**place) for name, place in raw[key].items()}
-        for key in ("hooks", "flows", "calls")
+        for key in ("hooks", "flows", "calls", "outputs")
     }
     return Claims(name=Place(**raw["name"]), group=Place(**raw["group"]), **places)
 

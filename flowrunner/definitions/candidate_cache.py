@@ -25,10 +25,12 @@ from flowrunner.definitions.cache_lines import (
     told,
 )
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.claims import Claims
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.references import references_of
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.references import FlowReferences
 
 LARGEST_STORE = 64 * 1024**2
 """Bytes of one generation; what was not used for the longest time goes first."""
@@ -124,13 +126,19 @@ class CachingReader:
             key = FlowKey(account, entry.name)
             spec = replace(
                 build_flow(key, Digest(entry.digest), definition, self._catalog),
-                references=references_of(entry.outline),
+                references=_references(entry.outline, candidate.claims),
                 users=tuple(entry.users),
                 node_types=tuple(entry.node_types),
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
         return replace(candidate, spec=spec, definition=definition)
+
+
+def _references(outline: Mapping[str, Json], claims: Claims) -> FlowReferences:
+    """Returns the references of a definition by its outline, which lacks most expressions."""
+    found = references_of(outline)
+    return replace(found, reads=frozenset(claims.outputs)) if claims.outputs else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document, Path
+from flowrunner.definitions.reads import reads_of
 from flowrunner.definitions.references import flow_names, references_of
 from flowrunner.model.finding import Finding, Severity, pointer_of
 
@@ -61,6 +62,7 @@ class Claims:
         hooks: Webhook path → where it is claimed; the trigger itself when it takes the default.
         flows: Name of another flow → where it is named first.
         calls: Pointer → where a node names another flow, or an input that it brings to it.
+        outputs: `flow.output` of another flow → where an expression reads it first.
         group: Of the concurrency group.
     """
 
@@ -68,6 +70,7 @@ class Claims:
     hooks: Mapping[str, Place] = field(default_factory=dict)
     flows: Mapping[str, Place] = field(default_factory=dict)
     calls: Mapping[str, Place] = field(default_factory=dict)
+    outputs: Mapping[str, Place] = field(default_factory=dict)
     group: Place = START
 
 
@@ -92,6 +95,7 @@ def claims_of(document: Document) -> Claims:
         hooks=_hooks(document),
         flows=flows,
         calls=_calls(document) if flows else {},
+        outputs=_outputs(document) if flows else {},
         group=_place(document, ("concurrency", "group")) if has_group else START,
     )
 
@@ -117,8 +121,16 @@ def _calls(document: Document) -> dict[str, Place]:
     return found
 
 
-def _place(document: Document, path: Path) -> Place:
-    position = document.position(path)
+def _outputs(document: Document) -> dict[str, Place]:
+    found: dict[str, Place] = {}
+    for read in reads_of(document.data):
+        if read.name not in found:
+            found[read.name] = _place(document, read.path, read.offset)
+    return found
+
+
+def _place(document: Document, path: Path, offset: int | None = None) -> Place:
+    position = document.position(path) if offset is None else document.locate(path, offset)
     return Place(
         line=position.line,
         column=position.column,

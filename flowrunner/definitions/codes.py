@@ -304,7 +304,7 @@ SECRET_MISUSE = Code(
 UNDECLARED_OUTPUT = Code(
     "FR407",
     "undeclared output",
-    "The expression reads an output that its node does not declare under `outputs`.",
+    "The expression reads an output that its node, or the flow it waits for, does not declare.",
 )
 LITERAL_ENV_ONLY = Code(
     "FR408",

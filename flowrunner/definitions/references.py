@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from flowrunner.definitions.reads import reads_of
 from flowrunner.definitions.templates import condition_of, holds_expression
 from flowrunner.model.expressions import ExpressionSyntaxError
 from flowrunner.model.expressions.syntax import Literal
@@ -63,6 +64,7 @@ def references_of(definition: Mapping[str, Json]) -> FlowReferences:
         follows=named[Use.FOLLOWS],
         group=group,
         calls=tuple(_calls(definition)),
+        reads=frozenset(read.name for read in reads_of(definition)),
     )
 
 

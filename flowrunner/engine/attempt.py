@@ -26,7 +26,7 @@ from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
-from flowrunner.nodes.base import Node, NodeFailedError, NodeResult
+from flowrunner.nodes.base import LeftError, Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.messages import masked, masked_details
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
@@ -91,9 +91,9 @@ class AttemptRunner:
         """Carries out one attempt to its end; journals its begin, not its end.
 
         Cancelling it ends the node's work first and yields a cancelled outcome, or an
-        interrupted one when the daemon stops; an attempt that survives the stop, or whose begin
-        is only being journaled, is cancelled without an outcome. `item` is the index of its item,
-        `resumed` is one that goes on.
+        interrupted one when the daemon stops; an attempt that survives the stop, is left by its
+        node, or whose begin is only being journaled, is cancelled without an outcome. `item` is the
+        index of its item, `resumed` is one that goes on.
 
         Raises:
             StorageError: The begin could not be journaled; nothing was done.
@@ -118,6 +118,8 @@ class AttemptRunner:
             if survives(node, spec) and (self._cut.is_held or is_stopped):
                 raise
             return self._cut_short(attempt)
+        except LeftError:
+            raise asyncio.CancelledError from None
         except ExecutionError as error:
             return self._failed(attempt, error, given.hidden)
         done = self._ended(attempt, AttemptState.SUCCEEDED, exit_code=result.exit_code)
@@ -146,6 +148,8 @@ class AttemptRunner:
         try:
             async with bound:
                 result = await node.execute(context, given.params)
+        except LeftError:
+            raise
         except Exception as error:  # a node type may be foreign code: its fault ends one attempt
             if bound.expired():
                 text = f"took longer than its timeout of {spec.timeout_s:g} s"

@@ -7,10 +7,11 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from flowrunner.errors import ExecutionError, StorageError
+from flowrunner.errors import StorageError
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import Reason
+from flowrunner.nodes.base import LeftError
 from flowrunner.storage.protocols import ExecutionStore
 
 _LOG = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Ends:
         """Waits for the end of an execution and returns it; None when it is known no more.
 
         Raises:
-            ExecutionError: ``interrupted``, final: the daemon stops and leaves it as it is.
+            LeftError: The daemon stops and leaves it as it is.
             StorageError: It cannot be read.
         """
         with self._awaited(execution_id) as end:
@@ -51,32 +52,34 @@ class Ends:
             if found is None or found.state.is_final:
                 return found
             if self._is_stopping:
-                raise _left(execution_id)
+                raise LeftError
             ended = await end
         if ended is None:
-            raise _left(execution_id)
+            raise LeftError
         return ended
 
-    async def bring_about(self, execution_id: ExecutionId) -> None:
-        """Asks a child to end and returns when it has; at once when the daemon stops.
+    async def bring_about(self, execution_id: ExecutionId) -> bool:
+        """Asks a child to end and returns when it has; False, at once, when the daemon stops.
 
         Cancelling it takes nothing back: it ends as it would, and says so then.
         """
-        is_cancelled = False
+        has_ended = is_cancelled = False
         while not self._is_stopping:
             try:
                 await self._cancel(execution_id, Reason.PARENT)
                 await self.of(execution_id)
+                has_ended = True
                 break
             except asyncio.CancelledError:
                 is_cancelled = True
-            except ExecutionError:
+            except LeftError:
                 break
             except StorageError as error:
                 _LOG.error("execution.not_ended id=%s code=%s", execution_id, error.code)
                 is_cancelled = await _slept() or is_cancelled
         if is_cancelled:
             raise asyncio.CancelledError
+        return has_ended
 
     def tell(self, ended: Execution) -> None:
         """Says that an execution has ended."""
@@ -116,8 +119,3 @@ async def _slept() -> bool:
     except asyncio.CancelledError:
         return True
     return False
-
-
-def _left(execution_id: ExecutionId) -> ExecutionError:
-    text = f"the daemon stopped before the execution {execution_id} had ended"
-    return ExecutionError(text, code=str(Reason.INTERRUPTED), final=True)

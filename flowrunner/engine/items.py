@@ -121,7 +121,8 @@ class ItemsRun:
         None means that some items are left for the next life of the daemon.
         """
         for child in self._left:
-            await self._ends.bring_about(child)
+            if not await self._ends.bring_about(child):
+                return None
         spec = self._node.spec
         several = min(spec.max_parallel, len(self._node.items) - self._final)
         for number in range(several):
@@ -229,6 +230,8 @@ class ItemsRun:
 
     def _status(self) -> NodeStatus | None:
         is_complete = self._final == len(self._node.items)
+        if self._cut.is_held and any(worker.cancelled() for worker in self._workers):
+            return None  # an attempt may be left, which the node must not end before
         attempt = self._at_fault
         if attempt is not None and (is_complete or self._stops):
             return self._failed_by(attempt)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from flowrunner.engine.attempt import AttemptOutcome
+from flowrunner.engine.scope import ContextScope
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Failure, NodeStatus
+from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec
 from flowrunner.model.ids import ExecutionId
-from flowrunner.model.states import AttemptState, NodeState
+from flowrunner.model.states import AttemptState, NodeState, Reason
 
 _NODE_STATES = {
     AttemptState.SUCCEEDED: NodeState.SUCCEEDED,
@@ -56,3 +58,25 @@ def failed_by(
     message, details = f"{key}: {error.message}", dict(error.details)
     failure = Failure(code=error.code, message=message, details=details)
     return unstarted(execution, spec.id, NodeState.FAILED, error.code, at, failure)
+
+
+def skip_or_failure(
+    execution: ExecutionId, spec: NodeSpec, scope: ContextScope, obstacle: Reason | None
+) -> NodeStatus | None:
+    """Returns the final status of a node that does not start, or None when it does.
+
+    It ends at the instant that `now()` was, so that the journal has it. `obstacle` is what is in
+    its way whatever its `if` says.
+    """
+    at = scope.now()
+    if obstacle is not None:
+        return unstarted(execution, spec.id, NodeState.SKIPPED, obstacle, at)
+    if spec.condition is None:
+        return None
+    try:
+        wanted = truth(spec.condition.evaluate(scope))
+    except ExecutionError as error:
+        return failed_by(execution, spec, "if", error, at)
+    if wanted:
+        return None
+    return unstarted(execution, spec.id, NodeState.SKIPPED, Reason.IF_FALSE, at)

@@ -21,16 +21,14 @@ from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import FRESH, History, Standing, first_begin
 from flowrunner.engine.items import ItemsOfNode, ItemsRun, items_of
 from flowrunner.engine.judging import obstacle_to, status_answers
-from flowrunner.engine.node_end import failed_by, node_status, unstarted
+from flowrunner.engine.node_end import failed_by, node_status, skip_or_failure, unstarted
 from flowrunner.engine.runtime import Cut, ExecutionRuntime, Shared, survives
 from flowrunner.engine.scope import ContextScope, node_context
 from flowrunner.engine.starting import MOST_A_TURN, Starting
 from flowrunner.engine.tries import Tries
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Attempt, ItemCounts, NodeStatus
-from flowrunner.model.expressions import truth
 from flowrunner.model.flow import NodeSpec, OnInterrupt
-from flowrunner.model.ids import ExecutionId
 from flowrunner.model.states import NodeState, Reason
 
 
@@ -124,15 +122,18 @@ class PartRun:
     def _take_up_all(self) -> None:
         fresh: list[NodeSpec] = []
         for spec in self.walk.ready():
-            if spec.foreach is not None and (past := self._history.of_node(spec.id)):
-                self._take_up_items(spec, past)
-                continue
-            standing = self._history.standing(spec.id, spec.retry, self._services.chance())
-            if standing is FRESH:
-                fresh.append(spec)
+            if past := self._history.of_node(spec.id):
+                self._go_on(spec, past)
             else:
-                self._take_up(spec, standing)
+                fresh.append(spec)
         self._start_ready(fresh)
+
+    def _go_on(self, spec: NodeSpec, past: Sequence[Attempt]) -> None:
+        if spec.foreach is not None:
+            self._take_up_items(spec, past)
+        else:
+            chance = self._services.chance()
+            self._take_up(spec, self._history.standing(spec.id, spec.retry, chance))
 
     def _take_up(self, spec: NodeSpec, standing: Standing) -> None:
         """Goes on with a node that had begun in an earlier life of the daemon."""
@@ -142,11 +143,7 @@ class PartRun:
             self._start(spec, scope, standing)
             return
         cut_short = partial(self._cut_short, spec, scope, standing, standing.open)
-        children = self._history.children_of(spec.id)
-        if children:
-            self._end_first(spec.id, children, cut_short)
-        else:
-            cut_short()
+        self._after_children(spec.id, cut_short)
 
     def _cut_short(
         self, spec: NodeSpec, scope: ContextScope, standing: Standing, attempt: Attempt
@@ -165,8 +162,12 @@ class PartRun:
         scope = self._scope(spec, began_at or self._services.clock.now())
         status = self._begin_items(spec, scope, past)
         if status is not None:
-            self._write_end(status)
-            self._start_ready(self.walk.settle(status))
+            self._settle(status)
+
+    def _settle(self, status: NodeStatus) -> None:
+        """Settles a node that had begun in an earlier life of the daemon and goes on no more."""
+        self._write_end(status)
+        self._start_ready(self.walk.settle(status))
 
     def _start_ready(self, ready: Iterable[NodeSpec]) -> None:
         """Decides about each ready node, and starts those that are to run, a few in each turn."""
@@ -183,14 +184,23 @@ class PartRun:
     def _to_start(self, ready: Iterable[NodeSpec]) -> list[tuple[NodeSpec, ContextScope]]:
         """Decides about each ready node; a skip settles it and may make others ready.
 
-        Returns those to start, but for nodes with items, which are started here.
+        Returns those to start, but for nodes with items, which are started here, and for those
+        that had begun: while a disk failed, such a begin was kept, and an end before it was lost.
         """
         queue, decided = deque(ready), list[NodeStatus]()
         starting: list[tuple[NodeSpec, ContextScope]] = []
         while queue and self._cut.reason is None and not self._cut.is_held:
             spec = queue.popleft()
             scope = self._scope(spec, self._services.clock.now())
-            status = self._skip_or_failure(spec, scope)
+            obstacle = obstacle_to(spec, self.walk, self._about)
+            status = skip_or_failure(self._runtime.execution.id, spec, scope, obstacle)
+            past = self._history.of_node(spec.id)
+            if past:
+                if status is None:
+                    self._go_on(spec, past)
+                else:
+                    self._after_children(spec.id, partial(self._settle, status))
+                continue
             if status is None and spec.foreach is None:
                 starting.append((spec, scope))
                 continue
@@ -202,28 +212,6 @@ class PartRun:
             queue.extend(self.walk.settle(status))
         self._write_settled(decided)
         return starting
-
-    def _skip_or_failure(self, spec: NodeSpec, scope: ContextScope) -> NodeStatus | None:
-        """Returns the final status of a node that does not start, or None when it does.
-
-        It ends at the instant that `now()` was, so that the journal has it.
-        """
-        at = scope.now()
-        obstacle = obstacle_to(spec, self.walk, self._about)
-        if obstacle is not None:
-            return unstarted(self._runtime.execution.id, spec.id, NodeState.SKIPPED, obstacle, at)
-        condition = spec.condition
-        if condition is None:
-            return None
-        try:
-            wanted = truth(condition.evaluate(scope))
-        except ExecutionError as error:
-            return failed_by(self._runtime.execution.id, spec, "if", error, at)
-        if not wanted:
-            return unstarted(
-                self._runtime.execution.id, spec.id, NodeState.SKIPPED, Reason.IF_FALSE, at
-            )
-        return None
 
     def _begin_items(
         self, spec: NodeSpec, scope: ContextScope, past: Sequence[Attempt] = ()
@@ -258,8 +246,12 @@ class PartRun:
     def _begun(self, name: str) -> None:
         self.walk.states[name] = NodeState.RUNNING
 
-    def _end_first(self, node: str, children: list[ExecutionId], then: Callable[[], None]) -> None:
+    def _after_children(self, node: str, then: Callable[[], None]) -> None:
         """Ends children that an earlier life of a node waits for, before it is settled."""
+        children = self._history.children_of(node)
+        if not children:
+            then()
+            return
 
         async def end() -> None:
             ends = map(self._runtime.ends.bring_about, children)
@@ -332,9 +324,8 @@ class PartRun:
             return
         decided: list[NodeStatus] = []
         for name in names:
-            children = self._history.children_of(name)
-            if children:
-                self._end_first(name, children, partial(self._cancelled_first, name))
+            if self._history.children_of(name):
+                self._after_children(name, partial(self._cancelled_first, name))
                 continue
             status = self._cancelled(name)
             if self._still_open(name):

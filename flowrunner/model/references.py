@@ -35,6 +35,7 @@ class FlowReferences:
         group: A literal concurrency group; None where the group is the flow's own, depends on
             data, or holds nobody up.
         calls: The nodes behind `waits_for` and `starts`.
+        reads: Which outputs its expressions read of flows that it waits for, as `flow.output`.
     """
 
     waits_for: frozenset[str] = frozenset()
@@ -42,6 +43,7 @@ class FlowReferences:
     follows: frozenset[str] = frozenset()
     group: str | None = None
     calls: tuple[Call, ...] = ()
+    reads: frozenset[str] = frozenset()
 
     @property
     def names(self) -> frozenset[str]:

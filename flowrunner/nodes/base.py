@@ -60,6 +60,13 @@ class NodeFailedError(ExecutionError):
         self.outputs = outputs or {}
 
 
+class LeftError(Exception):
+    """The daemon stops before what an attempt waits for has ended: it is left to the next life.
+
+    No failure, so no `FlowError`: the attempt stays in the journal as it is.
+    """
+
+
 class Node(Protocol):
     """A node type.
 

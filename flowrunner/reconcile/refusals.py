@@ -3,7 +3,8 @@
 Each rule looks at the versions that would be in force together, and refuses newcomers. A flow
 that is refused keeps its older version, and with it what that version claims; so the rules look
 again until nobody else is refused. The rules: `hook_paths`, `flow_cycles`, `group_deadlocks`; and
-when those have said all, `flow_inputs`, which asks for the version of the flow that is called.
+when those have said all, `flow_inputs` and `flow_outputs`, which ask for the version of the flow
+that is called.
 `protection` has spoken before them.
 """
 
@@ -17,6 +18,7 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.flow_cycles import refuse_cycles
 from flowrunner.reconcile.flow_inputs import refuse_inputs
+from flowrunner.reconcile.flow_outputs import refuse_outputs
 from flowrunner.reconcile.group_deadlocks import refuse_deadlocks
 from flowrunner.reconcile.hook_paths import refuse_claimed_paths
 from flowrunner.reconcile.scene import Refusals, Scene
@@ -24,6 +26,7 @@ from flowrunner.registry.entry import FlowEntry
 
 _Rule: TypeAlias = Callable[[Scene], Refusals]
 _RULES: tuple[_Rule, ...] = (refuse_claimed_paths, refuse_cycles, refuse_deadlocks)
+_RULES_OF_CALLS: tuple[_Rule, ...] = (refuse_inputs, refuse_outputs)
 
 
 def said_to_others(spec: FlowSpec | None) -> object:
@@ -34,7 +37,7 @@ def said_to_others(spec: FlowSpec | None) -> object:
     if spec is None:
         return None
     paths = frozenset(hook.path for hook in spec.webhooks)
-    return (paths, spec.references, spec.inputs, spec.is_protected)
+    return (paths, spec.references, spec.inputs, frozenset(spec.outputs), spec.is_protected)
 
 
 def refusals(
@@ -55,11 +58,15 @@ def refusals(
     staying = sorted(keys)
     while True:
         scene = Scene(keys=staying, candidates=candidates, observed=observed, refused=found)
-        newly: Refusals = {}
-        for rule in _RULES:
-            for key, findings in rule(scene).items():
-                newly[key] = (*newly.get(key, ()), *findings)
-        newly = newly or refuse_inputs(scene)
+        newly = _found(scene, _RULES) or _found(scene, _RULES_OF_CALLS)
         if not newly:
             return found
         found.update(newly)
+
+
+def _found(scene: Scene, rules: Iterable[_Rule]) -> Refusals:
+    newly: Refusals = {}
+    for rule in rules:
+        for key, findings in rule(scene).items():
+            newly[key] = (*newly.get(key, ()), *findings)
+    return newly

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from flowrunner.engine.children import MOST_DEPTH
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
 from flowrunner.model.execution import CALLING_FLOW, FOR_A_PERSON, Cause, Execution, Parent
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey, Json
-from flowrunner.model.states import Reason
+from flowrunner.nodes.base import LeftError
 from flowrunner.nodes.builtin.flow import FlowCall
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import ExecutionStore
@@ -46,10 +47,11 @@ class Children:
             known = await self._executions.find(_start_key(call.key))
             return known if known is not None else await self._submit(call)
         except RefusedError as error:
-            code = str(Reason.INTERRUPTED) if error.code == "draining" else error.code
-            is_final = code in (Reason.INTERRUPTED, "concurrency_deadlock")
+            if error.code == "draining":
+                raise LeftError from error
+            is_final = error.code == "concurrency_deadlock"
             raise ExecutionError(
-                error.message, code=code, details=error.details, final=is_final
+                error.message, code=error.code, details=error.details, final=is_final
             ) from error
         except ValidationError as error:
             text = f"the flow {call.flow!r} does not take these inputs: {error.message}"
@@ -66,8 +68,8 @@ class Children:
             ended = await self._engine.ends.of(child)
         except asyncio.CancelledError:
             started = await _started(starting)
-            if started is not None and not self._engine.is_leaving(call.key.execution):
-                await self._engine.ends.bring_about(started)
+            if started is not None and await self._is_left(call.key.execution, started):
+                raise LeftError from None
             raise
         except StorageError as error:
             raise ExecutionError(error.message, code=error.code) from error
@@ -75,6 +77,14 @@ class Children:
             text = f"the execution {child} of {call.flow!r} was removed before its end was seen"
             raise ExecutionError(text, code="flow_lost", details={"execution_id": child})
         return ended
+
+    async def _is_left(self, caller: ExecutionId, child: ExecutionId) -> bool:
+        """Brings the end of a child about; returns whether the daemon stops before."""
+        if self._engine.is_leaving(caller):
+            return True
+        with suppress(asyncio.CancelledError):
+            return not await self._engine.ends.bring_about(child)
+        return self._engine.is_leaving(caller)  # it was cancelled once more, perhaps by a stop
 
     async def _submit(self, call: FlowCall) -> ExecutionId:
         parent, cause = self._origin(call)

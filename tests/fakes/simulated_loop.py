@@ -19,6 +19,7 @@ T = TypeVar("T")
 MOST_TURNS = 1_000_000
 """Turns of one life: more are no progress."""
 _ROUNDS = 50
+_TURNS = 10
 _SLOWEST_THREAD_S = 0.02
 
 
@@ -39,6 +40,7 @@ class SimulatedLoop(VirtualLoop):
     Attributes:
         is_dead: Set at the end: nothing that is asked of the outside happens any more.
         ended_at: When the life ended.
+        at_death: Called at the end, for those who would wait on whatever is cancelled.
     """
 
     def __init__(self, random: Random, now: float) -> None:
@@ -49,6 +51,7 @@ class SimulatedLoop(VirtualLoop):
         self._turns = 0
         self.is_dead = False
         self.ended_at = now
+        self.at_death: list[Callable[[], None]] = []
         # asyncio holds tasks weakly: the collector would end those of a dead life at its own time.
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -86,6 +89,8 @@ class SimulatedLoop(VirtualLoop):
         finally:
             self.ended_at, self.is_dead = self.time(), True
             self._until_crash, self._turns = None, 0
+            for end in self.at_death:
+                end()
             try:
                 self._empty()
             finally:
@@ -124,6 +129,8 @@ class SimulatedLoop(VirtualLoop):
         while not self._has_come_to_rest():
             pass
         for _ in range(_ROUNDS):
+            for _ in range(_TURNS):  # what begins anew when it is cancelled needs some to end
+                self._has_come_to_rest()
             left = asyncio.all_tasks(self)
             if not left:
                 return

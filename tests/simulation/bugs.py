@@ -23,11 +23,13 @@ class Bug:
         plant: Plants it for as long as the context is entered.
         prepare: Plants it in the ground of one simulation.
         found_as: Words of the verdict that tell this bug from another.
+        seed: One that finds it, tried before the others: those are for a product that has changed.
     """
 
     found_as: str
     plant: Callable[[], AbstractContextManager[Any]] = nullcontext
     prepare: Callable[[Ground], None] = lambda _: None
+    seed: int = 0
 
 
 def exchange(owner: type, name: str, make: Callable[[Any], Any]) -> Callable[[], Any]:

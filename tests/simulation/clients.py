@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
-from flowrunner.errors import FlowError
+from flowrunner.errors import FlowError, RefusedError
 from flowrunner.model.delivery import Delivery
 from flowrunner.model.ids import ExecutionId
 from tests.simulation.flow_files import TOKEN, hook_of, key_of
@@ -68,10 +68,17 @@ class Clients:
                 self._ground.oracle.delivers((name, number), execution_id)
                 self.accepted[number] = execution_id
 
-    async def retry(self, life: Life, execution_id: ExecutionId) -> None:
-        """Starts an ended execution once more."""
-        again = await life.retries.retry(execution_id)
-        self._ground.oracle.is_told_accepted(again, "a person who retries")
+    async def retry(self, life: Life, execution_id: ExecutionId, node: str | None) -> None:
+        """Starts an ended execution once more, all of it or from one of its nodes."""
+        oracle = self._ground.oracle
+        try:
+            again = await life.retries.retry(execution_id, from_node=node)
+        except RefusedError as error:
+            if error.code == "upstream" and node is not None:
+                oracle.is_refused(execution_id, node)
+            raise
+        oracle.is_told_accepted(again, "a person who retries")
+        oracle.is_retried(again, execution_id, node)
 
     async def pause(self, life: Life, name: str, minutes: int | None) -> None:
         """Pauses a flow, for some minutes or until further notice."""

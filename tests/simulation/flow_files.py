@@ -8,7 +8,7 @@ from random import Random
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
-from tests.simulation.node_texts import finals_of, nodes_of
+from tests.simulation.node_texts import Callees, finals_of, nodes_of
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 TOKEN = "letmein"
@@ -34,13 +34,17 @@ def valid_flow(name: str, random: Random, *, may_be_held: bool = True) -> dict[s
         random: Decides all of it.
         may_be_held: Whether it may be suspended, or pause after failures.
     """
-    nodes = nodes_of(random)
+    callees = _callees(name, random)
+    nodes = nodes_of(random, callees)
+    finals = finals_of(random, nodes, callees)
+    is_caller = any(node.get("type") == "flow" for node in (*nodes, *finals))
+    slot_minutes = (10, 30) if is_caller else (1, 9)  # each slot of a caller starts several
     flow: dict[str, Json] = {
         "name": name,
         "nodes": nodes,
-        "finally": finals_of(random, nodes),
+        "finally": finals,
         "concurrency": _concurrency(random),
-        "triggers": _triggers(random),
+        "triggers": _triggers(random, *slot_minutes),
     }
     if flow["finally"]:
         flow["finally_timeout"] = random.choice(("20s", "1m", "5m"))
@@ -49,6 +53,17 @@ def valid_flow(name: str, random: Random, *, may_be_held: bool = True) -> dict[s
     if may_be_held and random.random() < 0.1:
         flow |= random.choice(({"suspend": True}, {"pause_after_failures": 2}))
     return {key: value for key, value in flow.items() if value != []}
+
+
+def _callees(name: str, random: Random) -> Callees:
+    """Returns what a flow may call: those after it; the first, which nobody calls, also itself.
+
+    No version calls back and none calls more than two, so a start has at most 2 + 4 + 8 executions
+    below it; or a chain down to the limit of the depth, with that below its last.
+    """
+    if name == NAMES[0] and random.random() < 0.3:
+        return Callees(names=[name], most=1)
+    return Callees(names=list(NAMES[NAMES.index(name) + 1 :]), most=2)
 
 
 def text_of(flow: dict[str, Json]) -> bytes:
@@ -81,14 +96,17 @@ def _concurrency(random: Random) -> dict[str, Json]:
     return rules
 
 
-def _triggers(random: Random) -> list[Json]:
+def _triggers(random: Random, least: int, most: int) -> list[Json]:
     hook = {
         "id": "hook",
         "type": "webhook",
         "auth": {"type": "bearer", "secrets": ["TOKEN"]},
         "dedupe": _DEDUPE,
     }
-    plans = [{"every": f"{random.randint(1, 9)}m"}, {"cron": f"*/{random.randint(1, 9)} * * * *"}]
+    plans = [
+        {"every": f"{random.randint(least, most)}m"},
+        {"cron": f"*/{random.randint(least, most)} * * * *"},
+    ]
     count = random.choice((0, 1, 1, 2))
     chosen = random.sample(plans, count)
     return [hook, *({"id": f"s{n}", "type": "schedule", **plan} for n, plan in enumerate(chosen))]

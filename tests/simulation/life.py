@@ -17,7 +17,6 @@ from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
-from flowrunner.engine.node_slots import NodeSlots
 from flowrunner.engine.recovery import recover
 from flowrunner.engine.runtime import ClosableSink, EngineFolders, EngineServices
 from flowrunner.model.execution import Attempt, Execution
@@ -40,6 +39,7 @@ from flowrunner.storage.memory import MemoryStorage
 from flowrunner.system.ids import Uuid7Ids
 from flowrunner.telemetry.attempt_log import LOG_LIMIT, AttemptLog
 from flowrunner.telemetry.metrics import Metrics
+from flowrunner.triggers.children import Children
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
@@ -63,13 +63,14 @@ from tests.fakes.timers import FakeTimers
 from tests.fakes.watcher import FakeWatcher
 from tests.simulation.flow_files import SECRETS
 from tests.simulation.oracle import Oracle
+from tests.simulation.processes import WatchedSlots
 from tests.simulation.source import FLOWS, Source
 from tests.simulation.trace import Trace
 
 STATE = Path("/state")
 _HOST = HostFacts(name="host-1", user="runner", home="/home/runner")
-_NODE_SLOTS = 8
-_MOST_EXECUTIONS = 6
+_NODE_SLOTS = 4
+_MOST_EXECUTIONS = 4
 _LONGEST_EXECUTION_S = 3600.0
 _FLOOR = 1 << 20
 _LONGEST_SLEEP_S = 30.0
@@ -154,10 +155,12 @@ class Life:
     schedules: Schedules = field(init=False)
     reconciler: Reconciler = field(init=False)
     retries: Retries = field(init=False)
+    children: Children = field(init=False)
     pauses: Pauses = field(init=False)
     timers: FakeTimers = field(init=False)
     metrics: Metrics = field(init=False)
     watcher: FakeWatcher = field(init=False)
+    _slots: WatchedSlots = field(init=False)
     _services: EngineServices = field(init=False)
     _watch: StoreWatch = field(init=False)
     _applier: Applier = field(init=False)
@@ -173,11 +176,13 @@ class Life:
             watch=ground.oracle.watch,
         )
         self.registry, self.metrics = FlowRegistry(), Metrics(version="0")
+        self._slots = WatchedSlots(_NODE_SLOTS, ground.clock.monotonic)
         observer = _Observer(self.metrics, ground.clock, ground.oracle)
         observer.on_pass = lambda result: ground.source.passed(result, self.registry)
         self._services = self._engine_services(observer)
         self._watch = StoreWatch(self.storage, lambda: ground.files.free, _FLOOR)
         self.engine = Engine(self._services, self.registry.rules_of, Limits(_MOST_EXECUTIONS))
+        self.loop.at_death.append(self.engine.ends.stop)
         ids = Uuid7Ids(ground.clock, ground.random)
         gate = self._watch.refuse_without_room
         self.dispatcher = Dispatcher(self.registry, self.engine, ids, gate)
@@ -203,6 +208,12 @@ class Life:
             definitions=self.storage.definitions,
             compiler=ground.compiler,
             ids=ids,
+        )
+        self.children = Children(
+            registry=self.registry,
+            dispatcher=self.dispatcher,
+            engine=self.engine,
+            executions=self.storage.executions,
         )
         self.pauses = Pauses(
             registry=self.registry,
@@ -236,7 +247,7 @@ class Life:
             )
 
         return EngineServices(
-            nodes=_nodes(runner),
+            nodes=_nodes(runner, lambda: self.children),
             executions=self.storage.executions,
             journal=self.storage.journal,
             definitions=self.storage.definitions,
@@ -252,7 +263,7 @@ class Life:
                 logs=STATE / "logs",
                 flow=lambda execution: flow_folder(self.registry, FLOWS, execution.flow),
             ),
-            node_slots=NodeSlots(_NODE_SLOTS),
+            node_slots=self._slots,
             leftovers=SimulatedLeftovers(ground.host, ground.lives),
             timeout_s=_LONGEST_EXECUTION_S,
             chance=ground.random.random,
@@ -296,6 +307,8 @@ class Life:
         """Does what the daemon does before it is ready."""
         await self.storage.open()
         self.ground.oracle.life_begins()
+        self.ground.oracle.most_running = _MOST_EXECUTIONS
+        self.ground.oracle.processes.slots = self._slots
         if self.ground.disk.fault is not None:
             self.ground.oracle.interruption()
         self.ground.oracle.lines.rules_of = self.registry.rules_of
@@ -355,7 +368,7 @@ class Life:
                 self.timers.fire_all()
 
 
-def _nodes(runner: ProgramRunner) -> NodeRegistry:
+def _nodes(runner: ProgramRunner, children: Callable[[], Children]) -> NodeRegistry:
     nodes = NodeRegistry()
-    register_builtins(nodes, runner)
+    register_builtins(nodes, runner, children)
     return nodes

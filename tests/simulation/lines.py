@@ -1,6 +1,7 @@
 """Judges who goes first: in a group by hand before the others, then by age.
 
-Who is held is passed, and so is everybody by those that need no room.
+Who is held is passed, and so is everybody by those that need no room. A child for which somebody
+waits needs no place on the host, and hurries like the one at its top.
 Source: FLOW_FORMAT 2, `concurrency`.
 """
 
@@ -47,6 +48,11 @@ class Lines:
         self._calm_since = self._now()
         self._suspects.clear()
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether the last of these is a while ago."""
+        return self._is_old(self._calm_since)
+
     def change(self, flow: FlowKey) -> None:
         """Learns that a flow has other rules, or is held or lifted."""
         self._changed[flow] = self._now()
@@ -60,10 +66,10 @@ class Lines:
     def starts(self, execution: Execution) -> None:
         """Suspects that those were passed whose turn it was."""
         self.look()
-        if self._needs_no_room(execution.flow) or not self._is_old(self._calm_since):
+        if not self.needs_room(execution.flow) or not self._is_old(self._calm_since):
             return
         for other in self._tables.executions.values():
-            if self._is_first(other, execution) and self._may_go(other):
+            if self._is_first(other, execution) and self.may_go(other):
                 told = f"{execution.id} has passed {other.id}, whose turn it was"
                 self._suspects.setdefault(other.id, (self._now(), told))
 
@@ -78,24 +84,37 @@ class Lines:
     def _is_first(self, other: Execution, execution: Execution) -> bool:
         return (
             other.state is ExecutionState.QUEUED
+            and (is_guest(other) or not is_guest(execution))  # else the host may lack a place
             and group_of(other) == group_of(execution)
-            and _rank(other) < _rank(execution)
+            and self._rank(other) < self._rank(execution)
             and self._is_old(self._since.get(other.id, self._now()))
         )
 
-    def _may_go(self, execution: Execution) -> bool:
+    def may_go(self, execution: Execution) -> bool:
+        """Whether its flow lets it go, and has for a while."""
         rules = self.rules_of(execution.flow)
         is_held = rules is None or (rules.is_held and not execution.is_forced)
         return not is_held and self._is_old(self._changed.get(execution.flow, -_GRACE_S))
 
-    def _needs_no_room(self, flow: FlowKey) -> bool:
+    def needs_room(self, flow: FlowKey) -> bool:
+        """Whether executions of a flow need room in their group, and have for a while."""
         rules = self.rules_of(flow)
         is_free = rules is None or rules.concurrency.on_conflict is OnConflict.ALLOW
-        return is_free or not self._is_old(self._changed.get(flow, -_GRACE_S))
+        return not is_free and self._is_old(self._changed.get(flow, -_GRACE_S))
+
+    def _rank(self, execution: Execution) -> tuple[bool, ExecutionId]:
+        return (not self._is_by_hand(execution), execution.id)
+
+    def _is_by_hand(self, execution: Execution) -> bool:
+        """Whether a person has started it, or whoever stands above it."""
+        while execution.parent is not None:
+            execution = self._tables.executions[execution.parent.attempt.execution]
+        return execution.cause.trigger_type in BY_HAND
 
     def _is_old(self, at: float) -> bool:
         return self._now() - at >= _GRACE_S
 
 
-def _rank(execution: Execution) -> tuple[bool, ExecutionId]:
-    return (execution.cause.trigger_type not in BY_HAND, execution.id)
+def is_guest(execution: Execution) -> bool:
+    """Whether it has part in the place of its parent on the host."""
+    return execution.parent is not None and execution.parent.is_waited

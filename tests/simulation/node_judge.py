@@ -10,16 +10,20 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from flowrunner.model.execution import Attempt, Execution
+from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, Json
+from tests.simulation.item_judge import judge_begin, judge_repeat
+from tests.simulation.many import Items
 from tests.simulation.retrying import Try, least_delay_s, seconds
 from tests.simulation.semantics import Case, Seen, graph_of, misfits
 
 _ROUNDING_S = 0.001
+_COMMIT_S = 0.2
+"""How much later than an attempt its begin may be durable."""
 _LATE_S = 1.0
 """How long after its time is up an execution may still begin what a thread had begun."""
 _SETTLING_S = 10.0
-"""How long before a start is seen its wall clock time may have been read."""
+"""How long before a start is seen its wall clock time may have been read, and a restart takes."""
 
 
 class NodeJudge:
@@ -55,6 +59,13 @@ class NodeJudge:
         self._jumps: list[float] = []
         self._jumps_at_start: dict[ExecutionId, int] = {}
         self._jumps_at_end: dict[AttemptKey, int] = {}
+        self._waits: dict[AttemptKey, tuple[float, int]] = {}
+        self._life_began = 0.0
+
+    def life_begins(self) -> None:
+        """Forgets what was counted in the life before."""
+        self.counted.clear()
+        self._life_began = self._now()
 
     def knows(self, digest: Digest, flow: Mapping[str, Json]) -> None:
         """Learns what was written."""
@@ -85,8 +96,24 @@ class NodeJudge:
         if not all(node["id"] in final for node in flow["nodes"]):
             self._fail(f"{execution_id} was said to be cancelled, and that is not durable")
 
-    def spawns(self, execution_id: ExecutionId, name: str, number: int) -> None:
+    def flow_of(self, execution: Execution) -> Mapping[str, Json]:
+        """Returns the text of the version that an execution runs."""
+        return self._flows[execution.digest]
+
+    def names_of(self, execution_id: ExecutionId) -> list[str]:
+        """Returns the nodes of an execution's version, without those of `finally`."""
+        return [node["id"] for node in self.flow_of(self._tables.executions[execution_id])["nodes"]]
+
+    def node_of(self, execution_id: ExecutionId, name: str) -> Mapping[str, Json]:
+        """Returns the text of a node of an execution."""
+        flow = self._flows[self._tables.executions[execution_id].digest]
+        nodes: list[Mapping[str, Json]] = [*flow["nodes"], *flow.get("finally", ())]
+        (node,) = (each for each in nodes if each["id"] == name)
+        return node
+
+    def spawns(self, attempt: AttemptKey) -> None:
         """Judges whether the time of a process has come, and is not over."""
+        execution_id, name = attempt.execution, attempt.node
         execution = self._tables.executions[execution_id]
         flow, graph = self._flows[execution.digest], graph_of(self._flows[execution.digest])
         final = self._tables.nodes.get(execution_id, {})
@@ -98,14 +125,13 @@ class NodeJudge:
         if missing:
             self._fail(f"{name} of {execution_id} begins before {missing[0]} is final")
         node = graph.finals[name] if is_last else graph.nodes[name]
-        self._judge_delay(execution_id, node, number)
+        self._judge_delay(attempt, node)
         if not is_last and "timeout" in flow:
             self._judge_bound(execution, seconds(flow["timeout"]))
 
-    def _judge_delay(
-        self, execution_id: ExecutionId, node: Mapping[str, Json], number: int
-    ) -> None:
-        earlier = self._attempts(execution_id, node["id"])[: number - 1]
+    def _judge_delay(self, attempt: AttemptKey, node: Mapping[str, Json]) -> None:
+        known, number = self._attempts(attempt.execution, attempt.node), attempt.number
+        earlier = [each for each in known.get(attempt.item_index, ()) if each.key.number < number]
         if not earlier or self._jumps_at_end.get(earlier[-1].key) != len(self._jumps):
             return
         passed_s = (self._wall() - (earlier[-1].ended_at or self._wall())).total_seconds()
@@ -126,13 +152,41 @@ class NodeJudge:
                 f"is {bound_s:g} s"
             )
 
-    def finishes(self, attempt: Attempt) -> None:
-        """Counts the end of an attempt that becomes durable."""
-        flow = self._flows[self._tables.executions[attempt.key.execution].digest]
-        if attempt.ended_at is not None:
-            nodes = [*flow["nodes"], *flow.get("finally", ())]
-            (node,) = (each for each in nodes if each["id"] == attempt.key.node)
-            self.counted[node.get("type", "shell"), str(attempt.state)] += 1
+    def begins(self, attempt: Attempt) -> None:
+        """Judges a begin that becomes durable: of items, is it the turn of this one?"""
+        node = self.node_of(attempt.key.execution, attempt.key.node)
+        self._waits.setdefault(attempt.key, (self._now(), len(self._jumps)))
+        if "foreach" in node:
+            known = self._attempts(attempt.key.execution, attempt.key.node)
+            for told in judge_begin(node, attempt, known):
+                self._fail(f"{_name(attempt)} {told}")
+
+    def finishes(self, attempt: Attempt, *, is_calm: bool) -> None:
+        """Counts the end of an attempt that becomes durable; an item's last one has no other.
+
+        Args:
+            attempt: It.
+            is_calm: Whether the disk has been well in this life.
+        """
+        node = self.node_of(attempt.key.execution, attempt.key.node)
+        if attempt.ended_at is None:
+            return
+        self.counted[node.get("type", "shell"), str(attempt.state)] += 1
+        if "for" in node.get("params", {}) and attempt.state == "succeeded":
+            self._judge_wait(attempt, seconds(node["params"]["for"]), is_calm=is_calm)
+        if "foreach" in node:
+            known = self._attempts(attempt.key.execution, attempt.key.node)
+            for told in judge_repeat(attempt, known):
+                self._fail(f"{_name(attempt)} {told}")
+
+    def _judge_wait(self, attempt: Attempt, least_s: float, *, is_calm: bool) -> None:
+        """Judges how long a wait took: not longer for a restart, but as long as that took."""
+        began, jumps = self._waits[attempt.key]
+        if jumps != len(self._jumps):
+            return
+        passed_s, most_s = self._now() - began, max(least_s, self._life_began - began)
+        if passed_s < least_s - _COMMIT_S or (is_calm and passed_s > most_s + _SETTLING_S):
+            self._fail(f"the wait {attempt.key} took {passed_s:.3f} s, not {least_s:g} s")
 
     def ends(self, execution: Execution, known: Execution) -> None:
         """Judges all nodes of an execution that has begun and ends now."""
@@ -140,30 +194,64 @@ class NodeJudge:
         missing = [name for name in graph_of(flow).needs if name not in final]
         if missing:
             self._fail(f"{execution.id} has ended, and its node {missing[0]} has not")
-        nodes = {
-            name: Seen(
-                state=str(status.state),
-                reason=status.reason,
-                chosen=(status.outputs or {}).get("chosen"),
-                tries=[_try_of(each) for each in self._attempts(execution.id, name)],
-            )
-            for name, status in final.items()
-        }
-        case = Case(
-            flow=flow,
-            nodes=nodes,
-            asked=known.reason,
-            is_forced=execution.id in self.forced,
-            state=str(execution.state),
-        )
+        # A start asks children for which nobody waits any more, and writes that with their end.
+        is_child = execution.parent is not None and execution.parent.is_waited
+        asked = "parent" if is_child and execution.reason == "parent" else ""
+        case = self.case_of(execution, asked=known.reason or asked)
         for misfit in misfits(case):
             self._fail(f"{execution.id} has ended, {misfit}")
 
-    def _attempts(self, execution_id: ExecutionId, node: str) -> list[Attempt]:
-        known = self._tables.attempts.get(execution_id, {}).values()
-        return sorted(
-            (each for each in known if each.key.node == node), key=lambda each: each.key.number
+    def case_of(self, execution: Execution, *, asked: str = "") -> Case:
+        """Returns an ended execution as the model judges it."""
+        final = self._tables.nodes.get(execution.id, {})
+        return Case(
+            flow=self._flows[execution.digest],
+            nodes={name: self._seen(execution.id, status) for name, status in final.items()},
+            asked=asked,
+            is_forced=self._is_forced(execution),
+            state=str(execution.state),
         )
+
+    def _is_forced(self, execution: Execution) -> bool:
+        """Whether a cancel by force may have reached an execution, from whomever waits for it."""
+        if execution.id in self.forced:
+            return True
+        parent = execution.parent
+        above = self._tables.executions.get(parent.attempt.execution) if parent else None
+        return bool(parent and parent.is_waited and above and self._is_forced(above))
+
+    def _seen(self, execution_id: ExecutionId, status: NodeStatus) -> Seen:
+        attempts = self._attempts(execution_id, status.node)
+        tries = {index: list(map(_try_of, known)) for index, known in attempts.items()}
+        if "foreach" not in self.node_of(execution_id, status.node):
+            return Seen(
+                state=str(status.state),
+                reason=status.reason,
+                chosen=(status.outputs or {}).get("chosen"),
+                tries=tries.get(0, ()),
+            )
+        at_fault = status.error.details.get("item_index") if status.error else None
+        outputs = status.outputs if isinstance(status.outputs, list) else None
+        given = None if outputs is None else [each is not None for each in outputs]
+        return Seen(
+            state=str(status.state),
+            reason=status.reason,
+            tries=() if at_fault is None else tries.get(at_fault, ()),
+            items=Items(tries=tries, outputs=given, at_fault=at_fault),
+        )
+
+    def _attempts(self, execution_id: ExecutionId, node: str) -> dict[int, list[Attempt]]:
+        """Returns the attempts of each item of a node; without items there is one, 0."""
+        found: dict[int, list[Attempt]] = {}
+        known = self._tables.attempts.get(execution_id, {})
+        for key in sorted(key for key in known if key.node == node):
+            found.setdefault(key.item_index, []).append(known[key])
+        return found
+
+
+def _name(attempt: Attempt) -> str:
+    key = attempt.key
+    return f"attempt {key.number} of item {key.item_index} of {key.node} of {key.execution}"
 
 
 def _try_of(attempt: Attempt) -> Try:

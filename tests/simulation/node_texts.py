@@ -1,6 +1,7 @@
 """Nodes of the flows of a simulation: graphs with switches, conditions, retries and `finally`.
 
-A further node type is a row of `_KINDS`; what is said of any node is in `_frame`.
+A further node type is a row of `_KINDS`; what is said of any node is in `_frame`, its items are in
+`_foreach`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from flowrunner.model.ids import Json
 NodeText = dict[str, Json]
 
 _MOST_NODES = 5
+_MOST_ITEMS = 5
+_MANY = 0.2
+"""How often a node has items."""
 _STATUSES = ("always()", "failure()", "success()", "skipped()", "!success()", "cancelled()")
 _OF_A_NODE = (
     "nodes.{0}.exit_code == 0",
@@ -26,6 +30,19 @@ _OF_A_NODE = (
 _RETRY_CONDITIONS = ("attempt.exit_code == 1", "attempt.number < 2", "attempt.reason != 'timeout'")
 
 
+@dataclass(slots=True, kw_only=True)
+class Callees:
+    """What a version may call: one of these flows in one node, since calls multiply downwards.
+
+    Attributes:
+        names: Of the flows; none any more once a node calls one.
+        most: How many children that node may have, over its items or its attempts.
+    """
+
+    names: list[str] = field(default_factory=list)
+    most: int = 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
     """Where a node stands.
@@ -33,15 +50,17 @@ class _Place:
     Attributes:
         needs: What must be final before it.
         below: The nodes that a switch may name here, and that it then has named.
+        callees: What may be called here.
     """
 
     random: Random
     needs: Sequence[str]
     below: Sequence[str] = ()
     named: list[str] = field(default_factory=list)
+    callees: Callees = field(default_factory=Callees)
 
 
-def nodes_of(random: Random) -> list[NodeText]:
+def nodes_of(random: Random, callees: Callees) -> list[NodeText]:
     """Writes the `nodes` of a flow."""
     names = [f"n{number}" for number in range(random.randint(1, _MOST_NODES))]
     chosen_by: dict[str, list[str]] = {name: [] for name in names}
@@ -49,7 +68,7 @@ def nodes_of(random: Random) -> list[NodeText]:
     for number, name in enumerate(names):
         free = sorted(random.sample(names[:number], random.randint(0, min(2, number))))
         needs = sorted({*free, *chosen_by[name]})
-        place = _Place(random=random, needs=needs, below=names[number + 1 :])
+        place = _Place(random=random, needs=needs, below=names[number + 1 :], callees=callees)
         node = _node(name, place)
         for target in place.named:
             chosen_by[target].append(name)
@@ -59,11 +78,11 @@ def nodes_of(random: Random) -> list[NodeText]:
     return nodes
 
 
-def finals_of(random: Random, nodes: Sequence[NodeText]) -> list[NodeText]:
+def finals_of(random: Random, nodes: Sequence[NodeText], callees: Callees) -> list[NodeText]:
     """Writes the `finally` of a flow, which sees its nodes."""
     names = [f"f{number}" for number in range(random.choice((0, 0, 1, 2)))]
     above = [node["id"] for node in nodes]
-    return [_node(name, _Place(random=random, needs=above)) for name in names]
+    return [_node(name, _Place(random=random, needs=above, callees=callees)) for name in names]
 
 
 def _goes_without_saying(
@@ -79,7 +98,8 @@ def _goes_without_saying(
 def _node(name: str, place: _Place) -> NodeText:
     kinds = [kind for kind, _ in _KINDS]
     (kind,) = place.random.choices(kinds, [weight for _, weight in _KINDS])
-    return {"id": name, **kind(place), **_frame(place)}
+    node = {"id": name, **kind(place), **_frame(place)}
+    return node | _foreach(place, node)
 
 
 def _frame(place: _Place) -> NodeText:
@@ -102,10 +122,27 @@ def _condition(place: _Place) -> str:
     return random.choice(_OF_A_NODE).format(random.choice(place.needs))
 
 
+def _foreach(place: _Place, node: NodeText) -> NodeText:
+    """Writes the items of a node, now and then; its processes tell which one they are of."""
+    random, most = place.random, _MOST_ITEMS
+    if node.get("type") == "switch" or random.random() > _MANY:
+        return {}
+    if node.get("type") == "flow":
+        most = 1 if "retry" in node else place.callees.most
+    items: NodeText = {"foreach": list(range(random.randint(0, most)))}
+    if random.random() < 0.5:
+        items["max_parallel"] = random.randint(1, 3)
+    if random.random() < 0.5 and "continue_on_error" not in node:
+        items["fail_fast"] = random.random() < 0.2
+    if "env" in node:
+        items["env"] = {**node["env"], "ITEM": "${{ index }}"}
+    return items
+
+
 def _run(place: _Place) -> NodeText:
     random = place.random
     timeout = random.choice(("5s", "30s", "2m", "2m"))
-    node: NodeText = {"run": "work", "timeout": timeout, "kill_after": "5s"}
+    node: NodeText = {"run": "work", "timeout": timeout, "kill_after": "5s", "env": {"KIND": "run"}}
     if random.random() < 0.4:
         node["retry"] = _retry(random)
     return node
@@ -126,6 +163,38 @@ def _retry(random: Random) -> NodeText:
 
 def _wait(place: _Place) -> NodeText:
     return {"type": "wait", "params": {"for": f"{place.random.randint(1, 60)}s"}}
+
+
+def _probe(place: _Place) -> NodeText:
+    random = place.random
+    node: NodeText = {
+        "type": "wait",
+        "params": {"probe": "look", "every": random.choice(("5s", "20s", "90s"))},
+        "timeout": random.choice(("30s", "5m", "5m")),
+        "kill_after": "5s",
+        "env": {"KIND": "probe"},
+    }
+    if random.random() < 0.3:
+        node["retry"] = _retry(random)
+    return node
+
+
+def _flow(place: _Place) -> NodeText:
+    """Writes a call of another flow, or of itself; of who may call no more, a noop."""
+    random = place.random
+    if not place.callees.names:
+        return _noop(place)
+    callee = random.choice(place.callees.names)
+    place.callees.names.clear()
+    # An expression, since flows that call each other by literal names are refused.
+    node: NodeText = {"type": "flow", "params": {"flow": f"${{{{ format('{callee}') }}}}"}}
+    if random.random() < 0.3:
+        node["params"]["wait"] = False
+    if random.random() < 0.5:
+        node["timeout"] = random.choice(("30s", "5m"))
+    if place.callees.most > 1 and random.random() < 0.2:
+        node["retry"] = {"max_attempts": place.callees.most, "delay": "10s"}
+    return node
 
 
 def _noop(_: _Place) -> NodeText:
@@ -157,6 +226,8 @@ def _switch(place: _Place) -> NodeText:
 _KINDS: tuple[tuple[Callable[[_Place], NodeText], int], ...] = (
     (_run, 12),
     (_wait, 3),
+    (_probe, 2),
+    (_flow, 4),
     (_switch, 4),
     (_noop, 2),
     (_set, 1),

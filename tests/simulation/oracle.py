@@ -11,18 +11,29 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey, SlotRun
+from flowrunner.model.execution import (
+    Attempt,
+    Execution,
+    Kept,
+    NodeStatus,
+    ScheduleKey,
+    SlotRun,
+)
 from flowrunner.model.flow import FlowSpec, OnConflict
-from flowrunner.model.ids import Digest, ExecutionId, FlowKey
+from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey
 from flowrunner.model.schedule import Schedule, count_between
 from flowrunner.model.states import ExecutionState, Reason, SlotOutcome
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.system.clock import Clock
+from tests.fakes.simulated_host import Group
 from tests.fakes.simulated_loop import is_in_dead_life
 from tests.fakes.simulated_storage import Write
-from tests.simulation.lines import Lines, group_of
+from tests.simulation.child_judge import ChildJudge
+from tests.simulation.keeping import is_well_above, misfit_of
+from tests.simulation.lines import Lines, group_of, is_guest
 from tests.simulation.node_judge import NodeJudge
+from tests.simulation.processes import ProcessJudge
 from tests.simulation.trace import Trace
 
 _RANKS = {ExecutionState.QUEUED: 0, ExecutionState.RUNNING: 1}
@@ -49,7 +60,12 @@ class Oracle:
         is_disk_well: Whether the disk was, all this life.
         nodes: Judges nodes and their attempts.
         lines: Judges who goes first.
+        children: Judges executions that others have asked for.
+        processes: Judges what runs on the host.
+        most_running: How many executions the host allows, children that are waited for apart.
     """
+
+    most_running: float = math.inf
 
     def __init__(self, durable: MemoryStorage, trace: Trace, clock: Clock) -> None:
         self.verdict = ""
@@ -64,12 +80,17 @@ class Oracle:
         self.is_disk_well = True
         self.nodes = NodeJudge(self._tables, clock.monotonic, clock.now, self.fail)
         self.lines = Lines(self._tables, clock.monotonic, self.fail)
+        self.children = ChildJudge(
+            self._tables, self.lines, self.nodes.flow_of, clock.monotonic, self.fail
+        )
+        self.processes = ProcessJudge(clock.monotonic, self.fail)
+        self._kept: dict[ExecutionId, Kept] = {}
+        self._on_host: set[ExecutionId] = set()
         self._schedules: dict[str, Schedule] = {}
         self._specs: dict[Digest, FlowSpec] = {}
         self._slots_started: dict[ScheduleKey, set[datetime]] = {}
         self._slots_ever: dict[tuple[ScheduleKey, datetime], ExecutionId] = {}
         self._excused: set[ExecutionId] = set()
-        self._spawned: set[tuple[str, str, int]] = set()
         self._running: dict[tuple[str, str], dict[ExecutionId, FlowKey]] = {}
         self._delivered: dict[tuple[str, int], ExecutionId] = {}
         self._started: set[ExecutionId] = set()
@@ -88,11 +109,13 @@ class Oracle:
         """Forgets what was counted in the life before, whose end has interrupted what it left."""
         self.interruption()
         self.is_stopping, self.is_disk_well = False, True
-        self.nodes.counted.clear()
         self.ended.clear()
         self.slots.clear()
         self.left.clear()
         self._running.clear()
+        self._on_host.clear()
+        self.processes.life_begins()
+        self.nodes.life_begins()
 
     def interruption(self) -> None:
         """Learns of a crash or a full disk: what is under way may be interrupted."""
@@ -146,6 +169,17 @@ class Oracle:
             self.fail(f"{execution_id} was acknowledged to {to} and is not durable")
         self.acknowledged[execution_id] = to
 
+    def is_retried(self, again: ExecutionId, before: ExecutionId, start: str | None) -> None:
+        """Judges what a retry has taken over, of all that the model takes over."""
+        case = self.nodes.case_of(self._tables.executions[before])
+        if told := misfit_of(self._kept[again], case, start):
+            self.fail(f"{again} repeats {before} from {start}, and {told}")
+
+    def is_refused(self, before: ExecutionId, start: str) -> None:
+        """Judges that a retry from a node was refused for what that depends on."""
+        if is_well_above(self.nodes.case_of(self._tables.executions[before]), start):
+            self.fail(f"{before} is not repeated from {start}, and all above that has ended well")
+
     def delivers(self, delivery: tuple[str, int], execution_id: ExecutionId) -> None:
         """Judges that a delivery has started an execution."""
         other = self._delivered.setdefault(delivery, execution_id)
@@ -157,6 +191,7 @@ class Oracle:
         flow = execution.flow
         self._trace.event(f"started {execution.id} of {flow.name}")
         self.nodes.starts(execution)
+        self._takes_place(execution)
         if execution.id not in self._started:
             self.lines.starts(execution)
         if execution.id in self._need_no_room or math.isinf(self._limit(flow)):
@@ -179,6 +214,12 @@ class Oracle:
             self._need_no_room.add(execution.id)
         self.starts(execution)
 
+    def _takes_place(self, execution: Execution) -> None:
+        if not is_guest(execution):
+            self._on_host.add(execution.id)
+        if len(self._on_host) > self.most_running:
+            self.fail(f"{len(self._on_host)} executions run on a host for {self.most_running:g}")
+
     def _limit_changes(self, flow: FlowKey, limit: float) -> None:
         before = self._limits.get(flow, limit)
         if limit < before:
@@ -193,22 +234,20 @@ class Oracle:
 
     def ends(self, execution: Execution) -> None:
         """Learns that the engine gave a place back."""
+        self._on_host.discard(execution.id)
         self._running.get(group_of(execution), {}).pop(execution.id, None)
 
-    def spawns(self, execution: str, node: str, number: int) -> None:
+    def spawns(self, key: AttemptKey, group: Group) -> None:
         """Judges a process that is about to begin."""
-        self._trace.event(f"spawned {execution} {node}.{number}")
-        name = f"{node}.{number} of {execution}"
-        if (execution, node, number) in self._spawned:
-            self.fail(f"{name} was spawned twice")
-        self._spawned.add((execution, node, number))
-        id_ = ExecutionId(execution)
-        if node in self._tables.nodes.get(id_, {}):
+        name = f"{key.node}.{key.item_index}.{key.number} of {key.execution}"
+        self._trace.event(f"spawned {name}")
+        node = self.nodes.node_of(key.execution, key.node)
+        self.processes.spawns(key, node, group, is_calm=self.is_disk_well)
+        if key.node in self._tables.nodes.get(key.execution, {}):
             self.fail(f"{name} was spawned, and its node is final")
-        known = self._tables.attempts.get(id_, {})
-        if not any((key.node, key.number) == (node, number) for key in known):
+        if key not in self._tables.attempts.get(key.execution, {}):
             self.fail(f"{name} was spawned before its begin was durable")
-        self.nodes.spawns(id_, node, number)
+        self.nodes.spawns(key)
 
     # What becomes durable
 
@@ -216,13 +255,13 @@ class Oracle:
         """Lets a write happen between a look at what it changes and one at what it changed."""
         judges: dict[str, Callable[..., None]] = {
             "update": self._updates,
-            "begin": self._finishes,
+            "begin": self._begins,
             "finish": self._finishes,
             "settle": self._settles,
             "record": self._records,
             "forget": self._forgets,
         }
-        self.lines.look()
+        self._look()
         if write.kind in judges:
             judges[write.kind](*write.values)
         cursors = dict(self._tables.cursors)
@@ -231,6 +270,8 @@ class Oracle:
         accounted = 0
         if write.kind == "create":
             accounted = self._created(write.values[0], is_new=result.created)
+            if result.created:
+                self._kept[write.values[0].id] = write.values[3]
             for other in write.values[2] if result.created else ():
                 self._changes(known.get(other.id), other)
         elif write.kind == "record":
@@ -240,6 +281,11 @@ class Oracle:
                 self._cursor_moves(schedule, cursors[schedule], at, accounted)
         return result
 
+    def _look(self) -> None:
+        self.lines.look()
+        self.children.look(is_calm=self.lines.is_calm and not self.is_stopping)
+        self.processes.look()
+
     def _created(self, execution: Execution, *, is_new: bool) -> int:
         """Returns how many slots a start accounts for."""
         self._trace.event(f"durable create {execution.id} {execution.state} new={is_new}")
@@ -248,6 +294,8 @@ class Oracle:
             self._slot_starts(execution, slot)
         if is_new:
             self.lines.waits(execution)
+            self.children.created(execution)
+            self.children.judge_place(execution, self._need_no_room)
         return 0 if slot is None else 1
 
     def _slot_starts(self, execution: Execution, slot: datetime) -> None:
@@ -330,15 +378,24 @@ class Oracle:
         if execution.started_at is not None:
             self.nodes.ends(execution, known)
 
+    def _begins(self, attempt: Attempt) -> None:
+        self._finishes(attempt)
+        self.nodes.begins(attempt)
+
     def _finishes(self, attempt: Attempt, node: NodeStatus | None = None) -> None:
         key = attempt.key
-        self._trace.event(f"durable {key.execution} {key.node}.{key.number} {attempt.state}")
+        self._trace.event(
+            f"durable {key.execution} {key.node}.{key.item_index}.{key.number} {attempt.state}"
+        )
         known = self._tables.attempts.get(key.execution, {}).get(key)
         if known is not None and known.ended_at is not None:
             self.fail(f"the attempt {key} ended twice: {known.state}, {attempt.state}")
         if node is not None:
             self._settles([node])
-        self.nodes.finishes(attempt)
+        text = self.nodes.node_of(key.execution, key.node)
+        self.nodes.finishes(attempt, is_calm=self.is_disk_well)
+        self.children.finishes(attempt, text.get("type", "shell"))
+        self.processes.ends(key, text, str(attempt.state))
 
     def _settles(self, nodes: list[NodeStatus]) -> None:
         for node in nodes:
@@ -346,6 +403,7 @@ class Oracle:
             known = self._tables.nodes.get(node.execution, {}).get(node.node)
             if known is not None:
                 self.fail(f"{node.node} of {node.execution} ended twice: {known}, {node}")
+            self.children.settles(node)
 
 
 def _rank(state: ExecutionState) -> int:

@@ -27,6 +27,8 @@ from flowrunner.triggers.slot_keeper import SlotKeeper
 from tests.fakes.simulated_storage import SimulatedExecutions, SimulatedJournal, Write
 from tests.simulation.bugs import Bug, exchange
 from tests.simulation.life import Ground
+from tests.simulation.planted_children import CHILD_BUGS
+from tests.simulation.planted_many import MANY_BUGS
 from tests.simulation.planted_nodes import NODE_BUGS
 
 
@@ -220,7 +222,7 @@ BUGS = {
     ),
     "forget to release a place": Bug(
         plant=exchange(Admission, "release", _never_releases),
-        found_as="does not come to rest",
+        found_as="does not come to rest|nobody is in its way",
     ),
     "let one more run": Bug(
         plant=exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
@@ -256,4 +258,6 @@ BUGS = {
         prepare=_spare_children, found_as="still runs|is left|has survived"
     ),
     **NODE_BUGS,
+    **MANY_BUGS,
+    **CHILD_BUGS,
 }

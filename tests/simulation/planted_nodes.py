@@ -103,10 +103,12 @@ NODE_BUGS = {
     "let no time be up": Bug(
         plant=exchange(Deadline, "arm", lambda _: lambda _: None),
         found_as="its timeout is",
+        seed=5,
     ),
     "let those wait who started by hand": Bug(
         plant=exchange(Ticket, "rank", lambda _: property(_last_by_hand)),
         found_as="has passed .* whose turn it was",
+        seed=8,
     ),
     "count no attempt that was cut short": Bug(
         plant=exchange(DaemonObserver, "attempt_ended", _does_not_count),
@@ -115,6 +117,7 @@ NODE_BUGS = {
     "answer a cancel before it is durable": Bug(
         plant=exchange(ExecutionRun, "written", _answers_early),
         found_as="was said to be cancelled",
+        seed=2,
     ),
     "stop without waiting": Bug(
         plant=exchange(Engine, "_own", _forgets_what_it_owns),

@@ -11,9 +11,15 @@ from dataclasses import dataclass
 from flowrunner.model.ids import Json
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
-_RERUN_BY_ITSELF = ("wait", "switch", "noop", "set", "fail")
+_RERUN_BY_ITSELF = ("wait", "switch", "noop", "set", "fail", "flow")
+_GOES_ON = ("wait", "flow")
+"""Types whose attempts a restart does not disturb, unless the node says `fail`."""
+
 _FINAL = ("fail",)
 """Types whose failures no attempt follows."""
+
+_FINAL_REASONS = ("concurrency_deadlock", "flow_depth")
+"""Of failures that no attempt follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +57,8 @@ def judge_tries(node: Mapping[str, Json], tries: Sequence[Try], *, is_cut: bool)
     for number, each in enumerate(tries[:-1], start=1):
         if each.is_cut_short and not reruns:
             yield f"was repeated after attempt {number}, which was interrupted"
+        if each.is_cut_short and reruns and node.get("type") in _GOES_ON:
+            yield f"was repeated after attempt {number}, which goes on in the next life"
         if not each.is_cut_short and not _wants_more(node, tries[:number]):
             yield f"was tried again after attempt {number}: {each.state} ({each.reason})"
     last = tries[-1]
@@ -75,6 +83,8 @@ def _wants_more(node: Mapping[str, Json], tries: Sequence[Try]) -> bool:
     """Whether another attempt must follow the last one, which was not cut short."""
     last, retry = tries[-1], node.get("retry", {})
     if last.state not in ("failed", "timed_out") or node.get("type") in _FINAL:
+        return False
+    if last.reason in _FINAL_REASONS:
         return False
     if _counted(tries) >= retry.get("max_attempts", 1):
         return False

@@ -11,24 +11,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flowrunner.model.ids import Json
+from tests.simulation.many import Items, judge_items
 from tests.simulation.retrying import Try, judge_tries
 
 _FAILED = ("failed", "timed_out")
 _RAN = ("succeeded", *_FAILED)
 _ASKS = re.compile(r"\b(always|failure|success|skipped|cancelled)\(\)")
 _FACT = re.compile(r"nodes\.(\w+)\.(state|exit_code) (==|!=) '?(\w+)'?")
+KEPT = "kept"
+"""The reason of a node whose result was taken over by a retry."""
+
 _STORE = "storage."
 """Begins the reasons of nodes whose execution was given up because the journal failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """One final node, as the journal has it."""
+    """One final node, as the journal has it.
+
+    Attributes:
+        items: For a node with `foreach` that has run; its `tries` are those of the item at fault.
+    """
 
     state: str
     reason: str = ""
     chosen: str | None = None
     tries: Sequence[Try] = ()
+    items: Items | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,10 +132,17 @@ class _Judge:
         if seen.state == "skipped":
             yield f"{name} is skipped ({seen.reason}), it must run"
             return
+        if seen.reason == KEPT:
+            return  # judged when it ran
+        if seen.items is not None:
+            told_of_items = judge_items(node, seen.state, seen.items, is_cut=is_cut)
+            yield from (f"{name} {told}" for told in told_of_items)
+            return
         yield from (f"{name} {told}" for told in judge_tries(node, seen.tries, is_cut=is_cut))
         if seen.tries and seen.state != seen.tries[-1].state:
             yield f"{name} is {seen.state}, its last attempt {seen.tries[-1].state}"
-        if node.get("type") == "switch" and seen.chosen != (wanted := self._choice(node)):
+        chooses = node.get("type") == "switch" and seen.state == "succeeded"
+        if chooses and seen.chosen != (wanted := self._choice(node)):
             yield f"{name} has chosen {seen.chosen}, it must choose {wanted}"
 
     # Why a node is skipped

@@ -23,6 +23,7 @@ from tests.simulation.clients import Clients
 from tests.simulation.flow_files import NAMES, broken_text, valid_flow
 from tests.simulation.life import Ground, Life
 from tests.simulation.oracle import Halt
+from tests.simulation.processes import key_of_process
 from tests.simulation.rest import judge_rest, judge_stop
 
 STEPS = 120
@@ -257,8 +258,10 @@ class Simulation:
         ended = self._ground.oracle.ended_ones()
         if ended:
             chosen = self._random.choice(ended)
-            self._note(f"retry {chosen}")
-            self._clients.ask(life, partial(self._clients.retry, life, chosen))
+            nodes = [None, *self._ground.oracle.nodes.names_of(chosen)]
+            node = self._random.choice(nodes) if self._random.random() < 0.7 else None
+            self._note(f"retry {chosen}{f' from {node}' if node else ''}")
+            self._clients.ask(life, partial(self._clients.retry, life, chosen, node))
 
     async def _suspend(self, life: Life) -> None:
         name = self._random.choice(NAMES)
@@ -331,19 +334,23 @@ class Simulation:
     def _plan(self, request: SpawnRequest, now: float) -> Group:
         """Decides what a process comes to."""
         random, env = self._random, request.env
-        self._ground.oracle.spawns(env["EXECUTION_ID"], env["NODE_ID"], int(env["ATTEMPT"]))
+        is_probe = env["KIND"] == "probe"
         lasts_s = random.choice(
             (0.0, random.uniform(0, 2), random.uniform(0, 60), random.uniform(0, 60), math.inf)
         )
+        if is_probe and random.random() < 0.9:
+            lasts_s = random.uniform(0, 2)
         child_s = random.choice((0.0, lasts_s, lasts_s, lasts_s + 30.0))
-        return Group(
+        group = Group(
             env=env,
             life=self._ground.lives,
             leader_until=now + lasts_s,
             child_until=now + child_s,
-            status=ExitStatus(exit_code=random.choice((0, 0, 0, 1))),
+            status=ExitStatus(exit_code=random.choice((0, 1, 1) if is_probe else (0, 0, 0, 1))),
             on_term_s=random.choice((0.0, random.uniform(0, 8), None)),
         )
+        self._ground.oracle.spawns(key_of_process(env), group)
+        return group
 
 
 class _Listener(logging.Handler):

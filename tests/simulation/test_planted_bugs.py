@@ -16,7 +16,7 @@ MOST_SEEDS = 20
 def test_a_planted_bug_is_found(name: str) -> None:
     """Within a few seeds a bug breaks its promise, and the verdict says how to see it again."""
     bug = BUGS[name]
-    for seed in range(MOST_SEEDS):
+    for seed in (bug.seed, *range(MOST_SEEDS)):
         try:
             with bug.plant():
                 Simulation(seed, bug.prepare).run()

@@ -58,16 +58,18 @@ class CallsFlows(Protocol):
             ExecutionError: ``flow_missing``; ``not_ready``, ``suspended``, ``paused``, ``disk`` or
                 ``concurrency``: it may not start now; ``flow_depth``, ``input.invalid``,
                 ``input.group`` or ``concurrency_deadlock``, final.
+            LeftError: The daemon stops, and has not started it.
         """
 
     async def run(self, call: FlowCall, told: Callable[[ExecutionId], None]) -> Execution:
         """Returns the child of an attempt as it ended; `told` gets its id as soon as it has one.
 
         Cancelling it asks the child to end, and waits until it has, unless the daemon stops: then
-        the child is left, as the attempt is.
+        the child is left, and so is the attempt, whatever has ended it: who waits ends later.
 
         Raises:
             ExecutionError: As `start`; ``flow_lost``: what became of the child is not known.
+            LeftError: The daemon stops before the child has ended.
         """
 
 

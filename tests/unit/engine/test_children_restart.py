@@ -308,7 +308,7 @@ def test_attempt_that_must_not_go_on_ends_its_child(is_stop: bool) -> None:  # n
 
 
 def test_stop_waits_no_longer_than_for_the_work_of_the_child() -> None:
-    """A parent that must not go on learns that its child is left; the stop does not hang on it."""
+    """A parent that must not go on is left with its child; the stop does not hang on it."""
     text = PARENT.replace("child}", "child}, on_interrupt: fail")
     child = flow("  - {id: work, run: x}\n  - {id: more, run: x}", name="child")
 
@@ -317,7 +317,7 @@ def test_stop_waits_no_longer_than_for_the_work_of_the_child() -> None:
         before = world.clock.now()
         await world.engine.drain(300)
         assert (world.clock.now() - before).total_seconds() == 15
-        assert (await world.outcome(parent)).reasons["sub"] == "interrupted"
+        assert (await world.outcome(parent)).nodes == {}
 
     simulate(story, {"work": Act(lasts_s=20)})
 
@@ -330,11 +330,38 @@ def test_stop_does_not_wait_for_a_child_in_line() -> None:
         await world.submit(world.define(CHILD))
         parent = await started(world, text, CHILD)
         assert (await only_child(world, parent)).state is ExecutionState.QUEUED
-        before = world.clock.now()
-        await world.engine.drain(300)
-        outcome = await world.outcome(parent)
+        ended: list[float] = []
+        asyncio.create_task(world.engine.drain(300)).add_done_callback(lambda _: ended.append(1))
+        await asyncio.sleep(1)
+        assert world.engine.live(parent) is None
+        await asyncio.sleep(600)
+        assert ended
+        assert (await world.outcome(parent)).nodes == {}
+
+    simulate(story, WORK)
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["node", "items"])
+def test_timeout_that_strikes_during_a_stop_leaves_both(each: bool) -> None:  # noqa: FBT001 - drawn
+    """The child still has its time, so who waits for it has not ended: the next life ends both."""
+    call = EACH + "}" if each else CALL
+    nodes = call.replace("params:", "timeout: 30s, on_interrupt: fail, params:", 1)
+    text = flow(nodes.replace("}}}", "}}", 1), name="parent")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text, OF_ITEM if each else SURVIVES)
+        await world.engine.drain(60)
+        assert (await world.outcome(parent)).nodes == {}
+        after = world.after_crash({"tidy": Act(lasts_s=20)})
+        await after.recover()
+        outcome = await settled(after, parent)
+        ended = outcome.nodes["sub"].ended_at
         assert outcome.reasons["sub"] == "interrupted"
-        assert outcome.nodes["sub"].ended_at == before
+        assert ended is not None
+        for child in await all_children(after, parent):
+            assert (child.state, child.reason) == (ExecutionState.CANCELLED, "parent")
+            assert child.ended_at is not None
+            assert child.ended_at <= ended
 
     simulate(story, WORK)
 

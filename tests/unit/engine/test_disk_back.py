@@ -212,3 +212,33 @@ def test_what_the_store_refuses_for_good_fails_the_execution() -> None:
         assert outcome.states == {"a": "succeeded", "b": "succeeded", "c": "failed"}
 
     simulate(story, {"b": Act(lasts_s=10)})
+
+
+@pytest.mark.parametrize("each", ["", ", foreach: [1, 2]"], ids=["node", "items"])
+@pytest.mark.parametrize("says", ["rerun", "fail"])
+def test_begin_that_was_kept_after_an_end_that_was_lost_is_taken_up(says: str, each: str) -> None:
+    """The node has begun only if what it needs ends well again; else its attempt is ended."""
+    nodes = f"""
+  - {{id: a, run: x, on_interrupt: {says}}}
+  - {{id: b, run: x, on_interrupt: rerun{each}}}"""
+
+    async def story(world: World) -> Outcome:
+        accepted = await world.submit(world.define(flow(nodes)))
+        await asyncio.sleep(5)
+        world.disk.fail("finish a", "update")
+        await asyncio.sleep(30)
+        await world.storage.journal.begin(make_attempt(accepted.id, "b"))
+        world.disk.mend()
+        outcome = await world.end_of(accepted.id)
+        assert await world.storage.journal.running() == []
+        return outcome
+
+    outcome = simulate(story, {"a": [Act(lasts_s=10), OK], "b": OK})
+    ends = [each.reason for each in outcome.attempts if each.key[1:3] == ("b", 0)]
+    assert outcome.execution.error is None or outcome.execution.error.code != "storage.conflict"
+    if says == "rerun":
+        assert outcome.states == {"a": "succeeded", "b": "succeeded"}
+        assert ends == ["interrupted", ""]
+    else:
+        assert outcome.states == {"a": "failed", "b": "skipped"}
+        assert ends == ["interrupted"]

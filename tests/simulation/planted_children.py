@@ -1,0 +1,44 @@
+"""Bugs to plant in what starts children and waits for them."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+
+from flowrunner.engine import engine
+from flowrunner.engine.ends import Ends
+from flowrunner.model.execution import Execution
+from flowrunner.model.ids import AttemptKey
+from flowrunner.triggers import children
+from tests.simulation.bugs import Bug, exchange
+
+_numbers = count()
+
+
+def _another_key(_: AttemptKey) -> str:
+    return f"another-{next(_numbers)}"
+
+
+def _tells_nobody(_: Any) -> Any:
+    def tell(self: Ends, ended: Execution) -> None:
+        """Keeps it to itself."""
+
+    return tell
+
+
+CHILD_BUGS = {
+    "ask for a child once more": Bug(
+        plant=lambda: patch.object(children, "_start_key", _another_key),
+        found_as="has the children",
+        seed=2,
+    ),
+    "tell nobody that a child has ended": Bug(
+        plant=exchange(Ends, "tell", _tells_nobody), found_as="still waits for it", seed=2
+    ),
+    "wait for who waits for oneself": Bug(
+        plant=lambda: patch.object(engine, "refuse_deadlock", lambda *_: None),
+        found_as="can never start",
+        seed=2,
+    ),
+}
