@@ -15,7 +15,8 @@ from tests.fakes.ids import sequential_id
 from tests.profile import examples
 
 FLOWS = [FlowKey("default", "a"), FlowKey("default", "b"), FlowKey("pay", "a")]
-KINDS = ("manual", "schedule", "webhook", "flow")
+KINDS = ("manual", "schedule", "webhook", "flow", "completion")
+LIMITED = ("webhook", "completion")
 """An execution of the last kind has a parent that waits for it."""
 
 RULES = st.builds(
@@ -73,14 +74,15 @@ class Host:
             flow=flow,
             group=group,
             trigger_id=kind,
-            trigger_type=kind,
+            trigger_type="flow" if kind == "completion" else kind,
             is_forced=is_forced,
             is_guest=kind == "flow",
+            is_limited=kind in LIMITED,
         )
         rules = self.rules[flow]
         decision = self.admission.request(ticket, rules)
         if decision.verdict is Verdict.REFUSE:
-            assert kind in ("webhook", "schedule") or rules.on_conflict is OnConflict.SKIP
+            assert kind in (*LIMITED, "schedule") or rules.on_conflict is OnConflict.SKIP
             self.assert_refused_for_a_reason(ticket, rules)
             return
         if decision.verdict is Verdict.START:
@@ -107,7 +109,7 @@ class Host:
     def assert_bounds(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
         """Of a flow that was let in, no more wait than its rules allow."""
         alike = [each for each in self.waiting.values() if each.line == ticket.line]
-        if ticket.trigger_type == "webhook" and ticket in alike:
+        if ticket.is_limited and ticket in alike:
             assert len(alike) <= rules.queue_limit
         if ticket.trigger_type == "schedule":
             assert len(alike) <= 1
