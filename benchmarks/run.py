@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import throughput
+from benchmarks import due, throughput
 from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
 from benchmarks.edits import many_flows
@@ -54,6 +54,26 @@ def row_2(rounds: int) -> Row:
         floor=blocks_s,
         floor_name="spawn + commit in turn",
         rounds=rounds,
+    )
+
+
+def row_due(
+    number: str,
+    flows: int,
+    what: str,
+    budget_s: float,
+    subject: Callable[[int], float],
+    rounds: int,
+) -> Row:
+    """Flows that are due in the same second, one node each; a round takes half a minute."""
+    return measure(
+        number=number,
+        work=f"{flows} flows due in the same second: {what}",
+        budget_s=budget_s,
+        subject=lambda: subject(flows),
+        floor=lambda: subject(1),
+        floor_name="one flow alone",
+        rounds=min(rounds, _FEW),
     )
 
 
@@ -370,6 +390,11 @@ def row_spawn(rounds: int) -> Row:
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
+    "3": partial(row_due, "3", 200, "median start", 0.15, due.median_s),
+    "3-last": partial(row_due, "3-last", 200, "last start", 0.3, due.last_s),
+    "4": partial(row_due, "4", 1_000, "median start", 0.7, due.median_s),
+    "4-last": partial(row_due, "4-last", 1_000, "last start", 1.4, due.last_s),
+    "4-loop": partial(row_due, "4-loop", 1_000, "longest turn of the loop", 0.02, due.stall_s),
     "7a": row_7a,
     "7b": row_7b,
     "8": row_8,

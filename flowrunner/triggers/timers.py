@@ -30,7 +30,7 @@ from flowrunner.errors import FlowError
 from flowrunner.model.schedule import Slots, last_between
 
 _LOG = logging.getLogger(__name__)
-_SLICE = 20
+_SLICE = 10
 """Keys that are woken in one turn of the loop; each begins a start of about half a millisecond."""
 _FEW = 64
 """Entries passed over that may stay, however few timers there are."""

@@ -1,0 +1,147 @@
+"""Many flows due in the same second, for the figures of rows 3 and 4."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.in_daemon import DISK
+from flowrunner.config.settings import EngineSettings, Settings, SourceSettings, StorageSettings
+from flowrunner.daemon.build import Parts, build
+from flowrunner.daemon.garbage import begin
+from flowrunner.model.execution import Execution
+from flowrunner.model.ids import FlowKey
+from flowrunner.model.schedule import EverySchedule
+from flowrunner.system.descent import DescentFamilies
+from flowrunner.triggers.schedules import FIRST_PASS
+
+PERIOD_S = 20
+_ROOM_S = 2.0
+"""Before a slot: so long at least everything is armed and at rest."""
+_FLOW = """version: 1
+name: due-{number}
+triggers:
+  - type: schedule
+    every: {period}s
+nodes:
+  - id: only
+    run: 'true'
+"""
+
+
+def median_s(flows: int) -> float:
+    """Returns the median from the slot to the start of the node, in seconds."""
+    return median(_run(flows).delays)
+
+
+def last_s(flows: int) -> float:
+    """Returns the last of them."""
+    return max(_run(flows).delays)
+
+
+def stall_s(flows: int) -> float:
+    """Returns how long the loop was held at most while they started."""
+    return max(_run(flows).turns)
+
+
+class _Seen(NamedTuple):
+    """What was measured, in seconds.
+
+    Attributes:
+        delays: From the slot to the start of each node.
+        turns: How long each turn of the loop took that was looked at.
+    """
+
+    delays: list[float]
+    turns: list[float]
+
+
+def _run(flows: int) -> _Seen:
+    with tempfile.TemporaryDirectory(dir=DISK) as folder:
+        root = Path(folder)
+        (root / "flows").mkdir()
+        for number in range(flows):
+            text = _FLOW.format(number=number, period=PERIOD_S)
+            (root / "flows" / f"{number}.yaml").write_text(text)
+        return asyncio.run(_carried(root, flows))
+
+
+async def _carried(root: Path, flows: int) -> _Seen:
+    settings = replace(
+        Settings(),
+        storage=StorageSettings(path=root / "state"),
+        source=SourceSettings(path=root / "flows"),
+        engine=EngineSettings(max_running_executions=10_000),
+    )
+    parts = build(settings, {}, DescentFamilies())
+    await parts.storage.open()
+    try:
+        await parts.reconciler.start()
+        parts.schedules.lift_catchup(FIRST_PASS)
+        await parts.schedules.settle()
+        slot = _next_slot(parts)
+        ticks: list[float] = []
+        parts.timers.start()
+        begin()
+        await _until(lambda: parts.ground.clock.now() >= slot - timedelta(seconds=0.5))
+        ticking = asyncio.create_task(_tick(ticks))
+        await _until(lambda: parts.ground.clock.now() >= slot)
+        await _until(lambda: parts.engine.running_count > 0)
+        await _until(lambda: parts.engine.running_count == 0)
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+        return _Seen(await _delays(parts, flows, slot), ticks)
+    finally:
+        parts.timers.stop()
+        await parts.schedules.settle()
+        await parts.engine.drain(10)
+        parts.log_writer.close()
+        parts.spawner.close()
+        await parts.storage.close()
+
+
+def _next_slot(parts: Parts) -> datetime:
+    now = parts.ground.clock.now() + timedelta(seconds=_ROOM_S)
+    found = EverySchedule(period_s=PERIOD_S).next_after(now)
+    if found is None:
+        raise RuntimeError("a period always has a next slot")
+    return found
+
+
+async def _tick(found: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        before = loop.time()
+        await asyncio.sleep(0)
+        found.append(loop.time() - before)
+        await asyncio.sleep(0.001)
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0.005)
+
+
+async def _delays(parts: Parts, flows: int, slot: datetime) -> list[float]:
+    """Returns how long after the slot each flow's node began."""
+    found: list[Execution] = []
+    for number in range(flows):
+        key = FlowKey("default", f"due-{number}")
+        found += await parts.storage.executions.of_slots(
+            key, after=slot - timedelta(seconds=1), until=slot, limit=1
+        )
+    if len(found) != flows:
+        raise RuntimeError(f"{len(found)} of {flows} flows started")
+    delays = []
+    for execution in found:
+        (attempt,) = await parts.storage.journal.attempts(execution.id)
+        delays.append((attempt.started_at - slot).total_seconds())
+    return delays
