@@ -67,3 +67,9 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:7]) <= most):
         raise argparse.ArgumentTypeError(f"{text[:20]!r} is not a number from 1 to {most}")
     return int(text)
+
+
+def require_alone(args: argparse.Namespace) -> None:
+    """Refuses a flow or an account beside `--all-schedules`; raises `UsageError`."""
+    if args.flow is not None or args.account is not None:
+        raise UsageError("--all-schedules is about every flow", hint="leave out flow and account")

@@ -88,6 +88,7 @@ def make_servers(
         account_of=partial(_account_of, parts.storage.executions),
         ledger=parts.ledger,
         backfills=parts.events.backfills,
+        pauses=parts.pauses,
         repository=parts.origin.desk,
         settings=desk,
     )

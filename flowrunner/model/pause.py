@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from flowrunner.model.ids import Digest
+from flowrunner.model.ids import Digest, FlowKey
+
+ALL_SCHEDULES = FlowKey("*", "*")
+"""Stands in the place of a flow for the pause of all schedules; no flow can have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,4 +86,5 @@ def _pause(evidence: Mapping[str, Json]) -> str:
     reason, until, uid = (evidence.get(name) for name in ("pause_reason", "until", "uid"))
     who = f" by user {uid}" if uid is not None else ""
     end = f" until {moment_text(datetime.fromisoformat(until))}" if until else ""
+    who = f", as all schedules are{who}" if evidence.get("all_schedules") else who
     return f"{who}{end}" + (f": {reason}" if reason else "")

@@ -21,8 +21,13 @@ def evidence_of(error: FlowError, pause: Pause | None = None) -> dict[str, Json]
     if error.code == Reason.CONCURRENCY:
         return {"executions": list(error.details.get("executions", ()))}
     if error.code == Reason.PAUSED and pause is not None:
-        until = None if pause.until is None else pause.until.isoformat()
-        return {"pause_reason": pause.reason, "until": until, "uid": pause.uid}
+        return pause_evidence(pause)
     if error.code in _TELLING or error.code.startswith("input."):
         return {"message": error.message[:_LONGEST_MESSAGE]}
     return {}
+
+
+def pause_evidence(pause: Pause) -> dict[str, Json]:
+    """Returns who paused, why, and until when."""
+    until = None if pause.until is None else pause.until.isoformat()
+    return {"pause_reason": pause.reason, "until": until, "uid": pause.uid}

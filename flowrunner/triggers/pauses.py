@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flowrunner.errors import StorageError
+from flowrunner.errors import StorageError, ValidationError
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Digest, FlowKey
-from flowrunner.model.pause import Pause, PauseRecord
+from flowrunner.model.pause import ALL_SCHEDULES, Pause, PauseRecord
 from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -118,6 +118,33 @@ class Pauses:
             self._set(key, pause)
         _LOG.info("flow.paused flow=%s uid=%s reason=%r", key, uid, reason)
 
+    async def pause_schedules(
+        self, *, reason: str, until: datetime | None, uid: int | None
+    ) -> None:
+        """Lets no schedule start anything, in the place of an earlier such pause.
+
+        Starts by hand, deliveries and all that runs or waits go on.
+
+        Raises:
+            ValidationError: ``request.until``: that time is over.
+            StorageError: They are not paused.
+        """
+        if until is not None and until <= self._clock.now():
+            raise ValidationError("the time of 'until' is over", code="request.until")
+        pause = Pause(at=self._clock.now(), reason=reason, uid=uid, until=until)
+        async with self._turn:
+            await self._keep(ALL_SCHEDULES, pause)
+            self._set(ALL_SCHEDULES, pause)
+        _LOG.warning("schedules.paused uid=%s reason=%r", uid, reason)
+
+    async def resume_schedules(self) -> None:
+        """Ends that pause; nothing is caught up.
+
+        Raises:
+            StorageError: They stay paused.
+        """
+        await self._clear(ALL_SCHEDULES)
+
     async def resume(self, key: FlowKey) -> None:
         """Ends the pause of a flow and forgets its failures; nothing is caught up.
 
@@ -152,7 +179,7 @@ class Pauses:
         removal of the flow and that of its record: by the first call all that is to come is there.
         """
         known_of = self._cleared.keys() | self._registry.pauses.keys()
-        for key in removed | (known_of - entries.keys()):
+        for key in removed | (known_of - entries.keys() - {ALL_SCHEDULES}):
             self._series.pop(key, None)
             known = self._cleared.pop(key, None) is not None
             if self._registry.pause_of(key) is not None or known:

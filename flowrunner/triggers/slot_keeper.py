@@ -19,6 +19,7 @@ from flowrunner.errors import ExecutionError, RefusedError, ValidationError
 from flowrunner.model.execution import Cause, SlotRun
 from flowrunner.model.flow import Catchup
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.pause import ALL_SCHEDULES
 from flowrunner.model.schedule import Schedule, SlotCount, count_between, last_between
 from flowrunner.model.states import Reason, SlotOutcome
 from flowrunner.registry.entry import FlowEntry
@@ -33,7 +34,7 @@ from flowrunner.triggers.dispatcher import (
     trigger_scope,
     wants_start,
 )
-from flowrunner.triggers.evidence import evidence_of
+from flowrunner.triggers.evidence import evidence_of, pause_evidence
 
 _LOG = logging.getLogger(__name__)
 GRACE = timedelta(seconds=60)
@@ -206,6 +207,8 @@ class SlotKeeper:
         if entry is None or entry.spec is None:
             return _No(Reason.DELETED, {})
         self._dispatcher.startable(entry)
+        if (pause := self._registry.pause_of(ALL_SCHEDULES)) is not None:
+            return _No(Reason.PAUSED, {"all_schedules": True, **pause_evidence(pause)})
         cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)
         moment = self._clock.now()
         scope = trigger_scope(entry.spec, cause, moment)
@@ -224,6 +227,8 @@ class SlotKeeper:
 
     def _is_startable(self, flow: FlowKey) -> bool:
         entry = self._registry.get(flow)
+        if self._registry.pause_of(ALL_SCHEDULES) is not None:
+            return False
         try:
             return entry is not None and bool(self._dispatcher.startable(entry))
         except RefusedError:

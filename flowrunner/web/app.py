@@ -43,6 +43,7 @@ from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
 from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
 from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
+from flowrunner.web.routes.maintenance import MaintenanceRoutes, PausesSchedules
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
 from flowrunner.web.routes.slots import ReadsSlots, SlotRoutes
@@ -76,6 +77,7 @@ class WebParts:
         settings: Reads the settings again.
         ledger: Reads slots.
         backfills: Has slots of the past executed.
+        pauses: Lets no schedule start anything.
     """
 
     service: Service
@@ -87,6 +89,7 @@ class WebParts:
     account_of: AccountOf
     ledger: ReadsSlots
     backfills: CarriesBackfills
+    pauses: PausesSchedules
     repository: CommandsRepository = field(default_factory=SourceDesk)
     settings: ReloadsSettings = field(default_factory=SettingsDesk)
 
@@ -165,12 +168,15 @@ def control_table(parts: WebParts) -> RouteTable:
     control = ControlRoutes(parts.service, parts.settings)
     source, slots = SourceRoutes(parts.service, parts.repository), SlotRoutes(parts.ledger)
     backfill = BackfillRoutes(parts.backfills)
+    maintenance = MaintenanceRoutes(parts.pauses)
     flow, execution = "/control/v1/flows/{account}/{name}", "/control/v1/executions/{id}"
     return RouteTable(
         [
             *_reading(parts),
             _get("/control/v1/status", Right.FULL, control.status),
             _post("/control/v1/reconcile", control.reconcile),
+            _post("/control/v1/schedules/pause", maintenance.pause),
+            _post("/control/v1/schedules/resume", maintenance.resume),
             _post("/control/v1/reload", control.reload),
             _get("/control/v1/source/history", Right.FULL, source.history),
             _post("/control/v1/source/sync", source.sync),

@@ -90,3 +90,18 @@ class FakeBackfills:
     async def cancel(self, key: FlowKey) -> int:
         self.asked.append({"cancel": key})
         return 2
+
+
+@dataclass
+class FakePauses:
+    """Meets `PausesSchedules`."""
+
+    asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def pause_schedules(
+        self, *, reason: str, until: datetime | None, uid: int | None
+    ) -> None:
+        self.asked.append((reason, until, uid))
+
+    async def resume_schedules(self) -> None:
+        self.asked.append(())

@@ -11,20 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.service.settings_desk import SettingsView
 from flowrunner.service.views import FlowView, StatusView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import unix_peer_of
+from flowrunner.web.pause_body import pause_of
 from flowrunner.web.responses import json_response
 from flowrunner.web.settings_wire import settings_json
 from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
 
 _START_KEYS = frozenset({"inputs", "as_text", "force"})
 _RETRY_KEYS = frozenset({"force", "from"})
-_PAUSE_KEYS = frozenset({"reason", "until"})
-_LONGEST_REASON = 500
 _CANCEL_FLAGS = ("queued", "force")
 _RECONCILE_FLAGS = ("wait", "ignore_lock")
 _APPROVAL = "allow_prune"
@@ -107,7 +105,7 @@ class ControlRoutes:
 
     async def pause(self, request: Request) -> Response:
         """Pauses a flow with `{reason, until}`; answers with the flow once that is durable."""
-        reason, until = _pause_of(await read_object(request))
+        reason, until = pause_of(await read_object(request))
         peer = unix_peer_of(request.scope)
         uid = None if peer is None else peer.uid
         view = await self._service.pause(_flow(request), reason=reason, until=until, uid=uid)
@@ -257,19 +255,6 @@ def _retry_of(content: dict[str, Json]) -> tuple[bool, str | None]:
     messages.extend(_no_flags(flags))
     _complain(messages)
     return flags["force"], node
-
-
-def _pause_of(content: dict[str, Json]) -> tuple[str, datetime | None]:
-    """Returns reason and end; raises `ValidationError` (``request.body``)."""
-    messages = _unknown(content, _PAUSE_KEYS)
-    reason, until = content.get("reason", ""), content.get("until")
-    if not isinstance(reason, str) or len(reason) > _LONGEST_REASON:
-        messages.append(f"'reason' must be a text of at most {_LONGEST_REASON} characters")
-    at = parse_moment(until) if isinstance(until, str) else None
-    if until is not None and at is None:
-        messages.append("'until' must be a time such as 2027-03-01T12:00:00Z")
-    _complain(messages)
-    return reason, at
 
 
 def _unknown(content: dict[str, Json], known: frozenset[str]) -> list[str]:

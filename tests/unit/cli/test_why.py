@@ -82,3 +82,23 @@ def test_backfill_is_ended(server: ControlServer, capsys: Captured) -> None:
 def test_backfill_that_makes_no_sense_is_a_usage_error(words: list[str]) -> None:
     """It is told before the daemon is asked."""
     assert main(["backfill", "beat", *words]) == 2
+
+
+def test_all_schedules_are_paused_and_resumed(server: ControlServer, capsys: Captured) -> None:
+    """`--all-schedules` needs no flow, and takes none."""
+    server.put("POST /control/v1/schedules/pause", {"paused": True})
+    server.put("POST /control/v1/schedules/resume", {"paused": False})
+    end = "2027-03-01T12:00:00Z"
+    assert main(["pause", "--all-schedules", "--reason", "repairs", "--until", end]) == 0
+    assert main(["resume", "--all-schedules"]) == 0
+    assert server.bodies == [{"reason": "repairs", "until": end}, None]
+    assert f"all schedules are paused until {end}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+@pytest.mark.parametrize(
+    "words", [[], ["beat", "--all-schedules"], ["--all-schedules", "--account", "team"]], ids=str
+)
+def test_either_a_flow_or_all_schedules(command: str, words: list[str]) -> None:
+    """One of them must be said, and not both."""
+    assert main([command, *words]) == 2

@@ -28,6 +28,7 @@ from flowrunner.telemetry.metrics_git import GitMetrics
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from flowrunner.web.routes.backfill import CarriesBackfills
+from flowrunner.web.routes.maintenance import PausesSchedules
 from flowrunner.web.routes.slots import ReadsSlots
 from tests.fakes.clock import FakeClock
 from tests.unit.docs.pages import PAGES, anchors, code_spans, links, read, rows, section
@@ -110,6 +111,7 @@ def test_http_table_lists_every_address() -> None:
         account_of=make_parts().account_of,
         ledger=cast(ReadsSlots, None),
         backfills=cast(CarriesBackfills, None),
+        pauses=cast(PausesSchedules, None),
     )
     paths = {route.path for route in public_table(parts).routes} - {"/hooks/*"}
 

@@ -5,14 +5,16 @@ Time begins at 12:00:00 and is virtual; schedules are due at whole minutes unles
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from flowrunner.engine.recovery import recover
-from flowrunner.errors import RefusedError
+from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.ids import Json
 from flowrunner.triggers.dispatcher import refuse_all
 from flowrunner.triggers.schedules import FIRST_PASS
-from tests.fakes.definitions import broken_text
+from tests.fakes.definitions import broken_text, key_of
 from tests.unit.triggers.slots import (
     HOUR,
     MINUTE,
@@ -403,5 +405,50 @@ def test_daemon_that_observes_records_what_would_have_started() -> None:
         assert await ledger(world) == [("skipped", "observe", 60, 120, 2)]
         with pytest.raises(RefusedError, match="only observes"):
             await world.dispatcher.start_by_hand(A, {}, as_text=False, force=True)
+
+    simulate(story)
+
+
+def test_all_schedules_are_paused_over_a_restart_until_the_time_has_come() -> None:
+    """Slots are skipped with who paused them and why; starts by hand go on; then they start."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        end = at(4 * MINUTE + 30)
+        await world.pauses.pause_schedules(reason="repairs", until=end, uid=7)
+        await fire(world, MINUTE)
+        assert await world.dispatcher.start_by_hand(A, {}, as_text=False)
+        after = await world.next_life()
+        await begin(after, due())
+        lifting = asyncio.create_task(after.pauses.run())
+        await fire(after, 2 * MINUTE)
+        (row,) = await after.storage.slots.list(A)
+        assert rows([row]) == [("skipped", "paused", 60, 120, 2)]
+        assert row.evidence["pause_reason"] == "repairs"
+        await fire(after, 5 * MINUTE)
+        assert slots(await after.executions()) == [300]
+        assert await ledger(after) == [
+            ("skipped", "paused", 60, 120, 2),
+            ("missed", "superseded", 180, 240, 2),
+        ]
+        lifting.cancel()
+        await asyncio.wait([lifting])
+
+    simulate(story)
+
+
+def test_all_schedules_are_resumed_by_command() -> None:
+    """Nothing is caught up, and the pause of a flow of its own stays."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(), due("b"))
+        await world.pauses.pause(key_of("b"), reason="", until=None, uid=0)
+        await world.pauses.pause_schedules(reason="", until=None, uid=0)
+        await fire(world, MINUTE)
+        await world.pauses.resume_schedules()
+        await fire(world, 2 * MINUTE)
+        assert slots(await world.executions()) == [120]
+        with pytest.raises(ValidationError):
+            await world.pauses.pause_schedules(reason="", until=at(0), uid=0)
 
     simulate(story)

@@ -14,7 +14,7 @@ from flowrunner.web.app import make_control_app, make_public_app
 from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.asgi import Answer, ask
-from tests.fakes.ledger import DUE, SLOT, FakeBackfills, FakeLedger
+from tests.fakes.ledger import DUE, SLOT, FakeBackfills, FakeLedger, FakePauses
 from tests.fakes.records import BACKUP, NOON, minutes
 from tests.unit.web.apps import COMMANDER, make_access, make_parts
 
@@ -194,3 +194,19 @@ def test_bad_backfill_is_refused(wrong: dict[str, object]) -> None:
     backfills = FakeBackfills()
     assert commanded(backfills, {**SPAN, **wrong}).status == 422
     assert backfills.asked == []
+
+
+def test_all_schedules_are_paused_and_resumed() -> None:
+    """Reason, end and who it was are passed on."""
+    pauses = FakePauses()
+    app = make_control_app(
+        replace(make_parts(), pauses=pauses), is_attempt=lambda _pid, _uid: False
+    )
+    headers = {"content-type": "application/json"}
+    body = json.dumps({"reason": "repairs", "until": "2027-03-01T12:01:00Z"}).encode()
+    target = "/control/v1/schedules/pause"
+    paused = ask(app, "POST", target, headers=headers, body=body, peer=COMMANDER)
+    resumed = ask(app, "POST", "/control/v1/schedules/resume", peer=COMMANDER)
+    bad = ask(app, "POST", target, headers=headers, body=b'{"until": 5}', peer=COMMANDER)
+    assert (paused.json, resumed.json, bad.status) == ({"paused": True}, {"paused": False}, 422)
+    assert pauses.asked == [("repairs", minutes(1), 1000), ()]
