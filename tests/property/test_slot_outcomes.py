@@ -236,7 +236,7 @@ def live(steps: list[tuple[Any, ...]], make: Callable[[], MemoryStorage]) -> Non
 
 
 @pytest.mark.parametrize("make", [MemoryStorage, LocalRows], ids=["memory", "local"])
-@settings(max_examples=examples(25), deadline=None)
+@settings(max_examples=examples(25))
 @given(STEPS)
 def test_every_slot_has_exactly_one_outcome(
     make: Callable[[], MemoryStorage], steps: list[tuple[Any, ...]]
