@@ -24,6 +24,7 @@ from flowrunner.config.kinds import (
     count,
     duration,
     file_path,
+    flag,
     folders,
     listen_address,
     size,
@@ -138,6 +139,11 @@ class ServerSettings:
     environment with commas between): the address that the nearest of them saw is the caller's, for
     the log and the rate limit. Default `[]`: none. What comes from them is never taken for a caller
     on this machine."""
+
+    unproven_hooks: bool = field(default=False, metadata=_about(flag(), example=True))
+    """Whether webhooks with `auth: {type: none}` take deliveries of other machines, too, `true` or
+    `false`. What a proxy passes on is of another machine. Default `false`: whoever reaches the
+    port could start such a flow."""
 
     cors: tuple[str, ...] = field(
         default=(), metadata=_about(origins(), example=["https://status.example.com"])

@@ -317,7 +317,13 @@ def _retries(
 
 def _webhooks(ground: Ground, dispatcher: Dispatcher) -> Webhooks:
     duplicates = Duplicates(ground.storage.executions, ground.clock)
-    return Webhooks(dispatcher, duplicates, ground.secrets, ground.clock)
+    return Webhooks(
+        dispatcher,
+        duplicates,
+        ground.secrets,
+        ground.clock,
+        takes_unproven=ground.settings.server.unproven_hooks,
+    )
 
 
 def _hooks(ground: Ground, webhooks: Webhooks, origin: Origin) -> TakesDeliveries:

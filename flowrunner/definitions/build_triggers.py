@@ -9,13 +9,12 @@ from flowrunner.definitions.build_events import build_event_trigger
 from flowrunner.definitions.templates import condition_of, if_of, templated_deep
 from flowrunner.model.flow import (
     CATCHUP_WINDOW_S,
-    AuthType,
     Catchup,
     ScheduleTrigger,
     Trigger,
-    WebhookAuth,
     WebhookTrigger,
 )
+from flowrunner.model.hook_auth import PROVIDERS, TOLERANCE_S, AuthType, Proof, WebhookAuth
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.schedule import (
@@ -27,9 +26,6 @@ from flowrunner.model.schedule import (
     Skipped,
     parse_cron,
 )
-
-GITHUB_DELIVERY = "trigger.headers['x-github-delivery']"
-"""GitHub's own id of a delivery. Source: GitHub documentation, "Webhook events and payloads"."""
 
 
 def build_triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
@@ -67,8 +63,8 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
     dedupe = raw.get("dedupe", {})
     auth = _auth(raw["auth"])
     dedupe_key = dedupe.get("key")
-    if dedupe_key is None and auth.type is AuthType.GITHUB:
-        dedupe_key = GITHUB_DELIVERY
+    if dedupe_key is None:
+        dedupe_key = PROVIDERS[auth.type].delivery_id or None
     return WebhookTrigger(
         id=trigger_id,
         is_enabled=raw.get("enabled", True),
@@ -99,25 +95,23 @@ def _dst(raw: Mapping[str, Json]) -> DstPolicy:
 
 
 def _auth(raw: Mapping[str, Json]) -> WebhookAuth:
-    secrets = tuple(raw["secrets"]) if "secrets" in raw else (raw["secret"],)
-    match AuthType(raw["type"]):
-        case AuthType.GITHUB:
-            return WebhookAuth(
-                type=AuthType.GITHUB,
-                secrets=secrets,
-                header="x-hub-signature-256",
-                prefix="sha256=",
-            )
-        case AuthType.BEARER:
-            return WebhookAuth(
-                type=AuthType.BEARER, secrets=secrets, header="authorization", prefix="Bearer "
-            )
-        case AuthType.HMAC:
-            return WebhookAuth(
-                type=AuthType.HMAC,
-                secrets=secrets,
-                header=str(raw["header"]).lower(),
-                algorithm=raw.get("algorithm", "sha256"),
-                encoding=raw.get("encoding", "hex"),
-                prefix=raw.get("prefix", ""),
-            )
+    kind = AuthType(raw["type"])
+    row = PROVIDERS[kind]
+    tolerance = raw.get("tolerance")
+    return WebhookAuth(
+        type=kind,
+        secrets=tuple(raw.get("secrets") or (raw[key] for key in ("secret",) if key in raw)),
+        proof=_own_proof(raw) if kind is AuthType.HMAC else row.proof,
+        whsec_proof=row.whsec_proof,
+        tolerance_s=TOLERANCE_S if tolerance is None else parse_duration(tolerance),
+    )
+
+
+def _own_proof(raw: Mapping[str, Json]) -> Proof:
+    """Returns the proof that a flow describes itself."""
+    return Proof(
+        header=str(raw["header"]).lower(),
+        algorithm=raw.get("algorithm", "sha256"),
+        encoding=raw.get("encoding", "hex"),
+        prefix=raw.get("prefix", ""),
+    )

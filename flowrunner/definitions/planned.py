@@ -14,18 +14,13 @@ PLANNED: dict[str, frozenset[str]] = {
     ),
     "folder": frozenset({"notify"}),
     "webhook": frozenset({"rate_limit", "respond", "schema", "wait_timeout"}),
-    "auth": frozenset({"tolerance"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 
 PLANNED_NODE_TYPES = frozenset({"email", "file", "http", "notify", "python", "store"})
 PLANNED_TRIGGER_TYPES: frozenset[str] = frozenset()
-PLANNED_AUTH_TYPES = frozenset(
-    {"basic", "bitbucket", "gitea", "gitlab", "none", "slack", "standard", "stripe"}
-)
 PLANNED_WORDS: dict[str, frozenset[str]] = {
     "node-type": PLANNED_NODE_TYPES,
     "trigger-type": PLANNED_TRIGGER_TYPES,
-    "auth-type": PLANNED_AUTH_TYPES,
 }
 """Kind of word that a value may be → planned words."""

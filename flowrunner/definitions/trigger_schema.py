@@ -13,6 +13,7 @@ from flowrunner.definitions.schema_parts import (
     described,
     duration,
 )
+from flowrunner.model.hook_auth import AuthType
 from flowrunner.model.quantities import SIZE_PATTERN
 from flowrunner.model.schedule import Repeated, Skipped
 
@@ -187,7 +188,7 @@ def _auth() -> dict[str, Any]:
         "required": ["type"],
         "additionalProperties": False,
         "properties": {
-            "type": described("The scheme.", "hmac", enum=["hmac", "github", "bearer"]),
+            "type": described("The scheme.", "hmac", enum=[str(each) for each in AuthType]),
             "secret": described(
                 "Name of the secret.", "DEPLOY", type="string", pattern=SECRET_NAME
             ),
@@ -197,6 +198,11 @@ def _auth() -> dict[str, Any]:
                 type="array",
                 minItems=1,
                 items={"type": "string", "pattern": SECRET_NAME},
+            ),
+            "tolerance": duration(
+                "How far a signed time may be off, 1s to 1h (stripe, slack, standard, gitlab).",
+                "5m",
+                "5m",
             ),
             "header": described(
                 "Header with the signature (hmac).",

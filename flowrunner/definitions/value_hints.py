@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean, known_here
+from flowrunner.model.hook_auth import AuthType
 from flowrunner.model.ids import Json
 
 _LONGEST = 80
@@ -19,6 +20,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}")
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _OCTAL = re.compile(r"0[0-7]{1,14}")
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::[0-9]{2})?")
+_WITH_SECRET = frozenset(AuthType) - {AuthType.HMAC, AuthType.NONE}
+"""Types of `auth` that need no more than a secret."""
 _KEY_WITHOUT_SPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*:[^\s/]")
 _SLANTED = "\u2018\u2019\u201c\u201d"
 
@@ -144,7 +147,7 @@ def _as_mapping(value: Json, path: Path) -> str:
             return f"write retry: {{max_attempts: {value}}}, the first try included"
         case ("concurrency",), int() if value > 0:
             return f"write concurrency: {{limit: {value}}}"
-        case ("auth",), "github" | "bearer":
+        case ("auth",), str() if value in _WITH_SECRET:
             return f"write auth: {{type: {value}, secret: NAME}}"
     return ""
 

@@ -32,11 +32,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "python": "write type: exec with argv: [python3, FILE]",
         "store": "keep it in a file outside of $WORK_DIR",
     },
-    "auth-type": {
-        "bitbucket": "write type: hmac, header: X-Hub-Signature and prefix: sha256=",
-        "gitea": "write type: hmac and header: X-Gitea-Signature",
-        "none": "write type: bearer, and give the caller the secret",
-    },
 }
 """Kind of mapping, or of the list of words that a value may be → planned word → what to do."""
 

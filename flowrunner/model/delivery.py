@@ -7,11 +7,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from flowrunner.model.hook_auth import CREDENTIAL_HEADERS
 from flowrunner.model.ids import Json
 
-HIDDEN_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "x-hub-signature"})
-"""Proofs of any kind, which neither the journal nor an expression ever sees; GitHub signs a second
-time in the last one, with the same secret. The header of the hook's own `auth` is hidden too."""
+HIDDEN_HEADERS = CREDENTIAL_HEADERS | {
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "x-forgejo-signature",
+    "x-gogs-signature",
+}
+"""Proofs of any kind, which neither the journal nor an expression ever sees: some providers sign
+several times with the same secret. The header of the hook's own `auth` is hidden too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +29,7 @@ class Delivery:
         path: Below `/hooks/`, with the account as its first segment.
         headers: Lower-case names; a name sent twice has its values joined by a comma.
         source: Address of the peer, for the log.
+        is_local: Whether a process of this machine sent it, by itself.
     """
 
     path: str
@@ -30,6 +38,7 @@ class Delivery:
     query: Mapping[str, str]
     body: bytes
     source: str = ""
+    is_local: bool = False
 
 
 class Unproven(StrEnum):
@@ -41,6 +50,10 @@ class Unproven(StrEnum):
     """This host has none of the secrets that the hook names."""
     SIGNATURE = "signature"
     """There is no proof, or a wrong one."""
+    TIME = "time"
+    """The signature is right, and its time is further off than the hook's `tolerance`."""
+    OFF_HOST = "off_host"
+    """The hook asks for no proof (`auth: none`), and the delivery is not of this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
+from flowrunner.model.hook_auth import WebhookAuth
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import Pattern
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
@@ -238,31 +239,6 @@ class ScheduleTrigger:
     catchup_window_s: float = CATCHUP_WINDOW_S
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)
-
-
-class AuthType(StrEnum):
-    """How a delivery proves where it comes from."""
-
-    HMAC = "hmac"
-    GITHUB = "github"
-    BEARER = "bearer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookAuth:
-    """The `auth` of a webhook trigger.
-
-    Attributes:
-        secrets: Names of secrets, any of which may have signed (rotation).
-        header: Lower-case name of the header that carries the proof.
-    """
-
-    type: AuthType
-    secrets: tuple[str, ...]
-    header: str
-    algorithm: str = "sha256"
-    encoding: str = "hex"
-    prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -68,21 +68,23 @@ class Duplicates:
                 return found
         return None
 
-    def remember_body(self, hook: str, body: bytes, execution_id: ExecutionId) -> None:
-        """Keeps a signed body in mind for `SAME_BODY_S` seconds."""
+    def remember_body(
+        self, hook: str, body: bytes, execution_id: ExecutionId, window_s: float = SAME_BODY_S
+    ) -> None:
+        """Keeps what was signed in mind for so many seconds."""
         name = _digest(hook, body)
-        self._bodies[name] = (self._clock.monotonic(), execution_id)
+        self._bodies[name] = (self._clock.monotonic() + window_s, execution_id)
         self._bodies.move_to_end(name)
         if len(self._bodies) > _BODIES_LIMIT:
             self._bodies.popitem(last=False)
 
     def find_body(self, hook: str, body: bytes) -> ExecutionId | None:
-        """Returns the execution of the same body within `SAME_BODY_S` seconds, or None."""
-        horizon = self._clock.monotonic() - SAME_BODY_S
-        while self._bodies and next(iter(self._bodies.values()))[0] < horizon:
+        """Returns the execution of the same signed bytes, while they are kept in mind, or None."""
+        now = self._clock.monotonic()
+        while self._bodies and next(iter(self._bodies.values()))[0] < now:
             self._bodies.popitem(last=False)
-        found = self._bodies.get(_digest(hook, body))
-        return found[1] if found else None
+        until, found = self._bodies.get(_digest(hook, body), (now, None))
+        return found if until >= now else None
 
     def _lock(self, name: str) -> asyncio.Lock:
         """Returns a lock that lives for as long as somebody has it or waits for it."""

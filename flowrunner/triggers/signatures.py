@@ -2,58 +2,167 @@
 
 Works on the raw bytes, before anything is parsed, and compares in constant time. Every secret
 is tried, so that the time does not tell which one fits.
-Source: RFC 2104 (HMAC), RFC 6750 section 2.1 (bearer), GitHub documentation, "Validating
-webhook deliveries".
+Source: RFC 2104 (HMAC), RFC 6750 section 2.1 (bearer), RFC 7617 (basic); what is signed by whom is
+the table of `flowrunner.model.hook_auth`.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 
-from flowrunner.model.flow import AuthType, WebhookAuth
+from flowrunner.model.delivery import Unproven
+from flowrunner.model.hook_auth import WHSEC, AuthType, Proof, ProofKind, WebhookAuth
 from flowrunner.model.secret import SecretValue
 
 _DUMMY = SecretValue("a secret nobody has")
-_DUMMY_AUTH = WebhookAuth(
-    type=AuthType.HMAC, secrets=("-",), header="x-hub-signature-256", prefix="sha256="
-)
+_DUMMY_AUTH = WebhookAuth(type=AuthType.HMAC, secrets=("-",), proof=Proof(header="x-signature"))
+_MOST_SIGNATURES = 16
+"""Signatures in one header that are looked at: those of a rotation are two or three."""
+_TIME = re.compile(r"[0-9]{1,12}")
 
 
-def is_authentic(
+def judge(
     auth: WebhookAuth,
     secrets: Sequence[SecretValue],
     headers: Mapping[str, str],
     body: bytes,
-) -> bool:
-    """Whether a delivery carries a valid proof; without a secret or a header it does not."""
-    proof = headers.get(auth.header, "")
-    results = [_fits(auth, secret, proof, body) for secret in secrets]
-    return any(results)
+    now_s: float,
+) -> Proof | Unproven:
+    """Returns the proof that holds, or what is lacking; without a secret there is none.
+
+    `auth: none` is nothing to prove. Whatever the type, one HMAC of the body is made at least, so
+    that the time does not tell a token from a signature.
+
+    Args:
+        auth: What the hook asks for.
+        secrets: Those that this host has.
+        headers: With lower-case names.
+        body: As it came.
+        now_s: Seconds since the epoch, which a signed time is compared with.
+    """
+    held = [(_proof_for(auth, secret), secret) for secret in secrets]
+    if not any(proof.signs_body for proof, _ in held):
+        pretend(headers, body)
+    if auth.proof.kind is ProofKind.NOTHING:
+        return auth.proof
+    fitting = [proof for proof, secret in held if _fits(proof, secret, headers, body)]
+    if not fitting:
+        return Unproven.SIGNATURE if secrets else Unproven.SECRET_MISSING
+    proof = fitting[0]
+    if proof.has_time and abs(now_s - int(_time_of(proof, headers))) > auth.tolerance_s:
+        return Unproven.TIME
+    return proof
 
 
 def pretend(headers: Mapping[str, str], body: bytes) -> None:
     """Does the work of a verification for an unknown hook, so that time does not tell it."""
-    is_authentic(_DUMMY_AUTH, (_DUMMY,), headers, body)
+    _fits(_DUMMY_AUTH.proof, _DUMMY, headers, body)
 
 
-def _fits(auth: WebhookAuth, secret: SecretValue, proof: str, body: bytes) -> bool:
+def signed_part(proof: Proof, headers: Mapping[str, str], body: bytes) -> bytes:
+    """Returns the bytes that a signature covers."""
+    before = proof.covers.removesuffix("{body}")
+    if not before:
+        return body
+    values = {"time": _time_of(proof, headers), "id": headers.get(proof.id_header, "")}
+    return before.format(**values).encode("latin-1", "replace") + body
+
+
+def _proof_for(auth: WebhookAuth, secret: SecretValue) -> Proof:
+    if auth.whsec_proof is not None and str(secret.reveal()).startswith(WHSEC):
+        return auth.whsec_proof
+    return auth.proof
+
+
+def _fits(proof: Proof, secret: SecretValue, headers: Mapping[str, str], body: bytes) -> bool:
     # As it was read: what is not UTF-8 in a credential file is kept as surrogates.
     key = secret.reveal().encode(errors="surrogateescape")
-    if auth.type is AuthType.BEARER:
-        same = _is_bearer(key, proof)
+    shown = headers.get(proof.header, "")
+    if proof.signs_body:
+        same = _is_signed(proof, _key_of(proof, key), headers, body)
     else:
-        digest = hmac.digest(key, body, auth.algorithm)
-        same = hmac.compare_digest(digest, _decoded(auth, proof))
-    return same and bool(proof) and bool(key)
+        same = _SHOWN[proof.kind](key, shown)
+    return same and bool(shown) and bool(key)
 
 
-def _is_bearer(key: bytes, proof: str) -> bool:
+def _is_signed(proof: Proof, key: bytes, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether one of the signatures of a header is right, and covers all that it must."""
+    digest = hmac.digest(key, signed_part(proof, headers, body), proof.algorithm)
+    parts = _parts(proof, headers.get(proof.header, ""))
+    results = [hmac.compare_digest(digest, _decoded(proof, text)) for text in parts]
+    is_whole = not proof.has_time or bool(_time_of(proof, headers))
+    return any(results) and is_whole and _has_id(proof, headers) and bool(key)
+
+
+def _has_id(proof: Proof, headers: Mapping[str, str]) -> bool:
+    """Whether the id that is signed is there; with a dot it could end where it does not."""
+    sent = headers.get(proof.id_header, "")
+    return not proof.id_header or (bool(sent) and "." not in sent)
+
+
+def _key_of(proof: Proof, key: bytes) -> bytes:
+    """Returns the key that a secret is; empty, and so nobody's, for one that is malformed."""
+    if not proof.is_base64_key:
+        return key
+    try:
+        return base64.b64decode(key.removeprefix(WHSEC.encode()), validate=True)
+    except ValueError:
+        return b""
+
+
+def _time_of(proof: Proof, headers: Mapping[str, str]) -> str:
+    """Returns the time that a delivery says it was sent at; empty if it is none, or more than one.
+
+    Two times in one header could be read in two ways, by us and by whoever signed.
+    """
+    if proof.time_header:
+        times = [headers.get(proof.time_header, "")]
+    else:
+        start = proof.time_prefix
+        parts = _parts(proof, headers.get(proof.header, ""))
+        times = [part.removeprefix(start) for part in parts if start and part.startswith(start)]
+    fits = len(times) == 1 and _TIME.fullmatch(times[0])
+    return times[0] if fits else ""
+
+
+def _parts(proof: Proof, shown: str) -> Iterable[str]:
+    if not proof.separator:
+        return (shown,)
+    parts = shown.split(proof.separator, _MOST_SIGNATURES)[:_MOST_SIGNATURES]
+    return [part.strip(" ") for part in parts]
+
+
+def _is_token(key: bytes, shown: str) -> bool:
+    return hmac.compare_digest(_sent(shown), key)
+
+
+def _is_bearer(key: bytes, shown: str) -> bool:
     """Source: RFC 9110 section 11.1: the scheme is compared without regard to case."""
-    scheme, _, token = proof.partition(" ")
+    scheme, _, token = shown.partition(" ")
     same = hmac.compare_digest(_sent(token.strip(" ")), key)
     return same and scheme.lower() == "bearer"
+
+
+def _is_basic(key: bytes, shown: str) -> bool:
+    """Source: RFC 7617 section 2: `user:password` in Base64."""
+    scheme, _, text = shown.partition(" ")
+    try:
+        sent = base64.b64decode(text.strip(" "), validate=True)
+    except ValueError:
+        sent = b""
+    same = hmac.compare_digest(sent, key)
+    return same and scheme.lower() == "basic"
+
+
+_SHOWN = {
+    ProofKind.TOKEN: _is_token,
+    ProofKind.BEARER: _is_bearer,
+    ProofKind.BASIC: _is_basic,
+}
+"""How a secret that is sent itself is compared."""
 
 
 def _sent(text: str) -> bytes:
@@ -64,13 +173,13 @@ def _sent(text: str) -> bytes:
         return b""
 
 
-def _decoded(auth: WebhookAuth, proof: str) -> bytes:
+def _decoded(proof: Proof, text: str) -> bytes:
     """Returns the signature's bytes; empty for one that is malformed."""
-    if not proof.startswith(auth.prefix):
+    if not text.startswith(proof.prefix):
         return b""
-    text = proof[len(auth.prefix) :]
+    text = text[len(proof.prefix) :]
     try:
-        if auth.encoding == "base64":
+        if proof.encoding == "base64":
             return base64.b64decode(text, validate=True)
         return bytes.fromhex(text) if text.isalnum() else b""
     except ValueError:

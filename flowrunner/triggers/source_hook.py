@@ -15,10 +15,10 @@ from types import MappingProxyType
 from typing import Protocol
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer, Unproven
-from flowrunner.model.flow import AuthType, WebhookAuth
+from flowrunner.model.hook_auth import AuthType, Proof, WebhookAuth
 from flowrunner.model.secret import SecretValue
 from flowrunner.secrets.lookup import FileSecrets
-from flowrunner.triggers.signatures import is_authentic, pretend
+from flowrunner.triggers.signatures import judge, pretend
 
 PATH = "_source"
 """Below `/hooks/`; no account can be called so."""
@@ -90,8 +90,9 @@ class SourceHook:
             is_proven = any(fitting)
         else:
             header, prefix = _SIGNED[self._kind]
-            auth = WebhookAuth(type=AuthType.HMAC, secrets=(PATH,), header=header, prefix=prefix)
-            is_proven = is_authentic(auth, secrets, delivery.headers, delivery.body)
+            proof = Proof(header=header, prefix=prefix)
+            auth = WebhookAuth(type=AuthType.HMAC, secrets=(PATH,), proof=proof)
+            is_proven = judge(auth, secrets, delivery.headers, delivery.body, 0) is proof
         if not is_proven:
             return Unproven.SIGNATURE
         return None if delivery.method == "POST" else Unproven.METHOD

@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from flowrunner.errors import ExecutionError, FlowError, RefusedError, StorageError, ValidationError
+from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
 from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer, Unproven
-from flowrunner.model.depth import is_deeper
 from flowrunner.model.execution import Cause
-from flowrunner.model.flow import AuthType, FlowSpec, WebhookAuth, WebhookTrigger
+from flowrunner.model.flow import FlowSpec, WebhookTrigger
+from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, ProofKind, WebhookAuth
 from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
-from flowrunner.model.states import Reason
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
+from flowrunner.triggers import hook_answers
 from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
 from flowrunner.triggers.dispatcher import (
     Dispatcher,
@@ -32,14 +31,12 @@ from flowrunner.triggers.dispatcher import (
     trigger_scope,
     wants_start,
 )
-from flowrunner.triggers.signatures import is_authentic, pretend
+from flowrunner.triggers.hook_body import is_json, read_json
+from flowrunner.triggers.signatures import judge, signed_part
 
-JSON_DEPTH = 64
-"""How deep the body of a delivery may nest; deeper data is an attack on a parser."""
-_RETRY_AFTER_S = 30
 _UNKNOWN_HOOK = "_unknown"
 _NOBODY = WebhookAuth(
-    type=AuthType.HMAC, secrets=("UNKNOWN_HOOK",), header="x-hub-signature-256", prefix="sha256="
+    type=AuthType.GITHUB, secrets=("UNKNOWN_HOOK",), proof=PROVIDERS[AuthType.GITHUB].proof
 )
 """What a delivery to an unknown hook is verified against, so that it takes the same way."""
 
@@ -53,10 +50,21 @@ class _Hook:
     spec: FlowSpec
     trigger: WebhookTrigger
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Signed:
+    """What a signature covers, and for how long the same counts as a second copy.
+
+    Attributes:
+        data: Empty where nothing of the delivery is signed.
+    """
+
+    data: bytes = b""
+    window_s: float = 0.0
+
     @property
-    def signs_body_alone(self) -> bool:
-        """Whether the signature covers neither an id nor a time."""
-        return self.trigger.auth.type is not AuthType.BEARER
+    def identity(self) -> str:
+        return Duplicates.body_identity(self.data) if self.window_s else ""
 
 
 def _hooks_of(entry: FlowEntry) -> tuple[_Hook, ...]:
@@ -71,15 +79,26 @@ def _hooks_of(entry: FlowEntry) -> tuple[_Hook, ...]:
 
 
 class Webhooks:
-    """The hooks in force, and the answers to their deliveries."""
+    """The hooks in force, and the answers to their deliveries.
+
+    `takes_unproven` says whether a hook without a proof (`auth: none`) takes deliveries that do
+    not come from this machine.
+    """
 
     def __init__(
-        self, dispatcher: Dispatcher, duplicates: Duplicates, secrets: Secrets, clock: Clock
+        self,
+        dispatcher: Dispatcher,
+        duplicates: Duplicates,
+        secrets: Secrets,
+        clock: Clock,
+        *,
+        takes_unproven: bool = False,
     ) -> None:
         self._dispatcher = dispatcher
         self._duplicates = duplicates
         self._secrets = secrets
         self._clock = clock
+        self._takes_unproven = takes_unproven
         self._hooks: Mapping[str, _Hook] = {}
         self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
@@ -111,175 +130,124 @@ class Webhooks:
         hook, cause = self._hooks.get(delivery.path), Unproven.NO_HOOK
         if hook is not None and delivery.method not in hook.trigger.methods:
             hook, cause = None, Unproven.METHOD
-        lack = await self._lack_of_proof(hook, delivery)
+        proof = await self._proof_of(hook, delivery)
         if hook is None:
-            return _unauthorized(_UNKNOWN_HOOK, cause)
-        if lack is not None:
-            return _unauthorized(hook.label, lack)
+            return hook_answers.unauthorized(_UNKNOWN_HOOK, cause)
+        if isinstance(proof, Unproven):
+            return hook_answers.unauthorized(hook.label, proof)
         try:
-            return await self._accept(hook, delivery)
+            return await self._accept(hook, proof, delivery)
         except (RefusedError, StorageError) as error:
-            return _refused(hook, error)
+            return hook_answers.refused(hook.label, error)
         except (ValidationError, ExecutionError) as error:
-            return _problem(hook, 422, "unprocessable", error)
+            return hook_answers.problem(hook.label, 422, "unprocessable", error)
 
-    async def _lack_of_proof(self, hook: _Hook | None, delivery: Delivery) -> Unproven | None:
-        """Returns what the proof lacks, None for a right one; a missing hook costs the same."""
+    async def _proof_of(self, hook: _Hook | None, delivery: Delivery) -> Proof | Unproven:
+        """Returns the proof that holds, or what is lacking; a missing hook costs the same."""
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
         found = await asyncio.to_thread(
             lambda: [self._secrets.lookup(account, name) for name in auth.secrets]
         )
         secrets = [value for value in found if value is not None]
-        if not secrets:
-            pretend(delivery.headers, delivery.body)
-        if is_authentic(auth, secrets, delivery.headers, delivery.body):
-            return None
-        return Unproven.SIGNATURE if secrets else Unproven.SECRET_MISSING
+        now_s = self._clock.now().timestamp()
+        proof = judge(auth, secrets, delivery.headers, delivery.body, now_s)
+        is_bare = auth.proof.kind is ProofKind.NOTHING
+        if is_bare and not (delivery.is_local or self._takes_unproven):
+            return Unproven.OFF_HOST
+        return proof
 
-    async def _accept(self, hook: _Hook, delivery: Delivery) -> DeliveryAnswer:
+    async def _accept(self, hook: _Hook, proof: Proof, delivery: Delivery) -> DeliveryAnswer:
         """Takes an authentic delivery through every later check to its execution."""
         self._dispatcher.startable(hook.entry)
         if len(delivery.body) > hook.trigger.max_body:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")
-            return _problem(hook, 413, "too_large", error)
-        if delivery.body and not _is_json(delivery.headers.get("content-type", "")):
+            return hook_answers.problem(hook.label, 413, "too_large", error)
+        if delivery.body and not is_json(delivery.headers.get("content-type", "")):
             text = "the content type must be application/json"
             error = ValidationError(text, code="delivery.content_type")
-            return _problem(hook, 415, "unsupported", error)
-        _check_json(delivery.body)
+            return hook_answers.problem(hook.label, 415, "unsupported", error)
+        body = read_json(delivery.body)
+        tried = _answer_to_trial(hook, delivery, body)
+        if tried is not None:
+            return tried
         cause, moment = _cause(hook.trigger, delivery), self._clock.now()
         scope = trigger_scope(hook.spec, cause, moment)
         if not wants_start(hook.trigger, scope):
-            return _answer(hook, 200, "ignored", {"status": "ignored"})
+            return hook_answers.ignored(hook.label)
         inputs = trigger_inputs(hook.spec, hook.trigger, scope)
         given = hook.trigger.dedupe_key.evaluate(scope) if hook.trigger.dedupe_key else None
         start = Start(cause=cause, inputs=inputs, judged_at=moment)
-        return await self._submit(hook, delivery, start, given)
+        return await self._submit(hook, _signed(hook, proof, delivery), start, given)
 
     async def _submit(
-        self, hook: _Hook, delivery: Delivery, start: Start, given_id: Json
+        self, hook: _Hook, signed: _Signed, start: Start, given_id: Json
     ) -> DeliveryAnswer:
-        """Starts the flow, unless the delivery's id or its signed body was here before."""
-        identity, window_s = _identity(hook, delivery, given_id)
-        body = Duplicates.body_identity(delivery.body) if hook.signs_body_alone else ""
-        async with self._duplicates.turn(hook.label, body, identity):
-            known = await self._known(hook, delivery, identity, window_s)
+        """Starts the flow, unless the delivery's id or what it signed was here before."""
+        identity, window_s = signed.identity, signed.window_s
+        if given_id not in (None, ""):
+            identity = f"id:{json.dumps(given_id, sort_keys=True)}"
+            window_s = hook.trigger.dedupe_window_s
+        async with self._duplicates.turn(hook.label, signed.identity, identity):
+            known = await self._known(hook, signed, identity, window_s)
             if known is not None:
-                return _duplicate(hook, known)
+                return hook_answers.duplicate(hook.label, known)
             if identity:
                 key = self._duplicates.start_key(hook.label, identity, window_s)
                 start = replace(start, start_key=key)
             accepted = await self._dispatcher.submit(hook.entry, start)
             if not accepted.created:
-                return _duplicate(hook, accepted.id)
-            if hook.signs_body_alone:
-                self._duplicates.remember_body(hook.label, delivery.body, accepted.id)
-        return _answer(hook, 202, "accepted", {"execution_id": accepted.id})
+                return hook_answers.duplicate(hook.label, accepted.id)
+            if signed.window_s:
+                self._duplicates.remember_body(
+                    hook.label, signed.data, accepted.id, signed.window_s
+                )
+        return hook_answers.answer(hook.label, 202, "accepted", {"execution_id": accepted.id})
 
     async def _known(
-        self, hook: _Hook, delivery: Delivery, identity: str, window_s: float
+        self, hook: _Hook, signed: _Signed, identity: str, window_s: float
     ) -> ExecutionId | None:
         """Returns the execution of an earlier copy, or None."""
         known: ExecutionId | None = None
-        if hook.signs_body_alone:
-            known = self._duplicates.find_body(hook.label, delivery.body)
+        if signed.window_s:
+            known = self._duplicates.find_body(hook.label, signed.data)
         if known is None and identity:
             known = await self._duplicates.find(hook.label, identity, window_s)
         return known
 
 
-def _identity(hook: _Hook, delivery: Delivery, given_id: Json) -> tuple[str, float]:
-    """Returns what a second copy of the delivery would share, and for how long it counts."""
-    if given_id not in (None, ""):
-        return f"id:{json.dumps(given_id, sort_keys=True)}", hook.trigger.dedupe_window_s
-    if hook.signs_body_alone:
-        return Duplicates.body_identity(delivery.body), SAME_BODY_S
-    return "", 0.0
+def _signed(hook: _Hook, proof: Proof, delivery: Delivery) -> _Signed:
+    """Returns what a recorded copy of a delivery must have in common with it.
+
+    A signed time lets a copy pass for as long as it is fresh, from before to after our own time.
+    """
+    if not proof.signs_body:
+        return _Signed()
+    window_s = 2 * hook.trigger.auth.tolerance_s if proof.has_time else SAME_BODY_S
+    data = signed_part(proof, delivery.headers, delivery.body)
+    return _Signed(data=data, window_s=window_s)
+
+
+def _answer_to_trial(hook: _Hook, delivery: Delivery, body: Json) -> DeliveryAnswer | None:
+    """Returns the answer to a call by which a provider only tries the hook; None for others."""
+    row = PROVIDERS[hook.trigger.auth.type]
+    if row.ping is not None and delivery.headers.get(row.ping[0]) == row.ping[1]:
+        return hook_answers.ignored(hook.label)
+    if not row.has_challenge or not isinstance(body, Mapping):
+        return None
+    challenge = body.get("challenge")
+    if body.get("type") != "url_verification" or not isinstance(challenge, str):
+        return None
+    return hook_answers.answer(hook.label, 200, "ignored", {"challenge": challenge})
 
 
 def _cause(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
-    hidden = HIDDEN_HEADERS | {trigger.auth.header}
+    hidden = HIDDEN_HEADERS | {trigger.auth.proof.header}
     headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
     return Cause(
         trigger_id=trigger.id,
         trigger_type="webhook",
         context={"headers": headers, "query": dict(delivery.query)},
         payload=delivery.body,
-    )
-
-
-def _is_json(content_type: str) -> bool:
-    """Whether a content type is JSON. Source: RFC 6839 section 3.1 for the suffix."""
-    media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
-
-
-def _check_json(body: bytes) -> None:
-    """Raises `ValidationError` (``delivery.json``) for a body that is not JSON.
-
-    Numbers beyond the range of a double are refused as NaN is: no JSON could say them again.
-    """
-    if not body:
-        return
-    try:
-        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise ValidationError("the body is not JSON", code="delivery.json") from error
-    if is_deeper(value, JSON_DEPTH):
-        text = f"the body is nested more than {JSON_DEPTH} deep"
-        raise ValidationError(text, code="delivery.json")
-
-
-def _refuse_constant(word: str) -> Json:
-    raise ValueError(word)
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
-
-
-def _answer(hook: _Hook, status: int, result: str, body: Mapping[str, Json]) -> DeliveryAnswer:
-    return DeliveryAnswer(status=status, result=result, hook=hook.label, body=body)
-
-
-def _duplicate(hook: _Hook, execution_id: ExecutionId) -> DeliveryAnswer:
-    body = {"status": "duplicate", "execution_id": execution_id}
-    return _answer(hook, 200, "duplicate", body)
-
-
-def _problem(hook: _Hook, status: int, result: str, error: FlowError) -> DeliveryAnswer:
-    return DeliveryAnswer(
-        status=status, result=result, hook=hook.label, problem=error.message, code=error.code
-    )
-
-
-def _unauthorized(hook: str, cause: Unproven) -> DeliveryAnswer:
-    """One answer for an unknown path, a wrong method and a bad signature; only the log differs."""
-    return DeliveryAnswer(
-        status=401,
-        result="unauthorized",
-        hook=hook,
-        problem="the delivery is not authenticated",
-        code="auth.invalid",
-        cause=cause,
-    )
-
-
-def _refused(hook: _Hook, error: FlowError) -> DeliveryAnswer:
-    if error.code == Reason.CONCURRENCY:
-        body = {"status": "skipped", "reason": str(Reason.CONCURRENCY)}
-        return _answer(hook, 200, "skipped", body)
-    is_full = error.code == Reason.QUEUE_FULL
-    return DeliveryAnswer(
-        status=429 if is_full else 503,
-        result="queue_full" if is_full else "unavailable",
-        hook=hook.label,
-        problem=error.message,
-        code=error.code,
-        retry_after_s=_RETRY_AFTER_S,
     )

@@ -40,6 +40,7 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
         st.sampled_from(["https://a.example", "http://127.0.0.1:3000", "https://[::1]:8443"]),
         unique=True,
     ),
+    "server.unproven_hooks": st.booleans(),
     "server.labels": st.lists(
         st.from_regex(HOST_LABEL.strip("^$"), fullmatch=True), max_size=3, unique=True
     ),

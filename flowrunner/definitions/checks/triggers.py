@@ -10,6 +10,7 @@ from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.checks.files import check_file_trigger
 from flowrunner.definitions.checks.inputs import input_spec, misfits
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.webhooks import check_webhook
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.definitions.templates import holds_expression
@@ -24,7 +25,6 @@ _RESERVED = frozenset({"manual", "backfill", "retry"})
 _SHORTEST_S, _LONGEST_S = 1, 366 * 86_400
 _SHORTEST_WINDOW_S = 60
 """Seconds. A slot less late than this is in time, whatever the window."""
-_HMAC_ONLY = ("header", "algorithm", "encoding", "prefix")
 
 
 def check_triggers(subject: Subject) -> Iterator[Finding]:
@@ -35,7 +35,7 @@ def check_triggers(subject: Subject) -> Iterator[Finding]:
         if raw["type"] == "schedule":
             yield from _schedule(subject, path, raw)
         elif raw["type"] == "webhook":
-            yield from _webhook(subject, path, raw)
+            yield from check_webhook(subject, path, raw)
         elif raw["type"] == "file":
             yield from check_file_trigger(subject, path, raw)
         yield from _inputs(subject, path, raw)
@@ -210,33 +210,6 @@ def _every(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Fi
             "'every' takes whole seconds from 1s to 366d",
             path=(*path, "every"),
         )
-
-
-def _webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
-    document, auth = subject.document, raw["auth"]
-    at: Path = (*path, "auth")
-    if "secret" in auth and "secrets" in auth:
-        yield document.finding(
-            codes.EXCLUSIVE_KEYS,
-            "either 'secret' or 'secrets'",
-            path=(*at, "secrets"),
-            key=True,
-        )
-    elif "secret" not in auth and "secrets" not in auth:
-        message = "the key 'secret' is missing: the name of the secret"
-        yield from _missing(subject, at, message)
-    if auth["type"] == "hmac":
-        if "header" not in auth:
-            message = "the key 'header' is missing: the header with the signature"
-            yield from _missing(subject, at, message)
-    else:
-        for key in _HMAC_ONLY:
-            if key in auth:
-                message = f"{key!r} has no effect with type {auth['type']!r}"
-                yield document.finding(codes.EXCLUSIVE_KEYS, message, path=(*at, key), key=True)
-    if "dedupe" in raw and "key" not in raw["dedupe"] and auth["type"] != "github":
-        message = f"'dedupe' needs a 'key': {auth['type']} deliveries carry no id of their own"
-        yield from _missing(subject, (*path, "dedupe"), message)
 
 
 def _paths(subject: Subject) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import note_refusal, peer_text, request_id_of
+from flowrunner.web.context import note_refusal, origin_of, peer_text, request_id_of
 from flowrunner.web.names import HOOKS
 from flowrunner.web.problem import CHALLENGE, Problem, problem_response
 from flowrunner.web.responses import json_response
@@ -71,6 +71,7 @@ async def _delivery_of(request: Request) -> Delivery:
         query=_first_values(request.scope["query_string"]),
         body=await request.body(),
         source=peer_text(request.scope),
+        is_local=origin_of(request.scope).is_local,
     )
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from flowrunner.model.expressions import condition, parse_template
 from flowrunner.model.flow import (
-    AuthType,
     ConcurrencySpec,
     FlowSpec,
     InputSpec,
@@ -16,9 +15,9 @@ from flowrunner.model.flow import (
     ScheduleTrigger,
     Trigger,
     ValueType,
-    WebhookAuth,
     WebhookTrigger,
 )
+from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, ProofKind, WebhookAuth
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.schedule import DstPolicy, EverySchedule, Repeated, Skipped, parse_cron
 from tests.fakes.nodes import builtin_compiler
@@ -187,8 +186,7 @@ def test_values_of_set_hold_templates_at_any_depth() -> None:
                 auth=WebhookAuth(
                     type=AuthType.GITHUB,
                     secrets=("PUSH",),
-                    header="x-hub-signature-256",
-                    prefix="sha256=",
+                    proof=Proof(header="x-hub-signature-256", prefix="sha256="),
                 ),
                 dedupe_key=condition("trigger.headers['x-github-delivery']"),
                 dedupe_window_s=86_400.0,
@@ -207,10 +205,7 @@ def test_values_of_set_hold_templates_at_any_depth() -> None:
                 auth=WebhookAuth(
                     type=AuthType.HMAC,
                     secrets=("A", "B"),
-                    header="x-sign",
-                    algorithm="sha256",
-                    encoding="hex",
-                    prefix="",
+                    proof=Proof(header="x-sign", algorithm="sha256", encoding="hex", prefix=""),
                 ),
                 dedupe_key=condition("trigger.body.id"),
                 dedupe_window_s=3_600.0,
@@ -228,10 +223,7 @@ def test_values_of_set_hold_templates_at_any_depth() -> None:
                 auth=WebhookAuth(
                     type=AuthType.HMAC,
                     secrets=("A",),
-                    header="h",
-                    algorithm="sha512",
-                    encoding="base64",
-                    prefix="v1=",
+                    proof=Proof(header="h", algorithm="sha512", encoding="base64", prefix="v1="),
                 ),
                 dedupe_key=None,
             ),
@@ -243,11 +235,40 @@ def test_values_of_set_hold_templates_at_any_depth() -> None:
                 id="webhook",
                 path="example/webhook",
                 auth=WebhookAuth(
-                    type=AuthType.BEARER, secrets=("A",), header="authorization", prefix="Bearer "
+                    type=AuthType.BEARER,
+                    secrets=("A",),
+                    proof=Proof(kind=ProofKind.BEARER, header="authorization"),
                 ),
                 dedupe_key=None,
             ),
             id="bearer",
+        ),
+        pytest.param(
+            "{type: webhook, auth: {type: stripe, secret: A, tolerance: 1m}}",
+            WebhookTrigger(
+                id="webhook",
+                path="example/webhook",
+                auth=WebhookAuth(
+                    type=AuthType.STRIPE,
+                    secrets=("A",),
+                    proof=PROVIDERS[AuthType.STRIPE].proof,
+                    tolerance_s=60.0,
+                ),
+                dedupe_key=condition("trigger.body.id"),
+            ),
+            id="stripe",
+        ),
+        pytest.param(
+            "{type: webhook, auth: {type: none}}",
+            WebhookTrigger(
+                id="webhook",
+                path="example/webhook",
+                auth=WebhookAuth(
+                    type=AuthType.NONE, secrets=(), proof=Proof(kind=ProofKind.NOTHING)
+                ),
+                dedupe_key=None,
+            ),
+            id="none",
         ),
     ],
 )

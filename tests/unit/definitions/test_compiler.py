@@ -218,7 +218,7 @@ def test_warning_alone_lets_the_flow_in() -> None:
         pytest.param(HEAD + "triggers: [{type: schedule, cron: [1]}]\n", id="list-for-cron"),
         pytest.param(HEAD + "triggers: [{type: webhook}]\n", id="webhook-without-auth"),
         pytest.param(HEAD + "triggers: [{type: webhook, auth: {}}]\n", id="empty-auth"),
-        pytest.param(HEAD + "triggers: [{type: webhook, auth: {type: none}}]\n", id="planned-auth"),
+        pytest.param(HEAD + "triggers: [{type: webhook, auth: {type: ldap}}]\n", id="unknown-auth"),
     ],
 )
 def test_rest_of_a_flow_is_checked_beside_what_does_not_fit(broken: str) -> None:

@@ -24,7 +24,7 @@ def test_way_round_follows_the_word_planned() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("flow", "protect"), ("auth-type", "slack"), ("unheard-of", "x")]
+    ("kind", "word"), [("flow", "protect"), ("auth-type", "ldap"), ("unheard-of", "x")]
 )
 def test_word_without_a_way_round_is_planned_alone(kind: str, word: str) -> None:
     """Where nothing does the same, nothing is promised."""

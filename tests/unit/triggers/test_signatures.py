@@ -9,20 +9,19 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flowrunner.model.flow import AuthType, WebhookAuth
+from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, WebhookAuth
 from flowrunner.model.secret import SecretValue
-from flowrunner.triggers.signatures import is_authentic, pretend
+from flowrunner.triggers.signatures import judge, pretend
 from tests.profile import examples
 
-GITHUB = WebhookAuth(
-    type=AuthType.GITHUB, secrets=("S",), header="x-hub-signature-256", prefix="sha256="
-)
-BEARER = WebhookAuth(type=AuthType.BEARER, secrets=("S",), header="authorization", prefix="Bearer ")
+GITHUB = WebhookAuth(type=AuthType.GITHUB, secrets=("S",), proof=PROVIDERS[AuthType.GITHUB].proof)
+BEARER = WebhookAuth(type=AuthType.BEARER, secrets=("S",), proof=PROVIDERS[AuthType.BEARER].proof)
 SECRET = "correct horse battery staple"
 BODY = b'{"ref": "refs/heads/main"}'
 
@@ -31,10 +30,7 @@ def signed_by(*, algorithm: str = "sha256", encoding: str = "hex", prefix: str =
     return WebhookAuth(
         type=AuthType.HMAC,
         secrets=("S",),
-        header="x-signature",
-        algorithm=algorithm,
-        encoding=encoding,
-        prefix=prefix,
+        proof=Proof(header="x-signature", algorithm=algorithm, encoding=encoding, prefix=prefix),
     )
 
 
@@ -43,17 +39,24 @@ HEX, BASE64 = signed_by(), signed_by(encoding="base64")
 
 def accepts(auth: WebhookAuth, proof: str | None, *secrets: str, body: bytes = BODY) -> bool:
     """Whether a proof is believed; `secrets` are those of the hook, by default the right one."""
-    headers = {} if proof is None else {auth.header: proof}
+    headers = {} if proof is None else {auth.proof.header: proof}
     return is_authentic(auth, [SecretValue(each) for each in secrets or (SECRET,)], headers, body)
+
+
+def is_authentic(
+    auth: WebhookAuth, secrets: list[SecretValue], headers: Mapping[str, str], body: bytes
+) -> bool:
+    return isinstance(judge(auth, secrets, headers, body, 0.0), Proof)
 
 
 def proof_of(auth: WebhookAuth, secret: str = SECRET, body: bytes = BODY) -> str:
     """The right proof, by other code than ours."""
     if auth.type is AuthType.BEARER:
         return f"Bearer {secret}"
-    digest = hmac.new(secret.encode(), body, getattr(hashlib, auth.algorithm)).digest()
-    text = base64.b64encode(digest).decode() if auth.encoding == "base64" else digest.hex()
-    return auth.prefix + text
+    proof = auth.proof
+    digest = hmac.new(secret.encode(), body, getattr(hashlib, proof.algorithm)).digest()
+    text = base64.b64encode(digest).decode() if proof.encoding == "base64" else digest.hex()
+    return proof.prefix + text
 
 
 every_auth = pytest.mark.parametrize(
@@ -165,7 +168,7 @@ def test_token_may_have_any_bytes() -> None:
 @pytest.mark.parametrize("secrets", [pytest.param([], id="none"), pytest.param([""], id="empty")])
 def test_hook_without_a_secret_believes_nobody(auth: WebhookAuth, secrets: list[str]) -> None:
     """A secret that is missing or empty lets nobody in, not even with the proof it would give."""
-    headers = {auth.header: proof_of(auth, "")}
+    headers = {auth.proof.header: proof_of(auth, "")}
     assert not is_authentic(auth, [SecretValue(each) for each in secrets], headers, BODY)
     assert not is_authentic(auth, [SecretValue(each) for each in secrets], {}, BODY)
 
@@ -173,7 +176,7 @@ def test_hook_without_a_secret_believes_nobody(auth: WebhookAuth, secrets: list[
 @every_auth
 def test_delivery_without_a_proof_is_not_believed(auth: WebhookAuth) -> None:
     """A missing or empty header is no proof."""
-    for proof in (None, "", " ", auth.prefix, auth.prefix.strip()):
+    for proof in (None, "", " ", auth.proof.prefix, "Bearer ", "Bearer"):
         assert not accepts(auth, proof)
 
 
@@ -255,8 +258,8 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 @example(auth=BASE64, proof="=", body=b"")
 def test_no_header_opens_a_hook_or_raises(auth: WebhookAuth, proof: str, body: bytes) -> None:
     """Whatever text a sender puts into the header, without the secret it is refused."""
-    for text in (proof, auth.prefix + proof):
-        assert is_authentic(auth, [SecretValue("x" * 40)], {auth.header: text}, body) is False
+    for text in (proof, auth.proof.prefix + proof, f"Bearer {proof}"):
+        assert is_authentic(auth, [SecretValue("x" * 40)], {auth.proof.header: text}, body) is False
 
 
 @settings(max_examples=examples(200))

@@ -1,0 +1,50 @@
+"""The body of a delivery: what is taken, before anything looks into it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from flowrunner.errors import ValidationError
+from flowrunner.model.depth import is_deeper
+from flowrunner.model.ids import Json
+
+JSON_DEPTH = 64
+"""How deep the body of a delivery may nest; deeper data is an attack on a parser."""
+
+
+def is_json(content_type: str) -> bool:
+    """Whether a content type is JSON. Source: RFC 6839 section 3.1 for the suffix."""
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
+
+
+def read_json(body: bytes) -> Json:
+    """Returns the JSON that a body is; None without one.
+
+    Numbers beyond the range of a double are refused as NaN is: no JSON could say them again.
+
+    Raises:
+        ValidationError: ``delivery.json``.
+    """
+    if not body:
+        return None
+    try:
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise ValidationError("the body is not JSON", code="delivery.json") from error
+    if is_deeper(value, JSON_DEPTH):
+        text = f"the body is nested more than {JSON_DEPTH} deep"
+        raise ValidationError(text, code="delivery.json")
+    return value
+
+
+def _refuse_constant(word: str) -> Json:
+    raise ValueError(word)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
