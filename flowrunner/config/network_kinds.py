@@ -5,31 +5,15 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import NamedTuple
 
 from flowrunner.config.kinds import BadValueError, Kind, quote
 from flowrunner.model.ids import Json
+from flowrunner.model.rates import RATE_PATTERN, Rate, parse_rate
 
 Network = IPv4Network | IPv6Network
 
 _OFF = "off"
-_RATE = "^([1-9][0-9]{0,6})/(([1-9][0-9]{0,4})(s|m|h))$"
-_SECONDS = {"s": 1, "m": 60, "h": 3_600}
 _ORIGIN = "^https?://(\\[[0-9a-f:.]+\\]|[a-z0-9._-]+)(:[0-9]{1,5})?$"
-
-
-class Rate(NamedTuple):
-    """So many in a time: as many at once, then one after the other.
-
-    Attributes:
-        most: How many; at least 1.
-        period_s: Seconds in which as many come again.
-        text: As it was written.
-    """
-
-    most: int
-    period_s: float
-    text: str
 
 
 def rate() -> Kind:
@@ -41,16 +25,15 @@ def rate() -> Kind:
             raise BadValueError(f"{quote(value)} is not a rate", code="settings.type", hint=hint)
         if value == _OFF:
             return None
-        found = re.fullmatch(_RATE, value)
+        found = parse_rate(value)
         if found is None:
             raise BadValueError(f"{quote(value)} is not a rate", hint=hint)
-        number, _whole, length, unit = found.groups()
-        return Rate(int(number), float(int(length) * _SECONDS[unit]), value)
+        return found
 
     return Kind(
         parse=parse,
         render=lambda value: _OFF if value is None else value.text,
-        schema={"type": "string", "pattern": f"{_RATE}|^{_OFF}$"},
+        schema={"type": "string", "pattern": f"{RATE_PATTERN}|^{_OFF}$"},
     )
 
 

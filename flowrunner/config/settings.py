@@ -31,8 +31,9 @@ from flowrunner.config.kinds import (
     user_names,
 )
 from flowrunner.config.kinds import about as _about
-from flowrunner.config.network_kinds import Network, Rate, networks, origins, rate
+from flowrunner.config.network_kinds import Network, networks, origins, rate
 from flowrunner.config.tls_settings import TlsSettings
+from flowrunner.model.rates import Rate
 
 SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]

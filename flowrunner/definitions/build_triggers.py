@@ -17,6 +17,7 @@ from flowrunner.model.flow import (
 from flowrunner.model.hook_auth import PROVIDERS, TOLERANCE_S, AuthType, Proof, WebhookAuth
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.quantities import parse_duration, parse_size
+from flowrunner.model.rates import parse_rate
 from flowrunner.model.schedule import (
     USUAL_DST,
     DstPolicy,
@@ -74,6 +75,7 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
         dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
         max_body=parse_size(raw.get("max_body", "1MiB")),
+        rate_limit=parse_rate(raw.get("rate_limit", "")),
         condition=if_of(raw),
         inputs=inputs,
     )

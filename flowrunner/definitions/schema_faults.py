@@ -38,6 +38,7 @@ from flowrunner.definitions.value_hints import (
 from flowrunner.definitions.ways_round import planned_hint
 from flowrunner.model.ids import Json
 from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
+from flowrunner.model.rates import RATE_PATTERN
 
 LibraryError = Any
 """A `jsonschema.ValidationError`: its attributes are typed as possibly unset, which they never
@@ -55,6 +56,11 @@ _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
         _QUANTITY_HINTS[DURATION_PATTERN][1],
     ),
     SIZE_PATTERN: (codes.MALFORMED_QUANTITY, "is not a size", _QUANTITY_HINTS[SIZE_PATTERN][1]),
+    RATE_PATTERN: (
+        codes.MALFORMED_QUANTITY,
+        "is not a rate",
+        "write a number per time, as 30/1m; s m h",
+    ),
     FLOW_NAME: (
         codes.MALFORMED_NAME,
         "is not a name of a flow",

@@ -15,6 +15,7 @@ from flowrunner.definitions.schema_parts import (
 )
 from flowrunner.model.hook_auth import AuthType
 from flowrunner.model.quantities import SIZE_PATTERN
+from flowrunner.model.rates import RATE_PATTERN
 from flowrunner.model.schedule import Repeated, Skipped
 
 _TYPES = ("schedule", "webhook", "start", "flow", "file")
@@ -173,6 +174,12 @@ def _webhook() -> dict[str, Any]:
                     "window": duration("How long it is remembered.", "24h", "24h"),
                 },
             },
+            "rate_limit": described(
+                "Most deliveries, a number per time: so many at once, more are answered 429.",
+                "30/1m",
+                type="string",
+                pattern=RATE_PATTERN,
+            ),
             "max_body": described(
                 "Largest body.", "64KiB", type="string", pattern=SIZE_PATTERN, default="1MiB"
             ),

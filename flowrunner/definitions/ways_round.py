@@ -19,7 +19,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     },
     "folder": {"notify": _TELL},
     "webhook": {
-        "rate_limit": "limit the rate in the reverse proxy",
         "respond": _ASK_FOR_THE_END,
         "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",
         "wait_timeout": _ASK_FOR_THE_END,

@@ -18,6 +18,7 @@ from flowrunner.model.hook_auth import WebhookAuth
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.patterns import Pattern
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
+from flowrunner.model.rates import Rate
 from flowrunner.model.references import NO_REFERENCES, FlowReferences
 from flowrunner.model.schedule import Schedule
 from flowrunner.model.sla import SlaSpec
@@ -251,6 +252,7 @@ class WebhookTrigger:
         dedupe_key: Template of the delivery's own id; None where the type knows no id.
         dedupe_window_s: How long the same id is a duplicate.
         max_body: Largest body in bytes.
+        rate_limit: How many deliveries it takes; None: any number.
     """
 
     id: str
@@ -261,6 +263,7 @@ class WebhookTrigger:
     dedupe_key: Template | None = None
     dedupe_window_s: float = 86_400.0
     max_body: int = 1_048_576
+    rate_limit: Rate | None = None
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)
 

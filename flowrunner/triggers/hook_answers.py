@@ -47,6 +47,18 @@ def unauthorized(label: str, cause: Unproven) -> DeliveryAnswer:
     )
 
 
+def too_many(label: str, wait_s: int) -> DeliveryAnswer:
+    """Returns the answer to a delivery beyond the rate of its hook."""
+    return DeliveryAnswer(
+        status=429,
+        result="rate_limited",
+        hook=label,
+        problem="more deliveries than this hook takes (rate_limit)",
+        code="delivery.rate",
+        retry_after_s=wait_s,
+    )
+
+
 def refused(label: str, error: FlowError) -> DeliveryAnswer:
     """Returns the answer where nothing may start now."""
     if error.code == Reason.CONCURRENCY:

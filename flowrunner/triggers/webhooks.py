@@ -32,6 +32,7 @@ from flowrunner.triggers.dispatcher import (
     wants_start,
 )
 from flowrunner.triggers.hook_body import is_json, read_json
+from flowrunner.triggers.hook_rates import HookRates
 from flowrunner.triggers.signatures import judge, signed_part
 
 _UNKNOWN_HOOK = "_unknown"
@@ -99,6 +100,7 @@ class Webhooks:
         self._secrets = secrets
         self._clock = clock
         self._takes_unproven = takes_unproven
+        self._rates = HookRates(clock)
         self._hooks: Mapping[str, _Hook] = {}
         self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
@@ -124,6 +126,7 @@ class Webhooks:
             for hook in reversed(by_flow[key])
         }
         self._by_flow, self._entries = by_flow, entries
+        self._rates.keep(self._hooks.keys())
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
@@ -160,6 +163,9 @@ class Webhooks:
     async def _accept(self, hook: _Hook, proof: Proof, delivery: Delivery) -> DeliveryAnswer:
         """Takes an authentic delivery through every later check to its execution."""
         self._dispatcher.startable(hook.entry)
+        wait_s = self._rates.take(hook.label, hook.trigger.rate_limit)
+        if wait_s:
+            return hook_answers.too_many(hook.label, wait_s)
         if len(delivery.body) > hook.trigger.max_body:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")

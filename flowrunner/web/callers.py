@@ -14,8 +14,8 @@ from starlette.types import Scope
 from flowrunner.config.access_settings import LocalAccess
 from flowrunner.errors import AuthError
 from flowrunner.model.access import Token, TokenScope, find_token
+from flowrunner.system.buckets import Buckets
 from flowrunner.system.clock import Clock
-from flowrunner.web.buckets import Buckets
 from flowrunner.web.context import Origin
 from flowrunner.web.origins import Proxies
 from flowrunner.web.problem import TOO_OFTEN, HttpError

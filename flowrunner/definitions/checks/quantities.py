@@ -18,6 +18,7 @@ _SIZES = frozenset({"log_bytes", "max_body", "memory"})
 _BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "age": (3_600, 3_650 * 86_400, "from 1h to 3650d"),
     "log_bytes": (1024, 1024**4, "from 1KiB to 1TiB"),
+    "tolerance": (1, 3_600, "from 1s to 1h"),
 }
 """Least and most of what may not be just anything above zero."""
 
@@ -66,6 +67,7 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger
         yield ("triggers", index, "dedupe"), "window", trigger.get("dedupe", {})
+        yield ("triggers", index, "auth"), "tolerance", trigger.get("auth", {})
 
 
 def _of_attempts(

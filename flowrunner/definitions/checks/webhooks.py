@@ -10,10 +10,8 @@ from flowrunner.definitions.document import Path
 from flowrunner.model.finding import Finding
 from flowrunner.model.hook_auth import PROVIDERS, AuthType
 from flowrunner.model.ids import Json
-from flowrunner.model.quantities import QuantityError, parse_duration
 
 _HMAC_ONLY = ("header", "algorithm", "encoding", "prefix")
-_SHORTEST_TOLERANCE_S, _LONGEST_TOLERANCE_S = 1, 3_600
 
 
 def check_webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
@@ -21,7 +19,6 @@ def check_webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iter
     kind, at = AuthType(raw["auth"]["type"]), (*path, "auth")
     yield from _secrets(subject, at, raw["auth"], kind)
     yield from _keys_of_type(subject, at, raw["auth"], kind)
-    yield from _tolerance(subject, at, raw["auth"])
     if "dedupe" in raw and "key" not in raw["dedupe"] and not PROVIDERS[kind].delivery_id:
         message = f"'dedupe' needs a 'key': {kind} deliveries carry no id of their own"
         yield from _missing(subject, (*path, "dedupe"), message)
@@ -59,17 +56,6 @@ def _keys_of_type(
                 yield _without_effect(subject, (*at, key), kind)
     if "tolerance" in auth and not PROVIDERS[kind].signs_time:
         yield _without_effect(subject, (*at, "tolerance"), kind)
-
-
-def _tolerance(subject: Subject, at: Path, auth: Mapping[str, Json]) -> Iterator[Finding]:
-    try:
-        seconds = parse_duration(auth["tolerance"])
-    except (KeyError, QuantityError):
-        return
-    if not _SHORTEST_TOLERANCE_S <= seconds <= _LONGEST_TOLERANCE_S:
-        yield subject.document.finding(
-            codes.VALUE_NOT_ALLOWED, "'tolerance' takes 1s to 1h", path=(*at, "tolerance")
-        )
 
 
 def _without_effect(subject: Subject, path: Path, kind: AuthType) -> Finding:

@@ -45,6 +45,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("server.max_connections", 256, "default"),
         Row("server.rate_limit", "100/1s", "default"),
         Row("server.trusted_proxies", [], "default"),
+        Row("server.unproven_hooks", False, "default"),
         Row("server.cors", [], "default"),
         Row("server.labels", [], "default"),
         Row("server.facts", {}, "default"),

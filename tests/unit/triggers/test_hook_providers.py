@@ -37,7 +37,7 @@ class Provider:
         return self._sign(self.secret, body, at)
 
     async def send(
-        self, body: bytes, headers: Mapping[str, str] | None = None, **more: str
+        self, body: bytes, headers: Mapping[str, str] | None = None, /, **more: str
     ) -> DeliveryAnswer:
         """`headers` are those of the proof, by default a right one of now."""
         proof = self.signed(body) if headers is None else headers

@@ -9,8 +9,8 @@ from ipaddress import ip_network
 import pytest
 from starlette.types import ASGIApp
 
+from flowrunner.system.buckets import MOST_SOURCES, Buckets
 from flowrunner.telemetry.metrics_access import AccessCounts
-from flowrunner.web.buckets import MOST_SOURCES, Buckets
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.context import Origin
 from flowrunner.web.origins import Proxies

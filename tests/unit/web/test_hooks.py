@@ -60,6 +60,7 @@ def test_delivery_is_handed_over_untouched() -> None:
             query={"a": "1", "b": ""},
             body=body,
             source="127.0.0.1:51514",
+            is_local=True,
         )
     ]
 
