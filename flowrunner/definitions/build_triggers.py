@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+from flowrunner.definitions.body_keywords import build_body_schema
 from flowrunner.definitions.build_events import build_event_trigger
 from flowrunner.definitions.templates import condition_of, if_of, templated_deep
 from flowrunner.model.flow import (
@@ -75,6 +76,7 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
         dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
         max_body=parse_size(raw.get("max_body", "1MiB")),
+        schema=build_body_schema(raw["schema"]) if "schema" in raw else None,
         rate_limit=parse_rate(raw.get("rate_limit", "")),
         condition=if_of(raw),
         inputs=inputs,

@@ -13,7 +13,7 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "folder": frozenset({"notify"}),
-    "webhook": frozenset({"respond", "schema", "wait_timeout"}),
+    "webhook": frozenset({"respond", "wait_timeout"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 

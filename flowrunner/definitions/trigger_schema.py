@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrunner.definitions.body_keywords import body_keywords
 from flowrunner.definitions.event_schema import event_schemas
 from flowrunner.definitions.schema_parts import (
     HEADER_NAME,
@@ -28,6 +29,7 @@ def trigger_schemas() -> dict[str, Any]:
         "schedule": _schedule(),
         "webhook": _webhook(),
         "auth": _auth(),
+        "body": body_keywords(),
         **event_schemas(_every_trigger()),
     }
 
@@ -174,6 +176,7 @@ def _webhook() -> dict[str, Any]:
                     "window": duration("How long it is remembered.", "24h", "24h"),
                 },
             },
+            "schema": {"$ref": "#/$defs/body", "examples": [{"type": "object"}]},
             "rate_limit": described(
                 "Most deliveries, a number per time: so many at once, more are answered 429.",
                 "30/1m",

@@ -20,7 +20,6 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "folder": {"notify": _TELL},
     "webhook": {
         "respond": _ASK_FOR_THE_END,
-        "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",
         "wait_timeout": _ASK_FOR_THE_END,
     },
     "node-type": {

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowrunner.model.body_schema import BodySchema
 from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
@@ -252,6 +253,7 @@ class WebhookTrigger:
         dedupe_key: Template of the delivery's own id; None where the type knows no id.
         dedupe_window_s: How long the same id is a duplicate.
         max_body: Largest body in bytes.
+        schema: What the body must be; None: any JSON, or none.
         rate_limit: How many deliveries it takes; None: any number.
     """
 
@@ -263,6 +265,7 @@ class WebhookTrigger:
     dedupe_key: Template | None = None
     dedupe_window_s: float = 86_400.0
     max_body: int = 1_048_576
+    schema: BodySchema | None = None
     rate_limit: Rate | None = None
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)

@@ -6,6 +6,7 @@ import json
 import math
 
 from flowrunner.errors import ValidationError
+from flowrunner.model.body_schema import BodySchema, misfits_of
 from flowrunner.model.depth import is_deeper
 from flowrunner.model.ids import Json
 
@@ -37,6 +38,20 @@ def read_json(body: bytes) -> Json:
         text = f"the body is nested more than {JSON_DEPTH} deep"
         raise ValidationError(text, code="delivery.json")
     return value
+
+
+def require_fit(body: Json, schema: BodySchema | None) -> None:
+    """Refuses a body that is not what its hook's schema says.
+
+    The message has places and words of the schema alone, nothing that was sent.
+
+    Raises:
+        ValidationError: ``delivery.schema``.
+    """
+    found = () if schema is None else misfits_of(body, schema)
+    if found:
+        text = "; ".join(f"{each.pointer or 'the body'} {each.message}" for each in found)
+        raise ValidationError(text, code="delivery.schema")
 
 
 def _refuse_constant(word: str) -> Json:

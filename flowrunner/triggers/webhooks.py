@@ -31,7 +31,7 @@ from flowrunner.triggers.dispatcher import (
     trigger_scope,
     wants_start,
 )
-from flowrunner.triggers.hook_body import is_json, read_json
+from flowrunner.triggers.hook_body import is_json, read_json, require_fit
 from flowrunner.triggers.hook_rates import HookRates
 from flowrunner.triggers.signatures import judge, signed_part
 
@@ -178,6 +178,7 @@ class Webhooks:
         tried = _answer_to_trial(hook, delivery, body)
         if tried is not None:
             return tried
+        require_fit(body, hook.trigger.schema)
         cause, moment = _cause(hook.trigger, delivery), self._clock.now()
         scope = trigger_scope(hook.spec, cause, moment)
         if not wants_start(hook.trigger, scope):

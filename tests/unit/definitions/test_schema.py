@@ -95,15 +95,23 @@ def test_every_key_is_described_with_an_example_that_fits() -> None:
             assert Draft202012Validator(whole).is_valid(schema["default"]), name
 
 
-def described(schema: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Returns the schema of every key; those of definitions that are referred to are theirs."""
-    if not isinstance(schema, dict):
+def described(
+    schema: Any, place: str = "", within: frozenset[str] = frozenset()
+) -> list[tuple[str, dict[str, Any]]]:
+    """Returns the schema of every key; those of definitions that are referred to are theirs.
+
+    `within` names the definitions around it: what refers to one of them is known already.
+    """
+    if not isinstance(schema, dict) or schema.get("$ref") in within:
         return []
+    within |= {schema.get("$ref", "")} - {""}
     found: list[tuple[str, dict[str, Any]]] = []
     for key, part in schema.get("properties", {}).items():
         if isinstance(part, dict):
             part = {**SCHEMA.document["$defs"].get(part.get("$ref", "")[8:], {}), **part}  # noqa: PLW2901 - the same schema, resolved
             found.append((f"{place}/{key}", part))
-            found.extend(described(part, f"{place}/{key}"))
+            found.extend(described(part, f"{place}/{key}", within))
     parts = chain(schema.get("$defs", {}).items(), [("*", schema.get("additionalProperties"))])
-    return found + [item for name, part in parts for item in described(part, f"{place}/{name}")]
+    return found + [
+        item for name, part in parts for item in described(part, f"{place}/{name}", within)
+    ]

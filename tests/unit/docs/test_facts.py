@@ -134,6 +134,7 @@ def test_http_table_lists_every_address() -> None:
         ("schedule", "writing-flows"),
         ("webhook", "webhooks"),
         ("auth", "webhooks"),
+        ("schema", "webhooks"),
     ],
 )
 def test_every_field_is_explained(kind: str, page: str) -> None:
