@@ -77,10 +77,16 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
         max_body=parse_size(raw.get("max_body", "1MiB")),
         schema=build_body_schema(raw["schema"]) if "schema" in raw else None,
+        wait_timeout_s=parse_duration(raw.get("wait_timeout", "30s")) if waits(raw) else None,
         rate_limit=parse_rate(raw.get("rate_limit", "")),
         condition=if_of(raw),
         inputs=inputs,
     )
+
+
+def waits(raw: Mapping[str, Json]) -> bool:
+    """Whether a webhook answers with the end of its execution."""
+    return bool(raw.get("respond") == "wait")
 
 
 def _schedule(raw: Mapping[str, Json]) -> Schedule:

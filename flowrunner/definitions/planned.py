@@ -13,7 +13,6 @@ PLANNED: dict[str, frozenset[str]] = {
         }
     ),
     "folder": frozenset({"notify"}),
-    "webhook": frozenset({"respond", "wait_timeout"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""
 

@@ -177,6 +177,17 @@ def _webhook() -> dict[str, Any]:
                 },
             },
             "schema": {"$ref": "#/$defs/body", "examples": [{"type": "object"}]},
+            "respond": described(
+                "Whether the answer comes when the execution is accepted, or when it has ended.",
+                "wait",
+                enum=["accepted", "wait"],
+                default="accepted",
+            ),
+            "wait_timeout": duration(
+                "How long such an answer waits, 1s to 5m; then it is that of accepted.",
+                "30s",
+                "30s",
+            ),
             "rate_limit": described(
                 "Most deliveries, a number per time: so many at once, more are answered 429.",
                 "30/1m",

@@ -11,17 +11,12 @@ from collections.abc import Mapping
 PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
 _TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
-_ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "flow": {
         "notify": _TELL,
     },
     "folder": {"notify": _TELL},
-    "webhook": {
-        "respond": _ASK_FOR_THE_END,
-        "wait_timeout": _ASK_FOR_THE_END,
-    },
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",

@@ -38,7 +38,25 @@ class Ends:
         self._executions = executions
         self._cancel = cancel
         self._waiters: dict[ExecutionId, set[End]] = {}
+        self._guests: set[End] = set()
         self._is_stopping = False
+
+    async def within(self, execution_id: ExecutionId, timeout_s: float) -> Execution | None:
+        """Waits for an end for so many seconds; None when it has not come, or the daemon stops.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        with self._awaited(execution_id) as end:
+            found = await self._executions.get(execution_id)
+            if found is None or found.state.is_final or self._is_stopping:
+                return found if found is not None and found.state.is_final else None
+            self._guests.add(end)
+            try:
+                await asyncio.wait([end], timeout=timeout_s)
+            finally:
+                self._guests.discard(end)
+            return end.result() if end.done() else None
 
     async def of(self, execution_id: ExecutionId) -> Execution | None:
         """Waits for the end of an execution and returns it; None when it is known no more.
@@ -91,8 +109,14 @@ class Ends:
             self._settle(each, None)
 
     def stop(self) -> None:
-        """Nothing is begun any more; who brings an end about stops waiting when it is cancelled."""
+        """Nothing is begun any more: who waits for a while waits no longer.
+
+        Who brings an end about stops waiting when it is cancelled.
+        """
         self._is_stopping = True
+        for guest in self._guests:
+            if not guest.done():
+                guest.set_result(None)
 
     def _settle(self, execution_id: ExecutionId, end: Execution | None) -> None:
         for future in self._waiters.pop(execution_id, ()):

@@ -64,7 +64,7 @@ class DeliveryAnswer:
         status: HTTP status.
         result: Word for logs and metrics: `accepted`, `duplicate`, `ignored`, `skipped`,
             `unauthorized`, `unavailable`, `too_large`, `unsupported`, `unprocessable`,
-            `queue_full`, `rate_limited`.
+            `queue_full`, `rate_limited`, `succeeded`, `failed`.
         body: JSON of a success (`execution_id`, `status`), else empty.
         problem: Sentence for a problem document; empty for a success.
         code: Error code of the problem.

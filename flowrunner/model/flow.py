@@ -254,6 +254,8 @@ class WebhookTrigger:
         dedupe_window_s: How long the same id is a duplicate.
         max_body: Largest body in bytes.
         schema: What the body must be; None: any JSON, or none.
+        wait_timeout_s: How long a delivery waits for the end of its execution, in seconds; None:
+            it is answered once the execution is accepted.
         rate_limit: How many deliveries it takes; None: any number.
     """
 
@@ -266,6 +268,7 @@ class WebhookTrigger:
     dedupe_window_s: float = 86_400.0
     max_body: int = 1_048_576
     schema: BodySchema | None = None
+    wait_timeout_s: float | None = None
     rate_limit: Rate | None = None
     condition: Template | None = None
     inputs: Mapping[str, Template | Json] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
-from flowrunner.model.execution import Cause, Parent, ScheduleKey
+from flowrunner.model.execution import Cause, Execution, Parent, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
@@ -133,6 +133,14 @@ class Dispatcher:
                 marks=start.marks,
             )
         )
+
+    async def end_of(self, execution_id: ExecutionId, timeout_s: float) -> Execution | None:
+        """Returns an execution once it has ended; None when it has not within so many seconds.
+
+        Raises:
+            StorageError: It cannot be read.
+        """
+        return await self._engine.ends.within(execution_id, timeout_s)
 
     async def start_by_hand(
         self, key: FlowKey, inputs: Mapping[str, Json], *, as_text: bool, force: bool = False

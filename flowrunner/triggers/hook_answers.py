@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from flowrunner.errors import FlowError
 from flowrunner.model.delivery import DeliveryAnswer, Unproven
+from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, Json
-from flowrunner.model.states import Reason
+from flowrunner.model.states import ExecutionState, Reason
 
 _RETRY_AFTER_S = 30
 
@@ -20,6 +21,29 @@ def answer(label: str, status: int, result: str, body: Mapping[str, Json]) -> De
 def ignored(label: str) -> DeliveryAnswer:
     """Returns the answer to a delivery that the flow does not want."""
     return answer(label, 200, "ignored", {"status": "ignored"})
+
+
+def accepted(label: str, execution_id: ExecutionId) -> DeliveryAnswer:
+    """Returns the answer to a delivery whose execution is on disk."""
+    return answer(label, 202, "accepted", {"execution_id": execution_id})
+
+
+def ended(label: str, execution: Execution) -> DeliveryAnswer:
+    """Returns the answer to a delivery that has waited for the end of its execution."""
+    if execution.state is ExecutionState.SUCCEEDED:
+        body = {
+            "execution_id": execution.id,
+            "state": str(execution.state),
+            "outputs": execution.outputs or {},
+        }
+        return answer(label, 200, "succeeded", body)
+    return DeliveryAnswer(
+        status=500,
+        result="failed",
+        hook=label,
+        problem=f"execution {execution.id} ended as {execution.state}",
+        code="execution.ended",
+    )
 
 
 def duplicate(label: str, execution_id: ExecutionId) -> DeliveryAnswer:

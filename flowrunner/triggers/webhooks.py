@@ -35,6 +35,9 @@ from flowrunner.triggers.hook_body import is_json, read_json, require_fit
 from flowrunner.triggers.hook_rates import HookRates
 from flowrunner.triggers.signatures import judge, signed_part
 
+MOST_WAITING = 100
+"""Deliveries that wait for the end of their execution at once; more are answered when accepted, so
+that they cannot take every connection."""
 _UNKNOWN_HOOK = "_unknown"
 _NOBODY = WebhookAuth(
     type=AuthType.GITHUB, secrets=("UNKNOWN_HOOK",), proof=PROVIDERS[AuthType.GITHUB].proof
@@ -101,6 +104,7 @@ class Webhooks:
         self._clock = clock
         self._takes_unproven = takes_unproven
         self._rates = HookRates(clock)
+        self._waiting = 0
         self._hooks: Mapping[str, _Hook] = {}
         self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
@@ -139,11 +143,29 @@ class Webhooks:
         if isinstance(proof, Unproven):
             return hook_answers.unauthorized(hook.label, proof)
         try:
-            return await self._accept(hook, proof, delivery)
+            answer = await self._accept(hook, proof, delivery)
         except (RefusedError, StorageError) as error:
             return hook_answers.refused(hook.label, error)
         except (ValidationError, ExecutionError) as error:
             return hook_answers.problem(hook.label, 422, "unprocessable", error)
+        if answer.result == "accepted" and hook.trigger.wait_timeout_s is not None:
+            return await self._ended(hook, answer, hook.trigger.wait_timeout_s)
+        return answer
+
+    async def _ended(
+        self, hook: _Hook, accepted: DeliveryAnswer, timeout_s: float
+    ) -> DeliveryAnswer:
+        """Returns the answer once the execution has ended, or the one it has at the latest."""
+        if self._waiting >= MOST_WAITING:
+            return accepted
+        self._waiting += 1
+        try:
+            ended = await self._dispatcher.end_of(accepted.body["execution_id"], timeout_s)
+        except StorageError:
+            ended = None  # it is accepted all the same
+        finally:
+            self._waiting -= 1
+        return accepted if ended is None else hook_answers.ended(hook.label, ended)
 
     async def _proof_of(self, hook: _Hook | None, delivery: Delivery) -> Proof | Unproven:
         """Returns the proof that holds, or what is lacking; a missing hook costs the same."""
@@ -210,7 +232,7 @@ class Webhooks:
                 self._duplicates.remember_body(
                     hook.label, signed.data, accepted.id, signed.window_s
                 )
-        return hook_answers.answer(hook.label, 202, "accepted", {"execution_id": accepted.id})
+        return hook_answers.accepted(hook.label, accepted.id)
 
     async def _known(
         self, hook: _Hook, signed: _Signed, identity: str, window_s: float

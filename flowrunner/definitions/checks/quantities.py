@@ -19,6 +19,7 @@ _BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "age": (3_600, 3_650 * 86_400, "from 1h to 3650d"),
     "log_bytes": (1024, 1024**4, "from 1KiB to 1TiB"),
     "tolerance": (1, 3_600, "from 1s to 1h"),
+    "wait_timeout": (1, 300, "from 1s to 5m"),
 }
 """Least and most of what may not be just anything above zero."""
 
@@ -66,6 +67,7 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
     for index, trigger in enumerate(subject.triggers):
         yield ("triggers", index), "every", trigger
         yield ("triggers", index), "max_body", trigger
+        yield ("triggers", index), "wait_timeout", trigger
         yield ("triggers", index, "dedupe"), "window", trigger.get("dedupe", {})
         yield ("triggers", index, "auth"), "tolerance", trigger.get("auth", {})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.build_triggers import waits
 from flowrunner.definitions.checks.body_schemas import check_body_schema
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
@@ -20,6 +21,11 @@ def check_webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iter
     kind, at = AuthType(raw["auth"]["type"]), (*path, "auth")
     yield from _secrets(subject, at, raw["auth"], kind)
     yield from _keys_of_type(subject, at, raw["auth"], kind)
+    if "wait_timeout" in raw and not waits(raw):
+        message = "'wait_timeout' has no effect without 'respond: wait'"
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS, message, path=(*path, "wait_timeout"), key=True
+        )
     if "schema" in raw:
         yield from check_body_schema(subject, (*path, "schema"), raw["schema"])
     if "dedupe" in raw and "key" not in raw["dedupe"] and not PROVIDERS[kind].delivery_id:
