@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from flowrunner.definitions.body_keywords import build_body_schema
 from flowrunner.definitions.build_events import build_event_trigger
 from flowrunner.definitions.templates import condition_of, if_of, templated_deep
+from flowrunner.model.body import Content
 from flowrunner.model.flow import (
     CATCHUP_WINDOW_S,
     Catchup,
@@ -75,6 +76,7 @@ def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
         auth=auth,
         dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
         dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
+        content=Content(raw.get("content", Content.JSON)),
         max_body=parse_size(raw.get("max_body", "1MiB")),
         schema=build_body_schema(raw["schema"]) if "schema" in raw else None,
         wait_timeout_s=parse_duration(raw.get("wait_timeout", "30s")) if waits(raw) else None,

@@ -14,6 +14,7 @@ from flowrunner.definitions.schema_parts import (
     described,
     duration,
 )
+from flowrunner.model.body import Content
 from flowrunner.model.hook_auth import AuthType
 from flowrunner.model.quantities import SIZE_PATTERN
 from flowrunner.model.rates import RATE_PATTERN
@@ -177,6 +178,12 @@ def _webhook() -> dict[str, Any]:
                 },
             },
             "schema": {"$ref": "#/$defs/body", "examples": [{"type": "object"}]},
+            "content": described(
+                "What the body is: JSON, a form, or bytes that only the flow reads.",
+                "form",
+                enum=[str(each) for each in Content],
+                default=str(Content.JSON),
+            ),
             "respond": described(
                 "Whether the answer comes when the execution is accepted, or when it has ended.",
                 "wait",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache, partial
 from zoneinfo import ZoneInfo
 
+from flowrunner.model.body import CONTENT, body_value
 from flowrunner.model.execution import CALLING_FLOW, FILE_PATH, Cause, Execution, NodeStatus
 from flowrunner.model.expressions import Condition, Template
 from flowrunner.model.flow import FlowSpec
@@ -90,7 +90,7 @@ def execution_contexts(
 
 
 def trigger_context(cause: Cause) -> dict[str, Json]:
-    """Returns what `trigger` is for a cause; the body of a delivery was checked to be JSON."""
+    """Returns what `trigger` is for a cause; the body of a delivery was checked before."""
     return {
         "id": cause.trigger_id,
         "type": cause.trigger_type,
@@ -98,7 +98,7 @@ def trigger_context(cause: Cause) -> dict[str, Json]:
         "query": cause.context.get("query", {}),
         "flow": cause.context.get(CALLING_FLOW),
         "path": cause.context.get(FILE_PATH),
-        "body": json.loads(cause.payload) if cause.payload else None,
+        "body": body_value(cause.payload, cause.context.get(CONTENT)),
     }
 
 

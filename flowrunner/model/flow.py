@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from flowrunner.model.body import Content
 from flowrunner.model.body_schema import BodySchema
 from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.expressions import Template
@@ -252,6 +253,7 @@ class WebhookTrigger:
         path: Relative to `/hooks/<account>/`.
         dedupe_key: Template of the delivery's own id; None where the type knows no id.
         dedupe_window_s: How long the same id is a duplicate.
+        content: What the body is.
         max_body: Largest body in bytes.
         schema: What the body must be; None: any JSON, or none.
         wait_timeout_s: How long a delivery waits for the end of its execution, in seconds; None:
@@ -266,6 +268,7 @@ class WebhookTrigger:
     auth: WebhookAuth
     dedupe_key: Template | None = None
     dedupe_window_s: float = 86_400.0
+    content: Content = Content.JSON
     max_body: int = 1_048_576
     schema: BodySchema | None = None
     wait_timeout_s: float | None = None

@@ -6,6 +6,7 @@ import json
 import math
 
 from flowrunner.errors import ValidationError
+from flowrunner.model.body import Content, body_value
 from flowrunner.model.body_schema import BodySchema, misfits_of
 from flowrunner.model.depth import is_deeper
 from flowrunner.model.ids import Json
@@ -14,10 +15,35 @@ JSON_DEPTH = 64
 """How deep the body of a delivery may nest; deeper data is an attack on a parser."""
 
 
-def is_json(content_type: str) -> bool:
-    """Whether a content type is JSON. Source: RFC 6839 section 3.1 for the suffix."""
+_FORM = "application/x-www-form-urlencoded"
+
+
+def lack_of_type(content: Content, content_type: str) -> str:
+    """Returns what the content type must be, in words; empty where it is right.
+
+    Source: RFC 6839 section 3.1 for the suffix of JSON.
+    """
     media_type = content_type.partition(";")[0].strip().lower()
-    return media_type == "application/json" or media_type.endswith("+json")
+    if content is Content.RAW:
+        return ""
+    if content is Content.FORM:
+        return "" if media_type == _FORM else f"the content type must be {_FORM}"
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    return "" if is_json else "the content type must be application/json"
+
+
+def read_body(body: bytes, content: Content) -> Json:
+    """Returns the value that a body is; None without one, and for raw bytes.
+
+    Raises:
+        ValidationError: ``delivery.json``, ``delivery.form``.
+    """
+    if content is Content.JSON:
+        return read_json(body)
+    try:
+        return body_value(body, content)
+    except ValueError as error:
+        raise ValidationError("the body is not a form", code="delivery.form") from error
 
 
 def read_json(body: bytes) -> Json:

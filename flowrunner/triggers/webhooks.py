@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
+from flowrunner.model.body import CONTENT, Content
 from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer, Unproven
 from flowrunner.model.execution import Cause
 from flowrunner.model.flow import FlowSpec, WebhookTrigger
@@ -31,7 +32,7 @@ from flowrunner.triggers.dispatcher import (
     trigger_scope,
     wants_start,
 )
-from flowrunner.triggers.hook_body import is_json, read_json, require_fit
+from flowrunner.triggers.hook_body import lack_of_type, read_body, require_fit
 from flowrunner.triggers.hook_rates import HookRates
 from flowrunner.triggers.signatures import judge, signed_part
 
@@ -192,11 +193,12 @@ class Webhooks:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")
             return hook_answers.problem(hook.label, 413, "too_large", error)
-        if delivery.body and not is_json(delivery.headers.get("content-type", "")):
-            text = "the content type must be application/json"
+        content, sent_type = hook.trigger.content, delivery.headers.get("content-type", "")
+        text = lack_of_type(content, sent_type) if delivery.body else ""
+        if text:
             error = ValidationError(text, code="delivery.content_type")
             return hook_answers.problem(hook.label, 415, "unsupported", error)
-        body = read_json(delivery.body)
+        body = read_body(delivery.body, content)
         tried = _answer_to_trial(hook, delivery, body)
         if tried is not None:
             return tried
@@ -273,10 +275,11 @@ def _answer_to_trial(hook: _Hook, delivery: Delivery, body: Json) -> DeliveryAns
 
 def _cause(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
     hidden = HIDDEN_HEADERS | {trigger.auth.proof.header}
+    content = {} if trigger.content is Content.JSON else {CONTENT: str(trigger.content)}
     headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
     return Cause(
         trigger_id=trigger.id,
         trigger_type="webhook",
-        context={"headers": headers, "query": dict(delivery.query)},
+        context={"headers": headers, "query": dict(delivery.query), **content},
         payload=delivery.body,
     )

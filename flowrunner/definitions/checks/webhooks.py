@@ -9,6 +9,7 @@ from flowrunner.definitions.build_triggers import waits
 from flowrunner.definitions.checks.body_schemas import check_body_schema
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
+from flowrunner.model.body import Content
 from flowrunner.model.finding import Finding
 from flowrunner.model.hook_auth import PROVIDERS, AuthType
 from flowrunner.model.ids import Json
@@ -26,7 +27,12 @@ def check_webhook(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iter
         yield subject.document.finding(
             codes.EXCLUSIVE_KEYS, message, path=(*path, "wait_timeout"), key=True
         )
-    if "schema" in raw:
+    if "schema" in raw and raw.get("content") == Content.RAW:
+        message = "'schema' has no effect on content that is 'raw'"
+        yield subject.document.finding(
+            codes.EXCLUSIVE_KEYS, message, path=(*path, "schema"), key=True
+        )
+    elif "schema" in raw:
         yield from check_body_schema(subject, (*path, "schema"), raw["schema"])
     if "dedupe" in raw and "key" not in raw["dedupe"] and not PROVIDERS[kind].delivery_id:
         message = f"'dedupe' needs a 'key': {kind} deliveries carry no id of their own"
