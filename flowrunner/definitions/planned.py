@@ -7,12 +7,6 @@ guess. An entry leaves this page in the change that makes its field work.
 from __future__ import annotations
 
 PLANNED: dict[str, frozenset[str]] = {
-    "flow": frozenset(
-        {
-            "notify",
-        }
-    ),
-    "folder": frozenset({"notify"}),
     "webhook": frozenset({"respond", "schema", "wait_timeout"}),
 }
 """Kind of mapping (`x-kind` in the schema) → planned keys."""

@@ -10,14 +10,9 @@ from collections.abc import Mapping
 
 PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
-_TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
 _ASK_FOR_THE_END = "let the caller ask for the end: GET /api/v1/executions/ID"
 
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
-    "flow": {
-        "notify": _TELL,
-    },
-    "folder": {"notify": _TELL},
     "webhook": {
         "respond": _ASK_FOR_THE_END,
         "schema": "check the body in if, and hold the inputs to a type, a pattern or a format",

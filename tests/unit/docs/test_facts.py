@@ -26,6 +26,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
+from flowrunner.telemetry.metrics_notify import NotifyMetrics
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from flowrunner.web.routes.backfill import CarriesBackfills
@@ -221,6 +222,7 @@ def _rendered() -> str:
     triggers.start_skipped(FLOW, "start", "paused")
     triggers.promises_made(FLOW, tuple(SlaKind))
     metrics.show_more(triggers.families)
+    metrics.show_more(NotifyMetrics(["oncall"]).families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)
