@@ -221,10 +221,8 @@ def _carrying(
 ) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
     nodes = node_types(ground, lambda: starts().children)
     compiler = Compiler(nodes, ground.clock)
-    folder = origin.flow_folder
-    services = engine_services(
-        ground, nodes, compiler, folder, lambda execution: starts().events.left_by(execution)
-    )
+    left_by = lambda execution: starts().events.left_by(execution)  # noqa: E731, PLW0108 - later
+    services = engine_services(ground, nodes, compiler, origin.flow_folder, left_by)
     engine = _engine(ground, services)
     drain = Drain(lambda: engine.running_count, ground.clock)
     return compiler, _warm(ground, nodes, compiler), services, engine, drain
