@@ -25,7 +25,6 @@ from flowrunner.notify.http_channels import (
     WebhookChannel,
 )
 from flowrunner.notify.line import Bucket, Line
-from flowrunner.notify.mail import MailChannel, MailServer
 from flowrunner.notify.message import Sender
 from flowrunner.notify.outbox import Outbox, Outlet
 from flowrunner.notify.post import Poster
@@ -167,6 +166,9 @@ def _webhook(values: _Values, around: _Around) -> Channel:
 
 
 def _email(values: _Values, around: _Around) -> Channel:
+    # Late: the modules for mail are a megabyte that most daemons never need.
+    from flowrunner.notify.mail import MailChannel, MailServer
+
     server = MailServer(
         host=values["host"],
         port=values["port"],

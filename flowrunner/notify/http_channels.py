@@ -14,7 +14,6 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import Notice, NotifyOn
@@ -111,7 +110,7 @@ def _ping_url(base: str, notice: Notice) -> str:
     query = parts.query
     if notice.execution and notice.on is not NotifyOn.LATE:
         # By this, Healthchecks tells runs apart that overlap.
-        query = f"{query}&rid={UUID(notice.execution)}".lstrip("&")
+        query = f"{query}&rid={notice.execution}".lstrip("&")
     return urlunsplit(parts._replace(path=path, query=query))
 
 
