@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from flowrunner.config.channel_kinds import ChannelSettings, channels_kind
 from flowrunner.config.kinds import (
     BadValueError,
     Kind,
@@ -23,9 +24,11 @@ from flowrunner.config.kinds import (
     quote,
     user_names,
 )
+from flowrunner.config.notify_settings import account_rules_kind
 from flowrunner.config.token_kinds import tokens_kind
 from flowrunner.model.access import Token
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
+from flowrunner.model.notify import NotifyRules
 
 SECTION = "accounts"
 
@@ -199,6 +202,22 @@ class AccountSettings:
     )
     """Bearer tokens by name, as in `auth.tokens`, that show this account alone: `sha256`, `scopes`
     (`read`, `data`) and perhaps `expires_at`. Default `{}`."""
+
+    channels: tuple[ChannelSettings, ...] = field(
+        default=(),
+        metadata=_about(
+            channels_kind(), example={"team": {"type": "slack", "url_secret": "TEAM_URL"}}
+        ),
+    )
+    """Channels of this account alone, as in `notify.channels`; one with the name of a channel of
+    the host takes its place here. Their secrets are those of this account. Default `{}`."""
+
+    notify: NotifyRules | None = field(
+        default=None,
+        metadata=_about(account_rules_kind(), example=[{"on": ["failed"], "channels": ["team"]}]),
+    )
+    """Who is told what of the flows of this account for which neither their file nor a
+    `_defaults.yaml` says `notify`, a list of rules. Default (null): `notify.default`."""
 
 
 class AccountKey(NamedTuple):

@@ -16,6 +16,7 @@ from typing import Any
 from flowrunner.config.account_reader import AccountReader
 from flowrunner.config.accounts import SECTION as ACCOUNTS
 from flowrunner.config.kinds import BadValueError, Kind, printable, quote
+from flowrunner.config.notify_settings import NotifySettings, notify_problems
 from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, Settings
 from flowrunner.config.sources import (
     SOCKET_NAME,
@@ -142,6 +143,7 @@ class _Merge:
             with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
                 check(self._values)
         self._check_tokens()
+        self._check_notify()
         for shared, origin in self._accounts.shared(environment):
             with self._reporting(origin):
                 key = f"{ACCOUNTS}.{shared.account}.{shared.key}"
@@ -177,6 +179,17 @@ class _Merge:
             with self._reporting(origins[wrong.key]):
                 text = f"{wrong.key}: {wrong.message}"
                 raise BadValueError(text, code=wrong.code, hint=wrong.hint)
+
+    def _check_notify(self) -> None:
+        """Judges which channels the rules name."""
+        host = self._made("notify", NotifySettings)
+        accounts = self._accounts.accounts()
+        origins = dict(self._accounts.origins())
+        origins["notify.default"] = self._origins["notify", "default"]
+        of_accounts = {name: (it.channels, it.notify or ()) for name, it in accounts.items()}
+        for wrong in notify_problems(host, of_accounts):
+            with self._reporting(origins[wrong.key]):
+                raise BadValueError(f"{wrong.key}: {wrong.message}", hint=wrong.hint)
 
     def _check_one_source(self) -> None:
         """Refuses a folder beside a repository: one of them would be ignored."""

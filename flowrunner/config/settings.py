@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 from flowrunner.config.access_settings import AuthSettings
 from flowrunner.config.accounts import AccountSettings
+from flowrunner.config.channel_kinds import web_address
 from flowrunner.config.git_settings import GitSettings
 from flowrunner.config.host_kinds import host_facts, host_labels
 from flowrunner.config.kinds import (
@@ -32,6 +33,7 @@ from flowrunner.config.kinds import (
 )
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.network_kinds import Network, networks, origins, rate
+from flowrunner.config.notify_settings import NotifySettings
 from flowrunner.config.tls_settings import TlsSettings
 from flowrunner.model.rates import Rate
 
@@ -44,7 +46,6 @@ PLANNED = frozenset(
     {
         "defaults",
         "metrics",
-        "notify",
         "secrets",
     }
 )
@@ -168,6 +169,12 @@ class ServerSettings:
     values (in the environment `region=eu-1,tier=2`, texts all). Expressions see them as
     `host.facts.NAME`, null where this host has none. Default `{}`. No place for secrets: who
     may read the settings of a flow's host sees them."""
+
+    public_url: str | None = field(
+        default=None, metadata=_about(web_address(), example="https://flows.example.com")
+    )
+    """Address at which people reach this daemon, through a proxy or not; notifications link below
+    it. Default (null): none, so that they hold no link."""
 
     tls: TlsSettings = field(default_factory=TlsSettings)
 
@@ -348,6 +355,7 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     engine: EngineSettings = field(default_factory=EngineSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
     logging: LoggingSettings = field(default_factory=LoggingSettings)
     accounts: Mapping[str, AccountSettings] = field(default_factory=dict)
 

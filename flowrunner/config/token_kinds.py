@@ -40,7 +40,7 @@ def tokens_kind(*, of_account: bool) -> Kind:
     return Kind(
         parse=parse,
         render=lambda tokens: {token.name: _written(token) for token in tokens},
-        from_text=_from_text,
+        from_text=json_of_text,
         schema=_schema(keys, scopes),
     )
 
@@ -141,7 +141,7 @@ def _written(token: Token) -> Json:
     return written
 
 
-def _from_text(text: str) -> Json:
+def json_of_text(text: str) -> Json:
     """Returns the JSON that a variable holds; the text itself, to be refused, if it is none."""
     try:
         return json.loads(text or "{}")

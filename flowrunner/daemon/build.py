@@ -31,9 +31,7 @@ from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.retention import Retention
 from flowrunner.engine.runtime import EngineServices
-from flowrunner.model.execution import Execution
 from flowrunner.model.ids import FlowKey
-from flowrunner.model.mark import MarkKey
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.history import FlowHistory
@@ -205,7 +203,8 @@ def build(
 def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
     """Returns the service, which learns of ended executions as pauses and schedules do."""
     service = FlowService(known)
-    following = (starts.events.followers, starts.events.backfills, starts.schedules)
+    events = starts.events
+    following = (events.followers, events.backfills, events.notices.decisions, starts.schedules)
     ends = (pauses.note_ended, service.note_ended, *(each.note_ended for each in following))
     ground.observer.on_ended = ends
     return service
@@ -222,16 +221,11 @@ def _carrying(
 ) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
     nodes = node_types(ground, lambda: starts().children)
     compiler = Compiler(nodes, ground.clock)
-    left_by = _left_by(starts)
+    left_by = lambda execution: starts().events.left_by(execution)  # noqa: E731, PLW0108 - later
     services = engine_services(ground, nodes, compiler, origin.flow_folder, left_by)
     engine = _engine(ground, services)
     drain = Drain(lambda: engine.running_count, ground.clock)
     return compiler, _warm(ground, nodes, compiler), services, engine, drain
-
-
-def _left_by(starts: Callable[[], _Starts]) -> Callable[[Execution], Mapping[MarkKey, str]]:
-    """Returns what tells the engine what an end leaves to do: to start its followers."""
-    return lambda execution: starts().events.followers.left_by(execution)  # noqa: PLW0108 - later
 
 
 def _reader(
@@ -358,7 +352,9 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         users=ground.users,
         accounts=ground.accounts,
     )
-    applier.history = FlowHistory(ground.storage.events, ground.clock)
+    applier.history = FlowHistory(
+        ground.storage.events, ground.clock, starts.events.notices.decisions
+    )
     return applier
 
 

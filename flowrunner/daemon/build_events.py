@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from flowrunner.daemon.build_ground import Ground
+from flowrunner.daemon.build_notify import Notices, make_notices
+from flowrunner.model.execution import Execution
+from flowrunner.model.mark import MarkKey
 from flowrunner.reconcile.apply import FlowsSubscriber
 from flowrunner.system.boot import boot_id
 from flowrunner.system.ids import IdSource
@@ -28,11 +32,17 @@ class Events:
     inboxes: Inboxes
     sla: SlaWatch
     backfills: Backfills
+    notices: Notices
 
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who learns what a new set of flows says."""
-        return (self.followers, self.inboxes, self.sla)
+        return (self.followers, self.inboxes, self.sla, self.notices.decisions)
+
+    def left_by(self, execution: Execution) -> Mapping[MarkKey, str]:
+        """Returns what an end leaves to do: to start followers, and to tell people."""
+        left, told = self.followers.left_by(execution), self.notices.decisions.left_by(execution)
+        return {**left, **told} if left and told else left or told
 
 
 def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events:
@@ -48,8 +58,11 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
         host=ground.host.name,
         told=ground.observer,
     )
+    notices = make_notices(ground)
+    ground.observer.notices = notices.decisions
     return Events(
         sla=sla,
+        notices=notices,
         starts=Starts(
             registry=ground.registry,
             occasions=occasions,

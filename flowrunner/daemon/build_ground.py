@@ -100,7 +100,7 @@ def make_ground(
         secrets=make_secrets(os.environ, secret_environment, settings.accounts),
         secret_environment=dict(secret_environment),
         users=local_users(settings.engine.users, users_of(settings.accounts)),
-        accounts=account_map(settings.accounts, settings.engine.roots),
+        accounts=account_map(settings.accounts, settings.engine.roots, settings.notify.channels),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
         registry=FlowRegistry(settings.accounts, frozenset(settings.server.labels)),

@@ -84,7 +84,7 @@ class Daemon:
                 if not parts.ground.choices.observe:
                     events = parts.events
                     works += [events.starts.run, events.followers.run]
-                    works += [events.inboxes.run, events.backfills.run]
+                    works += [events.inboxes.run, events.backfills.run, events.notices.outbox.run]
                 if parts.origin.source is not None:
                     works.append(parts.origin.source.run)
                 if self._watchdog is not None:
@@ -122,6 +122,8 @@ class Daemon:
         await parts.pauses.count_failures()
         parts.events.followers.flows_changed(parts.registry.entries, frozenset())
         await parts.events.sla.load()
+        if not parts.ground.choices.observe:
+            await parts.events.notices.load()
         # Before anything is armed: a new start must not be taken for one that was cut short.
         if parts.ground.choices.observe:
             _LOG.warning("daemon.observes: nothing starts, and nothing of an earlier life goes on")
@@ -157,6 +159,7 @@ class Daemon:
         closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
         closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
         closing.append(parts.applier.history.settle)
+        closing.append(parts.events.notices.close)
         closing.append(self._keep_warm)
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))

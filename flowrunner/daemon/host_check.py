@@ -14,7 +14,7 @@ from flowrunner.definitions import codes_host
 from flowrunner.definitions.build import NODE_LISTS, types_in
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.document import Document, Path
-from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.folder_defaults import DEFAULTS_FILE, FolderDefaults, Layers
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.finding import Finding
@@ -71,8 +71,9 @@ class HostCheckingReader:
         if lacking_labels(spec.runs_on, self._labels):
             names, problems = (), {}  # another host has to have them
             outside = set()
+        channels = self._accounts.unknown_channels(account, spec.notify)
         refused = self._accounts.refused_types(account, spec.node_types)
-        if not (names or problems or refused or outside):
+        if not (names or problems or refused or outside or channels):
             return candidate
         document = read_yaml(data, file=file)
         added = {
@@ -80,6 +81,7 @@ class HostCheckingReader:
             *_of_users(document, problems),
             *_of_types(document, refused, account),
             *_of_paths(document, outside, account),
+            *_of_channels(document, channels, account),
         }
         return replace(candidate, findings=tuple(sorted({*candidate.findings, *added})))
 
@@ -139,6 +141,26 @@ def _of_paths(document: Document, outside: AbstractSet[str], account: str) -> It
                 path=("triggers", index, "path"),
                 hint=f"{setting} of the settings lists the folders into which it may",
             )
+
+
+def _of_channels(document: Document, channels: Sequence[str], account: str) -> Iterator[Finding]:
+    """Yields findings at the names; at that of the flow, for rules of a `_defaults.yaml`."""
+    hint = f"notify.channels or accounts.{account}.channels of the settings describes channels"
+    told = set[str]()
+    for number, rule in enumerate(document.data.get("notify", ())):
+        for index, name in enumerate(rule["channels"]):
+            if name in channels:
+                told.add(name)
+                yield document.finding(
+                    codes_host.CHANNEL_MISSING,
+                    f"this host has no channel {name!r}",
+                    path=("notify", number, "channels", index),
+                    hint=hint,
+                )
+    for name in channels:
+        if name not in told:
+            text = f"this host has no channel {name!r}, which a {DEFAULTS_FILE} names"
+            yield document.finding(codes_host.CHANNEL_MISSING, text, path=("name",), hint=hint)
 
 
 def _places(definition: Json) -> Iterator[tuple[Path, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import MarkKey
 from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.model.states import SlotOutcome
 from flowrunner.registry.entry import PassResult
@@ -37,6 +38,19 @@ class KeepsPromises(Protocol):
         """Slots have started nothing."""
 
 
+class TellsPeople(Protocol):
+    """Decides who is told of what."""
+
+    def execution_started(self, execution: Execution) -> None:
+        """An execution has begun."""
+
+    def left_by_breach(self, breach: Breach) -> Mapping[MarkKey, str]:
+        """Returns the marks to be written with that a breach was told."""
+
+    def promise_broken(self, breach: Breach) -> None:
+        """A promise was not kept."""
+
+
 class DaemonObserver:
     """Observes the engine, the reconciler and the schedules."""
 
@@ -50,6 +64,8 @@ class DaemonObserver:
         self.on_ended: Sequence[Callable[[Execution], None]] = ()
         self.sla: KeepsPromises | None = None
         """Told of executions and slots of flows that promise something."""
+        self.notices: TellsPeople | None = None
+        """Told of starts and of broken promises."""
 
     def execution_queued(self, execution: Execution) -> None:
         """Counts an execution that waits."""
@@ -62,6 +78,8 @@ class DaemonObserver:
         self._metrics.execution_started(execution)
         if self.sla is not None:
             self.sla.execution_started(execution)
+        if self.notices is not None:
+            self.notices.execution_started(execution)
         slot_at, started_at = execution.cause.slot_at, execution.started_at
         if execution.cause.is_slot and slot_at is not None and started_at is not None:
             self._metrics.slot_decided(
@@ -121,9 +139,15 @@ class DaemonObserver:
         """Lets the counts of a flow's promises begin."""
         self.triggers.promises_made(flow, kinds)
 
+    def left_by_breach(self, breach: Breach) -> Mapping[MarkKey, str]:
+        """Returns the marks of those who are told of a breach."""
+        return {} if self.notices is None else self.notices.left_by_breach(breach)
+
     def promise_broken(self, breach: Breach) -> None:
-        """Counts a promise of `sla` that was not kept, and says so."""
+        """Counts a promise of `sla` that was not kept, says so, and lets people be told."""
         self.triggers.promise_broken(breach)
+        if self.notices is not None:
+            self.notices.promise_broken(breach)
         _LOG.warning(
             "sla.breached flow=%s kind=%s limit_s=%g since=%s count=%d",
             breach.flow,

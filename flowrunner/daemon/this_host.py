@@ -22,7 +22,7 @@ def on_this_host(
     reader: Reader, settings: Settings, environment: Mapping[str, str]
 ) -> tuple[Reader, AccountPlaces]:
     """Returns a reader that adds what this host lacks, and whose the files are."""
-    accounts = account_map(settings.accounts, settings.engine.roots)
+    accounts = account_map(settings.accounts, settings.engine.roots, settings.notify.channels)
     secrets = make_secrets(environment, environment, settings.accounts)
     users = local_users(settings.engine.users, users_of(settings.accounts))
     places = AccountPlaces(accounts, _root(settings))

@@ -41,6 +41,7 @@ from flowrunner.model.flow import (
 )
 from flowrunner.model.formats import TextFormat, is_written_moment
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.notify import build_rules
 from flowrunner.model.patterns import parse_pattern
 from flowrunner.model.process import SHELLS, Limits, ProcessSpec
 from flowrunner.model.quantities import parse_duration, parse_size
@@ -90,6 +91,7 @@ def build_flow(
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
         sla=build_sla(definition.get("sla")),
         retention=_retention(definition.get("retention", {})),
+        notify=build_rules(definition["notify"]) if "notify" in definition else None,
     )
 
 

@@ -131,12 +131,6 @@ UNKNOWN_KEY = Code(
     "The flow format does not know this key here. Nothing is ignored, because an ignored key is a "
     "promise not kept.",
 )
-PLANNED_KEY = Code(
-    "FR202",
-    "planned key",
-    "The key belongs to the flow format but this version does not carry it out yet. The hint says "
-    "what to do until then, where there is something to do.",
-)
 WRONG_TYPE = Code(
     "FR203",
     "wrong type",

@@ -33,3 +33,10 @@ PATH_NOT_PERMITTED = Code(
     "for these files: no folder of `accounts.NAME.roots`, for the account `default` also of "
     "`engine.roots`, holds the path of the trigger. The flow is valid, but would not be Ready.",
 )
+CHANNEL_MISSING = Code(
+    "FR605",
+    "channel missing on this host",
+    "The settings given by `--settings` have no channel of this name: neither `notify.channels` "
+    "nor `accounts.NAME.channels` of the flow's account. The flow is valid, but would not be "
+    "Ready: a failure of which nobody hears is worse than a flow that says what it lacks.",
+)

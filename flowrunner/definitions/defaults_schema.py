@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowrunner.definitions.notify_schema import notify_schema
 from flowrunner.definitions.shared_schema import environment, labels, node_defaults, retention
 
 SCHEMA_ID = "https://flowrunner.dev/schemas/defaults.v1.schema.json"
@@ -26,6 +27,7 @@ def defaults_schema() -> dict[str, Any]:
             "defaults": node_defaults(),
             "env": environment("Environment of every shell-like node.", {"LANG": "C"}),
             "labels": labels(),
+            "notify": notify_schema(),
             "retention": retention(),
         },
     }

@@ -28,6 +28,8 @@ def effective_definition(
         "retention": {**layers.retention, **data.pop("retention", {})},
     }
     data.update((key, value) for key, value in given.items() if value)
+    if layers.notify is not None:
+        data.setdefault("notify", layers.notify)
     for part in NODE_LISTS:
         if part in data:
             data[part] = [

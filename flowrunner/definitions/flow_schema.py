@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowrunner.definitions.notify_schema import notify_schema
 from flowrunner.definitions.process_schema import process_keys
 from flowrunner.definitions.schema_parts import (
     FLOW_NAME,
@@ -147,7 +148,7 @@ def _graph() -> dict[str, Any]:
 
 
 def _holds() -> dict[str, Any]:
-    """Returns what keeps a flow from starting, and from leaving."""
+    """Returns what keeps a flow from starting and from leaving, and who is told of it."""
     return {
         "runs_on": described(
             "Labels that a host must have, all of them: the setting `server.labels`. On any other "
@@ -182,6 +183,7 @@ def _holds() -> dict[str, Any]:
             maximum=1_000,
         ),
         "sla": sla_schema(),
+        "notify": notify_schema(),
     }
 
 

@@ -77,6 +77,12 @@ class Layers:
         return _joined(layer.data.get("retention", {}) for layer in self.chain)
 
     @cached_property
+    def notify(self) -> Json:
+        """Who is told what: the nearest list that there is, as a whole; None without one."""
+        found = [layer.data["notify"] for layer in self.chain if "notify" in layer.data]
+        return found[-1] if found else None
+
+    @cached_property
     def defaults(self) -> dict[str, Json]:
         """What nodes have that do not say it themselves."""
         found: dict[str, Json] = {}

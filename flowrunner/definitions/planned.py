@@ -1,25 +1,13 @@
-"""Keys of the flow format that are not built yet: refused like any unknown key, with a hint.
+"""Words of the flow format that are not built yet: refused like any other, with a hint.
 
-A list of words, so that a flow written from the documentation gets "planned" instead of a
-guess. An entry leaves this page in the change that makes its field work.
+So that a flow written from the documentation gets "planned" instead of a guess. A word leaves this
+page in the change that makes it work. All keys of the format work; a key that comes again before
+its work would need a list like this one, and a code of its own: FR202 was that, and is not used
+again.
 """
 
 from __future__ import annotations
 
-PLANNED: dict[str, frozenset[str]] = {
-    "flow": frozenset(
-        {
-            "notify",
-        }
-    ),
-    "folder": frozenset({"notify"}),
-}
-"""Kind of mapping (`x-kind` in the schema) → planned keys."""
-
 PLANNED_NODE_TYPES = frozenset({"email", "file", "http", "notify", "python", "store"})
-PLANNED_TRIGGER_TYPES: frozenset[str] = frozenset()
-PLANNED_WORDS: dict[str, frozenset[str]] = {
-    "node-type": PLANNED_NODE_TYPES,
-    "trigger-type": PLANNED_TRIGGER_TYPES,
-}
+PLANNED_WORDS: dict[str, frozenset[str]] = {"node-type": PLANNED_NODE_TYPES}
 """Kind of word that a value may be → planned words."""

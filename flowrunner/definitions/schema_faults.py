@@ -16,7 +16,7 @@ from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean, nearest_word
 from flowrunner.definitions.kind_words import found_words, wanted_words
-from flowrunner.definitions.planned import PLANNED, PLANNED_WORDS
+from flowrunner.definitions.planned import PLANNED_WORDS
 from flowrunner.definitions.schema_parts import (
     ENV_NAME,
     FLOW_NAME,
@@ -162,17 +162,15 @@ def _unfit_value(error: LibraryError, path: Path) -> SchemaProblem:
 def _unknown_keys(error: LibraryError, path: Path) -> Iterator[SchemaProblem]:
     known = error.schema.get("properties", {})
     kind = error.schema.get("x-kind", "")
-    planned = PLANNED.get(kind, frozenset())
     for key in error.instance:
         if key in known:
             continue
-        is_planned = key in planned
-        meant = "" if is_planned else nearest_word(key, known)
+        meant = nearest_word(key, known)
         yield SchemaProblem(
-            code=codes.PLANNED_KEY if is_planned else codes.UNKNOWN_KEY,
+            code=codes.UNKNOWN_KEY,
             path=(*path, key),
             message=f"unknown key {quoted(key)}",
-            hint=planned_hint(kind, key) if is_planned else unknown_key_hint(kind, key, known),
+            hint=unknown_key_hint(kind, key, known),
             at_key=True,
             place=(*path, key),
             meant=meant if meant not in error.instance else "",

@@ -10,13 +10,7 @@ from collections.abc import Mapping
 
 PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunner"
 
-_TELL = "let a node with if: always() or if: failure() call sendmail or curl in a script"
-
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
-    "flow": {
-        "notify": _TELL,
-    },
-    "folder": {"notify": _TELL},
     "node-type": {
         "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",
@@ -26,10 +20,10 @@ WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
         "store": "keep it in a file outside of $WORK_DIR",
     },
 }
-"""Kind of mapping, or of the list of words that a value may be → planned word → what to do."""
+"""Kind of word that a value may be → planned word → what to do."""
 
 
 def planned_hint(kind: str, word: str) -> str:
-    """Returns the hint for a planned key or value, with the way round where there is one."""
+    """Returns the hint for a planned word, with the way round where there is one."""
     way = WAYS_ROUND.get(kind, {}).get(word, "")
     return f"{PLANNED_HINT}; until then {way}" if way else PLANNED_HINT

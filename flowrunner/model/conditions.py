@@ -57,6 +57,7 @@ class ConditionReason(StrEnum):
     USER_NOT_PERMITTED = "UserNotPermitted"
     NODE_TYPE_NOT_PERMITTED = "NodeTypeNotPermitted"
     PATH_NOT_PERMITTED = "PathNotPermitted"
+    CHANNEL_MISSING = "ChannelMissing"
     NO_ACCOUNT = "NoAccount"
     SCHEDULED = "Scheduled"
     NO_SCHEDULE = "NoSchedule"

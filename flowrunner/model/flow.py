@@ -18,6 +18,7 @@ from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
 from flowrunner.model.hook_auth import WebhookAuth
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.notify import NotifyRules
 from flowrunner.model.patterns import Pattern
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.rates import Rate
@@ -312,6 +313,7 @@ class FlowSpec:
         references: The other flows of its account that it names.
         timeout_s: Bound of an execution from its start, on the wall clock; None: the host's.
         sla: What it promises; None for most flows.
+        notify: Who is told what; None: as the host has it.
         finally_timeout_s: Bound of `finally`, from the moment at which its first nodes may start.
     """
 
@@ -339,6 +341,7 @@ class FlowSpec:
     finally_timeout_s: float = 300.0
     retention: RetentionSpec = RetentionSpec()
     sla: SlaSpec | None = None
+    notify: NotifyRules | None = None
 
     @property
     def all_nodes(self) -> tuple[NodeSpec, ...]:

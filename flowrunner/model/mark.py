@@ -1,8 +1,9 @@
-"""Marks: small durable notes of the triggers and of `sla`, kept together with an execution.
+"""Marks: small durable notes of triggers, `sla` and `notify`, kept together with an execution.
 
 A mark says of one thing that it is done with (a file that was taken, a boot, a breach that was
-counted) or that it is still to be done (a completion whose follower has not started). A change of
-marks and the execution that it belongs to are one transaction, so that no crash comes between.
+counted) or that it is still to be done (a completion whose follower has not started, a notice that
+was not sent). A change of marks and what it belongs to, mostly an execution, are one transaction,
+so that no crash comes between.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ class MarkKind(StrEnum):
     FILE = "file"
     SLA = "sla"
     BACKFILL = "backfill"
+    NOTICE = "notice"
+    ALARM = "alarm"
 
 
 class MarkKey(NamedTuple):

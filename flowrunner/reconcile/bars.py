@@ -1,4 +1,4 @@
-"""Whether a flow may not start because of its account: what is gone, or not for it."""
+"""Whether a flow may not start because of its account: what is gone, unknown, or not for it."""
 
 from __future__ import annotations
 
@@ -25,4 +25,8 @@ def bar_of(account: str, spec: FlowSpec, accounts: AccountMap) -> Bar | None:
     if outside:
         text = f"account {account} may not look for {', '.join(outside)}: no root holds it"
         return Bar(ConditionReason.PATH_NOT_PERMITTED, text)
+    unknown = accounts.unknown_channels(account, spec.notify)
+    if unknown:
+        text = f"the settings have no channel {', '.join(unknown)} for account {account}"
+        return Bar(ConditionReason.CHANNEL_MISSING, text)
     return None

@@ -18,6 +18,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType, Status
 from flowrunner.model.flow_events import DEFINITION, DefinitionEvent, FlowEvent, FlowState
 from flowrunner.model.ids import Digest, FlowKey, Revision
+from flowrunner.model.mark import MarkChange, MarkKey
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry, PruneHold
 from flowrunner.storage.event_store import EventStore
@@ -68,6 +69,16 @@ class KeepsHistory(Protocol):
         """Waits for what is being written; at stop."""
 
 
+class TellsTransitions(Protocol):
+    """Decides who is told that a flow is ready, or not any more."""
+
+    def left_by_event(self, event: FlowEvent) -> Mapping[MarkKey, str]:
+        """Returns the marks to be written with an event; called once for each."""
+
+    def event_told(self, marks: Mapping[MarkKey, str]) -> None:
+        """Learns that they are on disk."""
+
+
 class NoHistory:
     """Keeps nothing."""
 
@@ -94,8 +105,12 @@ NO_HISTORY: KeepsHistory = NoHistory()
 class FlowHistory:
     """Meets `KeepsHistory` over a store; one writes at a time, in order."""
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    def __init__(
+        self, store: EventStore, clock: Clock, teller: TellsTransitions | None = None
+    ) -> None:
         self._store = store
+        self._teller = teller
+        self._marks: dict[MarkKey, str] = {}
         self._clock = clock
         self._told: dict[FlowKey, FlowState] = {}
         self._held: set[FlowKey] = set()
@@ -193,6 +208,9 @@ class FlowHistory:
         (self._held.add if state.is_held else self._held.discard)(key)
         self._events += events
         self._states.add(key)
+        if self._teller is not None:
+            for event in events:
+                self._marks.update(self._teller.left_by_event(event))
 
     async def _flush(self) -> None:
         """Writes what was told, all or none; what cannot be written waits for the next time."""
@@ -201,12 +219,18 @@ class FlowHistory:
             keys, self._states = self._states, set()
             if not keys:
                 return
+            marks, self._marks = self._marks, {}
+            states = {key: self._told[key] for key in keys}
             try:
-                await self._store.record(events, {key: self._told[key] for key in keys})
+                await self._store.record(events, states, marks=MarkChange(put=marks))
             except StorageError as error:
                 _LOG.error("history.not_recorded code=%s: %s", error.code, error.message)
                 self._events[:0] = events
                 self._states |= keys
+                self._marks = {**marks, **self._marks}
+                return
+            if self._teller is not None:
+                self._teller.event_told(marks)
 
 
 _UNKNOWN, _GONE = FlowState(number=0), FlowState(number=0, is_gone=True)

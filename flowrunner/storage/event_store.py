@@ -8,15 +8,20 @@ from typing import Protocol
 
 from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import NO_MARKS, MarkChange
 
 
 class EventStore(Protocol):
     """What happened to flows: the newest `MOST_EVENTS` of each; a write is durable at its end."""
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
-        """Adds events and replaces states, all in one write.
+        """Adds events, replaces states and changes marks, all in one write.
 
         Every flow that has an event has a state, whose number is that of its newest event.
         """

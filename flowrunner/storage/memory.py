@@ -324,7 +324,7 @@ class MemoryStorage:
         self._journal = MemoryJournal(tables)
         self._slots = MemorySlots(tables)
         self._pauses = MemoryPauses()
-        self._events = MemoryEvents()
+        self._events = MemoryEvents(tables.marks)
         self._marks = tables.marks
 
     @property

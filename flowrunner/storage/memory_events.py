@@ -7,19 +7,27 @@ from datetime import datetime
 
 from flowrunner.model.flow_events import MOST_EVENTS, FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import NO_MARKS, MarkChange
+from flowrunner.storage.memory_marks import MemoryMarks
 
 
 class MemoryEvents:
-    """Meets `EventStore`."""
+    """Meets `EventStore`; `marks` are those that change with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, marks: MemoryMarks | None = None) -> None:
+        self._marks = marks or MemoryMarks()
         self._events: dict[FlowKey, dict[int, FlowEvent]] = {}
         self._states: dict[FlowKey, FlowState] = {}
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
-        """Adds events and replaces states."""
+        """Adds events, replaces states and changes marks."""
+        self._marks.apply(marks)
         self._states.update(states)
         for event in events:
             kept = self._events.setdefault(event.flow, {})

@@ -45,10 +45,13 @@ _SUSPENDED = "suspended"
 
 
 class TellsBreaches(Protocol):
-    """Told of each promise that is not kept, once: metrics, the log, later notifications."""
+    """Told of each promise that is not kept, once: metrics, the log, notifications."""
 
     def promises_made(self, flow: FlowKey, kinds: Collection[SlaKind]) -> None:
         """Learns what a flow promises, before any of it can be broken."""
+
+    def left_by_breach(self, breach: Breach) -> Mapping[MarkKey, str]:
+        """Returns the marks to be written with that a breach was told, which follows."""
 
     def promise_broken(self, breach: Breach) -> None:
         """Learns of a breach; must be quick and must not fail."""
@@ -319,6 +322,7 @@ class SlaWatch:
         late = self._watches.take_due(now)
         for watch in late:
             self._write(watch.mark, now.astimezone(UTC).isoformat())
+            self._to_write.update(self._told.left_by_breach(watch.breach))
         return late
 
     def _forget_ended(self) -> None:

@@ -399,13 +399,17 @@ class SimulatedEvents:
         self._writer = writer
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
         await self._writer.submit(
             Write(
                 kind="events",
                 values=(events,),
-                apply=lambda: _driven(self._inner.record(events, states)),
+                apply=lambda: _driven(self._inner.record(events, states, marks=marks)),
             )
         )
 

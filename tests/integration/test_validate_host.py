@@ -11,7 +11,9 @@ import pytest
 
 from flowrunner.cli.main import dispatch
 from flowrunner.config.accounts import AccountSettings, SecretDirectory
+from flowrunner.config.channel_kinds import channels_kind
 from flowrunner.config.git_settings import GitSettings
+from flowrunner.config.notify_settings import NotifySettings
 from flowrunner.config.settings import EngineSettings, ServerSettings, Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
@@ -147,7 +149,7 @@ def test_host_adds_findings_and_takes_none_away() -> None:
     alone = set(validate([str(FOLDER)]).findings)
     both = set(validate([str(FOLDER)], settings=Settings()).findings)
     assert alone <= both
-    assert {finding.code for finding in both - alone} == {"FR601", "FR602", "FR604"}
+    assert {finding.code for finding in both - alone} == {"FR601", "FR602", "FR604", "FR605"}
 
 
 # Accounts
@@ -329,3 +331,27 @@ def test_standard_input_belongs_to_the_default_account(tmp_path: Path) -> None:
     text = SHELL.format(name="a").encode()
     report = validate(["-"], stdin=text, settings=settings)
     assert [each.code for each in report.findings] == ["FR601"]
+
+
+@pytest.mark.parametrize("runs_before", [0, 1], ids=["alone", "after-another-run"])
+def test_channels_that_the_host_does_not_have_are_told(runs_before: int, tmp_path: Path) -> None:
+    """An unknown channel is a finding at its name, or at the flow for one of a `_defaults.yaml`."""
+    flows, environment = tmp_path / "flows", {"HOME": str(tmp_path)}
+    flows.mkdir()
+    rules = "notify: [{on: [failed], channels: [oncall, pager]}]\n"
+    (flows / "_defaults.yaml").write_text(rules)
+    nodes = "nodes: [{id: only, type: noop}]\n"
+    (flows / "a.yaml").write_text(f"version: 1\nname: a\n{rules}{nodes}")
+    (flows / "b.yaml").write_text(f"version: 1\nname: b\n{nodes}")
+    (flows / "c.yaml").write_text(f"version: 1\nname: c\nnotify: []\n{nodes}")
+    for _ in range(runs_before):
+        validate([str(flows)], environment=environment, use_cache=True)
+    (channel,) = channels_kind().parse({"oncall": {"type": "exec", "argv": ["page"]}}, tmp_path)
+    settings = Settings(notify=NotifySettings(channels=(channel,)))
+    found = validate(
+        [str(flows)], settings=settings, environment=environment, use_cache=True
+    ).findings
+    assert [(Path(f.file).name, f.code, f.line, f.column, f.message) for f in found] == [
+        ("a.yaml", "FR605", 3, 44, "this host has no channel 'pager'"),
+        ("b.yaml", "FR605", 2, 7, "this host has no channel 'pager', which a _defaults.yaml names"),
+    ]

@@ -20,6 +20,7 @@ from flowrunner.model.conditions import ConditionType, Status
 from flowrunner.model.execution import ScheduleKey
 from flowrunner.model.flow_events import DefinitionEvent, FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
@@ -112,13 +113,17 @@ class MortalEvents(MemoryEvents):
         self._death = death
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
         try:
             self._death.write()
         except OSError as error:
             raise StorageError(str(error)) from error
-        await super().record(events, states)
+        await super().record(events, states, marks=marks)
 
 
 class Lives(RuleBasedStateMachine):

@@ -49,6 +49,7 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
         st.from_regex("[a-z0-9-]{1,9}", fullmatch=True),
         max_size=3,
     ),
+    "server.public_url": PATHS.map("https://flows.example.com{}".format),
     "server.tls.certificate": PATHS,
     "server.tls.key": PATHS,
     "source.path": PATHS.map("/flows{}".format),  # a state among the flows is refused
@@ -99,6 +100,17 @@ WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
     "engine.retention_age": st.integers(1, 6).map("{}d".format),
     "engine.retention_log_bytes": st.integers(1, 1023).map("{}MiB".format),
     "engine.attempt_log_bytes": st.integers(1, 1023).map("{}KiB".format),
+    "notify.channels": st.dictionaries(
+        st.sampled_from(["oncall", "a_b-1", "7"]),
+        st.sampled_from(
+            [
+                {"type": "slack", "url_secret": "CHAT", "rate": "5/1m"},
+                {"type": "exec", "argv": ["page", "a,b=c"], "timeout": "5s"},
+                {"type": "ping", "url": "https://hc.example.com/{flow}"},
+            ]
+        ),
+    ),
+    "notify.default": st.just([{"on": ["failed", "ready"], "channels": ["oncall"]}]),
     "logging.level": st.sampled_from(["debug", "info", "warning", "error"]),
     "logging.format": st.sampled_from(["text", "json"]),
 }
@@ -121,6 +133,7 @@ def written_account(name: str, number: int) -> st.SearchStrategy[dict[str, Any]]
             "roots": ROOTS,
             "max_running_executions": st.integers(0, 100_000),
             "max_running_nodes": st.integers(0, 10_000),
+            "channels": WRITTEN["notify.channels"],
             "tokens": st.just({"ci": {"sha256": f"{number:064x}", "scopes": ["data"]}}),
         },
     )
@@ -184,6 +197,7 @@ def test_strongest_source_wins_for_each_setting(
         for half in TLS:
             said.pop(half, None)  # one without the other is refused
         said.pop(VERIFY, None)  # refused without keys: see the tests of the loader
+        said.pop(("notify", "default"), None)  # refused without channels: see theirs
     data: dict[str, Any] = {}
     for (*above, name), value in in_file.items():
         place = data

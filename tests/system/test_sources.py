@@ -206,7 +206,6 @@ def spoil(folder: Path) -> dict[str, str]:
         "huge.yaml": ("FR106", "# " + "x" * (10 * 1024 * 1024)),
         "no-flow.yaml": ("FR109", "services: {web: {image: nginx}}\n"),
         "unknown-key.yaml": ("FR201", flow_text("unknown-key", "foo: 1\n", NOTHING)),
-        "planned-key.yaml": ("FR202", flow_text("planned-key", "notify: []\n", NOTHING)),
         "wrong-type.yaml": ("FR203", flow_text("wrong-type", "nodes: many\n")),
         "missing-node.yaml": (
             "FR302",

@@ -9,6 +9,7 @@ from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
+from flowrunner.model.notify import LONGEST_WINDOW_S
 from flowrunner.model.quantities import QuantityError, parse_duration, parse_size
 
 _MAY_BE_ZERO = frozenset({"delay", "kill_after", "every"})  # of `every`, triggers know more
@@ -17,6 +18,7 @@ _SIZES = frozenset({"log_bytes", "max_body", "memory"})
 
 _BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "age": (3_600, 3_650 * 86_400, "from 1h to 3650d"),
+    "within": (1e-3, LONGEST_WINDOW_S, "more than nothing, and at most 30d"),
     "log_bytes": (1024, 1024**4, "from 1KiB to 1TiB"),
     "tolerance": (1, 3_600, "from 1s to 1h"),
     "wait_timeout": (1, 300, "from 1s to 5m"),
@@ -59,6 +61,8 @@ def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
     yield (), "finally_timeout", subject.data
     for key in ("age", "log_bytes"):
         yield ("retention",), key, subject.data.get("retention", {})
+    for index, rule in enumerate(subject.data.get("notify", ())):
+        yield ("notify", index, "window"), "within", rule.get("window", {})
     yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _of_attempts(path, node)

@@ -14,6 +14,7 @@ from functools import partial
 from flowrunner.model.conditions import Condition
 from flowrunner.model.flow_events import MOST_EVENTS, FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.storage.local.codec import micros_of
 from flowrunner.storage.local.event_codec import (
     EVENT_COLUMNS,
@@ -23,6 +24,7 @@ from flowrunner.storage.local.event_codec import (
     state_of,
     state_row,
 )
+from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.writer import Writer
 
@@ -53,10 +55,15 @@ class LocalEvents:
         self._readers = readers
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
-        """Adds events and replaces states, all or none."""
-        await self._writer.submit(partial(_record, events=tuple(events), states=dict(states)))
+        """Adds events, replaces states and changes marks, all or none."""
+        write = partial(_record, events=tuple(events), states=dict(states), marks=marks)
+        await self._writer.submit(write)
 
     async def states(self) -> dict[FlowKey, FlowState]:
         """Returns what was told of each flow."""
@@ -83,7 +90,9 @@ def _record(
     *,
     events: Sequence[FlowEvent],
     states: Mapping[FlowKey, FlowState],
+    marks: MarkChange,
 ) -> None:
+    apply_marks(connection, marks)
     connection.executemany(_ADD, map(event_row, events))
     connection.executemany(_KEEP, (state_row(*item) for item in states.items()))
     full = ((flow, state.number - MOST_EVENTS) for flow, state in states.items())

@@ -84,6 +84,8 @@ def test_rows_show_every_key_of_an_account_with_its_origin(file: Path) -> None:
         Row("accounts.web.max_running_executions", 0, "default"),
         Row("accounts.web.max_running_nodes", 0, "default"),
         Row("accounts.web.tokens", {}, "default"),
+        Row("accounts.web.channels", {}, "default"),
+        Row("accounts.web.notify", None, "default"),
     ]
 
 
@@ -94,7 +96,9 @@ def test_every_key_is_described(key: AccountKey, file: Path) -> None:
     shown = schema[key.name]
     assert f"Default{' (null)' if shown['default'] is None else ''}" in shown["description"]
     for value in (shown["default"], *shown["examples"]):
-        data = {"accounts": {"web": {key.name: value}}}
+        data: dict[str, Any] = {"accounts": {"web": {key.name: value}}}
+        if key.name == "notify":  # it names a channel
+            data["notify"] = {"channels": {"team": {"type": "exec", "argv": ["page"]}}}
         jsonschema.validate(data, settings_schema())
         load(data, file=file)
 

@@ -49,6 +49,7 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("server.cors", [], "default"),
         Row("server.labels", [], "default"),
         Row("server.facts", {}, "default"),
+        Row("server.public_url", None, "default"),
         Row("server.tls.certificate", None, "default"),
         Row("server.tls.key", None, "default"),
         Row("source.path", "/work folder/flows", "default"),
@@ -87,6 +88,8 @@ def test_rows_show_every_setting_as_written() -> None:
         Row("engine.retention_age", "4w2d", "default"),
         Row("engine.retention_log_bytes", "10GiB", "default"),
         Row("engine.attempt_log_bytes", "20MiB", "default"),
+        Row("notify.channels", {}, "default"),
+        Row("notify.default", [], "default"),
         Row("logging.level", "info", "default"),
         Row("logging.format", "text", "default"),
     )
@@ -114,7 +117,7 @@ def test_schema_is_valid_and_refuses_unknown_keys() -> None:
     validator = jsonschema.Draft202012Validator(schema)
     assert schema["$id"] == "https://flowrunner.dev/schemas/settings.v1.schema.json"
     assert validator.is_valid({"server": {"listen": "127.0.0.1:0"}, "logging": None})
-    assert not validator.is_valid({"notify": {}})
+    assert not validator.is_valid({"metrics": {}})
     assert not validator.is_valid({"server": {"cors": {}}})
 
 
@@ -138,6 +141,8 @@ def test_default_and_example_are_valid(setting: Setting, tmp_path: Path) -> None
         data = written_as(setting.path, value)
         if setting.section == "server.tls" and value is not None:  # it takes both
             data["server"]["tls"] = {"certificate": "/c.pem", "key": "/k.pem", setting.name: value}
+        if setting.key == "notify.default":  # it names a channel
+            data["notify"]["channels"] = {"oncall": {"type": "exec", "argv": ["page"]}}
         jsonschema.validate(data, settings_schema())
         load(data, file=file)
 

@@ -334,7 +334,7 @@ def test_debounce_limit_below_debounce_blames_what_was_written(
         pytest.param(
             {"qqq": 1},
             "qqq",
-            "sections: server, source, storage, auth, engine, logging, accounts",
+            "sections: server, source, storage, auth, engine, notify, logging, accounts",
             id="no-section-like-it",
         ),
     ],

@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "FR602": "tests/integration/test_validate_host.py",
     "FR603": "tests/integration/test_validate_host.py",
     "FR604": "tests/integration/test_validate_host.py",
+    "FR605": "tests/integration/test_validate_host.py",
 }
 """Codes that no single small file can raise."""
 

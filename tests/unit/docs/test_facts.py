@@ -26,6 +26,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
+from flowrunner.telemetry.metrics_notify import NotifyMetrics
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from flowrunner.web.routes.backfill import CarriesBackfills
@@ -138,8 +139,8 @@ def test_http_table_lists_every_address() -> None:
     ],
 )
 def test_every_field_is_explained(kind: str, page: str) -> None:
-    """Every field that the schema takes is named on its page, and so is every planned one."""
-    keys = _keys_of(flow_schema_document(), kind) | planned.PLANNED.get(kind, frozenset())
+    """Every field that the schema takes is named on its page."""
+    keys = _keys_of(flow_schema_document(), kind)
     named = words(read(f"docs/{page}.md"))
 
     assert keys, f"the schema has nothing of the kind {kind}"
@@ -162,11 +163,10 @@ def test_every_node_type_is_explained() -> None:
     assert words(types) >= planned.PLANNED_NODE_TYPES
 
 
-def test_every_planned_word_is_named() -> None:
-    """Planned types of triggers, and all types of auth, stand where a reader looks for them."""
-    flows, webhooks = read("docs/writing-flows.md"), read("docs/webhooks.md")
+def test_every_type_of_auth_is_named() -> None:
+    """All types of auth stand where a reader looks for them."""
+    webhooks = read("docs/webhooks.md")
 
-    assert words(section(flows, "## Triggers")) >= planned.PLANNED_TRIGGER_TYPES
     assert words(section(webhooks, "## `auth`")) >= set(AuthType)
 
 
@@ -222,6 +222,7 @@ def _rendered() -> str:
     triggers.start_skipped(FLOW, "start", "paused")
     triggers.promises_made(FLOW, tuple(SlaKind))
     metrics.show_more(triggers.families)
+    metrics.show_more(NotifyMetrics(["oncall"]).families)
     metrics.restore_flow(FLOW, NOW, NOW, 0)
     metrics.slot_decided(FLOW, SlotOutcome.MISSED, "down")
     metrics.webhook_answered("default/site/push", "accepted", 0.1)

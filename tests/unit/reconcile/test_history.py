@@ -13,6 +13,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType
 from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import Pause
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
@@ -52,12 +53,16 @@ class FaultyEvents(MemoryEvents):
         self.error: StorageError | None = None
 
     async def record(
-        self, events: Sequence[FlowEvent], states: Mapping[FlowKey, FlowState]
+        self,
+        events: Sequence[FlowEvent],
+        states: Mapping[FlowKey, FlowState],
+        *,
+        marks: MarkChange = NO_MARKS,
     ) -> None:
         if self.error is not None:
             raise self.error
         self.writes.append(len(events))
-        await super().record(events, states)
+        await super().record(events, states, marks=marks)
 
 
 class World:

@@ -11,7 +11,7 @@ from typing import Self
 from flowrunner.engine.recovery import recover
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import FlowKey, Json
-from flowrunner.model.mark import MarkKind
+from flowrunner.model.mark import MarkKey, MarkKind
 from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.model.states import SlotOutcome
 from flowrunner.triggers.sla import LONGEST_SLEEP_S, SlaWatch
@@ -51,6 +51,9 @@ class Watching:
 
     def promises_made(self, flow: FlowKey, kinds: Collection[SlaKind]) -> None:
         self.made[flow.name] = kinds
+
+    def left_by_breach(self, breach: Breach) -> dict[MarkKey, str]:
+        return {}
 
     def promise_broken(self, breach: Breach) -> None:
         self.breaches.append(breach)

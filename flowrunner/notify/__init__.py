@@ -1,0 +1,1 @@
+"""Tells people and other programs what happens to flows."""

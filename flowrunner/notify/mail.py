@@ -1,0 +1,192 @@
+"""The channel `email`: one message to all its receivers over SMTP. Sources: RFC 5321, RFC 5322.
+
+`smtplib` speaks in a thread of its own, since it blocks; when its time is over, its connection is
+shut down under it, so that no slow server holds the thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import smtplib
+import socket
+import ssl
+import threading
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime
+from functools import partial
+from pathlib import Path
+
+from flowrunner.notify.channel import NotSentError, Secret, needed
+from flowrunner.notify.message import Message
+from flowrunner.system.clock import Clock
+from flowrunner.system.threads import InThread
+
+_LOG = logging.getLogger(__name__)
+_PORTS = {"none": 25, "starttls": 587, "tls": 465}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailServer:
+    """Where and how mail is handed in.
+
+    Attributes:
+        port: None: the usual one of `security`.
+        security: `starttls`, `tls` or `none`.
+        timeout_s: Bound of the whole conversation.
+        ca_file: Certificates that are trusted in the place of the system's.
+        own_name: What this host calls itself.
+    """
+
+    host: str
+    port: int | None
+    security: str
+    user: str | None
+    password: Secret
+    timeout_s: float
+    ca_file: Path | None
+    own_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailChannel:
+    """Sends mail."""
+
+    server: MailServer
+    sender: str
+    receivers: tuple[str, ...]
+    in_thread: InThread
+    clock: Clock
+
+    async def send(self, message: Message) -> None:
+        """Hands one message in for all receivers; its `Message-ID` is made of its id."""
+        mail = self._mail(message)
+        password = None
+        if self.server.user is not None:
+            password = needed(self.server.password, "the login")
+        try:
+            async with asyncio.timeout(self.server.timeout_s):
+                await self._hand_in(mail, password)
+        except TimeoutError as error:
+            raise NotSentError(f"not done within {self.server.timeout_s:g} s") from error
+        except smtplib.SMTPResponseException as error:
+            raise NotSentError(f"the server answered {error.smtp_code}") from error
+        except smtplib.SMTPRecipientsRefused as error:
+            raise NotSentError("the server refused the receivers") from error
+        except (smtplib.SMTPException, OSError, ValueError) as error:
+            raise NotSentError(f"{type(error).__name__}: not handed in") from error
+
+    async def _hand_in(self, mail: EmailMessage, password: str | None) -> None:
+        connected = await _connected_to(self.server)
+        talk = _Talk(self.server, connected)
+        try:
+            work = partial(talk.hand_in, mail, self.sender, self.receivers, password)
+            await self.in_thread(work)
+        finally:
+            talk.stop()
+
+    def _mail(self, message: Message) -> EmailMessage:
+        mail = EmailMessage(policy=SMTP_POLICY)
+        mail["From"] = self.sender
+        mail["To"] = ", ".join(self.receivers)
+        mail["Subject"] = f"[FlowRunner] {message.subject}"
+        mail["Date"] = format_datetime(self.clock.now())
+        name = hashlib.sha256(message.id.encode()).hexdigest()[:32]
+        mail["Message-ID"] = f"<{name}@{self.sender.rpartition('@')[2]}>"
+        mail["X-FlowRunner-Id"] = message.id
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.text.encode(errors="replace").decode() + "\n")
+        return mail
+
+
+class _Talk:
+    """One conversation over a connection; its second handle ends it from outside."""
+
+    def __init__(self, server: MailServer, connected: socket.socket) -> None:
+        self._server = server
+        self._connected = connected
+        self._handle = connected.dup()
+        self._turn = threading.Lock()
+        self._is_over = self._has_begun = False
+
+    def hand_in(
+        self, mail: EmailMessage, sender: str, receivers: tuple[str, ...], password: str | None
+    ) -> None:
+        """Runs in a thread."""
+        with self._turn:
+            if self._is_over:
+                return
+            self._has_begun = True
+        server, connected = self._server, self._connected
+        connected.settimeout(server.timeout_s)
+        context = None
+        if server.security != "none":
+            context = ssl.create_default_context(cafile=server.ca_file)
+        if server.security == "tls" and context is not None:
+            connected = context.wrap_socket(connected, server_hostname=server.host)
+        with closing(connected):
+            client = _Client(connected, server)
+            client.ehlo()
+            if server.security == "starttls":
+                client.starttls(context=context)
+                client.ehlo()
+            if server.user is not None and password is not None:
+                client.login(server.user, password)
+            refused = client.send_message(mail, sender, receivers)
+            if refused:  # the others have it, and shall not get it again
+                _LOG.warning("notify.receivers_refused count=%d", len(refused))
+            with suppress(smtplib.SMTPException, OSError):
+                client.quit()
+            client.close()
+
+    def stop(self) -> None:
+        """Ends it where it stands; from the loop."""
+        with suppress(OSError):
+            self._handle.shutdown(socket.SHUT_RDWR)
+        self._handle.close()
+        with self._turn:
+            self._is_over = True
+            if not self._has_begun:  # else the thread closes it, which uses it
+                self._connected.close()
+
+
+class _Client(smtplib.SMTP):
+    """Speaks over a connection that is there already."""
+
+    def __init__(self, connected: socket.socket, server: MailServer) -> None:
+        self._connected = connected
+        super().__init__(server.host, 1, local_hostname=server.own_name, timeout=server.timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
+        """Stands in the place of what would connect."""
+        return self._connected
+
+
+async def _connected_to(server: MailServer) -> socket.socket:
+    """Returns a connection to the first address of a server that answers.
+
+    Raises:
+        OSError: None does.
+    """
+    loop, port = asyncio.get_running_loop(), server.port or _PORTS[server.security]
+    failed: OSError = OSError("it has no address")
+    for family, kind, proto, _, address in await loop.getaddrinfo(
+        server.host, port, type=socket.SOCK_STREAM
+    ):
+        held = socket.socket(family, kind, proto)
+        try:
+            held.setblocking(False)
+            await loop.sock_connect(held, address)
+        except OSError as error:
+            held.close()
+            failed = error
+        except BaseException:
+            held.close()
+            raise
+        else:
+            return held
+    raise failed

@@ -1,0 +1,276 @@
+"""Channels over real sockets and processes: answers, time limits, TLS, bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.notify.command import CommandChannel
+from flowrunner.notify.mail import MailChannel, MailServer
+from flowrunner.notify.message import Message
+from flowrunner.notify.post import Poster
+from flowrunner.system.descent import DescentFamilies
+from flowrunner.system.process import LocalSpawner
+from flowrunner.system.threads import Threads
+from tests.fakes.clock import FakeClock
+from tests.unit.notify.notices import SENDER, make_notice
+
+MESSAGE = Message(sender=SENDER, notices=(make_notice(),))
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answering(answer: bytes) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    return talk
+
+
+@asynccontextmanager
+async def serving(
+    talk: Talk, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Gives the port of a server that talks so; closes all its connections at the end."""
+    talking: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talking.add(task)
+        try:
+            await talk(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            talking.discard(task)
+            writer.close()
+
+    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in tuple(talking):
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
+        await asyncio.sleep(0)
+
+
+async def posted(talk: Talk, *, timeout_s: float = 30.0) -> None:
+    """Posts to a server that talks so."""
+    async with serving(talk) as port:
+        url = f"http://127.0.0.1:{port}/in"
+        await Poster(timeout_s=timeout_s).post(url, b"{}", {"A": "b"})
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"HTTP/1.1 204 No Content\r\n\r\n", id="empty"),
+        pytest.param(b"HTTP/1.0 200 OK\r\nContent-Length: 9\r\n\r\nok", id="half-a-body"),
+        pytest.param(b"HTTP/1.1 100 Go on\r\n\r\nHTTP/1.1 202 Fine\r\n\r\n", id="interim"),
+    ],
+)
+def test_good_answers_are_taken(answer: bytes) -> None:
+    """The status decides; a body is not waited for."""
+    asyncio.run(posted(answering(answer)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message", "facts"),
+    [
+        pytest.param(
+            b"HTTP/1.1 302 Found\r\nLocation: /x\r\n\r\n", "answered 302", (False, 0), id="redirect"
+        ),
+        pytest.param(
+            b"HTTP/1.1 429 Slow\r\nRetry-After: 30\r\n\r\n", "answered 429", (False, 30), id="busy"
+        ),
+        pytest.param(b"HTTP/1.1 400 Bad\r\n\r\n", "answered 400", (True, 0), id="refused"),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", "no HTTP", (False, 0), id="no-http"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nA: " + b"a" * 40_000,
+            "cannot be read",
+            (False, 0),
+            id="endless-head",
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", "cannot be read", (False, 0), id="cut"),
+        pytest.param(b"", "cannot be read", (False, 0), id="nothing"),
+    ],
+)
+def test_other_answers_are_not_sent(answer: bytes, message: str, facts: tuple[bool, float]) -> None:
+    """Redirects are not followed, heads are bounded, and some answers are final."""
+    with pytest.raises(NotSentError, match=message) as caught:
+        asyncio.run(posted(answering(answer)))
+    assert (caught.value.is_refused, caught.value.retry_after_s) == facts
+
+
+def test_server_that_drips_is_left_alone_in_time() -> None:
+    """One deadline holds for the whole answer, however busy the server is with it."""
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        while True:
+            writer.write(b"H")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(NotSentError, match=r"no answer within 0\.1 s"):
+        asyncio.run(posted(drip, timeout_s=0.1))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1/a b", "http://127.0.0.1/\r\nX: y", "nothing", "http://[::1"]
+)
+def test_secret_that_is_no_address_posts_nothing(url: str) -> None:
+    """An address out of a secret is held to what a request line may hold."""
+    with pytest.raises(NotSentError):
+        asyncio.run(Poster(timeout_s=30).post(url, b"", {}))
+
+
+def run_command(argv: tuple[str, ...], timeout_s: float = 30.0) -> None:
+    async def main() -> None:
+        spawner = LocalSpawner(DescentFamilies())
+        channel = CommandChannel(
+            argv=argv, environment={"PATH": "/usr/bin:/bin"}, timeout_s=timeout_s, spawner=spawner
+        )
+        try:
+            await channel.send(MESSAGE)
+        finally:
+            spawner.close()
+
+    asyncio.run(main())
+
+
+def test_command_reads_the_message(tmp_path: Path) -> None:
+    """It finds JSON on its standard input, and the id in its environment."""
+    script = f'cat > {tmp_path}/told; echo "$NOTIFICATION_ID" > {tmp_path}/id; env > {tmp_path}/env'
+    run_command(("/bin/sh", "-c", script))
+    told = json.loads((tmp_path / "told").read_text())
+    assert (told["id"], told["text"]) == (MESSAGE.id, MESSAGE.text)
+    assert (tmp_path / "id").read_text() == f"{MESSAGE.id}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("/bin/sh", "-c", "exit 3"), "exit code 3"),
+        (("/bin/sh", "-c", "kill -9 $$"), "SIGKILL"),
+        (("/no/such/program",), "command not found"),
+    ],
+)
+def test_command_that_fails_has_not_told(argv: tuple[str, ...], message: str) -> None:
+    """Anything but exit code 0 is a failure that says how."""
+    with pytest.raises(NotSentError, match=message):
+        run_command(argv)
+
+
+def test_command_is_killed_when_its_time_is_over() -> None:
+    """What it started goes with it."""
+    with pytest.raises(NotSentError, match=r"longer than 0\.2 s"):
+        run_command(("/bin/sh", "-c", "sleep 1000 & sleep 1000"), timeout_s=0.2)
+
+
+async def mailed(port: int, security: str, *, ca_file: Path | None, timeout_s: float) -> None:
+    threads = Threads(1, "mail")
+    server = MailServer(
+        host="localhost",
+        port=port,
+        security=security,
+        user="me" if security != "none" else None,
+        password=lambda: "pass word",
+        timeout_s=timeout_s,
+        ca_file=ca_file,
+        own_name="web1",
+    )
+    channel: Channel = MailChannel(
+        server=server,
+        sender="a@example.com",
+        receivers=("b@example.com",),
+        in_thread=threads.run,
+        clock=FakeClock(),
+    )
+    try:
+        await channel.send(MESSAGE)
+    finally:
+        await asyncio.to_thread(threads.close)
+
+
+class MailBox:
+    """An SMTP server that wants TLS and a login before it takes a mail."""
+
+    def __init__(self, security: str, tls: ssl.SSLContext) -> None:
+        self._security = security
+        self._tls = tls
+        self.said: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := (await reader.readline()).decode().strip():
+            self.said.append(line)
+            answer = "250 fine"
+            if line.startswith("ehlo"):
+                answer = "250-here\r\n250-STARTTLS\r\n250 AUTH PLAIN"
+            elif line == "STARTTLS":
+                writer.write(b"220 go\r\n")
+                await writer.start_tls(self._tls)
+                continue
+            elif line.startswith("AUTH"):
+                answer = "235 welcome"
+            elif line == "data":
+                writer.write(b"354 go\r\n")
+                self.said.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+            writer.write(f"{answer}\r\n".encode())
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_mail_goes_over_tls_that_is_verified(security: str, tmp_path: Path) -> None:
+    """Login and mail come after the handshake; a certificate that is not trusted gets neither."""
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        (
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert),
+        ),
+        check=True,
+        capture_output=True,
+    )
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(cert, key)
+    box, distrusted = MailBox(security, tls), MailBox(security, tls)
+
+    async def send(to: MailBox, ca_file: Path | None) -> None:
+        async with serving(to.serve, "localhost", tls if security == "tls" else None) as port:
+            await mailed(port, security, ca_file=ca_file, timeout_s=30)
+
+    asyncio.run(send(box, cert))
+    assert [line for line in box.said if line.startswith("AUTH PLAIN")]
+    assert "Subject: [FlowRunner] backup failed on web1" in "".join(box.said)
+    with pytest.raises(NotSentError, match="SSLCertVerificationError"):
+        asyncio.run(send(distrusted, None))
+    assert [line for line in distrusted.said if line.startswith(("AUTH", "mail", "data"))] == []
+
+
+def test_mail_server_that_says_nothing_is_left_in_time() -> None:
+    """Its thread ends with the time, so that nothing waits for the server at a stop."""
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async def main() -> None:
+        async with serving(silent, "localhost") as port:
+            await mailed(port, "none", ca_file=None, timeout_s=0.2)
+
+    with pytest.raises(NotSentError, match=r"not done within 0\.2 s|TimeoutError"):
+        asyncio.run(main())

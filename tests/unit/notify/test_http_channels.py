@@ -1,0 +1,141 @@
+"""What channels over HTTP post, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flowrunner.model.notify import NotifyOn
+from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.notify.http_channels import (
+    AlertmanagerChannel,
+    PingChannel,
+    SlackChannel,
+    WebhookChannel,
+    standard_signature,
+)
+from flowrunner.notify.message import Message
+from flowrunner.notify.post import Poster
+from tests.fakes.clock import FakeClock
+from tests.fakes.records import NOON
+from tests.fakes.virtual_time import run_virtual
+from tests.unit.notify.notices import SENDER, make_notice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakePoster(Poster):
+    """Keeps what it is to post."""
+
+    posts: list[tuple[str, bytes, Mapping[str, str]]] = field(default_factory=list)
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
+        self.posts.append((url, body, headers))
+
+
+def send(channel: Channel, *events: NotifyOn) -> None:
+    notices = tuple(make_notice(n, on) for n, on in enumerate(events))
+    run_virtual(channel.send(Message(sender=SENDER, notices=notices)))
+
+
+def test_signature_is_that_of_the_standard() -> None:
+    """The example of the Standard Webhooks specification, with and without its prefix."""
+    key, body = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
+    expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    for secret in (key, f"whsec_{key}"):
+        found = standard_signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body)
+        assert found == expected
+    with pytest.raises(NotSentError, match="not base64"):
+        standard_signature("not base64!", "m", 1, body)
+
+
+def test_webhook_is_signed_at_each_try() -> None:
+    """The id is that of the message; the time is now, so that no receiver takes it for a replay."""
+    poster, clock = FakePoster(timeout_s=1), FakeClock(start=NOON)
+    channel = WebhookChannel(
+        url=lambda: "https://x/in", secret=lambda: "a2V5", poster=poster, clock=clock
+    )
+    send(channel, NotifyOn.FAILED)
+    clock.advance(3_600)
+    send(channel, NotifyOn.FAILED)
+    first, second = (headers for _, _, headers in poster.posts)
+    assert first["webhook-id"] == second["webhook-id"] == make_notice(0).id
+    assert int(second["webhook-timestamp"]) - int(first["webhook-timestamp"]) == 3_600
+    assert first["webhook-signature"] != second["webhook-signature"]
+
+
+def test_slack_reads_no_markup() -> None:
+    """What an error says calls nobody and links nowhere."""
+    poster = FakePoster(timeout_s=1)
+    notice = replace(make_notice(), message="<!channel> & <https://x|y>")
+    channel = SlackChannel(url=lambda: "https://hooks/x", poster=poster)
+    run_virtual(channel.send(Message(sender=SENDER, notices=(notice,))))
+    text = json.loads(poster.posts[0][1])["text"]
+    assert "message: &lt;!channel&gt; &amp; &lt;https://x|y&gt;" in text
+
+
+def test_missing_secret_is_no_address() -> None:
+    """A secret that is not there keeps the message, and says so."""
+    channel = SlackChannel(url=lambda: None, poster=FakePoster(timeout_s=1))
+    with pytest.raises(NotSentError, match="the secret for the address is missing"):
+        send(channel, NotifyOn.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("on", "path"),
+    [
+        (NotifyOn.STARTED, "/k/backup/start?create=1&rid={id}"),
+        (NotifyOn.SUCCEEDED, "/k/backup?create=1&rid={id}"),
+        (NotifyOn.RECOVERED, "/k/backup?create=1&rid={id}"),
+        (NotifyOn.FAILED, "/k/backup/fail?create=1&rid={id}"),
+        (NotifyOn.LATE, "/k/backup/fail?create=1"),
+        (NotifyOn.NOT_READY, "/k/backup/fail?create=1&rid={id}"),
+    ],
+)
+def test_ping_ends_as_the_event_says(on: NotifyOn, path: str) -> None:
+    """Start, success and fail have their addresses, and runs their id."""
+    poster = FakePoster(timeout_s=1)
+    send(PingChannel(url=lambda: "https://hc/k/{flow}/?create=1", poster=poster), on)
+    ((url, _, _),) = poster.posts
+    assert url == "https://hc" + path.format(id=make_notice(0).execution)
+
+
+def alerts(*events: NotifyOn) -> list[dict[str, Any]]:
+    poster = FakePoster(timeout_s=1)
+    channel = AlertmanagerChannel(
+        url=lambda: "http://am/", bearer=lambda: "token", expires_s=3_600, poster=poster
+    )
+    send(channel, *events)
+    ((url, body, headers),) = poster.posts
+    assert (url, headers["Authorization"]) == ("http://am/api/v2/alerts", "Bearer token")
+    found = json.loads(body)
+    assert isinstance(found, list)
+    return found
+
+
+def test_alert_fires_until_it_is_over() -> None:
+    """A failure fires for its time; its recovery ends the alert of the same labels."""
+    (failed,), (over,) = alerts(NotifyOn.FAILED), alerts(NotifyOn.RECOVERED)
+    assert failed["labels"] == over["labels"]
+    assert failed["labels"] == {
+        "alertname": "FlowFailed",
+        "account": "default",
+        "flow": "backup",
+        "instance": "web1",
+    }
+    assert failed["startsAt"] == over["endsAt"] == "2027-03-01T12:00:00.000Z"
+    ends = (NOON + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    assert (failed["endsAt"], "startsAt" in over) == (ends, False)
+
+
+def test_newest_of_equal_alerts_counts() -> None:
+    """One post holds each alert once, as it stands after all that happened."""
+    found = alerts(NotifyOn.FAILED, NotifyOn.NOT_READY, NotifyOn.RECOVERED)
+    assert [(alert["labels"]["alertname"], "startsAt" in alert) for alert in found] == [
+        ("FlowFailed", False),
+        ("FlowNotReady", True),
+    ]
