@@ -104,11 +104,15 @@ def _has_id(proof: Proof, headers: Mapping[str, str]) -> bool:
 
 
 def _key_of(proof: Proof, key: bytes) -> bytes:
-    """Returns the key that a secret is; empty, and so nobody's, for one that is malformed."""
+    """Returns the key that a secret is; empty, and so nobody's, for one that is malformed.
+
+    Padding may lack, as for the reference libraries of Standard Webhooks.
+    """
     if not proof.is_base64_key:
         return key
+    text = key.removeprefix(WHSEC.encode()).rstrip(b"=")
     try:
-        return base64.b64decode(key.removeprefix(WHSEC.encode()), validate=True)
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except ValueError:
         return b""
 

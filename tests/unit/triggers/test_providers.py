@@ -146,9 +146,12 @@ def test_standard_webhooks_publish_an_example(kind: AuthType, before: str) -> No
 
 
 def test_key_of_standard_webhooks_needs_no_prefix() -> None:
-    """The specification lets a receiver hold the bare Base64."""
+    """The specification lets a receiver hold the bare Base64, and its libraries do unpadded."""
     bare = WHSEC.removeprefix("whsec_")
     assert verdict(AuthType.STANDARD, bare, sign_standard(WHSEC, BODY, NOW)) is None
+    padded = "whsec_" + base64.b64encode(b"a key of bytes").decode()
+    headers = sign_standard(padded, BODY, NOW)
+    assert verdict(AuthType.STANDARD, padded.rstrip("="), headers) is None
 
 
 def test_rfc_7617_publishes_an_example() -> None:
