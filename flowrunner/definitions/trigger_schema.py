@@ -184,17 +184,7 @@ def _webhook() -> dict[str, Any]:
                 enum=[str(each) for each in Content],
                 default=str(Content.JSON),
             ),
-            "respond": described(
-                "Whether the answer comes when the execution is accepted, or when it has ended.",
-                "wait",
-                enum=["accepted", "wait"],
-                default="accepted",
-            ),
-            "wait_timeout": duration(
-                "How long such an answer waits, 1s to 5m; then it is that of accepted.",
-                "30s",
-                "30s",
-            ),
+            **_answer(),
             "rate_limit": described(
                 "Most deliveries, a number per time: so many at once, more are answered 429.",
                 "30/1m",
@@ -205,6 +195,23 @@ def _webhook() -> dict[str, Any]:
                 "Largest body.", "64KiB", type="string", pattern=SIZE_PATTERN, default="1MiB"
             ),
         },
+    }
+
+
+def _answer() -> dict[str, Any]:
+    """Returns the keys that say when a delivery is answered."""
+    return {
+        "respond": described(
+            "Whether the answer comes when the execution is accepted, or when it has ended.",
+            "wait",
+            enum=["accepted", "wait"],
+            default="accepted",
+        ),
+        "wait_timeout": duration(
+            "How long such an answer waits, 1s to 5m; then it is that of accepted.",
+            "30s",
+            "30s",
+        ),
     }
 
 

@@ -201,7 +201,11 @@ def test_warning_alone_lets_the_flow_in() -> None:
         pytest.param("version: 1\nname: 5\n", id="number-for-name"),
         pytest.param("version: 1\n", id="no-name"),
         pytest.param(HEAD + "typo: 1\n", id="unknown-key"),
-        pytest.param(HEAD + "notify: {}\n", id="map-for-notify"),
+        pytest.param(HEAD + "notify: 5\n", id="number-for-rules"),
+        pytest.param(HEAD + "notify: [oncall]\n", id="text-for-rule"),
+        pytest.param(
+            HEAD + "notify: [{on: [late], channels: [a], window: 1h}]\n", id="text-for-window"
+        ),
         pytest.param(HEAD + "description: [a]\n", id="list-for-text"),
         pytest.param(HEAD + "labels: 5\n", id="number-for-map"),
         pytest.param(HEAD + "inputs: {a: text}\n", id="text-for-input"),
