@@ -289,10 +289,13 @@ def test_status_of_a_leader_is_not_stolen() -> None:
 
 
 @pytest.mark.heavy
-def test_everybody_who_forks_while_being_killed_ends(spawner: LocalSpawner) -> None:
+def test_everybody_who_forks_while_being_killed_ends(spawner: LocalSpawner, tmp_path: Path) -> None:
     """Processes that replace themselves in new sessions all the time do not get away."""
+    allowed = tmp_path / "relay"  # whoever gets away ends by itself once the test has
+    allowed.touch()
     script = f"""
-    relay=': {os.getpid()}; sleep 0.01; setsid sh -c "$RELAY" >/dev/null 2>&1 & exit'
+    relay=': {os.getpid()}; sleep 0.01; [ -e {allowed} ] || exit
+    kill -0 {os.getpid()} || exit; setsid sh -c "$RELAY" >/dev/null 2>&1 & exit'
     RELAY=$relay setsid sh -c "$relay" >/dev/null 2>&1
     echo $$
     exec sleep 600
@@ -302,8 +305,11 @@ def test_everybody_who_forks_while_being_killed_ends(spawner: LocalSpawner) -> N
         running, _pid = await begin(spawner, script)
         await running.close()
 
-    asyncio.run(main())
-    assert [pid for pid in _relays() if is_alive(pid)] == []
+    try:
+        asyncio.run(main())
+        assert [pid for pid in _relays() if is_alive(pid)] == []
+    finally:
+        allowed.unlink()
 
 
 def _relays() -> list[int]:
