@@ -121,7 +121,7 @@ def test_listening_off_loopback_is_refused_until_there_are_tokens(
         pytest.param("server: {listen: [}\n", (":1:", "FR101"), id="not-yaml"),
         pytest.param("auth: {local: wide}\n", (":1:", "open"), id="wrong-word"),
         pytest.param("server:\n  lisen: x\n", (":2:3:", "lisen", "listen"), id="unknown-key"),
-        pytest.param("notify: {}\n", (":1:1:", "planned"), id="planned-section"),
+        pytest.param("metrics: {}\n", (":1:1:", "planned"), id="planned-section"),
         pytest.param("- a\n- b\n", ("not a map",), id="a-list"),
         pytest.param("source: {resync: 60}\n", (":1:", "60s"), id="duration-without-unit"),
     ],
