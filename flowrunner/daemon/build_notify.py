@@ -80,7 +80,6 @@ def make_notices(ground: Ground) -> Notices:
         names=names,
         outbox=outbox,
         marks=ground.storage.marks,
-        secrets=ground.secrets,
         clock=ground.clock,
     )
     return Notices(decisions=decisions, outbox=outbox, threads=threads)

@@ -23,8 +23,6 @@ from flowrunner.notify.alarms import QUIET, Alarm, after_end, alarm_of
 from flowrunner.notify.directory import ChannelNames
 from flowrunner.notify.outbox import TakesNotices
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.secrets.lookup import Secrets
-from flowrunner.secrets.masking import HiddenTexts
 from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
 
@@ -48,7 +46,6 @@ class Decisions:
         names: The channels and the defaults.
         outbox: Takes what was decided once it is durable.
         marks: Where both are kept.
-        secrets: For masking.
         clock: Says when a broken promise is told.
     """
 
@@ -59,14 +56,12 @@ class Decisions:
         names: ChannelNames,
         outbox: TakesNotices,
         marks: MarkStore,
-        secrets: Secrets,
         clock: Clock,
     ) -> None:
         self._registry = registry
         self._names = names
         self._outbox = outbox
         self._marks = marks
-        self._secrets = secrets
         self._clock = clock
         self._alarms: dict[FlowKey, Alarm] = {}
         self._decided: dict[ExecutionId, _Decided] = {}
@@ -167,24 +162,8 @@ class Decisions:
         for on, rules in told.items():
             labels = self._labels(execution.flow, rules)
             if labels:
-                notice = _of_execution(execution, on, *self._why(execution))
+                notice = _of_execution(execution, on, *_why(execution))
                 yield from (notice.over(label) for label in labels)
-
-    def _why(self, execution: Execution) -> tuple[str, str]:
-        """Returns reason and message of an end, without inputs, outputs and secrets."""
-        error = execution.error
-        if error is None:
-            return execution.reason, ""
-        reason = execution.reason or error.code
-        if error.quotes_data:
-            return reason, ""
-        entry = self._registry.get(execution.flow)
-        names = entry.spec.secrets_in_use if entry is not None and entry.spec else ()
-        found = (self._secrets.lookup(execution.flow.account, name) for name in names)
-        hidden = HiddenTexts([secret.reveal() for secret in found if secret is not None])
-        data = error.message.encode(errors="surrogateescape")
-        message = hidden.mask(data).decode(errors="replace")
-        return reason, message[:_LONGEST_MESSAGE]
 
     def _of_breach(self, breach: Breach) -> Iterable[Notice]:
         rules = self._names.rules_of(breach.flow, self._registry)
@@ -239,6 +218,18 @@ def _of_execution(execution: Execution, on: NotifyOn, reason: str, message: str)
         message=message,
         revision=execution.revision,
     )
+
+
+def _why(execution: Execution) -> tuple[str, str]:
+    """Returns reason and message of an end, without inputs and outputs.
+
+    The engine has hidden the flow's secrets in what it journals.
+    """
+    error = execution.error
+    if error is None:
+        return execution.reason, ""
+    message = "" if error.quotes_data else error.message[:_LONGEST_MESSAGE]
+    return execution.reason or error.code, message
 
 
 def _about(breach: Breach) -> str:

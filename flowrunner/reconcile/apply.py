@@ -74,10 +74,10 @@ class _Lacks(NamedTuple):
         pairs = ((self.secrets, before.secrets), (self.users, before.users))
         return {
             key
-            for now, then in pairs
-            if now != then
-            for key in now.keys() | then.keys()
-            if now.get(key) != then.get(key)
+            for these, those in pairs
+            if these != those
+            for key in these.keys() | those.keys()
+            if these.get(key) != those.get(key)
         }
 
     def of(self, key: FlowKey) -> _Lacking:

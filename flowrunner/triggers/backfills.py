@@ -36,6 +36,7 @@ from flowrunner.triggers.dispatcher import (
     trigger_scope,
     wants_start,
 )
+from flowrunner.triggers.mark_work import MarkWork
 
 _LOG = logging.getLogger(__name__)
 BACKFILL = "backfill"
@@ -67,9 +68,8 @@ class Backfills:
         self._marks = marks
         self._ids = ids
         self._clock = clock
-        self._tasks: dict[MarkKey, asyncio.Task[None]] = {}
+        self._work = MarkWork(marks, MarkKind.BACKFILL, self._feed)
         self._changed = asyncio.Event()
-        self._is_open = False
 
     async def begin(
         self,
@@ -116,10 +116,10 @@ class Backfills:
             parallel=parallel,
             is_forced=force,
         )
-        await self._marks.change(MarkChange(put={_mark(backfill): backfill.text}))
+        mark, text = _mark(backfill), backfill.text
+        await self._marks.change(MarkChange(put={mark: text}))
         _LOG.info("backfill.begun flow=%s id=%s slots=%d", key, backfill.id, count.total)
-        if self._is_open:
-            self._carry(backfill)
+        self._work.begin(mark, text)
         return backfill.id, count.total
 
     async def cancel(self, key: FlowKey) -> int:
@@ -132,8 +132,7 @@ class Backfills:
         if mine:
             await self._marks.change(MarkChange(drop=frozenset(mine)))
         for mark in mine:
-            if (task := self._tasks.get(mark)) is not None:
-                task.cancel()
+            self._work.end(mark)
         return len(mine)
 
     def note_ended(self, execution: Execution) -> None:
@@ -143,34 +142,10 @@ class Backfills:
 
     async def run(self) -> None:
         """Carries backfills on until it is cancelled, first those of an earlier life."""
-        self._is_open = True
-        try:
-            for mark, text in (await self._open()).items():
-                self._carry(backfill_of(mark.flow, mark.trigger, mark.name, text))
-            await asyncio.Event().wait()
-        finally:
-            self._is_open = False
-            for task in self._tasks.values():
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks.values())
+        await self._work.run()
 
-    async def _open(self) -> dict[MarkKey, str]:
-        while True:
-            try:
-                return await self._marks.list(MarkKind.BACKFILL)
-            except StorageError as error:
-                _LOG.error("backfill.not_read code=%s: %s", error.code, error.message)
-                await asyncio.sleep(_PATIENCE_S)
-
-    def _carry(self, backfill: Backfill) -> None:
-        mark = _mark(backfill)
-        if mark not in self._tasks:
-            task = asyncio.create_task(self._feed(backfill), name=f"backfill:{backfill.flow}")
-            self._tasks[mark] = task
-            task.add_done_callback(lambda _: self._tasks.pop(mark, None))
-
-    async def _feed(self, backfill: Backfill) -> None:
+    async def _feed(self, mark: MarkKey, text: str) -> None:
+        backfill = backfill_of(mark.flow, mark.trigger, mark.name, text)
         while True:
             self._changed.clear()
             try:

@@ -28,12 +28,10 @@ from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.mark_store import MarkStore
+from flowrunner.triggers.mark_work import AGAIN_S, MarkWork
 from flowrunner.triggers.occasions import Occasion, Occasions
 
 _LOG = logging.getLogger(__name__)
-
-AGAIN_S = 10.0
-"""Between two tries while the disk takes nothing."""
 
 _Triggers: TypeAlias = dict[FlowKey, tuple[FlowTrigger, ...]]
 """Those that follow one flow, by the flow that they start."""
@@ -49,8 +47,7 @@ class Followers:
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._by_flow: dict[FlowKey, _Triggers] = {}
         self._left: dict[ExecutionId, Mapping[MarkKey, str]] = {}
-        self._tasks: dict[MarkKey, asyncio.Task[None]] = {}
-        self._is_open = False
+        self._work = MarkWork(marks, MarkKind.COMPLETION, self._decide)
 
     def flows_changed(
         self,
@@ -95,39 +92,14 @@ class Followers:
     def note_ended(self, execution: Execution) -> None:
         """Starts the followers of an execution whose end is on disk."""
         for key, value in self._left.pop(execution.id, {}).items():
-            self._begin(key, value)
+            self._work.begin(key, value)
 
     async def run(self) -> None:
         """Starts followers until it is cancelled, first those that an earlier life left open.
 
         Called once the flows are in force; what ends before is open by then.
         """
-        self._is_open = True
-        try:
-            for key, value in (await self._open()).items():
-                self._begin(key, value)
-            await asyncio.Event().wait()
-        finally:
-            self._is_open = False
-            for task in self._tasks.values():
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks.values())
-
-    async def _open(self) -> dict[MarkKey, str]:
-        while True:
-            try:
-                return await self._marks.list(MarkKind.COMPLETION)
-            except StorageError as error:
-                _LOG.error("followers.unknown code=%s: %s", error.code, error.message)
-            await asyncio.sleep(AGAIN_S)
-
-    def _begin(self, key: MarkKey, value: str) -> None:
-        if not self._is_open or key in self._tasks:
-            return
-        task = asyncio.create_task(self._decide(key, value), name=f"follower:{key.flow}")
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key))
+        await self._work.run()
 
     async def _decide(self, key: MarkKey, value: str) -> None:
         """Starts one follower, or does away with its mark; a stop leaves it to the next start."""

@@ -112,7 +112,13 @@ class _Judge:
             is_cut = self._case.is_forced or any(
                 self._seen[final].reason == "finally_timeout" for final in self._graph.finals
             )
-            yield from self._misfits_of(name, node, self._of_final(node), is_cut=is_cut)
+            yield from min(
+                (
+                    [*self._misfits_of(name, node, self._of_final(node, asked), is_cut=is_cut)]
+                    for asked in self._asked_by_then()
+                ),
+                key=len,
+            )
         if (wanted := self._wanted_state()) != self._case.state:
             yield f"it is {self._case.state}, by its nodes it must be {wanted}"
 
@@ -162,8 +168,15 @@ class _Judge:
         }
         return None if condition is None or self._holds(condition, statuses) else "if"
 
-    def _of_final(self, node: Mapping[str, Json]) -> str | None:
-        condition, asked = node.get("if"), self._case.asked
+    def _asked_by_then(self) -> tuple[str, ...]:
+        """Returns what may have asked for the end when a node of `finally` was decided.
+
+        A cancel by force comes in the midst of `finally` too, and takes the place of a time-out.
+        """
+        return ("", "timeout", self._case.asked) if self._case.is_forced else (self._case.asked,)
+
+    def _of_final(self, node: Mapping[str, Json], asked: str) -> str | None:
+        condition = node.get("if")
         ended = [self._seen[name] for name in self._graph.nodes]
         has_failed = any(map(self._is_failure, self._graph.nodes))
         statuses = {
