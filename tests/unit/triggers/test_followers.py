@@ -17,7 +17,7 @@ from flowrunner.model.ids import Json
 from flowrunner.model.mark import MarkKind
 from flowrunner.model.states import ExecutionState
 from flowrunner.triggers.dispatcher import Start
-from flowrunner.triggers.followers import AGAIN_S
+from flowrunner.triggers.mark_work import AGAIN_S
 from tests.fakes.definitions import flow_text, hook, key_of
 from tests.unit.triggers.slots import turns
 from tests.unit.triggers.world import SLEEP, World, simulate
