@@ -14,21 +14,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import due, throughput
+from benchmarks import definition_rows, due, throughput
 from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
-from benchmarks.edits import many_flows
 from benchmarks.executions import blocks_s, execution_s
 from benchmarks.expressions import EXPRESSION, evaluation_s, parse_s, python_s
 from benchmarks.harness import Row, measure, render_json, render_table
 from benchmarks.history import Deletion, Newest, history, opened
-from benchmarks.restarts import ManyFlows, Restarted, imports_mib, imports_s
+from benchmarks.restarts import Restarted, imports_s
 from benchmarks.spawning import idle_lag_s, spawning_lag_s
-from benchmarks.validation import FlowFolder
 
 FLOW = "flows/disk-space.yaml"
-_FEW = 3
-"""Rounds of a row that takes more than ten seconds."""
 
 
 def row_1(rounds: int) -> Row:
@@ -73,7 +69,7 @@ def row_due(
         subject=lambda: subject(flows),
         floor=lambda: subject(1),
         floor_name="one flow alone",
-        rounds=min(rounds, _FEW),
+        rounds=min(rounds, definition_rows.FEW),
     )
 
 
@@ -116,44 +112,6 @@ def row_8(rounds: int) -> Row:
     )
 
 
-def row_10_edit(rounds: int) -> Row:
-    """An edit, until it is in force."""
-    with many_flows(10_000) as daemon:
-        return measure(
-            number="10-edit",
-            work="one file of 10,000 edited, until in force, without the debounce",
-            budget_s=0.05,
-            subject=daemon.edit_s,
-            floor=daemon.compile_s,
-            floor_name="compile it",
-            rounds=rounds,
-        )
-
-
-def row_10_resync(rounds: int) -> Row:
-    """A resync of a plain folder."""
-    return _resync("10-resync", rounds, is_checkout=False)
-
-
-def row_10_checkout(rounds: int) -> Row:
-    """A resync of a clean checkout, git's own work included."""
-    return _resync("10-checkout", rounds, is_checkout=True)
-
-
-def _resync(number: str, rounds: int, *, is_checkout: bool) -> Row:
-    kind = "checkout" if is_checkout else "folder"
-    with many_flows(10_000, is_checkout=is_checkout) as daemon:
-        return measure(
-            number=number,
-            work=f"processor time of a resync with no change, {kind} of 10,000 flows",
-            budget_s=0.1,
-            subject=daemon.resync_cpu_s,
-            floor=daemon.walk_cpu_s,
-            floor_name="look at every name",
-            rounds=rounds,
-        )
-
-
 def row_13a(rounds: int) -> Row:
     """`flowrunner version`."""
     return measure(
@@ -189,7 +147,7 @@ def row_15(rounds: int) -> Row:
         subject=attempt_s,
         floor=file_s,
         floor_name="straight into a file",
-        rounds=min(rounds, _FEW),
+        rounds=min(rounds, definition_rows.FEW),
     )
 
 
@@ -202,7 +160,7 @@ def row_15_lag(rounds: int) -> Row:
         subject=lag_s,
         floor=file_s,
         floor_name="straight into a file",
-        rounds=min(rounds, _FEW),
+        rounds=min(rounds, definition_rows.FEW),
     )
 
 
@@ -230,104 +188,6 @@ def row_expressions_parse(rounds: int) -> Row:
         floor_name="its evaluation",
         rounds=rounds,
     )
-
-
-def validate_cold(rounds: int) -> Row:
-    """`flowrunner validate` on 1,000 flows."""
-    return _validation("validate-cold", 1_000, 1.5, rounds, is_cached=False)
-
-
-def validate_cached(rounds: int) -> Row:
-    """The same when nothing changed since the last time."""
-    return _validation("validate-cached", 1_000, 0.4, rounds, is_cached=True)
-
-
-def load_cold(rounds: int) -> Row:
-    """What row 9 spends on files at a first start."""
-    return _validation("load-cold", 10_000, 4.0, min(rounds, _FEW), is_cached=False)
-
-
-def load_cached(rounds: int) -> Row:
-    """What row 9 would spend on files at a restart with this cache."""
-    return _validation("load-cached", 10_000, 1.0, min(rounds, _FEW), is_cached=True)
-
-
-def _validation(number: str, count: int, budget_s: float, rounds: int, *, is_cached: bool) -> Row:
-    folder = FlowFolder(count)
-    return measure(
-        number=number,
-        work=f"flowrunner validate, {count:,} flows, {'all known' if is_cached else 'no cache'}",
-        budget_s=budget_s,
-        subject=folder.cached_s if is_cached else folder.cold_s,
-        floor=folder.hash_s if is_cached else folder.parse_s,
-        floor_name="read all" if is_cached else "read and parse all",
-        rounds=rounds,
-    )
-
-
-def row_9_first(rounds: int) -> Row:
-    """A first start with 10,000 flows."""
-    with closing(ManyFlows(10_000)) as flows:
-        return measure(
-            number="9-first",
-            work="ready with 10,000 flows, first start",
-            budget_s=4.0,
-            subject=flows.first_s,
-            floor=imports_s,
-            floor_name="an interpreter with the same imports",
-            rounds=min(rounds, _FEW),
-        )
-
-
-def row_9_again(rounds: int) -> Row:
-    """A start with 10,000 flows of which nothing changed."""
-    with closing(ManyFlows(10_000)) as flows:
-        flows.first_s()
-        return measure(
-            number="9-again",
-            work="ready with 10,000 flows, restart with nothing changed",
-            budget_s=1.0,
-            subject=flows.again_s,
-            floor=imports_s,
-            floor_name="an interpreter with the same imports",
-            rounds=min(rounds, _FEW),
-        )
-
-
-def row_12(flows: int, budget_mib: float, rounds: int) -> Row:
-    """The memory of a daemon that was restarted and waits."""
-    with closing(ManyFlows(flows)) as many:
-        many.first_s()
-        return measure(
-            number=f"12-{flows}",
-            work=f"resident memory idle with {flows:,} flows, after a restart",
-            budget_s=budget_mib,
-            subject=many.idle_mib,
-            floor=imports_mib,
-            floor_name="an interpreter with the same imports",
-            rounds=min(rounds, _FEW),
-            unit="MiB",
-        )
-
-
-def row_12_idle(rounds: int) -> Row:
-    """The processor time of a daemon that waits; timers of its flows may come due meanwhile."""
-    with (
-        closing(ManyFlows(10_000)) as many,
-        closing(ManyFlows(0)) as none,
-        closing(many.waiting()) as daemon,
-        closing(none.waiting()) as empty,
-    ):
-        return measure(
-            number="12-idle",
-            work="share of one processor, idle with 10,000 flows",
-            budget_s=0.5,
-            subject=daemon.idle_percent,
-            floor=empty.idle_percent,
-            floor_name="a daemon without flows",
-            rounds=min(rounds, _FEW),
-            unit="%",
-        )
 
 
 def row_14(rounds: int) -> Row:
@@ -370,7 +230,7 @@ def row_16b(rounds: int) -> Row:
             subject=deletion.beside_s,
             floor=deletion.alone_s,
             floor_name="latest commit of the same load alone",
-            rounds=min(rounds, _FEW),
+            rounds=min(rounds, definition_rows.FEW),
         )
 
 
@@ -400,19 +260,19 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "8": row_8,
     "expressions": row_expressions,
     "expressions-parse": row_expressions_parse,
-    "load-cold": load_cold,
-    "load-cached": load_cached,
-    "validate-cold": validate_cold,
-    "validate-cached": validate_cached,
-    "9-first": row_9_first,
-    "9-again": row_9_again,
-    "10-edit": row_10_edit,
-    "10-resync": row_10_resync,
-    "10-checkout": row_10_checkout,
-    "12-10": partial(row_12, 10, 60),
-    "12-1000": partial(row_12, 1_000, 75),
-    "12-10000": partial(row_12, 10_000, 200),
-    "12-idle": row_12_idle,
+    "load-cold": definition_rows.load_cold,
+    "load-cached": definition_rows.load_cached,
+    "validate-cold": definition_rows.validate_cold,
+    "validate-cached": definition_rows.validate_cached,
+    "9-first": definition_rows.row_9_first,
+    "9-again": definition_rows.row_9_again,
+    "10-edit": definition_rows.row_10_edit,
+    "10-resync": definition_rows.row_10_resync,
+    "10-checkout": definition_rows.row_10_checkout,
+    "12-10": partial(definition_rows.row_12, 10, 60),
+    "12-1000": partial(definition_rows.row_12, 1_000, 75),
+    "12-10000": partial(definition_rows.row_12, 10_000, 200),
+    "12-idle": definition_rows.row_12_idle,
     "13a": row_13a,
     "13b": row_13b,
     "14": row_14,
