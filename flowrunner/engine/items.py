@@ -7,7 +7,7 @@ daemon repeats none that has ended and knows what each gave back. Source: FLOW_F
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from flowrunner.engine.attempt import AttemptOutcome, interrupted
@@ -102,6 +102,7 @@ class ItemsRun:
         self._workers: list[asyncio.Task[None]] = []
         self._left: list[ExecutionId] = []
         standings = self._taken_over()
+        self._resumed = [each.open for each in standings.values() if each.open is not None]
         self._waiting = self._in_order(standings)
 
     @property
@@ -120,9 +121,8 @@ class ItemsRun:
 
         None means that some items are left for the next life of the daemon.
         """
-        for child in self._left:
-            if not await self._ends.bring_about(child):
-                return None
+        if not await self._have_ended(self._left):
+            return None
         spec = self._node.spec
         several = min(spec.max_parallel, len(self._node.items) - self._final)
         for number in range(several):
@@ -132,7 +132,26 @@ class ItemsRun:
             self._workers.append(worker)
         if self._workers:
             await asyncio.wait(self._workers)
-        return self._status()
+        status = self._status()
+        return None if status is None or not await self._none_left() else status
+
+    async def _have_ended(self, children: Iterable[ExecutionId]) -> bool:
+        for child in children:
+            if not await self._ends.bring_about(child):
+                return False
+        return True
+
+    async def _none_left(self) -> bool:
+        """Ends attempts of earlier lives that a cut has kept from going on; False: they are left."""
+        left = [attempt for attempt in self._resumed if attempt.key not in self._tries.over]
+        children = (self._node.children.get(attempt.key) for attempt in left)
+        if not await self._have_ended(filter(None, children)):
+            return False
+        for attempt in left:
+            ended = interrupted(attempt, self._services.clock.now())
+            self._tell_end(self._node.spec.type, ended)
+            self._writes.add(self._services.journal.finish(replace(ended, item_end=ItemEnd())))
+        return True
 
     def cut(self, reason: Reason) -> None:
         """Asks every item to end, and starts none any more; the first reason stays."""

@@ -141,12 +141,11 @@ class SimulatedWriter:
     ) -> None:
         if self._loop.is_dead:
             return
-        self._is_busy = False
         last = outcomes[-1][1]
-        if last is not None and last.code in _OUTER:
-            self._health.failed(last)
-        else:
-            self._health.worked()
+        failure = last if last is not None and last.code in _OUTER else None
+        if failure is not None:
+            self._health.failed(failure)
+            self._loop.call_soon(self._go_on, failure)  # before those hear of it who wait
         for (_, future), (result, error) in zip(batch, outcomes, strict=True):
             if future.done():
                 continue
@@ -154,6 +153,20 @@ class SimulatedWriter:
                 future.set_result(result)
             else:
                 future.set_exception(error)
+        if failure is None:
+            self._health.worked()
+            self._go_on()
+
+    def _go_on(self, failure: StorageError | None = None) -> None:
+        """Takes the next batch; what was submitted before a failure was told fails with it."""
+        if self._loop.is_dead:
+            return
+        self._is_busy = False
+        if failure is not None:
+            late, self._waiting = self._waiting, []
+            for _, future in late:
+                if not future.done():
+                    future.set_exception(failure)
         self._begin()
 
 

@@ -100,7 +100,9 @@ class Ground:
         self.durable = MemoryStorage()
         self.host = SimulatedHost()
         self.trace = Trace()
-        self.oracle = Oracle(self.durable, self.trace, self.clock)
+        self.oracle = Oracle(
+            self.durable, self.trace, self.clock, lambda: self.disk.fault is not None
+        )
         self.compiler = Compiler(builtin_nodes(), self.clock)
         self.source = Source(self.files, self.compiler, self.oracle)
 
@@ -305,8 +307,8 @@ class Life:
 
     async def start(self) -> None:
         """Does what the daemon does before it is ready."""
-        await self.storage.open()
         self.ground.oracle.life_begins()
+        await self.storage.open()
         self.ground.oracle.most_running = _MOST_EXECUTIONS
         self.ground.oracle.processes.slots = self._slots
         if self.ground.disk.fault is not None:

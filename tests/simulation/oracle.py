@@ -67,7 +67,14 @@ class Oracle:
 
     most_running: float = math.inf
 
-    def __init__(self, durable: MemoryStorage, trace: Trace, clock: Clock) -> None:
+    def __init__(
+        self,
+        durable: MemoryStorage,
+        trace: Trace,
+        clock: Clock,
+        does_disk_fail: Callable[[], bool],
+    ) -> None:
+        self._does_disk_fail = does_disk_fail
         self.verdict = ""
         self.is_stopping = False
         self.acknowledged: dict[ExecutionId, str] = {}
@@ -282,6 +289,8 @@ class Oracle:
         return result
 
     def _look(self) -> None:
+        if self._does_disk_fail():  # a fault outlives the life that met it
+            self.lines.disturb()
         self.lines.look()
         self.children.look(is_calm=self.lines.is_calm and not self.is_stopping)
         self.processes.look()

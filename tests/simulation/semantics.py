@@ -172,8 +172,15 @@ class _Judge:
         """Returns what may have asked for the end when a node of `finally` was decided.
 
         A cancel by force comes in the midst of `finally` too, and takes the place of a time-out.
+        Who makes way for another is asked with the commit that lets the other in, and hears of it
+        a moment later: until then its nodes may have come to their own ends.
         """
-        return ("", "timeout", self._case.asked) if self._case.is_forced else (self._case.asked,)
+        asked = self._case.asked
+        if self._case.is_forced:
+            return ("", "timeout", asked)
+        ended = (self._seen[name].state for name in self._graph.nodes)
+        is_late = asked == "replaced" and "cancelled" not in ended
+        return ("", asked) if is_late else (asked,)
 
     def _of_final(self, node: Mapping[str, Json], asked: str) -> str | None:
         condition = node.get("if")

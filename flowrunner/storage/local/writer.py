@@ -4,8 +4,9 @@ Under load many writes share a commit. A write waits for company no longer than 
 event loop that follows its own: so the end of a node and the begin of the next one, which that
 turn starts, are one commit and not two.
 Writes are kept in the order in which they were submitted: one is durable only when all before
-it are, or were refused for their own fault. (When the database fails, that holds for what
-waited at that moment; who submits after a failure must have looked at it.)
+it are, or were refused for their own fault. When the database fails, whatever was submitted before
+that was told fails too, even if the database is well again by then: a begin must not be kept
+whose caller took the end before it for written.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ CommitObserver = Callable[[float], None]
 class _Waiting(NamedTuple):
     operation: Operation
     future: asyncio.Future[Any]
+    told: int  # failures of the database that its caller knew of
 
 
 class Writer:
@@ -61,6 +63,7 @@ class Writer:
         self._queue: queue.SimpleQueue[list[_Waiting]] = queue.SimpleQueue()
         self._gathered: list[_Waiting] = []
         self._waiting = 0
+        self._told = 0
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -95,7 +98,7 @@ class Writer:
         self._waiting += 1
         if not self._gathered:
             self._loop.call_soon(self._loop.call_soon, self._hand_over)
-        self._gathered.append(_Waiting(operation, future))
+        self._gathered.append(_Waiting(operation, future, self._told))
         return future
 
     async def close(self) -> None:
@@ -113,13 +116,24 @@ class Writer:
             self._queue.put(gathered)
 
     def _run(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
+        failures, failed = 0, Outcome()
         while gathered := self._take():
             for start in range(0, len(gathered), MOST_IN_BATCH):
                 batch = gathered[start : start + MOST_IN_BATCH]
+                late = [each for each in batch if each.told < failures]
+                if late:
+                    loop.call_soon_threadsafe(self._deliver, late, [failed] * len(late))
+                    batch = batch[len(late) :]
+                if not batch:
+                    continue
                 began = self._monotonic()
                 outcomes = session.run([each.operation for each in batch])
                 took = self._monotonic() - began
-                loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+                if failure_of(outcomes) is None:
+                    loop.call_soon_threadsafe(self._deliver, batch, outcomes)
+                else:
+                    failures, failed = failures + 1, outcomes[-1]
+                    loop.call_soon_threadsafe(self._deliver_failure, batch, outcomes)
                 self._observe(took)
                 session.rest()
         session.close()
@@ -140,10 +154,18 @@ class Writer:
             self._queue.put([])  # the end comes after these
         return taken
 
+    def _deliver_failure(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        """Tells of a failure: whoever is ready to run now does so before it counts as told."""
+        asyncio.get_running_loop().call_soon(self._count_failure)
+        self._deliver(batch, outcomes)
+
+    def _count_failure(self) -> None:
+        self._told += 1
+
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         self._waiting -= len(batch)
         self._tell_health(outcomes)
-        for (_, future), (result, error, _) in zip(batch, outcomes, strict=True):
+        for (_, future, _), (result, error, _) in zip(batch, outcomes, strict=True):
             if future.done():  # its waiter was cancelled
                 continue
             if error is not None:

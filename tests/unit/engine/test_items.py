@@ -461,6 +461,29 @@ def test_fail_fast_goes_on_after_a_crash() -> None:
     assert error.message == "item 0: exit code 3"
 
 
+@pytest.mark.parametrize("turns", range(12))
+def test_cancel_at_any_turn_of_a_restart_ends_what_goes_on(turns: int) -> None:
+    """Whether or not the items have taken up yet what they were at, their attempts end."""
+
+    async def story(world: World) -> None:
+        nodes = "  - {id: m, type: wait, foreach: [1, 2, 3], max_parallel: 2, params: {for: 60s}}"
+        accepted = await world.submit(world.define(flow(nodes)))
+        await asyncio.sleep(5)
+        after = world.after_crash()
+        await world.engine.drain(0)
+        await after.recover()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await after.engine.cancel(accepted.id)
+        outcome = await after.end_of(accepted.id)
+        await after.idle()
+        assert [each.key.item_index for each in outcome.attempts if each.ended_at] == [0, 1]
+        assert outcome.reasons == {"m": "cancelled"}
+        after.assert_clean()
+
+    simulate(story)
+
+
 def test_cancel_of_items_survives_a_crash() -> None:
     """The next life ends what was begun, and tries none again."""
 

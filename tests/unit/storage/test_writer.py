@@ -182,6 +182,41 @@ def test_closed_writer_refuses(use: Use) -> None:
     use(body, Writer())
 
 
+def test_write_behind_a_failure_that_nobody_has_heard_of_fails_too(use: Use) -> None:
+    """A write is not kept whose caller could not know that the one before it was lost."""
+
+    async def body(desk: Desk) -> None:
+        began, go_on = threading.Event(), threading.Event()
+
+        def lost(_: sqlite3.Connection) -> None:
+            began.set()
+            go_on.wait()
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        async def answer(word: str) -> str:
+            with pytest.raises(StorageError) as caught:
+                await failing
+            assert caught.value.code == "storage.full"
+            return await desk.writer.submit(put(word))
+
+        failing = desk.writer.submit(lost)
+        informed = asyncio.create_task(answer("informed"))
+        await asyncio.to_thread(began.wait)
+        unaware = desk.writer.submit(put("unaware"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # both are with the thread now, in pieces of their own
+        go_on.set()
+        with pytest.raises(StorageError) as caught:
+            await unaware
+        assert caught.value.code == "storage.full"
+        assert await informed == "informed"
+        assert words(desk.path) == ["informed"]
+
+    use(body, Writer())
+
+
 def test_cancelled_caller_does_not_disturb_the_others(use: Use) -> None:
     """The write of a cancelled caller is kept, and those beside it get their results."""
 
