@@ -142,7 +142,7 @@ class ItemsRun:
         return True
 
     async def _none_left(self) -> bool:
-        """Ends attempts of earlier lives that a cut has kept from going on; False: they are left."""
+        """Ends attempts that a cut has kept from going on; False means that they are left."""
         left = [attempt for attempt in self._resumed if attempt.key not in self._tries.over]
         children = (self._node.children.get(attempt.key) for attempt in left)
         if not await self._have_ended(filter(None, children)):
