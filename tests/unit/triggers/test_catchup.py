@@ -192,6 +192,45 @@ def test_catching_up_goes_on_after_a_restart() -> None:
     simulate(story)
 
 
+@pytest.mark.parametrize("back_s", [HOUR, 10 * MINUTE])
+def test_catching_up_goes_on_when_the_clock_is_set_back_meanwhile(back_s: float) -> None:
+    """What is left of it starts when the clock shows its slots again, not with the next new one."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="15m", trigger=ALL, nodes=BRIEF))
+        world.clock.jump(HOUR + 60)
+        await fire(world, 0)
+        assert slots(await world.executions()) == [900]
+        world.clock.jump(-back_s)
+        world.timers.recheck()
+        await wait_until(world, 5 * MINUTE)
+        await turns()
+        world.clock.jump(back_s)
+        world.timers.recheck()
+        await wait_until(world, 12 * MINUTE)
+        await turns()
+        assert slots(await world.executions()) == [900, 1800, 2700, 3600]
+        assert await ledger(world) == []
+
+    simulate(story)
+
+
+def test_next_slot_of_a_clock_that_was_set_back_is_one_without_an_account() -> None:
+    """It is told as the next one that can start, not as one that has an outcome already."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="10m"))
+        world.clock.jump(HOUR + 60)
+        await fire(world, 0)
+        world.clock.jump(-HOUR)
+        world.timers.recheck()
+        assert world.schedules.next_slot(A, "schedule") == at(HOUR + 600)
+        await fire(world, HOUR + 601 - 60)
+        assert slots(await world.executions()) == [HOUR, HOUR + 600]
+
+    simulate(story)
+
+
 def test_all_in_steady_state_keeps_the_rules_of_concurrency() -> None:
     """A schedule that is not behind queues and supersedes like any other."""
 
