@@ -170,6 +170,7 @@ def build(
         desk=origin.desk,
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
+        is_observing=ground.choices.observe,
     )
     return Parts(
         settings=settings,

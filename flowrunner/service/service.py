@@ -20,6 +20,7 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import ALL_SCHEDULES
 from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
@@ -56,7 +57,11 @@ from flowrunner.system.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceParts:
-    """What the service stands on, given by the composition root."""
+    """What the service stands on, given by the composition root.
+
+    Attributes:
+        is_observing: Whether the daemon starts nothing.
+    """
 
     registry: FlowRegistry
     storage: Storage
@@ -74,6 +79,7 @@ class ServiceParts:
     desk: SourceDesk
     clock: Clock
     logger: logging.Logger
+    is_observing: bool = False
 
 
 class FlowService:
@@ -358,6 +364,8 @@ class FlowService:
             checks=await self.readiness(),
             conditions=self._conditions,
             accounts=tuple(self._accounts()),
+            is_observing=self._parts.is_observing,
+            schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),
         )
 
     def _accounts(self) -> Iterator[AccountView]:

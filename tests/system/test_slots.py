@@ -16,9 +16,8 @@ from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.flow_files import EVERY_SECOND, says, write_flow
 
-pytestmark = pytest.mark.system
-
 STOPPED_S = 120.0 if IS_LONG else 3.0
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120 + STOPPED_S)]
 
 
 def slots(running: RunningDaemon, flow: str = "beat", query: str = "") -> list[dict[str, Any]]:
@@ -105,3 +104,26 @@ def test_daemon_that_observes_starts_nothing(flows: Path, state: Path) -> None:
         assert running.executions("beat") == []
         refused = running.command("run", "beat", check=False)
         assert (refused.returncode, "only observes" in refused.stderr) == (5, True)
+        assert running.request("/api/v1/status").json["observes"] is True
+        assert "observes: nothing starts" in running.command("status").stdout
+
+
+def test_status_tells_that_all_schedules_are_paused(flows: Path, state: Path) -> None:
+    """Who did it, why and until when, also after `kill -9`; nothing of it once they are resumed."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+    end = "2100-01-01T00:00:00Z"
+    with daemon(flows, state, env=OPEN) as first:
+        first.command("pause", "--all-schedules", "--reason", "the move", "--until", end)
+        first.kill()
+    with daemon(flows, state, env=OPEN) as second:
+        told = second.request("/api/v1/status").json
+        assert told["observes"] is False
+        paused = told["schedules_paused"]
+        assert (paused["uid"], paused["reason"], paused["until"]) == (os.getuid(), "the move", end)
+        since = datetime.fromisoformat(paused["at"])
+        assert since <= datetime.fromisoformat(told["started_at"])
+        by = f"all paused by user {os.getuid()} since {paused['at'][:19]}Z until {end}: the move"
+        assert by in second.command("status").stdout
+        second.command("resume", "--all-schedules")
+        assert second.request("/api/v1/status").json["schedules_paused"] is None
+        assert "paused" not in second.command("status").stdout
