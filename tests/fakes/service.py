@@ -53,7 +53,7 @@ FINDING = Finding(
     excerpt="  rnu: true",
 )
 
-SCHEDULES_PAUSED = Pause(at=NOON, reason="the move", uid=1_000, until=NOON + timedelta(hours=1))
+SCHEDULES_PAUSED = Pause(at=NOON, reason="moving", uid=1_000, until=NOON + timedelta(hours=1))
 
 READY = Condition(
     type=ConditionType.READY,

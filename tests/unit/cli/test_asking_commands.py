@@ -168,8 +168,7 @@ store   failed  storage.full: no space
         (Pause(at=NOON), "all paused since 2027-03-01T12:00:00Z"),
         (
             SCHEDULES_PAUSED,
-            "all paused by user 1000 since 2027-03-01T12:00:00Z until 2027-03-01T13:00:00Z"
-            ": the move",
+            "all paused by user 1000 since 2027-03-01T12:00:00Z until 2027-03-01T13:00:00Z: moving",
         ),
     ],
 )

@@ -419,7 +419,7 @@ def test_status_tells_who_paused_all_schedules() -> None:
     got = ask(public_app(), "GET", "/api/v1/status").json
 
     assert (got["observes"], got["redacted"], got["flows"]) == (True, True, 2)
-    assert (got["schedules_paused"]["uid"], got["schedules_paused"]["reason"]) == (1000, "the move")
+    assert (got["schedules_paused"]["uid"], got["schedules_paused"]["reason"]) == (1000, "moving")
 
 
 def test_reconcile_shows_source_pass_and_rejected_files() -> None:

@@ -342,7 +342,7 @@ def test_status_is_the_daemon_at_a_glance() -> None:
     assert (got.json["observes"], got.json["redacted"]) == (True, False)
     assert got.json["schedules_paused"] == {
         "at": "2027-03-01T12:00:00Z",
-        "reason": "the move",
+        "reason": "moving",
         "uid": 1000,
         "until": "2027-03-01T13:00:00Z",
     }
