@@ -7,7 +7,7 @@ on. Flows come from git, so it has no way to create or change one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -61,6 +61,7 @@ class ServiceParts:
 
     Attributes:
         is_observing: Whether the daemon starts nothing.
+        file_conditions: Returns those of the triggers of type `file`.
     """
 
     registry: FlowRegistry
@@ -80,6 +81,7 @@ class ServiceParts:
     clock: Clock
     logger: logging.Logger
     is_observing: bool = False
+    file_conditions: Callable[[], tuple[Condition, ...]] = tuple
 
 
 class FlowService:
@@ -362,7 +364,7 @@ class FlowService:
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
-            conditions=self._conditions,
+            conditions=(*self._conditions, *self._parts.file_conditions()),
             accounts=tuple(self._accounts()),
             is_observing=self._parts.is_observing,
             schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),
