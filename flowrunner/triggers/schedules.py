@@ -228,7 +228,7 @@ class Schedules:
         async with armed.turn:
             now = max(self._clock.now() - armed.delay, due)
             try:
-                await self._keeper.account(armed, now, may_catch_up=not self._holds)
+                await self._keeper.account(armed, now, lambda: not self._holds)
                 armed.lost_to = Reason.DOWN
             except FlowError as error:
                 if isinstance(error, StorageError):

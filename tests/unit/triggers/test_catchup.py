@@ -301,6 +301,24 @@ def test_nothing_is_caught_up_before_the_first_pass() -> None:
     simulate(story)
 
 
+def test_cursor_that_is_read_after_the_first_pass_is_caught_up_from() -> None:
+    """A ledger that answers late makes nothing wait for the next slot."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        after = await world.next_life()
+        await wait_until(after, 5 * MINUTE + 30)
+        after.timers.start()
+        after.slots.opens_s = 5.0
+        await after.arm_last_good()
+        await asyncio.sleep(1)
+        after.schedules.lift_catchup(FIRST_PASS)
+        await after.schedules.settle()
+        assert slots(await after.executions()) == [300]
+
+    simulate(story)
+
+
 def test_last_good_version_is_caught_up_when_the_new_one_is_broken() -> None:
     """After the first pass what is in force catches up, whichever version that is."""
 
