@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from flowrunner.config.settings import Settings
@@ -202,8 +202,11 @@ def build(
 
 def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServiceParts) -> FlowService:
     """Returns the service, which learns of ended executions as pauses and schedules do."""
-    service = FlowService(known)
     events = starts.events
+    about_files = events.inboxes.conditions
+    service = FlowService(
+        replace(known, is_observing=ground.choices.observe, file_conditions=about_files)
+    )
     following = (events.followers, events.backfills, events.notices.decisions, starts.schedules)
     ends = (pauses.note_ended, service.note_ended, *(each.note_ended for each in following))
     ground.observer.on_ended = ends

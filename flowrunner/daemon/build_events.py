@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,11 +13,13 @@ from flowrunner.model.execution import Execution
 from flowrunner.model.mark import MarkKey
 from flowrunner.reconcile.apply import FlowsSubscriber
 from flowrunner.system.boot import boot_id
+from flowrunner.system.folder_watch import InotifyFolders
 from flowrunner.system.ids import IdSource
+from flowrunner.telemetry.metrics_samples import unheard_family
 from flowrunner.triggers.backfills import Backfills
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.followers import Followers
-from flowrunner.triggers.inbox_look import InboxLooks
+from flowrunner.triggers.inbox_look import InboxLooks, Sought
 from flowrunner.triggers.inboxes import Inboxes
 from flowrunner.triggers.occasions import Occasions
 from flowrunner.triggers.sla import SlaWatch
@@ -58,6 +61,15 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
         host=ground.host.name,
         told=ground.observer,
     )
+    watch: InotifyFolders[Sought] = InotifyFolders(asyncio.get_running_loop())
+    inboxes = Inboxes(
+        registry=ground.registry,
+        occasions=occasions,
+        marks=ground.storage.marks,
+        looks=InboxLooks(ground.files, ground.accounts.roots, watch),
+        clock=ground.clock,
+    )
+    ground.metrics.show_more(lambda: [unheard_family(inboxes.unheard())])
     notices = make_notices(ground)
     ground.observer.notices = notices.decisions
     return Events(
@@ -73,13 +85,7 @@ def make_events(ground: Ground, dispatcher: Dispatcher, ids: IdSource) -> Events
         followers=Followers(
             registry=ground.registry, occasions=occasions, marks=ground.storage.marks
         ),
-        inboxes=Inboxes(
-            registry=ground.registry,
-            occasions=occasions,
-            marks=ground.storage.marks,
-            looks=InboxLooks(ground.files, ground.accounts.roots),
-            clock=ground.clock,
-        ),
+        inboxes=inboxes,
         backfills=Backfills(
             registry=ground.registry,
             dispatcher=dispatcher,

@@ -160,6 +160,7 @@ class Daemon:
         closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
         closing.append(parts.applier.history.settle)
         closing.append(parts.events.notices.close)
+        closing.append(lambda: asyncio.to_thread(parts.events.inboxes.close))
         closing.append(self._keep_warm)
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))

@@ -14,7 +14,7 @@ from flowrunner.errors import FlowError
 from flowrunner.model.ids import ExecutionId
 from flowrunner.service.settings_desk import SettingsDesk
 from flowrunner.storage.protocols import ExecutionStore
-from flowrunner.system.cgroup_family import attempt_prefix
+from flowrunner.system.cgroup_family import attempt_prefix, manager_group
 from flowrunner.system.clock import Clock
 from flowrunner.system.family import Families
 from flowrunner.system.peers import ProcPeers, local_peers
@@ -112,7 +112,9 @@ async def _account_of(executions: ExecutionStore, execution_id: ExecutionId) -> 
 
 
 def _peers(families: Families) -> ProcPeers:
-    return local_peers(attempt_prefix() if families.kind == "cgroup" else None)
+    if families.kind != "cgroup":
+        return local_peers()
+    return local_peers(attempt_prefix(), manager_group())
 
 
 def _bind(parts: Parts) -> list[socket.socket]:

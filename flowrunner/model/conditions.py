@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The types in use; the first five belong to flows, then the source, the state."""
+    """The types in use; the first five belong to flows, then the source, the state, files."""
 
     READY = "Ready"
     VALID = "Valid"
@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     SOURCE_VERIFIED = "SourceVerified"
     SOURCE_PINNED = "SourcePinned"
     STATE_RESTORED = "StateRestored"
+    FILES_WATCHED = "FilesWatched"
 
 
 class Status(StrEnum):

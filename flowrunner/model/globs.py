@@ -45,10 +45,18 @@ class Glob:
 
     def matches(self, path: str) -> bool:
         """Whether a path relative to the folder is meant."""
+        return len(self.parts) in self._after(path)
+
+    def leads(self, folder: str) -> bool:
+        """Whether something that is meant may lie in a folder, relative to that of the glob."""
+        return any(place < len(self.parts) for place in self._after(folder))
+
+    def _after(self, path: str) -> set[int]:
+        """Returns the places of the parts that may follow a path; none for one not meant."""
         at = self._reached({0})
         names = path.split("/")
         if any(name.startswith(".") for name in names):
-            return False
+            return set()
         for name in names:
             after = {place for place in at if self._is_any(place)}
             after |= {
@@ -57,7 +65,7 @@ class Glob:
                 if place < len(self.parts) and _is_meant(name, self.parts[place])
             }
             at = self._reached(after)
-        return len(self.parts) in at
+        return at
 
     def _is_any(self, place: int) -> bool:
         return place < len(self.parts) and self.parts[place] == _ANY

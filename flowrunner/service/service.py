@@ -7,7 +7,7 @@ on. Flows come from git, so it has no way to create or change one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import ALL_SCHEDULES
 from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
@@ -56,7 +57,12 @@ from flowrunner.system.clock import Clock
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceParts:
-    """What the service stands on, given by the composition root."""
+    """What the service stands on, given by the composition root.
+
+    Attributes:
+        is_observing: Whether the daemon starts nothing.
+        file_conditions: Returns those of the triggers of type `file`.
+    """
 
     registry: FlowRegistry
     storage: Storage
@@ -74,6 +80,8 @@ class ServiceParts:
     desk: SourceDesk
     clock: Clock
     logger: logging.Logger
+    is_observing: bool = False
+    file_conditions: Callable[[], tuple[Condition, ...]] = tuple
 
 
 class FlowService:
@@ -356,8 +364,10 @@ class FlowService:
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
-            conditions=self._conditions,
+            conditions=(*self._conditions, *self._parts.file_conditions()),
             accounts=tuple(self._accounts()),
+            is_observing=self._parts.is_observing,
+            schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),
         )
 
     def _accounts(self) -> Iterator[AccountView]:

@@ -26,7 +26,10 @@ _SKIPPED: Mapping[str, str] = {
     Reason.DELETED: "the flow or its schedule was being removed",
 }
 _MISSED: Mapping[str, str] = {
-    Reason.DOWN: "the daemon or its host was down, and the schedule catches nothing up",
+    Reason.DOWN: (
+        "the daemon or its host was down, or its clock was set forward,"
+        " and the schedule catches nothing up"
+    ),
     Reason.DISK: "it could not be recorded, and the schedule catches nothing up",
     Reason.WINDOW: "it came too late to be caught up",
     Reason.SUPERSEDED: "it was lost, and a later slot was caught up in its place",

@@ -14,6 +14,7 @@ from flowrunner.model.conditions import Condition
 from flowrunner.model.execution import Attempt, Execution, Failure, ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import Pause
 from flowrunner.model.schedule import DstPolicy
 from flowrunner.model.states import ExecutionState, NodeState
 from flowrunner.registry.entry import PassResult, PruneHold, RejectedFile
@@ -238,7 +239,13 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusView:
-    """What `flowrunner status` shows; `conditions` are those of the daemon itself."""
+    """What `flowrunner status` shows.
+
+    Attributes:
+        conditions: Those of the daemon itself.
+        is_observing: Whether it starts nothing, and only records what it would have started.
+        schedules_paused: What keeps every schedule from starting anything; None: nothing does.
+    """
 
     version: str
     started_at: datetime
@@ -250,3 +257,5 @@ class StatusView:
     checks: tuple[HealthCheck, ...]
     conditions: tuple[Condition, ...] = ()
     accounts: tuple[AccountView, ...] = ()
+    is_observing: bool = False
+    schedules_paused: Pause | None = None

@@ -26,7 +26,7 @@ from flowrunner.system.marks import PROC, mark_in
 from flowrunner.system.subreaper import Orphans
 
 _LOG = logging.getLogger(__name__)
-_LEAF, _ATTEMPT = "daemon", "attempt-"
+_LEAF, _ATTEMPT, _CONTROL = "daemon", "attempt-", ".control"
 _LONGEST_NAME = 255
 _DELEGATED = ("user.delegate", "trusted.delegate")
 """Set to 1 by systemd. Source: systemd.io, "Control Group APIs and Delegation"."""
@@ -201,6 +201,15 @@ def attempt_prefix(proc: Path = PROC) -> str | None:
     if path is None or not path.endswith(f"/{_LEAF}"):
         return None
     return path.removesuffix(_LEAF) + _ATTEMPT
+
+
+def manager_group(proc: Path = PROC) -> Path | None:
+    """Returns where systemd puts what it starts for `ExecReload=`, for the daemon in its leaf.
+
+    Source: systemd.exec(5) and systemd's `exec_child()`: control processes of a delegated unit.
+    """
+    own = own_cgroup(proc)
+    return None if own is None or own.name != _LEAF else own.parent / _CONTROL
 
 
 def attempts_below(base: Path) -> Iterator[Cgroup]:

@@ -7,6 +7,10 @@ person whose shell happens to have such a variable is refused too. That is the s
 `env -u NODE_ID flowrunner …` helps the person, and nothing would help against a flow that passes
 for one. A process whose parents have ended is a child of the daemon (its subreaper), and where
 attempts have cgroups, one is known by its cgroup too, whatever it has shed.
+
+What the service manager starts to control the daemon, as for `ExecReload=`, runs as the daemon's
+user and may hide from it: with `PrivateUsers=` it is in a user namespace of its own. Where the
+manager has a cgroup for it, it is known by that.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.system.cgroup import PROCS
 from flowrunner.system.cgroup_family import cgroup_path
 from flowrunner.system.marks import MARKS, PROC
 
@@ -38,15 +43,23 @@ class ProcPeers:
         own_uid: The user that the daemon, and with it every attempt, runs as.
         proc: Where the kernel shows its processes.
         attempt_cgroups: How the paths of attempts' cgroups begin; None where they have none.
+        manager_cgroup: The folder of the cgroup in which the service manager starts what controls
+            the daemon, whether or not it is there now; None where there is none.
     """
 
     def __init__(
-        self, own_pid: int, own_uid: int, proc: Path = PROC, attempt_cgroups: str | None = None
+        self,
+        own_pid: int,
+        own_uid: int,
+        proc: Path = PROC,
+        attempt_cgroups: str | None = None,
+        manager_cgroup: Path | None = None,
     ) -> None:
         self._own_pid = own_pid
         self._own_uid = own_uid
         self._proc = proc
         self._attempt_cgroups = attempt_cgroups
+        self._manager_cgroup = manager_cgroup
 
     def is_attempt(self, pid: int, uid: int) -> bool:
         """Whether a peer belongs to an attempt; in doubt yes. Reads a few small files.
@@ -56,7 +69,7 @@ class ProcPeers:
                 attempt is.
             uid: As the socket tells.
         """
-        if pid <= 0:
+        if pid <= 0 or self._is_of_manager(pid):
             return False
         process = self._process(pid)
         if process is None:
@@ -65,6 +78,22 @@ class ProcPeers:
         return (
             self._is_enclosed(pid) or self._descends(process) or self._is_marked(pid, process.uid)
         )
+
+    def _is_of_manager(self, pid: int) -> bool:
+        """Whether the service manager has started it to control the daemon.
+
+        The group must not be ours: one that an attempt has made, in the place of the manager's,
+        has our user for its owner. Nobody but root enters one that is root's.
+        """
+        if self._manager_cgroup is None:
+            return False
+        try:
+            if self._manager_cgroup.stat().st_uid == self._own_uid:
+                return False
+            members = (self._manager_cgroup / PROCS).read_text(encoding="ascii").split()
+        except OSError:  # it is there while it has members
+            return False
+        return str(pid) in members
 
     def _is_enclosed(self, pid: int) -> bool:
         """Whether the process is in the cgroup of an attempt."""
@@ -103,6 +132,13 @@ class ProcPeers:
         return _Process(parent=int(facts["PPid"]), uid=int(facts["Uid"].split()[0]))
 
 
-def local_peers(attempt_cgroups: str | None = None) -> ProcPeers:
+def local_peers(
+    attempt_cgroups: str | None = None, manager_cgroup: Path | None = None
+) -> ProcPeers:
     """Returns the judge for the process that calls; see `ProcPeers`."""
-    return ProcPeers(os.getpid(), os.geteuid(), attempt_cgroups=attempt_cgroups)
+    return ProcPeers(
+        os.getpid(),
+        os.geteuid(),
+        attempt_cgroups=attempt_cgroups,
+        manager_cgroup=manager_cgroup,
+    )

@@ -134,6 +134,16 @@ def watcher_family(*, is_up: bool) -> Family:
     )
 
 
+def unheard_family(count: int) -> Family:
+    """Returns of how many file triggers nothing tells."""
+    return Family(
+        kind="gauge",
+        name="flowrunner_file_triggers_unwatched",
+        meaning="Triggers of type file whose new files are found by looking alone.",
+        samples=[((), count)],
+    )
+
+
 def overflows_family(count: int) -> Family:
     """Returns how often events of files were lost."""
     return Family(

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from flowrunner.model.globs import Glob, is_inside
 from flowrunner.system.files import FileKind, Files, Walk
+from flowrunner.system.folder_watch import Folder, FolderWatch, Followed
 
 MOST_FILES = 10_000
 """Files of one trigger; what is more is not seen until there is room."""
 
 _MOST_NAMES = 50_000
 """Names of one look, as many as FLOW_FORMAT 1 allows for flows."""
+
+
+Sought: TypeAlias = tuple[str, Glob]
+"""What is looked for: the account and the glob."""
+
+_NOT_WATCHED = Followed()
 
 
 class Content(NamedTuple):
@@ -47,23 +54,41 @@ class Found:
     Attributes:
         contents: By path, as the glob names it.
         trouble: What kept it from seeing all of it; empty when nothing did.
+        followed: Whether what comes from now on will be told.
     """
 
     contents: Mapping[str, Content] = field(default_factory=dict)
     trouble: str = ""
+    followed: Followed = _NOT_WATCHED
 
 
 class InboxLooks:
-    """Looks for files.
+    """Looks for files, and lets the folders tell of what comes after a look.
 
     Args:
         files: The files of the host.
         roots: Account → the folders into which it may look.
+        watch: Hears of folders that have been looked at.
     """
 
-    def __init__(self, files: Files, roots: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self, files: Files, roots: Mapping[str, tuple[str, ...]], watch: FolderWatch[Sought]
+    ) -> None:
         self._files = files
         self._roots = roots
+        self._watch = watch
+
+    def listen(self, hint: Callable[[Sought], None]) -> None:
+        """Calls `hint` in the loop with what was looked for where something has come."""
+        self._watch.listen(hint)
+
+    async def forget(self, sought: Collection[Sought]) -> None:
+        """Hears no more of what is not looked for any more."""
+        await asyncio.to_thread(self._watch.forget, sought)
+
+    def close(self) -> None:
+        """Hears of nothing more; blocks."""
+        self._watch.close()
 
     async def look(self, account: str, glob: Glob) -> Found:
         """Returns the regular files that a glob means; a folder that is missing has none."""
@@ -81,7 +106,23 @@ class InboxLooks:
             return Found()
         except OSError as error:
             return Found(trouble=f"{glob.base} cannot be read: {error.strerror}")
-        return _found(walk, glob)
+        folders = self._folders(walk, glob)
+        return replace(_found(walk, glob), followed=self._watch.follow((account, glob), folders))
+
+    def _folders(self, walk: Walk, glob: Glob) -> list[Folder]:
+        """Returns the folders into which a file that is meant may come, the topmost first."""
+        facts = self._files.stat(walk.root)
+        if facts is None:
+            return []
+        below = [
+            Folder(f"{walk.root}/{entry.path}", entry.stat.device, entry.stat.inode)
+            for entry in walk.entries
+            if entry.stat.kind is FileKind.FOLDER
+            and not entry.escapes
+            and entry.path.count("/") + 1 < glob.depth
+            and glob.leads(entry.path)
+        ]
+        return [Folder(str(walk.root), facts.device, facts.inode), *below]
 
     def _real(self, root: str) -> str:
         """Returns where a root is in truth; a walk of it resolves it."""

@@ -5,8 +5,8 @@ counts again, one that is only moved does not. Which ones are done with is writt
 transaction that accepts the execution, so that no restart starts one twice.
 
 Files are found by looking, every few seconds: a look tells more than events do, which are lost
-while the daemon is down, on network file systems, and in folders that come later. A file waits
-where it lies while its flow cannot take it.
+while the daemon is down, on network file systems, and in folders that come later. An event is a
+hint to look now. A file waits where it lies while its flow cannot take it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from flowrunner.errors import RefusedError, StorageError
+from flowrunner.model.conditions import Condition
 from flowrunner.model.event_triggers import FileTrigger
 from flowrunner.model.execution import FILE_PATH, Cause
 from flowrunner.model.ids import FlowKey
@@ -28,13 +30,17 @@ from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
-from flowrunner.triggers.inbox_look import MOST_FILES, Content, InboxLooks
+from flowrunner.triggers.inbox_look import MOST_FILES, Content, Found, InboxLooks, Sought
+from flowrunner.triggers.inbox_notes import files_unwatched
 from flowrunner.triggers.occasions import Occasion, Occasions
 
 _LOG = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S, SHORTEST_PAUSE_S = 10.0, 1.0
 """Between two looks: half of `settle`, within these bounds."""
+
+HINTED_PAUSE_S = 0.5
+"""Between two looks where hints of something new keep coming."""
 
 _REST = 20
 """How many times as long as a look nothing is looked at after it: it may not take all the time."""
@@ -69,8 +75,11 @@ class _Inbox:
         done: The contents that are done with.
         settling: Since when a file has been as it is, by path; monotonic seconds.
         next_at: When to look again, monotonic seconds.
+        rested_at: When to look again at the soonest, should there be a hint.
+        is_hinted: Whether there was a hint since the last look began.
         waits: Why its files wait, as it was last told.
         trouble: What was last told of its folder.
+        unheard: Why nothing tells of new files, as it was last told.
     """
 
     flow: FlowKey
@@ -78,13 +87,21 @@ class _Inbox:
     done: set[Content] = field(default_factory=set)
     settling: dict[str, tuple[Content, float]] = field(default_factory=dict)
     next_at: float = 0.0
+    rested_at: float = 0.0
+    is_hinted: bool = False
     waits: str = ""
     trouble: str = ""
+    unheard: str = ""
 
     @property
     def pause_s(self) -> float:
         """How long after a look the next one comes."""
         return min(max(self.trigger.settle_s / 2, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+
+    @property
+    def sought(self) -> Sought:
+        """What it looks for."""
+        return self.flow.account, self.trigger.glob
 
 
 class Inboxes:
@@ -108,6 +125,24 @@ class Inboxes:
         self._inboxes: dict[tuple[FlowKey, str], _Inbox] = {}
         self._changed = asyncio.Event()
         self._is_loaded = False
+        self._sought: frozenset[Sought] = frozenset()
+        self._unheard_since: datetime | None = None
+        looks.listen(self._hint)
+
+    def unheard(self) -> int:
+        """Returns of how many triggers new files are found by looking alone."""
+        return sum(1 for each in list(self._inboxes.values()) if each.unheard)
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Returns `FilesWatched`, while it is False."""
+        unheard = [each for each in self._inboxes.values() if each.unheard]
+        if not unheard or self._unheard_since is None:
+            return ()
+        return (files_unwatched(unheard[0].unheard, len(unheard), self._unheard_since),)
+
+    def close(self) -> None:
+        """Ends what gives hints; blocks."""
+        self._looks.close()
 
     def flows_changed(
         self,
@@ -174,27 +209,39 @@ class Inboxes:
         triggers = entry.spec.triggers if entry is not None and entry.spec is not None else ()
         return any(each.id == key.trigger and isinstance(each, FileTrigger) for each in triggers)
 
+    def _hint(self, sought: Sought) -> None:
+        """Looks soon where something has come."""
+        for inbox in self._inboxes.values():
+            if inbox.sought == sought:
+                inbox.is_hinted = True
+                inbox.next_at = min(inbox.next_at, inbox.rested_at)
+                self._changed.set()
+
+    async def _leave_folders(self) -> None:
+        """Lets folders rest that nobody looks into any more."""
+        before = self._sought
+        self._sought = frozenset(each.sought for each in self._inboxes.values())
+        if gone := before - self._sought:
+            await self._looks.forget(gone)
+
     async def _look_where_due(self) -> None:
         await self._load()
+        await self._leave_folders()
         now = self._clock.monotonic()
         due = [each for each in self._inboxes.values() if each.next_at <= now]
         for begin in range(0, len(due), _AT_ONCE):
             await asyncio.gather(*map(self._look, due[begin : begin + _AT_ONCE]))
 
     async def _look(self, inbox: _Inbox) -> None:
-        begun = self._clock.monotonic()
-        found = await self._looks.look(inbox.flow.account, inbox.trigger.glob)
+        begun, inbox.is_hinted = self._clock.monotonic(), False
+        found = await self._looks.look(*inbox.sought)
         now = self._clock.monotonic()
-        inbox.next_at = now + max(inbox.pause_s, _REST * (now - begun))
-        if found.trouble != inbox.trouble:
-            inbox.trouble = found.trouble
-            if found.trouble:
-                _LOG.warning(
-                    "files.not_seen flow=%s trigger=%s: %s",
-                    inbox.flow,
-                    inbox.trigger.id,
-                    found.trouble,
-                )
+        rest_s = _REST * (now - begun)
+        inbox.rested_at = now + max(HINTED_PAUSE_S, rest_s)
+        inbox.next_at = now + max(inbox.pause_s, rest_s)
+        if inbox.is_hinted or found.followed.is_new:
+            inbox.next_at = inbox.rested_at
+        self._tell(inbox, found)
         ready = _settled(inbox, found.contents, now)
         for begin in range(0, len(ready), _TOGETHER):
             some = ready[begin : begin + _TOGETHER]
@@ -202,6 +249,18 @@ class Inboxes:
             if not all(await asyncio.gather(*taken)):
                 break
         await self._forget_old(inbox, found.contents)
+
+    def _tell(self, inbox: _Inbox, found: Found) -> None:
+        """Logs once what keeps a look from seeing all of it, and what from being told of more."""
+        place = (inbox.flow, inbox.trigger.id)
+        if found.trouble not in ("", inbox.trouble):
+            _LOG.warning("files.not_seen flow=%s trigger=%s: %s", *place, found.trouble)
+        unheard = found.followed.failure
+        if unheard not in ("", inbox.unheard):
+            _LOG.warning("files.not_watched flow=%s trigger=%s: %s", *place, unheard)
+        if unheard and not inbox.unheard and not self.unheard():
+            self._unheard_since = self._clock.now()
+        inbox.trouble, inbox.unheard = found.trouble, unheard
 
     async def _is_taken(self, inbox: _Inbox, path: str, content: Content) -> bool:
         """Starts the flow for a file, or decides that it does not; False: the file waits."""

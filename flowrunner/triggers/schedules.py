@@ -148,7 +148,10 @@ class Schedules:
         armed, start = self._armed.get(place), self._timers.next_at(_name(place))
         if armed is None or start is None or not armed.trigger.is_enabled:
             return None
-        return start - armed.delay
+        slot = start - armed.delay
+        if armed.cursor is not None and slot <= armed.cursor:  # the clock was set back
+            return armed.trigger.schedule.next_after(armed.cursor)
+        return slot
 
     def hold_catchup(self, why: str) -> None:
         """Lets nothing of an earlier life start until the same reason is lifted."""
@@ -225,7 +228,7 @@ class Schedules:
         async with armed.turn:
             now = max(self._clock.now() - armed.delay, due)
             try:
-                await self._keeper.account(armed, now, may_catch_up=not self._holds)
+                await self._keeper.account(armed, now, lambda: not self._holds)
                 armed.lost_to = Reason.DOWN
             except FlowError as error:
                 if isinstance(error, StorageError):

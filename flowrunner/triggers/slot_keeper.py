@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -87,14 +87,17 @@ class SlotKeeper:
         self._clock = clock
         self._observer = observer
 
-    async def account(self, armed: Armed, until: datetime, *, may_catch_up: bool) -> None:
+    async def account(
+        self, armed: Armed, until: datetime, may_catch_up: Callable[[], bool]
+    ) -> None:
         """Decides about every slot up to `until`.
 
         Args:
             armed: The schedule.
             until: The newest slot that may start by now; a little later if the clock has gone
                 back since it was woken.
-            may_catch_up: Whether slots of an earlier life may start already.
+            may_catch_up: Tells whether slots of an earlier life may start already; asked when the
+                cursor is known, as it may have been lifted meanwhile.
         """
         if armed.cursor is None:
             armed.cursor = await self._slots.open(armed.key, armed.since)
@@ -109,7 +112,9 @@ class SlotKeeper:
             await self._skip_all(armed, until, Reason.DISABLED)
             return
         armed.is_held = (
-            first <= armed.begin and not may_catch_up and armed.trigger.catchup is not Catchup.NONE
+            first <= armed.begin
+            and armed.trigger.catchup is not Catchup.NONE
+            and not may_catch_up()
         )
         if armed.is_held:
             return

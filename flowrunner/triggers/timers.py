@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 _SLICE = 10
 """Keys that are woken in one turn of the loop; each begins a start of about half a millisecond."""
 _FEW = 64
-"""Entries passed over that may stay, however few timers there are."""
+"""Entries passed over that may stay, however few timers there are; looks back in one turn."""
 
 Wake = Callable[[datetime], None]
 """Called in the event loop with the newest slot that is due, in UTC; must return at once."""
@@ -59,7 +59,11 @@ class Timers(Protocol):
         """Ends the wakes of a key, also one that is due; nothing happens if it is not armed."""
 
     def recheck(self) -> None:
-        """Looks anew at what is due, after the wall clock has jumped."""
+        """Looks anew at what is due, after the wall clock has jumped.
+
+        Set back, it wakes at the slots that it passes a second time: what was under way when it
+        was set back goes on there, and only the caller knows of which slots it is done.
+        """
 
     def next_at(self, key: str) -> datetime | None:
         """Returns the slot a key waits for; None when it is not armed or nothing was started."""
@@ -230,6 +234,22 @@ class ApschedulerTimers:
         """Looks anew at what is due; see `Timers`."""
         if self._scheduler is not None:
             self._scheduler.wakeup()
+            self._look_back(iter(list(self._timers.values())))
+
+    def _look_back(self, timers: Iterator[_Timer]) -> None:
+        """Lets timers wait for the slot after now, should that be one they have left behind.
+
+        Some in each turn of the loop, as there may be thousands.
+        """
+        now, some = datetime.now(UTC), list(islice(timers, _FEW))
+        for timer in some:
+            if self._timers.get(timer.schedule) is timer:
+                slot = SlotTrigger(timer.schedule).get_next_fire_time(None, now)
+                if slot is not None and (timer.next_at is None or slot < timer.next_at):
+                    self._agenda.expect(timer, slot)
+        self._hasten()
+        if some:
+            asyncio.get_running_loop().call_soon(self._look_back, timers)
 
     def next_at(self, key: str) -> datetime | None:
         """Returns the slot a key waits for; see `Timers`."""

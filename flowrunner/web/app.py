@@ -48,12 +48,14 @@ from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
 from flowrunner.web.routes.slots import ReadsSlots, SlotRoutes
 from flowrunner.web.routes.source import CommandsRepository, SourceRoutes
+from flowrunner.web.routes.status import KnowsStatus, StatusRoute
 from flowrunner.web.routing import Endpoint, Right, Route, RouteTable
 
 
 class Service(
     KnowsReadiness,
     KnowsSource,
+    KnowsStatus,
     ReadsExecutions,
     ReadsFlows,
     TakesCommands,
@@ -173,7 +175,7 @@ def control_table(parts: WebParts) -> RouteTable:
     return RouteTable(
         [
             *_reading(parts),
-            _get("/control/v1/status", Right.FULL, control.status),
+            _get("/control/v1/status", Right.FULL, StatusRoute(parts.service).state),
             _post("/control/v1/reconcile", control.reconcile),
             _post("/control/v1/schedules/pause", maintenance.pause),
             _post("/control/v1/schedules/resume", maintenance.resume),
@@ -249,6 +251,7 @@ def _reading(parts: WebParts) -> list[Route]:
         _get(f"{execution}/trace", Right.FULL, executions.trace, query=("limit", "cursor")),
         _get("/api/v1/reconcile", Right.READ, reconcile.state),
         _get("/api/v1/source", Right.READ, source.state),
+        _get("/api/v1/status", Right.READ, StatusRoute(parts.service).state),
     ]
 
 

@@ -7,7 +7,6 @@ none leaves it. Source: DESIGN, section 5.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -25,7 +24,6 @@ from flowrunner.service.views import (
     LogPage,
     NodeView,
     SourceView,
-    StatusView,
     TriggerView,
 )
 from flowrunner.web.hold_wire import hold_json
@@ -98,7 +96,7 @@ def flow_json(view: FlowView, *, redacted: bool) -> Json:
         "digest": view.digest,
         "generation": view.generation,
         "observed_generation": view.observed_generation,
-        "conditions": [_condition(condition) for condition in view.conditions],
+        "conditions": [condition_json(condition) for condition in view.conditions],
         "inputs": [_input(declared, redacted=redacted) for declared in view.inputs],
         "triggers": [_trigger(trigger) for trigger in view.triggers],
         "last_execution": None
@@ -210,7 +208,7 @@ def source_json(view: SourceView) -> Json:
     """Returns the shape of the source with its last pass and the files that are out."""
     return {
         "revision": view.revision,
-        "conditions": [_condition(condition) for condition in view.conditions],
+        "conditions": [condition_json(condition) for condition in view.conditions],
         "last_pass": None if view.last_pass is None else pass_json(view.last_pass),
         "git": upstream_json(view.upstream, redacted=True),
         "rejected": [
@@ -248,25 +246,6 @@ def health_json(checks: Sequence[HealthCheck]) -> Json:
     }
 
 
-def status_json(view: StatusView) -> Json:
-    """Returns the shape of the daemon at a glance."""
-    return {
-        "version": view.version,
-        "started_at": time_text(view.started_at),
-        "source": {
-            **source_json(view.source),
-            "git": upstream_json(view.source.upstream, redacted=False),
-        },
-        "flows": view.flows,
-        "flows_ready": view.flows_ready,
-        "executions_running": view.executions_running,
-        "executions_queued": view.executions_queued,
-        "conditions": [_condition(condition) for condition in view.conditions],
-        "accounts": [asdict(account) for account in view.accounts],
-        **health_json(view.checks),
-    }
-
-
 def time_text(at: datetime | None) -> str | None:
     """Returns a time as RFC 3339 in UTC, with `Z`."""
     return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -297,7 +276,8 @@ def _reticent(failure: Failure | None) -> Json:
     return {"code": failure.code, "message": message, "details": {}}
 
 
-def _condition(condition: Condition) -> Json:
+def condition_json(condition: Condition) -> Json:
+    """Returns the shape of a condition."""
     return {
         "type": str(condition.type),
         "status": str(condition.status),

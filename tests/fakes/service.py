@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flowrunner.errors import FlowError, NotFoundError
@@ -15,6 +15,7 @@ from flowrunner.model.expressions.explain import Came
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow_events import FlowEvent
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
+from flowrunner.model.pause import Pause
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.model.trace import NodeTrace, Shown, TracedAttempt, TracedExpression
 from flowrunner.registry.entry import PassResult, RejectedFile
@@ -51,6 +52,8 @@ FINDING = Finding(
     hint="did you mean 'run'?",
     excerpt="  rnu: true",
 )
+
+SCHEDULES_PAUSED = Pause(at=NOON, reason="moving", uid=1_000, until=NOON + timedelta(hours=1))
 
 READY = Condition(
     type=ConditionType.READY,
@@ -359,6 +362,8 @@ class FakeService:
             executions_running=1,
             executions_queued=0,
             checks=self.checks,
+            is_observing=True,
+            schedules_paused=SCHEDULES_PAUSED,
         )
 
     def _called(self, name: str, **arguments: Any) -> None:

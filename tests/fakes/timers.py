@@ -48,6 +48,8 @@ class FakeTimers:
 
     def recheck(self) -> None:
         self.rechecked += 1
+        for armed in self._armed.values():
+            armed.since = min(armed.since, self._clock.now())
         self.fire_due()
 
     def next_at(self, key: str) -> datetime | None:

@@ -109,4 +109,21 @@ def _triggers(random: Random, least: int, most: int) -> list[Json]:
     ]
     count = random.choice((0, 1, 1, 2))
     chosen = random.sample(plans, count)
-    return [hook, *({"id": f"s{n}", "type": "schedule", **plan} for n, plan in enumerate(chosen))]
+    return [
+        hook,
+        *(
+            {"id": f"s{n}", "type": "schedule", **plan, **_catchup(random)}
+            for n, plan in enumerate(chosen)
+        ),
+    ]
+
+
+def _catchup(random: Random) -> dict[str, Json]:
+    """Says what becomes of late slots; not so many of them that a life does nothing else."""
+    word = random.choice((None, "none", "latest", "all", "all"))
+    if word is None:
+        return {}
+    if word == "none" or random.random() < 0.2:
+        return {"catchup": word} if word != "all" else {"catchup": word, "catchup_window": "1h"}
+    windows = ("1m", "5m", "20m") if word == "all" else ("1m", "20m", "2h")
+    return {"catchup": word, "catchup_window": random.choice(windows)}

@@ -40,6 +40,7 @@ from flowrunner.system.ids import Uuid7Ids
 from flowrunner.telemetry.attempt_log import LOG_LIMIT, AttemptLog
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
+from flowrunner.triggers.clock_watch import ClockWatch
 from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
@@ -86,6 +87,7 @@ class Ground:
         now: The time that all lives share, in seconds; a living loop has its own view of it.
         durable: The database as it is on the disk.
         lives: How many lives there have been.
+        is_synchronised: Whether the kernel takes the clock for right.
     """
 
     def __init__(self, random: Random) -> None:
@@ -93,6 +95,7 @@ class Ground:
         self.now = 0.0
         self.lives = 0
         self.clock = FakeClock()
+        self.is_synchronised = False
         self.disk = SimulatedDisk()
         self.files = SimulatedFiles(self.disk)
         self.files.make_folder(STATE)
@@ -166,6 +169,7 @@ class Life:
     _services: EngineServices = field(init=False)
     _watch: StoreWatch = field(init=False)
     _applier: Applier = field(init=False)
+    _clock_watch: ClockWatch = field(init=False)
 
     def __post_init__(self) -> None:
         ground = self.ground
@@ -197,6 +201,13 @@ class Life:
             clock=ground.clock,
             observer=observer,
             host="host",
+        )
+        self._clock_watch = ClockWatch(
+            clock=ground.clock,
+            slots=self.storage.slots,
+            schedules=self.schedules,
+            timers=self.timers,
+            is_synchronised=lambda: ground.is_synchronised,
         )
         self.storage.health.on_healed = self.schedules.store_healed
         duplicates = Duplicates(self.storage.executions, ground.clock)
@@ -328,6 +339,7 @@ class Life:
             self.ground.oracle.fail(
                 f"a process of {left[0].env['NODE_ID']} has survived its daemon"
             )
+        await self._clock_watch.load()
         self.timers.start()
         await self.reconciler.start()
         self.schedules.lift_catchup(FIRST_PASS)
@@ -366,6 +378,7 @@ class Life:
             waits = [(at - now).total_seconds() for at in nexts if at is not None]
             await asyncio.sleep(min(max(min(waits, default=1.0), 0.001), _LONGEST_SLEEP_S))
             self.timers.fire_due()
+            self._clock_watch.look()
             if self.ground.random.random() < _SPURIOUS:
                 self.timers.fire_all()
 

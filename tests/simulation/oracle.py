@@ -34,6 +34,7 @@ from tests.simulation.keeping import is_well_above, misfit_of
 from tests.simulation.lines import Lines, group_of, is_guest
 from tests.simulation.node_judge import NodeJudge
 from tests.simulation.processes import ProcessJudge
+from tests.simulation.slot_judge import SlotJudge
 from tests.simulation.trace import Trace
 
 _RANKS = {ExecutionState.QUEUED: 0, ExecutionState.RUNNING: 1}
@@ -62,6 +63,7 @@ class Oracle:
         lines: Judges who goes first.
         children: Judges executions that others have asked for.
         processes: Judges what runs on the host.
+        late: Judges slots that are caught up.
         most_running: How many executions the host allows, children that are waited for apart.
     """
 
@@ -91,6 +93,9 @@ class Oracle:
             self._tables, self.lines, self.nodes.flow_of, clock.monotonic, self.fail
         )
         self.processes = ProcessJudge(clock.monotonic, self.fail)
+        self.late = SlotJudge(
+            self._tables, clock.monotonic, clock.now, lambda: self.is_disk_well, self.fail
+        )
         self._kept: dict[ExecutionId, Kept] = {}
         self._on_host: set[ExecutionId] = set()
         self._schedules: dict[str, Schedule] = {}
@@ -158,6 +163,7 @@ class Oracle:
     ) -> None:
         """Learns what is in force."""
         self.left |= removed
+        self.late.flows_changed(entries)
         for key, entry in entries.items():
             if entry.spec is None:
                 continue
@@ -315,6 +321,7 @@ class Oracle:
         if other != execution.id:
             self.fail(f"the slot {slot} of {schedule} started {other} and {execution.id}")
         self._slots_started.setdefault(schedule, set()).add(slot)
+        self.late.starts(schedule, execution, slot)
 
     def _schedule_of(self, execution: Execution) -> ScheduleKey | None:
         """Returns the schedule that a start is due to; None for a version that was not seen."""
@@ -334,6 +341,7 @@ class Oracle:
         if twice:
             self.fail(f"the slot {min(twice)} of {run.schedule} started and is {run.outcome} too")
         self.slots[run.schedule.flow, run.outcome, run.reason] += run.count
+        self.late.records(run)
 
     def _forgets(self, schedules: tuple[ScheduleKey, ...]) -> None:
         for schedule in schedules:

@@ -30,6 +30,7 @@ from tests.simulation.life import Ground
 from tests.simulation.planted_children import CHILD_BUGS
 from tests.simulation.planted_many import MANY_BUGS
 from tests.simulation.planted_nodes import NODE_BUGS
+from tests.simulation.planted_slots import SLOT_BUGS
 
 
 def _acknowledges_early(original: Any) -> Any:
@@ -200,7 +201,8 @@ BUGS = {
         found_as="was acknowledged to .* and is not durable|was never accepted|slots and accounts",
     ),
     "start without moving the cursor": Bug(
-        plant=exchange(Engine, "_store", _forgets_the_cursor), found_as="started and is"
+        plant=exchange(Engine, "_store", _forgets_the_cursor),
+        found_as="started and is|slots and accounts for",
     ),
     "move the cursor before the execution": Bug(
         plant=exchange(SimulatedExecutions, "create", _moves_the_cursor_first),
@@ -248,7 +250,7 @@ BUGS = {
     ),
     "say nothing of missed slots": Bug(
         plant=exchange(SlotKeeper, "_miss", _passes_missed_slots),
-        found_as="slots and accounts for",
+        found_as="slots and accounts for|s late, and",
     ),
     "let a killed daemon's processes go on": Bug(
         plant=lambda: patch.object(recovery, "_end_leftovers", _leaves_leftovers),
@@ -260,4 +262,5 @@ BUGS = {
     **NODE_BUGS,
     **MANY_BUGS,
     **CHILD_BUGS,
+    **SLOT_BUGS,
 }

@@ -25,6 +25,7 @@ from tests.simulation.life import Ground, Life
 from tests.simulation.oracle import Halt
 from tests.simulation.processes import key_of_process
 from tests.simulation.rest import judge_rest, judge_stop
+from tests.simulation.slot_judge import LOOKED_AT_S
 
 STEPS = 120
 _LONGEST_REST_S = 24 * 3600.0
@@ -159,6 +160,9 @@ class Simulation:
         if self._ground.disk.fault is not None:
             self._ground.oracle.interruption()
         self._mend()
+        self._ground.is_synchronised = True
+        await asyncio.sleep(2 * LOOKED_AT_S)
+        self._ground.oracle.late.look()
         for name in NAMES:  # a flow that its file holds would keep what waits for ever
             self._ground.source.write(name, valid_flow(name, self._random, may_be_held=False))
         await asyncio.sleep(60)
@@ -279,6 +283,7 @@ class Simulation:
         self._note(f"the clock jumps by {seconds:.3f}")
         self._ground.clock.jump(seconds)
         self._ground.oracle.nodes.jumps()
+        self._ground.oracle.late.jumps()
 
     async def _fill(self, life: Life) -> None:
         self._note("the disk is full")

@@ -144,10 +144,11 @@ class RunningDaemon(DaemonClient):
         env: Mapping[str, str],
         arguments: tuple[str, ...] = (),
         program: Program = INSTALLED,
+        name: str = "",
     ) -> None:
         super().__init__(state, self._announced_port)
         self.flows = flows or Path()
-        self.log = state.parent / f"{state.name}.stderr"
+        self.log = state.parent / f"{name or state.name}.stderr"
         self._written = self.log.stat().st_size if self.log.exists() else 0
         options = ["--state", str(state), "--listen", "127.0.0.1:0"]
         if flows is not None:

@@ -2,14 +2,13 @@
 
 libfaketime lets a daemon's time pass faster, its wall clock and its monotonic one alike, so that
 hours of it are seconds here. What is late by more than its grace, because the machine is busy, is
-missed and not started: that is an account, too. Source: faketime(1).
+missed and not started: that is an account, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -20,16 +19,12 @@ from pathlib import Path
 import pytest
 
 from flowrunner.model.ids import FlowKey, Json
-from flowrunner.storage.factory import make_storage
-from flowrunner.storage.protocols import ExecutionQuery
-from flowrunner.system.clock import SystemClock
-from flowrunner.system.files import LocalFiles
 from tests.profile import IS_LONG
 from tests.property import cron_oracle
 from tests.property.cron_oracle import DAY, MINUTE
 from tests.system.daemon import RunningDaemon, daemon, eventually
+from tests.system.faked_time import LIBRARY, clock_of, fast_time, recorded
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 pytestmark = [
     pytest.mark.system,
     pytest.mark.timeout(300),  # six daemons are started, and a weekend lived, on a busy machine
@@ -97,22 +92,14 @@ class Night:
         flows.mkdir(parents=True, exist_ok=True)
         (flows / "night.yaml").write_text(json.dumps(self._definition()), encoding="utf-8")
         settings.write_text("source: {resync: 1d}\n", encoding="utf-8")
-        time = {"LD_PRELOAD": str(LIBRARY), "FAKETIME": f"@{start:%Y-%m-%d %H:%M:%S} x{rate}"}
         arguments = ("--config", str(settings))
-        with daemon(flows, self.state, env={**time, "TZ": "UTC"}, arguments=arguments) as running:
+        time = fast_time(start, rate)
+        with daemon(flows, self.state, env=time, arguments=arguments) as running:
             yield running
 
     async def accounted(self) -> dict[str, list[datetime]]:
         """Reads which slots started or are in the ledger, by trigger."""
-        storage = make_storage("local", folder=self.state, files=LocalFiles(), clock=SystemClock())
-        await storage.open()
-        try:
-            executions = await storage.executions.list(
-                ExecutionQuery(flow=NIGHT.name, limit=10_000)
-            )
-            rows = await storage.slots.list(NIGHT, limit=10_000)
-        finally:
-            await storage.close()
+        executions, rows = await recorded(self.state, NIGHT)
         found: dict[str, list[datetime]] = {name: [] for name in SCHEDULES}
         for execution in executions:
             assert execution.cause.slot_at is not None
@@ -149,12 +136,6 @@ class Night:
             "retention": {"executions": 10_000},
             "nodes": [{"id": "nothing", "type": "noop"}],
         }
-
-
-def clock_of(running: RunningDaemon) -> datetime:
-    """Returns the time of the last line that a daemon has logged."""
-    times = re.findall(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)Z ", running.output, re.MULTILINE)
-    return datetime.fromisoformat(f"{times[-1]}+00:00")
 
 
 def reaches(running: RunningDaemon, moment: datetime) -> bool:

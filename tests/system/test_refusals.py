@@ -10,7 +10,16 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.system.daemon import INSTALLED, command, daemon, ordinary_program
+from tests.system.daemon import (
+    INSTALLED,
+    PATIENCE_S,
+    RunningDaemon,
+    command,
+    daemon,
+    eventually,
+    ordinary_program,
+)
+from tests.system.flow_files import EVERY_SECOND, says, write_flow
 
 pytestmark = pytest.mark.system
 
@@ -42,12 +51,26 @@ def test_a_port_in_use_is_left_to_a_restart(flows: Path, state: Path) -> None:
         pass
 
 
-def test_a_state_in_use_names_the_daemon_that_uses_it(flows: Path, state: Path) -> None:
-    """Exit code 1, and the first daemon does not notice."""
-    with daemon(flows, state) as running:
-        done = serve(flows, state)
-        assert_refused(done, 1, "storage.locked", str(running.process.pid))
-        assert running.command("status").returncode == 0
+def test_of_three_daemons_on_one_state_the_first_alone_goes_on(flows: Path, state: Path) -> None:
+    """The others end with 1 and name it, and it starts each slot; killed, it leaves the state."""
+    write_flow(flows, "beat", EVERY_SECOND, says("one"))
+    with daemon(flows, state) as first:
+        eventually(lambda: first.executions("beat"), lambda: first.events)
+        others = [RunningDaemon(flows, state, env={}, name=name) for name in ("second", "third")]
+        for other in others:
+            assert other.process.wait(PATIENCE_S) == 1, other.output
+            assert "READY" not in other.output
+            holder = f"the state directory {state} is in use by process {first.process.pid}"
+            assert other.output == f"flowrunner: {holder} [storage.locked]\n"
+        before = len(first.executions("beat"))
+        eventually(lambda: len(first.executions("beat")) > before, lambda: first.events)
+        slots = [each["slot_at"] for each in first.executions("beat")]
+        assert len(slots) == len(set(slots))
+        assert first.command("status").returncode == 0
+        first.kill()
+    with daemon(flows, state) as following:
+        assert len(following.executions("beat")) >= len(slots)
+        assert_refused(serve(flows, state), 1, "storage.locked", str(following.process.pid))
 
 
 def a_file(state: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,42 @@ def test_triggers_fire_once_over_a_crash(flows: Path, state: Path, tmp_path: Pat
         (inbox / "b.csv").write_text("other")
         assert imported(running, 3) == ["a.csv", "c.csv", "b.csv"]
         assert len(running.executions("second")) == 1
+
+
+def watched_inodes(pid: int) -> set[int]:
+    """Returns the inodes that a process watches by inotify. Source: proc_pid_fdinfo(5)."""
+    found: set[int] = set()
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        with suppress(OSError):  # closed meanwhile
+            text = info.read_text(encoding="ascii")
+            found |= {
+                int(each, 16) for each in re.findall(r"^inotify .*?ino:(\w+)", text, re.MULTILINE)
+            }
+    return found
+
+
+def test_folders_of_files_tell_what_comes(flows: Path, state: Path, tmp_path: Path) -> None:
+    """A folder is watched from its first look on, as is one that comes later, and let go again."""
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    inputs = "{path: '${{ trigger.path }}'}"
+    trigger = f"{{type: file, path: '{inbox}/**/*.csv', settle: 1s, inputs: {inputs}}}"
+    write_flow(flows, "imports", f"triggers: [{trigger}]\ninputs: {{path: {{}}}}\n", NOOP)
+    write_flow(flows, "other", NOOP)
+    with daemon(flows, state, env={**OPEN, "FLOWRUNNER_ENGINE__ROOTS": str(inbox)}) as running:
+        pid = running.process.pid
+        eventually(lambda: inbox.stat().st_ino in watched_inodes(pid), lambda: running.events)
+        later = inbox / "later"
+        later.mkdir()
+        eventually(lambda: later.stat().st_ino in watched_inodes(pid), lambda: running.events)
+        (later / "a.csv").write_text("a")
+        assert imported(running, 1) == ["a.csv"]
+        assert running.metric("flowrunner_file_triggers_unwatched") == 0
+        assert running.request("/api/v1/status").json["conditions"] == []
+        (flows / "imports.yaml").unlink()
+        running.reconcile()
+        eventually(lambda: inbox.stat().st_ino not in watched_inodes(pid), lambda: running.events)
+        assert running.stop() == 0
 
 
 def test_circle_of_triggers_is_refused_and_roots_are_held(flows: Path, state: Path) -> None:

@@ -57,6 +57,10 @@ def _facts(status: Json) -> Iterator[tuple[str, object]]:
     source = status["source"]
     last_pass = source["last_pass"]
     yield "status", status["status"]
+    if status["observes"]:
+        yield "mode", "observes: nothing starts, its slots are recorded as skipped"
+    if status["schedules_paused"] is not None:
+        yield "schedules", _pause_text(status["schedules_paused"])
     yield "version", status["version"]
     yield "since", moment(status["started_at"])
     yield "revision", source["revision"]
@@ -66,3 +70,11 @@ def _facts(status: Json) -> Iterator[tuple[str, object]]:
     yield "rejected files", len(source["rejected"])
     running, queued = status["executions_running"], status["executions_queued"]
     yield "executions", f"{running} running, {queued} queued"
+
+
+def _pause_text(pause: Json) -> str:
+    """Returns who paused all schedules, since and until when, and why."""
+    until = f" until {moment(pause['until'])}" if pause["until"] else ""
+    who = f" by user {pause['uid']}" if pause["uid"] is not None else ""
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return f"all paused{who} since {moment(pause['at'])}{until}{why}"

@@ -13,13 +13,13 @@ from starlette.responses import Response
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.service.settings_desk import SettingsView
-from flowrunner.service.views import FlowView, StatusView
+from flowrunner.service.views import FlowView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import unix_peer_of
 from flowrunner.web.pause_body import pause_of
 from flowrunner.web.responses import json_response
 from flowrunner.web.settings_wire import settings_json
-from flowrunner.web.wire import EndedPass, flow_json, pass_json, status_json
+from flowrunner.web.wire import EndedPass, flow_json, pass_json
 
 _START_KEYS = frozenset({"inputs", "as_text", "force"})
 _RETRY_KEYS = frozenset({"force", "from"})
@@ -79,9 +79,6 @@ class TakesCommands(Protocol):
 
     async def acknowledge_restored(self) -> None:
         """Ends the condition `StateRestored`."""
-
-    async def status(self) -> StatusView:
-        """Returns the daemon at a glance."""
 
 
 class ReloadsSettings(Protocol):
@@ -180,10 +177,6 @@ class ControlRoutes:
         """Ends the condition and answers with nothing left of it."""
         await self._service.acknowledge_restored()
         return json_response({"conditions": []})
-
-    async def status(self, _request: Request) -> Response:
-        """Answers with the daemon at a glance."""
-        return json_response(status_json(await self._service.status()))
 
 
 def _revision_of(content: dict[str, Json]) -> str | None:

@@ -9,6 +9,7 @@ from flowrunner.model.conditions import ConditionReason, Status
 from flowrunner.model.execution import ItemCounts
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Revision
+from flowrunner.model.pause import Pause
 from flowrunner.model.states import AttemptState
 from flowrunner.registry.entry import RejectedFile
 from flowrunner.service.views import (
@@ -19,6 +20,7 @@ from flowrunner.service.views import (
     SourceView,
     StatusView,
 )
+from flowrunner.web.status_wire import status_json
 from flowrunner.web.wire import (
     execution_json,
     flow_json,
@@ -26,7 +28,6 @@ from flowrunner.web.wire import (
     page_json,
     pass_json,
     source_json,
-    status_json,
 )
 from tests.fakes.records import NOON, REVISION, make_attempt, minutes
 from tests.fakes.service import (
@@ -167,7 +168,7 @@ def reconcile_result(**more: Any) -> dict[str, Any]:
     return dict(pass_json(replace(PASS, **more)))
 
 
-def status() -> dict[str, Any]:
+def status(*, is_observing: bool = False, pause: Pause | None = None) -> dict[str, Any]:
     """The daemon at a glance, one check failing."""
     view = StatusView(
         version="0.1.0",
@@ -183,8 +184,10 @@ def status() -> dict[str, Any]:
             HealthCheck(name="source", status="ok"),
             HealthCheck(name="store", status="failed", message="storage.full: no space"),
         ),
+        is_observing=is_observing,
+        schedules_paused=pause,
     )
-    return dict(status_json(view))
+    return dict(status_json(view, redacted=False))
 
 
 def status_of_accounts() -> dict[str, Any]:

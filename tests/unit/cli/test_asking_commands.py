@@ -11,6 +11,9 @@ import pytest
 from flowrunner.cli.commands import run
 from flowrunner.cli.main import main
 from flowrunner.errors import RefusedError
+from flowrunner.model.pause import Pause
+from tests.fakes.records import NOON
+from tests.fakes.service import SCHEDULES_PAUSED
 from tests.unit.cli import documents
 from tests.unit.cli.control_server import ControlServer
 from tests.unit.cli.documents import EXECUTION_ID
@@ -157,6 +160,28 @@ source  ok      -
 store   failed  storage.full: no space
 """
     )
+
+
+@pytest.mark.parametrize(
+    ("pause", "text"),
+    [
+        (Pause(at=NOON), "all paused since 2027-03-01T12:00:00Z"),
+        (
+            SCHEDULES_PAUSED,
+            "all paused by user 1000 since 2027-03-01T12:00:00Z until 2027-03-01T13:00:00Z: moving",
+        ),
+    ],
+)
+def test_status_tells_what_keeps_flows_from_starting(
+    pause: Pause, text: str, server: ControlServer, capsys: Captured
+) -> None:
+    """Who paused all schedules, until when and why; and that the daemon only observes."""
+    server.put("GET /control/v1/status", documents.status(is_observing=True, pause=pause))
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:3] == [
+        "mode            observes: nothing starts, its slots are recorded as skipped",
+        f"schedules       {text}",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowState
 from flowrunner.telemetry.metrics_git import GitMetrics
 from flowrunner.telemetry.metrics_notify import NotifyMetrics
+from flowrunner.telemetry.metrics_samples import unheard_family
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from flowrunner.web.routes.backfill import CarriesBackfills
@@ -212,6 +213,7 @@ def _rendered() -> str:
     metrics.show_source(lambda: "abc")
     metrics.show_watcher(lambda: True)
     metrics.show_overflows(lambda: 2)
+    metrics.show_more(lambda: [unheard_family(1)])
     metrics.show_free_bytes(lambda: 1)
     metrics.show_store(lambda: True)
     git = GitMetrics(lambda: False)

@@ -53,6 +53,23 @@ def test_glob_means_paths(text: str, path: str, *, is_meant: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "folder", "leads"),
+    [
+        ("/in/*/x/*.csv", "a", True),
+        ("/in/*/x/*.csv", "a/x", True),
+        ("/in/*/x/*.csv", "a/y", False),
+        ("/in/*/x/*.csv", ".a", False),
+        ("/in/*/*.csv", "a/x.csv", False),
+        ("/in/**/*.csv", "a/b/c", True),
+        ("/in/**/*.csv", "a/.b", False),
+    ],
+)
+def test_glob_tells_where_what_it_means_may_lie(text: str, folder: str, *, leads: bool) -> None:
+    """Folders in which nothing can be that is meant need no look."""
+    assert parse_glob(text).leads(folder) is leads
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "in/*.csv",

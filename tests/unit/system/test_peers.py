@@ -143,3 +143,23 @@ def test_process_in_the_cgroup_of_an_attempt_is_one(
 def test_process_of_another_pid_namespace_is_no_attempt(pid: int) -> None:
     """The kernel gives 0 for a process it cannot name here; attempts can always be named."""
     assert not local_peers().is_attempt(pid, UID)
+
+
+def test_what_the_service_manager_starts_is_no_attempt(tmp_path: Path) -> None:
+    """One in the cgroup of its control processes may hide: systemd has started it for a reload."""
+    group = tmp_path / ".control"
+    group.mkdir()
+    (group / "cgroup.procs").write_text("41\n42\n")
+    of_another = ProcPeers(NO_DAEMON, STRANGER, proc=tmp_path, manager_cgroup=group)
+    assert not of_another.is_attempt(42, STRANGER)
+    assert of_another.is_attempt(4, STRANGER)
+
+
+def test_group_that_an_attempt_has_made_is_not_that_of_the_service_manager(tmp_path: Path) -> None:
+    """Whoever may make a cgroup below the daemon's cannot pass for systemd by it."""
+    group = tmp_path / ".control"
+    peers = ProcPeers(NO_DAEMON, UID, proc=tmp_path, manager_cgroup=group)
+    assert peers.is_attempt(42, UID)
+    group.mkdir()
+    (group / "cgroup.procs").write_text("42\n")
+    assert peers.is_attempt(42, UID)

@@ -192,6 +192,45 @@ def test_catching_up_goes_on_after_a_restart() -> None:
     simulate(story)
 
 
+@pytest.mark.parametrize("back_s", [HOUR, 10 * MINUTE])
+def test_catching_up_goes_on_when_the_clock_is_set_back_meanwhile(back_s: float) -> None:
+    """What is left of it starts when the clock shows its slots again, not with the next new one."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="15m", trigger=ALL, nodes=BRIEF))
+        world.clock.jump(HOUR + 60)
+        await fire(world, 0)
+        assert slots(await world.executions()) == [900]
+        world.clock.jump(-back_s)
+        world.timers.recheck()
+        await wait_until(world, 5 * MINUTE)
+        await turns()
+        world.clock.jump(back_s)
+        world.timers.recheck()
+        await wait_until(world, 12 * MINUTE)
+        await turns()
+        assert slots(await world.executions()) == [900, 1800, 2700, 3600]
+        assert await ledger(world) == []
+
+    simulate(story)
+
+
+def test_next_slot_of_a_clock_that_was_set_back_is_one_without_an_account() -> None:
+    """It is told as the next one that can start, not as one that has an outcome already."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="10m"))
+        world.clock.jump(HOUR + 60)
+        await fire(world, 0)
+        world.clock.jump(-HOUR)
+        world.timers.recheck()
+        assert world.schedules.next_slot(A, "schedule") == at(HOUR + 600)
+        await fire(world, HOUR + 601 - 60)
+        assert slots(await world.executions()) == [HOUR, HOUR + 600]
+
+    simulate(story)
+
+
 def test_all_in_steady_state_keeps_the_rules_of_concurrency() -> None:
     """A schedule that is not behind queues and supersedes like any other."""
 
@@ -258,6 +297,24 @@ def test_nothing_is_caught_up_before_the_first_pass() -> None:
         after.schedules.lift_catchup(FIRST_PASS)
         await after.schedules.settle()
         assert await after.inputs() == [{"who": "new"}]
+
+    simulate(story)
+
+
+def test_cursor_that_is_read_after_the_first_pass_is_caught_up_from() -> None:
+    """A ledger that answers late makes nothing wait for the next slot."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        after = await world.next_life()
+        await wait_until(after, 5 * MINUTE + 30)
+        after.timers.start()
+        after.slots.opens_s = 5.0
+        await after.arm_last_good()
+        await asyncio.sleep(1)
+        after.schedules.lift_catchup(FIRST_PASS)
+        await after.schedules.settle()
+        assert slots(await after.executions()) == [300]
 
     simulate(story)
 

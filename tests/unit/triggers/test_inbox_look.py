@@ -12,10 +12,11 @@ from flowrunner.model.globs import parse_glob
 from flowrunner.system.files import LocalFiles
 from flowrunner.triggers import inbox_look
 from flowrunner.triggers.inbox_look import Content, Found, InboxLooks
+from tests.fakes.folder_watch import FakeFolderWatch
 
 
 def look(root: Path, below: str) -> Found:
-    looks = InboxLooks(LocalFiles(), {"default": (str(root),)})
+    looks = InboxLooks(LocalFiles(), {"default": (str(root),)}, FakeFolderWatch())
     return asyncio.run(looks.look("default", parse_glob(f"{root}/{below}")))
 
 
@@ -73,6 +74,6 @@ def test_look_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_account_without_roots_looks_nowhere(tmp_path: Path) -> None:
     """Roots are those of the account alone."""
-    looks = InboxLooks(LocalFiles(), {"other": (str(tmp_path),)})
+    looks = InboxLooks(LocalFiles(), {"other": (str(tmp_path),)}, FakeFolderWatch())
     found = asyncio.run(looks.look("default", parse_glob(f"{tmp_path}/*")))
     assert "outside of the roots" in found.trouble

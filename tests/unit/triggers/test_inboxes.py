@@ -6,16 +6,18 @@ import asyncio
 import errno
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from flowrunner.errors import RefusedError
 from flowrunner.model.accounts import AccountMap
 from flowrunner.model.ids import Json
 from flowrunner.model.mark import MarkKind
 from flowrunner.triggers.inbox_look import InboxLooks
-from flowrunner.triggers.inboxes import LONGEST_PAUSE_S, Inboxes
+from flowrunner.triggers.inboxes import HINTED_PAUSE_S, LONGEST_PAUSE_S, Inboxes
 from tests.fakes.definitions import flow_text, key_of
 from tests.fakes.files import FakeFiles
-from tests.unit.triggers.slots import turns
+from tests.fakes.folder_watch import FakeFolderWatch
+from tests.unit.triggers.slots import at, turns
 from tests.unit.triggers.world import SLEEP, World, simulate
 
 INBOX = Path("/srv/in")
@@ -38,27 +40,30 @@ class Looking:
 
     def __init__(self, world: World, files: FakeFiles, *flows: bytes) -> None:
         self._world, self._flows = world, flows
+        self.watch = FakeFolderWatch()
         self.inboxes = Inboxes(
             registry=world.registry,
             occasions=world.occasions,
             marks=world.storage.marks,
-            looks=InboxLooks(files, ROOTS),
+            looks=InboxLooks(files, ROOTS, self.watch),
             clock=world.clock,
         )
         world.subscribe(self.inboxes, AccountMap(roots=ROOTS))
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Self:
         if self._flows:
             await self._world.apply(*self._flows)
         else:
             await self._world.arm_last_good()
         self._running = asyncio.create_task(self.inboxes.run())
         await turns()
+        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._running.cancel()
         with suppress(asyncio.CancelledError):
             await self._running
+        self.inboxes.close()
 
 
 async def paths(world: World) -> list[str]:
@@ -293,5 +298,123 @@ def test_daemon_without_such_triggers_looks_at_nothing() -> None:
         async with Looking(world, files, flow_text("a")):
             await asyncio.sleep(3_600)
         assert files.calls == []
+
+    simulate(story)
+
+
+# Hints
+
+
+def test_hint_is_a_reason_to_look_at_once() -> None:
+    """A file starts its flow `settle` after it came, not after the next look."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        files.make_folder(INBOX)
+        async with Looking(world, files, flow("a", inbox(settle="20s"))) as looking:
+            await asyncio.sleep(1)
+            files.write(INBOX / "1.csv", b"one")
+            looking.watch.poke(str(INBOX))
+            await asyncio.sleep(20)
+            await turns()
+            assert await paths(world) == ["/srv/in/1.csv"]
+            (execution,) = await world.executions()
+            assert execution.created_at == at(21)
+
+    simulate(story)
+
+
+def test_file_that_nobody_tells_of_is_found_by_looking() -> None:
+    """Without a hint it starts its flow all the same, up to ten seconds later."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        files.make_folder(INBOX)
+        async with Looking(world, files, flow("a", inbox(settle="20s"))):
+            await asyncio.sleep(1)
+            files.write(INBOX / "1.csv", b"one")
+            await asyncio.sleep(20 + LONGEST_PAUSE_S)
+        assert await paths(world) == ["/srv/in/1.csv"]
+
+    simulate(story)
+
+
+def test_hints_that_keep_coming_do_not_take_all_the_time() -> None:
+    """A folder into which something comes all the time is looked at twice a second at most."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        files.make_folder(INBOX)
+        async with Looking(world, files, flow()) as looking:
+            before = files.calls.count(("walk", INBOX))
+            for _ in range(1_000):
+                looking.watch.poke(str(INBOX))
+                await asyncio.sleep(0.01)
+            looks = files.calls.count(("walk", INBOX)) - before
+        assert 10 / HINTED_PAUSE_S - 1 <= looks <= 10 / HINTED_PAUSE_S + 1
+
+    simulate(story)
+
+
+def test_folder_that_is_heard_of_from_now_on_is_looked_at_once_more() -> None:
+    """What came between the look and the watch is found without a hint of its own."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        glob = inbox("/srv/in/**/*.csv", settle="20s")
+        async with Looking(world, files, flow("a", glob)) as looking:
+            files.make_folder(INBOX)
+            await asyncio.sleep(LONGEST_PAUSE_S)
+            files.make_folder(INBOX / "new")
+            looking.watch.poke(str(INBOX))
+            await turns()
+            (folders,) = looking.watch.followed.values()
+            assert [each.path for each in folders] == ["/srv/in", "/srv/in/new"]
+            files.write(INBOX / "new" / "1.csv", b"one")
+            await asyncio.sleep(20 + 2 * HINTED_PAUSE_S)
+            assert await paths(world) == ["/srv/in/new/1.csv"]
+
+    simulate(story)
+
+
+def test_only_folders_where_a_file_may_come_are_followed() -> None:
+    """What the glob does not lead to is not, nor anything once no trigger looks there."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        for name in ("a/in/deep", "a/other", "b/in", ".hidden/in"):
+            files.make_folder(Path("/srv") / name)
+        async with Looking(world, files, flow("a", inbox("/srv/*/in/*.csv"))) as looking:
+            (folders,) = looking.watch.followed.values()
+            found = [each.path for each in folders]
+            assert found == ["/srv", "/srv/a", "/srv/a/in", "/srv/b", "/srv/b/in"]
+            await world.apply(flow("a", inbox("/srv/b/in/*.csv")))
+            await asyncio.sleep(LONG)
+            (folders,) = looking.watch.followed.values()
+            assert [each.path for each in folders] == ["/srv/b/in"]
+
+    simulate(story)
+
+
+def test_folders_that_do_not_tell_are_told_of() -> None:
+    """While hints cannot be relied on there is a condition, a number, and one line in the log."""
+
+    async def story(world: World) -> None:
+        files = FakeFiles()
+        files.make_folder(INBOX)
+        flows = (flow("a"), flow("b", inbox("/srv/in/*.txt")))
+        async with Looking(world, files) as looking:
+            looking.watch.failure = "no room"
+            await asyncio.sleep(1)
+            await world.apply(*flows)
+            await asyncio.sleep(LONG)
+            (condition,) = looking.inboxes.conditions()
+            assert (condition.type, condition.status) == ("FilesWatched", "False")
+            assert condition.message.endswith(": no room, and so of 1 more")
+            assert condition.last_transition_at == at(1)
+            assert looking.inboxes.unheard() == 2
+            looking.watch.failure = ""
+            await asyncio.sleep(LONG)
+            assert (looking.inboxes.conditions(), looking.inboxes.unheard()) == ((), 0)
 
     simulate(story)

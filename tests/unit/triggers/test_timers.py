@@ -351,6 +351,28 @@ def test_a_schedule_that_is_due_first_need_not_wait_for_the_others() -> None:
     asyncio.run(scenario())
 
 
+def test_a_clock_that_was_set_back_is_woken_for_what_it_passes_again() -> None:
+    """After a look anew nobody waits for what was next before, and what is due is not lost."""
+
+    async def scenario() -> None:
+        timers, woken, due = ApschedulerTimers(), Woken(), Woken()
+        timers.start()
+        for key, schedule in (("year", YEAR), ("second", SECOND)):
+            timers.arm(key, schedule, woken)
+            later = schedule.next_after(datetime.now(UTC) + timedelta(days=3 * 366))
+            timers._agenda.expect(timers._timers[schedule], later)
+        timers.arm("month", MONTH, due)
+        make_due(timers, "month")
+        timers.recheck()
+        await woken.wait()
+        await due.wait()
+        assert timers.next_at("year") == YEAR.next_after(datetime.now(UTC))
+        assert len(due.slots) == 1
+        timers.stop()
+
+    asyncio.run(scenario())
+
+
 def test_schedules_that_come_and_go_leave_nothing_behind() -> None:
     """A flow whose schedule is edited every minute for years takes no more memory."""
 
@@ -422,3 +444,18 @@ def test_fake_wakes_what_is_due_once() -> None:
     assert slots == [datetime(2026, 6, 1, 14, tzinfo=UTC)]
     clock.advance(86_400)
     assert timers.fire_due() == ["hourly", "daily"]
+
+
+def test_fake_wakes_again_for_what_a_clock_passes_again() -> None:
+    """As the real ones do: set back and looked at anew, it waits for the slots that follow now."""
+    clock = FakeClock(NOW)
+    timers = FakeTimers(clock)
+    timers.start()
+    timers.arm("hourly", HOUR, ignore)
+    clock.jump(2 * 3_600)
+    assert timers.fire_due() == ["hourly"]
+    clock.jump(-3_600)
+    timers.recheck()
+    assert timers.next_at("hourly") == datetime(2026, 6, 1, 14, tzinfo=UTC)
+    clock.advance(3_600)
+    assert timers.fire_due() == ["hourly"]

@@ -53,18 +53,20 @@ HOST = "host-a"
 
 
 class FaultySlots:
-    """Meets `SlotStore` over that of the memory; the named operations fail, rows take a while."""
+    """Meets `SlotStore` over that of the memory; the named operations fail, others take a while."""
 
     def __init__(self, inner: MemorySlots) -> None:
         self._inner = inner
         self.fails: set[str] = set()
         self.takes_s = 0.0
+        self.opens_s = 0.0
 
     async def cursor(self, schedule: ScheduleKey) -> datetime | None:
         return await self._inner.cursor(schedule)
 
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         self._check("open")
+        await asyncio.sleep(self.opens_s)
         return await self._inner.open(schedule, at)
 
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:

@@ -42,6 +42,7 @@ READ_ADDRESSES = {
     "executions": "/api/v1/executions",
     "execution": f"/api/v1/executions/{EXECUTION}",
     "reconcile": "/api/v1/reconcile",
+    "status": "/api/v1/status",
 }
 FULL_ADDRESSES = {
     "definition": f"/api/v1/flows/{FLOW}/definition",

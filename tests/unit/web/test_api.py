@@ -414,6 +414,14 @@ def test_empty_logs_are_empty_text() -> None:
     assert (got.status, got.text) == (200, "")
 
 
+def test_status_tells_who_paused_all_schedules() -> None:
+    """`/api/v1/status` has what `flowrunner status` shows, without what is for operators alone."""
+    got = ask(public_app(), "GET", "/api/v1/status").json
+
+    assert (got["observes"], got["redacted"], got["flows"]) == (True, True, 2)
+    assert (got["schedules_paused"]["uid"], got["schedules_paused"]["reason"]) == (1000, "moving")
+
+
 def test_reconcile_shows_source_pass_and_rejected_files() -> None:
     """`/api/v1/reconcile` has the source's conditions, the last pass and what is out."""
     got = ask(public_app(), "GET", "/api/v1/reconcile").json

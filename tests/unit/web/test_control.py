@@ -331,13 +331,20 @@ def test_reload_reads_settings_and_flows(*, wait: bool) -> None:
 
 
 def test_status_is_the_daemon_at_a_glance() -> None:
-    """Status has version, source, counts, checks and conditions."""
+    """Status has version, source, counts, checks, conditions, and what keeps it from starting."""
     got = ask(control_app(), "GET", "/control/v1/status", peer=COMMANDER)
 
     assert set(got.json) == {
         *("version", "started_at", "source", "flows", "flows_ready"),
         *("executions_running", "executions_queued", "status", "checks", "conditions"),
-        "accounts",
+        *("accounts", "observes", "schedules_paused", "redacted"),
+    }
+    assert (got.json["observes"], got.json["redacted"]) == (True, False)
+    assert got.json["schedules_paused"] == {
+        "at": "2027-03-01T12:00:00Z",
+        "reason": "moving",
+        "uid": 1000,
+        "until": "2027-03-01T13:00:00Z",
     }
 
 

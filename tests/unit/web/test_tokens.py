@@ -35,6 +35,7 @@ READ_TARGETS = (
     f"/api/v1/executions/{EXECUTION}",
     "/api/v1/reconcile",
     "/api/v1/source",
+    "/api/v1/status",
 )
 DATA_TARGETS = (
     f"/api/v1/flows/{FLOW}/definition",
@@ -243,7 +244,7 @@ def test_hint_of_a_missing_flow_names_no_other_account() -> None:
     assert "other" not in got.text
 
 
-@pytest.mark.parametrize("target", ["/api/v1/reconcile", "/api/v1/source"])
+@pytest.mark.parametrize("target", ["/api/v1/reconcile", "/api/v1/source", "/api/v1/status"])
 def test_address_that_shows_all_accounts_is_closed_to_a_token_of_some(target: str) -> None:
     """Where accounts are not told apart, a token of some of them gets 401."""
     assert get(target, "ours").json["code"] == "auth.scope"
