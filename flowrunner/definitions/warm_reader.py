@@ -107,8 +107,8 @@ class WarmReader:
         body = self._kept.get(key)
         candidate = None if body is None else self._known(body, file, account)
         if candidate is None:
-            candidate = self._packed(
-                self._compiler.read(data, file=file, account=account, layers=layers)
+            candidate = self._compiler.read(
+                data, file=file, account=account, layers=layers, make=self._made
             )
             self._is_changed = True
         self._read[file] = (key, candidate)
@@ -122,15 +122,12 @@ class WarmReader:
         """Whether the file would compile to the same now."""
         return self._compiler.is_current(candidate)
 
-    def _packed(self, candidate: Candidate) -> Candidate:
-        """Returns a candidate as it is kept; of a version in force there are no two."""
-        if candidate.spec is None or candidate.definition is None:
-            return candidate
-        known = self._in_force(candidate.spec.key)
-        if known is not None and known.spec.digest == candidate.spec.digest:
-            return replace(candidate, spec=known.spec, definition=known.definition)
-        spec, definition = packed_flow(candidate.spec, candidate.definition, self._catalog)
-        return replace(candidate, spec=spec, definition=definition)
+    def _made(self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]) -> Version:
+        """Returns a flow as it is kept; of a version in force there are no two."""
+        known = self._in_force(key)
+        if known is not None and known.spec.digest == digest:
+            return known
+        return Version(*restored_flow(key, digest, definition, self._catalog))
 
     def _known(self, body: bytes, file: str, account: str) -> Candidate | None:
         """Returns the candidate of an entry; None if it makes no sense or its flow is not there."""
