@@ -197,6 +197,10 @@ class Compiler:
         whole = plain(definition)
         return build_flow(key, digest, whole, self._catalog), whole
 
+    def content_of(self, digest: Digest) -> str:  # noqa: ARG002 - of none
+        """Knows no file that compiled to a flow; see `WarmReader.content_of`."""
+        return ""
+
     def _as_of(self) -> date:
         """Returns the first day of the month, so that results change at most once a month."""
         return self._clock.now().date().replace(day=1)

@@ -29,6 +29,9 @@ class Restorer(Protocol):
     ) -> tuple[FlowSpec, Mapping[str, Json]]:
         """Returns the spec, and the definition to keep with it."""
 
+    def content_of(self, digest: Digest) -> str:
+        """Returns the content of the file that the flow came from, if it had no findings."""
+
 
 async def load_last_good(
     store: FlowStore,
@@ -68,6 +71,7 @@ async def load_last_good(
             spec=spec,
             definition=definition,
             revision=record.revision,
+            content=restorer.content_of(record.digest),
             generation=record.generation,
             observed_generation=record.generation,
         )

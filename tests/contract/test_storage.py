@@ -723,6 +723,21 @@ class TestSlots:
 
         use(body)
 
+    def test_many_are_opened_as_each_alone(self, use: Use) -> None:
+        """Known schedules keep their cursors, the others begin where they are told to."""
+        many = {
+            replace(NIGHTLY, trigger=f"t{number}"): minutes(number + 1) for number in range(1_200)
+        }
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.open(NIGHTLY, minutes(5))
+            found = await storage.slots.open_all({NIGHTLY: minutes(9), **many})
+            assert found == {NIGHTLY: minutes(5), **many}
+            assert await storage.slots.cursor(replace(NIGHTLY, trigger="t1199")) == minutes(1_200)
+            assert await storage.slots.open_all({}) == {}
+
+        use(body)
+
     def test_changed_schedule_has_a_cursor_of_its_own(self, use: Use) -> None:
         """Flow, trigger and fingerprint together name a cursor."""
         others = [
