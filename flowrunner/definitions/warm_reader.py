@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
 from datetime import date
 from typing import NamedTuple
 
@@ -174,23 +173,23 @@ class WarmReader:
         """Returns the candidate of an entry; None if it makes no sense or its flow is not there."""
         try:
             raw = json.loads(body)
-            as_of = raw["as_of"]
-            candidate = Candidate(
+            as_of, digest, version = raw["as_of"], raw["digest"], None
+            if digest:
+                version = self._in_force(FlowKey(account, raw["name"]))
+                if version is None or version.spec.digest != digest:
+                    return None
+            return Candidate(
                 file=file,
                 name=raw["name"],
                 is_foreign=raw["is_foreign"],
+                spec=version and version.spec,
+                definition=version and version.definition,
                 findings=tuple(finding_from(file, each) for each in raw["findings"]),
                 as_of=None if as_of is None else date.fromisoformat(as_of),
                 claims=claims_from(raw["claims"]),
             )
-            if not raw["digest"]:
-                return candidate
-            version = self._in_force(FlowKey(account, raw["name"]))
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
-        if version is None or version.spec.digest != raw["digest"]:
-            return None
-        return replace(candidate, spec=version.spec, definition=version.definition)
 
 
 class _Line(NamedTuple):

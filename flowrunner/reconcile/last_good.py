@@ -65,6 +65,7 @@ async def load_last_good(
             # Nothing has checked it since it was written, maybe by another version.
             _LOG.warning("registry.not_restored flow=%s: %s: %s", record.key, type(e).__name__, e)
             continue
+        recorded = history.recorded(record.key)  # what is still so is so since then
         entry = FlowEntry(
             key=record.key,
             path=record.path,
@@ -74,16 +75,14 @@ async def load_last_good(
             content=restorer.content_of(record.digest),
             generation=record.generation,
             observed_generation=record.generation,
+            conditions=recorded,
         )
         pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
-        recorded = history.recorded(record.key)  # what is still so is so since then
-        entry = replace(entry, conditions=recorded)
         conditions = flow_conditions(entry, pause, now, labels)
         conditions = unread_conditions(recorded, conditions)
-        if conditions == recorded:
-            conditions = recorded
-        else:
+        if conditions != recorded:
             conditions = shared.setdefault(conditions, conditions)
-        entries[record.key] = replace(entry, conditions=conditions)
+            entry = replace(entry, conditions=conditions)
+        entries[record.key] = entry
     registry.replace(entries)
     return len(entries)
