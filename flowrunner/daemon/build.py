@@ -17,7 +17,7 @@ from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import NO_CHOICES, Choices, Ground, make_ground
-from flowrunner.daemon.build_source import Origin, credential, make_origin
+from flowrunner.daemon.build_source import Origin, credential, make_origin, make_scanner
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
     FlowLeaver,
@@ -25,7 +25,7 @@ from flowrunner.daemon.host import (
 )
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.warm_start import make_warm_reader
-from flowrunner.definitions.compiler import Compiler, Reader
+from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
@@ -36,7 +36,6 @@ from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
-from flowrunner.reconcile.scan import Scanner
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
@@ -369,7 +368,7 @@ def _warm(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> WarmReader
 
 
 def _reconciler(
-    ground: Ground, reader: Reader, applier: Applier, schedules: Schedules, origin: Origin
+    ground: Ground, warm: WarmReader, applier: Applier, schedules: Schedules, origin: Origin
 ) -> Reconciler:
     source, state = ground.settings.source, ground.settings.storage.path
     is_watched = origin.source is None  # nobody writes to what is checked out
@@ -377,10 +376,9 @@ def _reconciler(
     free_bytes = partial(ground.files.free_bytes, state)
     show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
     ground.metrics.show_store(ground.store_watch.is_well)
-    account_of = ground.accounts.account_of
     reconciler = Reconciler(
         root=origin.root,
-        scanner=Scanner(ground.files, reader, origin.trees, ground.clock, account_of),
+        scanner=make_scanner(ground, warm, origin),
         applier=applier,
         registry=ground.registry,
         watcher=watcher,

@@ -11,10 +11,12 @@ from pathlib import Path
 from flowrunner.config.git_settings import GitSettings
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.host import flow_folder
+from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.git_commands import GitCommands
 from flowrunner.reconcile.git_trees import GitTrees
+from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import Trees
 from flowrunner.reconcile.upstream.checkouts import Checkouts
 from flowrunner.reconcile.upstream.git_client import GitClient, Remote
@@ -142,6 +144,12 @@ def _syncer(
         folder=folder,
         clock=ground.clock,
     )
+
+
+def make_scanner(ground: Ground, warm: WarmReader, origin: Origin) -> Scanner:
+    """Wires the scan, which asks for what an earlier life has seen before it reads."""
+    account_of = ground.accounts.account_of
+    return Scanner(ground.files, warm, origin.trees, ground.clock, account_of, recalls=warm)
 
 
 def credential(name: str) -> Path | None:

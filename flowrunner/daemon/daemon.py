@@ -233,7 +233,8 @@ class Daemon:
 
     async def _keep_warm(self) -> None:
         """Keeps what files compiled to for the next start; after a crash, some compile anew."""
-        await asyncio.to_thread(self._parts.warm.save, files_of(self._parts.registry))
+        parts = self._parts
+        await asyncio.to_thread(parts.warm.save, files_of(parts.registry), parts.reconciler.seen())
 
     async def _measure_lag(self) -> None:
         """Measures how late the loop wakes."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
@@ -34,6 +34,11 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.packed import plain
 from flowrunner.system.clock import Clock
+
+Make: TypeAlias = Callable[
+    [FlowKey, Digest, Mapping[str, Json]], tuple[FlowSpec, Mapping[str, Json]]
+]
+"""Makes a flow of a definition that is known to build; returns it and what is kept of it."""
 
 NO_LAYERS = Layers()
 """No defaults above a file."""
@@ -104,12 +109,19 @@ class Compiler:
         return Examiner(FlowSchema(defaults_schema()), check_defaults, self._catalog, self._as_of)
 
     def read(
-        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+        self,
+        data: bytes,
+        *,
+        file: str,
+        account: str,
+        layers: Layers = NO_LAYERS,
+        make: Make | None = None,
     ) -> Candidate:
         """Returns the candidate of a file; never raises for anything the file holds.
 
         `layers` are the defaults above it. While one of them is broken there is no spec, and its
-        findings come before those of the file.
+        findings come before those of the file. `make` makes the flow of a definition without
+        errors; by default it is built whole.
         """
         try:
             document = read_yaml(data, file=file)
@@ -128,9 +140,9 @@ class Compiler:
         if any(finding.is_error for finding in findings):
             return replace(candidate, claims=name_claim(document))
         definition = effective_definition(document, layers, self._catalog)
-        spec = self.compile_definition(FlowKey(account, name), definition)
-        claims = claims_of(document)
-        return replace(candidate, spec=spec, definition=definition, claims=claims)
+        key, digest = FlowKey(account, name), digest_of(definition)
+        spec, kept = (make or self.restore)(key, digest, definition)
+        return replace(candidate, spec=spec, definition=kept, claims=claims_of(document))
 
     def is_current(self, candidate: Candidate) -> bool:
         """Whether reading the same bytes now would give the same candidate."""
@@ -184,6 +196,10 @@ class Compiler:
         """
         whole = plain(definition)
         return build_flow(key, digest, whole, self._catalog), whole
+
+    def content_of(self, digest: Digest) -> str:  # noqa: ARG002 - of none
+        """Knows no file that compiled to a flow; see `WarmReader.content_of`."""
+        return ""
 
     def _as_of(self) -> date:
         """Returns the first day of the month, so that results change at most once a month."""

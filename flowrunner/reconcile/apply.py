@@ -14,7 +14,6 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
@@ -259,25 +258,13 @@ class Applier:
         ]
         gone = plan.removed | (self._unsure - plan.entries.keys())
         self._unsure.update(gone, (entry.key for entry in stale))
-        await _together(self._put(entry, before.get(entry.key)) for entry in stale)
+        if stale:
+            await self._store.put([_record(entry, self._clock) for entry in stale])
         await _together(self._store.delete(key) for key in gone)
         if stale or gone or must_sync:
             await self._store.sync()
             self._is_inherited = False
         self._unsure.clear()
-
-    async def _put(self, entry: FlowEntry, before: FlowEntry | None) -> None:
-        """Writes a record, also when a damaged one is in its place or one was removed by hand."""
-        record = _record(entry, self._clock)
-        first, other = self._store.create, self._store.update
-        if before is not None and before.spec is not None:
-            first, other = other, first
-        try:
-            await first(record)
-        except StorageError as error:
-            if error.code != "storage.conflict":
-                raise
-            await other(record)
 
 
 async def _together(writes: Iterable[Coroutine[Any, Any, None]]) -> None:

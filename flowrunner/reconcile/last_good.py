@@ -29,6 +29,9 @@ class Restorer(Protocol):
     ) -> tuple[FlowSpec, Mapping[str, Json]]:
         """Returns the spec, and the definition to keep with it."""
 
+    def content_of(self, digest: Digest) -> str:
+        """Returns the content of the file that the flow came from, if it had no findings."""
+
 
 async def load_last_good(
     store: FlowStore,
@@ -62,24 +65,24 @@ async def load_last_good(
             # Nothing has checked it since it was written, maybe by another version.
             _LOG.warning("registry.not_restored flow=%s: %s: %s", record.key, type(e).__name__, e)
             continue
+        recorded = history.recorded(record.key)  # what is still so is so since then
         entry = FlowEntry(
             key=record.key,
             path=record.path,
             spec=spec,
             definition=definition,
             revision=record.revision,
+            content=restorer.content_of(record.digest),
             generation=record.generation,
             observed_generation=record.generation,
+            conditions=recorded,
         )
         pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
-        recorded = history.recorded(record.key)  # what is still so is so since then
-        entry = replace(entry, conditions=recorded)
         conditions = flow_conditions(entry, pause, now, labels)
         conditions = unread_conditions(recorded, conditions)
-        if conditions == recorded:
-            conditions = recorded
-        else:
+        if conditions != recorded:
             conditions = shared.setdefault(conditions, conditions)
-        entries[record.key] = replace(entry, conditions=conditions)
+            entry = replace(entry, conditions=conditions)
+        entries[record.key] = entry
     registry.replace(entries)
     return len(entries)

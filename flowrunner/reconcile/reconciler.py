@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.definitions.seen import Seen
 from flowrunner.errors import FlowError, RefusedError
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
@@ -173,6 +174,10 @@ class Reconciler:
         A pass that waits for it goes on at once. Another lock in its place counts again.
         """
         await asyncio.to_thread(self._scanner.ignore_lock, self._root)
+
+    def seen(self) -> dict[str, Seen]:
+        """Returns what a later life may recall of the files of the last pass."""
+        return self._scanner.seen()
 
     def ask(self, trigger: str) -> None:
         """Asks for a pass that begins after this call, and does not wait for it.

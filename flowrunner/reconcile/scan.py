@@ -18,6 +18,7 @@ from typing import Protocol, TypeAlias
 from flowrunner.definitions import codes
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.seen import NO_RECALL, Recalls, Seen
 from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
@@ -32,6 +33,7 @@ from flowrunner.reconcile.reading import (
     folder_revision,
     holds,
 )
+from flowrunner.reconcile.recalling import recalled, seen_in
 from flowrunner.reconcile.tree import (
     DEPTH_LIMIT,
     FILES_LIMIT,
@@ -107,10 +109,12 @@ class Scanner:
         trees: Trees,
         clock: Clock,
         account_of: AccountOf = NO_ACCOUNTS.account_of,
+        recalls: Recalls = NO_RECALL,
     ) -> None:
         self._files = files
         self._compiler = compiler
         self._account_of = account_of
+        self._recalls = recalls
         self._trees = trees
         self._clock = clock
         self._last = Reading(root=Path())
@@ -119,6 +123,10 @@ class Scanner:
         """Takes the lock of the source, if there is one, for one that was left behind."""
         with suppress(OSError):
             self._trees.ignore_lock(self._resolve(root))
+
+    def seen(self) -> dict[str, Seen]:
+        """Returns what a later life may recall of the last reading; from any thread."""
+        return seen_in(self._last.files)
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.
@@ -194,7 +202,11 @@ class Scanner:
             and self._is_current(known.file)
         }
         flows = [e for e in entries if e.path in holding or is_considered(e, ignored)]
-        tree.expect([entry.path for entry in flows if entry.path not in holding])
+        news = [entry for entry in flows if entry.path not in holding]
+        readable = (entry for entry in news if _refused(entry) is None)
+        recall = recalled(self._recalls, readable, above, self._account_of, settled_ns)
+        holding.update((path, it) for path, it in recall if self._is_current(it.file))
+        tree.expect([entry.path for entry in news if entry.path not in holding])
         files = {
             entry.path: holding.get(entry.path)
             or Known(

@@ -30,7 +30,8 @@ class FlowEntry:
     Attributes:
         path: The file that claims the name, relative to the root of the flows.
         spec: The version in force; None for a flow that never was valid.
-        content: Hash of the file's latest content that could be read; empty after a restart.
+        content: Hash of the file's latest content that could be read; after a restart that of the
+            version in force, empty if it is not known.
         generation: Grows with each new content, unless it only says the same in other words;
             after a restart it goes on from the version in force.
         observed_generation: The generation in force; 0 for a flow that never was valid.

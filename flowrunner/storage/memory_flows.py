@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import Digest, FlowKey, Json
@@ -32,6 +32,10 @@ class MemoryFlows:
         if record.key not in self._records:
             raise StorageError(f"the flow {record.key} does not exist", code="storage.conflict")
         self._records[record.key] = record
+
+    async def put(self, records: Sequence[FlowRecord]) -> None:
+        """Keeps records, whatever was there."""
+        self._records.update((record.key, record) for record in records)
 
     async def delete(self, key: FlowKey) -> None:
         """Removes a record."""

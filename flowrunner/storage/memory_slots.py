@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -41,6 +41,12 @@ class MemorySlots:
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         """Returns the cursor; a schedule without one begins at `at`."""
         return self._tables.cursors.setdefault(schedule, at)
+
+    async def open_all(
+        self, schedules: Mapping[ScheduleKey, datetime]
+    ) -> dict[ScheduleKey, datetime]:
+        """Opens each."""
+        return {key: self._tables.cursors.setdefault(key, at) for key, at in schedules.items()}
 
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         """Removes the cursors of schedules up to now; no later slot joins their rows."""

@@ -75,6 +75,12 @@ class FlowStore(Protocol):
     async def update(self, record: FlowRecord) -> None:
         """Replaces a record; raises ``storage.conflict`` if the key does not exist."""
 
+    async def put(self, records: Sequence[FlowRecord]) -> None:
+        """Keeps records, each in the place of an earlier one or as the first of its key.
+
+        Raises `StorageError`; of the records some were written then, each of them whole.
+        """
+
     async def delete(self, key: FlowKey) -> None:
         """Removes a record; nothing happens if there is none."""
 

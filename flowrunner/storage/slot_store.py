@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
@@ -18,6 +18,11 @@ class SlotStore(Protocol):
 
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         """Returns the cursor, setting it to `at` first when the schedule has none."""
+
+    async def open_all(
+        self, schedules: Mapping[ScheduleKey, datetime]
+    ) -> dict[ScheduleKey, datetime]:
+        """Does for each schedule and its moment what `open` does, in few writes."""
 
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         """Removes the cursors of schedules, in one write; rows of the ledger stay as they are.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from flowrunner.errors import FlowError, StorageError
 from flowrunner.model.execution import Execution, ScheduleKey
@@ -29,6 +30,9 @@ from flowrunner.triggers.slot_keeper import SlotKeeper, SlotObserver
 from flowrunner.triggers.timers import Timers
 
 _LOG = logging.getLogger(__name__)
+
+_AT_ONCE = 100
+"""Schedules looked at in one turn of the loop; each takes about 20 microseconds."""
 
 FIRST_PASS = "first_pass"  # noqa: S105 - no password
 """Why catching up waits at a start: the first pass may bring another version."""
@@ -60,7 +64,7 @@ class Schedules:
         self._armed: dict[tuple[FlowKey, str], Armed] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._many: set[asyncio.Task[None]] = set()
 
     async def flows_coming(
         self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
@@ -79,8 +83,8 @@ class Schedules:
             for entry in coming
             for key in self._keys_of(entry) - self._keys_of(before.get(entry.key))
         }
-        if keys and self._leaving:
-            await asyncio.wait(self._leaving)
+        if keys and self._many:
+            await asyncio.wait(self._many)
         # A slot of its last time in force, still being decided, would bring the cursor back.
         late = [task for task, key in self._tasks.items() if key in keys]
         if late:
@@ -105,8 +109,9 @@ class Schedules:
         for place in gone:
             self._timers.disarm(_name(place))
             self._close(self._armed.pop(place))
-        for place, trigger in wanted.items():
-            self._arm(place, trigger)
+        fresh = [armed for place, trigger in wanted.items() if (armed := self._arm(place, trigger))]
+        if fresh:
+            self._begin(self._open(fresh), "slots: open")
         self._leave(entries[key] for key in changed & entries.keys())
         self._entries = entries
 
@@ -122,9 +127,30 @@ class Schedules:
             for each in entry.spec.schedules
         )
         if keys:
-            task = asyncio.create_task(self._forget(keys), name="slots: other hosts")
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+            self._begin(self._forget(keys), "slots: other hosts")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Begins work on many cursors, for which whoever removes some must wait."""
+        task = asyncio.create_task(work, name=name)
+        self._many.add(task)
+        task.add_done_callback(self._many.discard)
+
+    async def _open(self, fresh: Sequence[Armed]) -> None:
+        """Opens the cursors of schedules that come into force; accounts for what is due already."""
+        try:
+            cursors = await self._slots.open_all({armed.key: armed.since for armed in fresh})
+        except StorageError as error:
+            for armed in fresh:
+                self._not_recorded(armed, error)
+            return
+        for count, armed in enumerate(fresh, 1):
+            if armed.cursor is None:
+                armed.cursor = cursors[armed.key]
+            due = armed.since - armed.delay
+            if _may_be_due(armed, armed.cursor, due):
+                self._wake(armed, due)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _forget(self, keys: frozenset[ScheduleKey]) -> None:
         """Removes cursors, after slots that are being decided and would bring them back."""
@@ -181,33 +207,39 @@ class Schedules:
 
     async def settle(self) -> None:
         """Waits for the slots being decided; at stop, after the timers have stopped."""
-        while self._tasks or self._leaving:
-            await asyncio.wait([*self._tasks, *self._leaving])
+        while self._tasks or self._many:
+            await asyncio.wait([*self._tasks, *self._many])
 
     def _close(self, armed: Armed, reason: Reason = Reason.DELETED) -> None:
         """Accounts for what a schedule that leaves force has not been asked for."""
         armed.left_at, armed.left_for = self._clock.now(), reason
         self._wake(armed, armed.left_at)
 
-    def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> None:
+    def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> Armed | None:
+        """Arms a schedule; returns it if its cursor is still to be opened."""
         key, now = schedule_key(place[0], trigger), self._clock.now()
         delay = jitter_delay(key.flow, self._host, trigger.jitter_s)
-        armed = self._armed.get(place)
-        if armed is not None and armed.key == key and armed.is_as_enabled_as(trigger):
-            armed.trigger = trigger
-            if armed.delay == delay:
-                return
-            armed.delay = delay
+        before = self._armed.get(place)
+        if before is not None and before.key == key and before.is_as_enabled_as(trigger):
+            before.trigger = trigger
+            if before.delay == delay:
+                return None
+            before.delay = delay
+            armed = before
         else:
-            fresh = Armed(key=key, trigger=trigger, since=now, delay=delay)
-            if armed is not None:
-                if armed.key == key:
-                    fresh.turn = armed.turn  # it begins where the one before has ended
-                self._close(armed, Reason.DISABLED if armed.key == key else Reason.DELETED)
-            armed = self._armed[place] = fresh
+            armed = Armed(key=key, trigger=trigger, since=now, delay=delay)
+            if before is not None:
+                if before.key == key:
+                    armed.turn = before.turn  # it begins where the one before has ended
+                self._close(before, Reason.DISABLED if before.key == key else Reason.DELETED)
+            self._armed[place] = armed
         starts = delayed(trigger.schedule, delay)
         self._timers.arm(_name(place), starts, partial(self._due, armed))
+        if before is None:
+            armed.since = self._clock.now()  # after the timer: no slot comes between the two
+            return armed
         self._wake(armed, now - delay)  # opens the cursor, accounts for what was due while down
+        return None
 
     def _due(self, armed: Armed, start: datetime) -> None:
         self._wake(armed, start - armed.delay)
@@ -231,14 +263,24 @@ class Schedules:
                 await self._keeper.account(armed, now, lambda: not self._holds)
                 armed.lost_to = Reason.DOWN
             except FlowError as error:
-                if isinstance(error, StorageError):
-                    armed.lost_to = Reason.DISK
-                _LOG.error(
-                    "slots.not_recorded flow=%s code=%s: %s",
-                    armed.key.flow,
-                    error.code,
-                    error.message,
-                )
+                self._not_recorded(armed, error)
+
+    def _not_recorded(self, armed: Armed, error: FlowError) -> None:
+        if isinstance(error, StorageError):
+            armed.lost_to = Reason.DISK
+        flow, code, message = armed.key.flow, error.code, error.message
+        _LOG.error("slots.not_recorded flow=%s code=%s: %s", flow, code, message)
+
+
+def _may_be_due(armed: Armed, cursor: datetime, due: datetime) -> bool:
+    """Whether there is a slot to decide about; what comes later is for the timer."""
+    if cursor >= due:
+        return False
+    try:
+        first = armed.trigger.schedule.next_after(cursor)
+    except FlowError:
+        return True  # whoever accounts for it says so
+    return first is not None and first <= due
 
 
 def _name(place: tuple[FlowKey, str]) -> str:

@@ -155,6 +155,24 @@ class TestFlows:
 
         use(body)
 
+    def test_records_are_put_whether_they_are_known_or_not(self, use: Use) -> None:
+        """Many are put at once: the new ones are added, the others replaced; none are none."""
+        other = make_record(OTHER)
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.put([])
+            assert await storage.flows.list() == []
+            await storage.flows.create(make_record())
+            await storage.flows.put([make_record(generation=2, description="new"), other])
+            await storage.flows.sync()
+            assert await storage.flows.get(BACKUP) == make_record(generation=2, description="new")
+            assert await storage.flows.get(OTHER) == other
+            await storage.flows.put([make_record(generation=3)])
+            await storage.flows.sync()
+            assert await storage.flows.get(BACKUP) == make_record(generation=3)
+
+        use(body)
+
     def test_deleted_record_is_gone_and_can_be_created_again(self, use: Use) -> None:
         """Deleting removes the record; deleting what is not there does nothing."""
 
@@ -702,6 +720,21 @@ class TestSlots:
             assert await storage.slots.open(NIGHTLY, minutes(5)) == minutes(5)
             assert await storage.slots.open(NIGHTLY, minutes(9)) == minutes(5)
             assert await storage.slots.cursor(NIGHTLY) == minutes(5)
+
+        use(body)
+
+    def test_many_are_opened_as_each_alone(self, use: Use) -> None:
+        """Known schedules keep their cursors, the others begin where they are told to."""
+        many = {
+            replace(NIGHTLY, trigger=f"t{number}"): minutes(number + 1) for number in range(1_200)
+        }
+
+        async def body(storage: Storage) -> None:
+            await storage.slots.open(NIGHTLY, minutes(5))
+            found = await storage.slots.open_all({NIGHTLY: minutes(9), **many})
+            assert found == {NIGHTLY: minutes(5), **many}
+            assert await storage.slots.cursor(replace(NIGHTLY, trigger="t1199")) == minutes(1_200)
+            assert await storage.slots.open_all({}) == {}
 
         use(body)
 

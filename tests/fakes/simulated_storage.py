@@ -343,6 +343,18 @@ class SimulatedSlots:
         )
         return opened
 
+    async def open_all(
+        self, schedules: Mapping[ScheduleKey, datetime]
+    ) -> dict[ScheduleKey, datetime]:
+        opened: dict[ScheduleKey, datetime] = await self._writer.submit(
+            Write(
+                kind="open",
+                values=tuple(schedules.items()),
+                apply=lambda: _driven(self._inner.open_all(schedules)),
+            )
+        )
+        return opened
+
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         await self._writer.submit(
             Write(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import facts_of, node_type
+from flowrunner.definitions.checks.flow_order import FlowOrder
 from flowrunner.definitions.checks.kinds import ITEM_CONTEXTS, FlowKinds, misfits
-from flowrunner.definitions.checks.needs import FlowOrder
 from flowrunner.definitions.checks.places import Kind, Place, places
 from flowrunner.definitions.checks.secrecy import (
     Complaint,
@@ -30,9 +31,11 @@ from flowrunner.model.expressions import (
     Expression,
     ExpressionSyntaxError,
     Reference,
+    Template,
     calls,
     references,
 )
+from flowrunner.model.expressions.secrecy import SECRETS
 from flowrunner.model.expressions.types import Misfit
 from flowrunner.model.finding import Finding, Severity
 
@@ -84,6 +87,8 @@ _MEMBERS = {
     "flow": frozenset({"name", "account", "labels"}),
 }
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
+_KEPT = 1_024
+"""Texts whose uses are kept: many flows share some."""
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
 _LONGEST_QUOTE = 60
 
@@ -97,6 +102,33 @@ def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Findi
     checker = _Checker(subject, names=names)
     for place in places(subject):
         yield from checker.check(place)
+
+
+class _Uses(NamedTuple):
+    """What an expression uses, whatever flow it stands in."""
+
+    expression: Expression
+    references: tuple[Reference, ...]
+    status_calls: tuple[tuple[str, int], ...]
+
+
+@lru_cache(maxsize=_KEPT)
+def _template_and_uses(
+    text: str,
+    is_bare: bool,  # noqa: FBT001 - a key of the cache
+) -> tuple[Template, tuple[_Uses, ...]]:
+    """Returns what a text is, and what each of its expressions uses.
+
+    Raises:
+        ExpressionSyntaxError: As `condition_of` and `template_of`.
+    """
+    template = condition_of(text) if is_bare else template_of(text)
+    return template, tuple(map(_uses_of, template.expressions))
+
+
+def _uses_of(expression: Expression) -> _Uses:
+    status_calls = tuple(call for call in calls(expression) if call[0] in STATUS_FUNCTIONS)
+    return _Uses(expression, references(expression), status_calls)
 
 
 class _Checker:
@@ -113,17 +145,18 @@ class _Checker:
                 yield self._forbidden(place, *found)
             return
         try:
-            template = (condition_of if place.kind.is_bare else template_of)(place.text)
+            template, expressions = _template_and_uses(place.text, place.kind.is_bare)
         except ExpressionSyntaxError as error:
             yield self._finding(
                 codes.EXPRESSION_SYNTAX, error.message, place, error.offset, error.hint
             )
             return
-        for expression in template.expressions:
-            yield from self._functions(place, expression)
-            for complaint in complaints_about(expression, place.kind):
-                yield from self._secret(place, complaint)
-            for reference in references(expression):
+        for uses in expressions:
+            yield from self._functions(place, uses)
+            if any(reference.root == SECRETS for reference in uses.references):
+                for complaint in complaints_about(uses.expression, place.kind):
+                    yield from self._secret(place, complaint)
+            for reference in uses.references:
                 yield from self._reference(place, reference)
         for misfit in misfits(self._kinds, place, template):
             yield self._misfit(place, misfit)
@@ -150,13 +183,12 @@ class _Checker:
         message = "an expression in text that an interpreter parses would run as code"
         return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
 
-    def _functions(self, place: Place, expression: Expression) -> Iterator[Finding]:
+    def _functions(self, place: Place, uses: _Uses) -> Iterator[Finding]:
         if place.kind is Kind.CONDITION:
             return
-        for name, offset in calls(expression):
-            if name in STATUS_FUNCTIONS:
-                message = f"{name}() speaks about a node's needs: it belongs to the 'if' of a node"
-                yield self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
+        for name, offset in uses.status_calls:
+            message = f"{name}() speaks about a node's needs: it belongs to the 'if' of a node"
+            yield self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
 
     def _reference(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, offset = reference.root, reference.offset
@@ -171,7 +203,7 @@ class _Checker:
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
         elif not self._knows_names and root not in _MEMBERS:
             return
-        elif root == "secrets":
+        elif root == SECRETS:
             yield from self._secret(place, complaint_about(reference, place.kind, self._secrets))
         elif root == "nodes":
             yield from self._node(place, reference)

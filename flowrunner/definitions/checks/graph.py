@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import NODE_LISTS
-from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.hints import did_you_mean
@@ -62,7 +61,7 @@ def _unknown_needs(subject: Subject) -> Iterator[Finding]:
 def _cycles(subject: Subject) -> Iterator[Finding]:
     """Yields a finding per cycle, at the node of it that stands first in the file."""
     for part, nodes in zip(NODE_LISTS, (subject.nodes, subject.finals), strict=True):
-        for cycle in NeedsGraph(nodes).cycles():
+        for cycle in subject.graphs[part].cycles():
             names = [nodes[index]["id"] for index in (*cycle, cycle[0])]
             if len(names) > _LONGEST_CYCLE:
                 names[_LONGEST_CYCLE - 1 : -2] = ["…"]

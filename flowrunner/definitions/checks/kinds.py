@@ -19,7 +19,7 @@ from flowrunner.definitions.references import is_computed
 from flowrunner.definitions.templates import condition_of
 from flowrunner.model.expressions import ExpressionSyntaxError, Reference, Template
 from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
-from flowrunner.model.expressions.syntax import Name
+from flowrunner.model.expressions.syntax import Name, Node
 from flowrunner.model.expressions.syntax import Path as PathTree
 from flowrunner.model.expressions.types import NULL, Misfit, infer, members, shown
 from flowrunner.model.expressions.values import Kind, kind_of, member
@@ -68,6 +68,8 @@ _NODE: Mapping[str, _Shape] = {
     "error": _MAP | NULL,
 }
 _ERROR: Mapping[str, _Shape] = {"code": TEXT | NULL, "message": TEXT | NULL}
+_TYPED = frozenset({PlaceKind.GROUP, PlaceKind.FOREACH, PlaceKind.MOMENT, PlaceKind.TRIGGER_INPUT})
+"""Places that do not take every kind."""
 ITEM_CONTEXTS = ("item", "index")
 """What is known in `OF_ITEMS` of a node with `foreach`."""
 
@@ -186,6 +188,8 @@ class FlowKinds:
 def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misfit]:
     """Yields what can never work in the expressions of a place, or as a value of the place."""
     for expression in template.expressions:
+        if place.kind not in _TYPED and _is_name(expression.tree):
+            continue
         found, problems = infer(expression.tree, partial(kinds, place=place))
         yield from problems
         if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
@@ -204,6 +208,11 @@ def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misf
                 tree = expression.tree
                 message = f"the input {place.path[-1]!r} is {shown(wanted)}, never {shown(given)}"
                 yield Misfit(node=tree, message=message, offset=tree.offset)
+
+
+def _is_name(tree: Node) -> bool:
+    """Whether a tree is a name alone, in which nothing can be wrong."""
+    return isinstance(tree, PathTree) and isinstance(tree.base, Name)
 
 
 def _below(shape: _Shape, keys: tuple[str | int, ...]) -> Kinds:

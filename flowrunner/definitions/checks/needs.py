@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from flowrunner.definitions.build import resolved_needs
-from flowrunner.definitions.checks.subject import Subject
-from flowrunner.definitions.document import Path
 from flowrunner.model.ids import Json
 
 _MOST_CYCLES = 100
@@ -22,13 +20,17 @@ _PASSES = 3
 
 
 class NeedsGraph:
-    """The needs of all nodes, resolved."""
+    """The needs of all nodes, resolved.
+
+    Attributes:
+        names: For each node those that it needs, also where there is no node of that name.
+    """
 
     def __init__(self, nodes: list[dict[str, Json]]) -> None:
         self.by_id = {node["id"]: index for index, node in reversed(list(enumerate(nodes)))}
+        self.names = resolved_needs(nodes)
         self._needs = [
-            [self.by_id[name] for name in names if name in self.by_id]
-            for names in resolved_needs(nodes)
+            [self.by_id[name] for name in names if name in self.by_id] for names in self.names
         ]
         self._cycles: list[list[int]] = []
 
@@ -79,22 +81,6 @@ class NeedsGraph:
             elif len(self._cycles) < _MOST_CYCLES:
                 names = list(path)
                 self._cycles.append(names[names.index(need) :])
-
-
-class FlowOrder:
-    """Who comes before whom in a flow: by the paths of nodes, over `nodes` and `finally`."""
-
-    def __init__(self, subject: Subject) -> None:
-        self._graphs = {"nodes": NeedsGraph(subject.nodes), "finally": NeedsGraph(subject.finals)}
-        placed = subject.all_nodes
-        self.paths: dict[str, Path] = {raw["id"]: path for path, raw in reversed(placed)}
-        self.raws = dict(placed)
-
-    def comes_before(self, first: Path, second: Path) -> bool:
-        """Whether the node at `second` starts only when the one at `first` is final."""
-        if first[0] != second[0]:
-            return first[0] == "nodes"
-        return self._graphs[str(first[0])].comes_before(int(first[1]), int(second[1]))
 
 
 def _turned(cycle: list[int]) -> list[int]:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum, Flag, auto
+from enum import Enum, auto
 
-from flowrunner.definitions.build import node_type, resolved_needs
+from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.switches import SWITCH, choices, naming_switches
 from flowrunner.definitions.templates import condition_of
@@ -53,42 +53,37 @@ class DeadNode:
     need_starts: bool = False
 
 
-class _End(Flag):
-    """How a node may end, as those that need it see it; skipped by its own `if` is a success."""
+_SUCCESS, _FAILURE, _LEFT_OUT = 1, 2, 4
+"""How a node may end, as those that need it see it; skipped by its own `if` is a success.
 
-    SUCCESS = auto()
-    FAILURE = auto()
-    LEFT_OUT = auto()
+Bits of a plain integer: flags of `enum` take longer than all the rest of the foretelling.
+"""
 
 
 _DECIDING = frozenset({"fail", SWITCH})
 """Types that decide who runs; without them and without conditions every node may."""
 
-_ANY = _End.SUCCESS | _End.FAILURE | _End.LEFT_OUT
+_ANY = _SUCCESS | _FAILURE | _LEFT_OUT
 
 
-def dead_nodes(nodes: list[dict[str, Json]]) -> Iterator[DeadNode]:
+def dead_nodes(nodes: list[dict[str, Json]], graph: NeedsGraph) -> Iterator[DeadNode]:
     """Yields the nodes that never start, in the order of the file; none where needs are at odds."""
     if not any("if" in node or node.get("type") in _DECIDING for node in nodes):
         return
-    graph = NeedsGraph(nodes)
-    needs = resolved_needs(nodes)
-    names_exist = all(name in graph.by_id for names in needs for name in names)
+    names_exist = all(name in graph.by_id for names in graph.names for name in names)
     if graph.cycles() or not names_exist or len(graph.by_id) != len(nodes):
         return
-    found = _Foretelling(nodes, graph, needs)
+    found = _Foretelling(nodes, graph)
     yield from sorted(found.dead, key=lambda dead: dead.index)
 
 
 class _Foretelling:
     """Goes through the nodes, each behind those that it needs."""
 
-    def __init__(
-        self, nodes: list[dict[str, Json]], graph: NeedsGraph, needs: list[tuple[str, ...]]
-    ) -> None:
+    def __init__(self, nodes: list[dict[str, Json]], graph: NeedsGraph) -> None:
         self._nodes = nodes
         self._by_id = graph.by_id
-        self._needs = needs
+        self._needs = graph.names
         self._named = naming_switches(nodes)
         self._chosen = {name for node in nodes for name in _live_targets(node)}
         self._ends = [_ANY] * len(nodes)
@@ -109,7 +104,7 @@ class _Foretelling:
             skips, passes = True in success and False in own, False in success
         if never_chosen:
             self.dead.append(DeadNode(index=index, cause=Cause.NOT_CHOSEN))
-            self._ends[index] = _End.LEFT_OUT
+            self._ends[index] = _LEFT_OUT
             return
         if not starts:
             self.dead.append(self._why(index, success))
@@ -120,10 +115,10 @@ class _Foretelling:
     def _success(self, index: int) -> Outlook:
         """Returns what `success()` may say; where there is a switch, some needs may be left out."""
         ends = [self._ends[self._by_id[name]] for name in self._needs[index]]
-        enough = _End.SUCCESS | _End.LEFT_OUT if self._named else _End.SUCCESS
+        enough = _SUCCESS | _LEFT_OUT if self._named else _SUCCESS
         possible = all(end & enough for end in ends)
-        possible &= not ends or any(end & _End.SUCCESS for end in ends)
-        certain = all(end == _End.SUCCESS for end in ends)
+        possible &= not ends or any(end & _SUCCESS for end in ends)
+        certain = all(end == _SUCCESS for end in ends)
         if certain:
             return ALWAYS
         return EITHER if possible else NEVER
@@ -148,20 +143,20 @@ class _Foretelling:
         if success != NEVER or True not in whatever:
             return DeadNode(index=index, cause=Cause.CONDITION)
         names = self._needs[index]
-        need = next(n for n in names if not self._ends[self._by_id[n]] & _End.SUCCESS)
+        need = next(n for n in names if not self._ends[self._by_id[n]] & _SUCCESS)
         is_dead = any(dead.index == self._by_id[need] for dead in self.dead)
         return DeadNode(index=index, cause=Cause.NEEDS, need=need, need_starts=not is_dead)
 
 
-def _end(raw: dict[str, Json], *, starts: bool, skips: bool, left_out: bool, has_if: bool) -> _End:
+def _end(raw: dict[str, Json], *, starts: bool, skips: bool, left_out: bool, has_if: bool) -> int:
     can_succeed = node_type(raw) != "fail" or raw.get("continue_on_error", False) is not False
     can_succeed |= "foreach" in raw  # the list may be empty
-    end = _End(0)
+    end = 0
     if skips or (starts and can_succeed):
-        end |= _End.SUCCESS
+        end |= _SUCCESS
     if starts or (has_if and isinstance(raw["if"], str)):
-        end |= _End.FAILURE
-    return end | _End.LEFT_OUT if left_out else end
+        end |= _FAILURE
+    return end | _LEFT_OUT if left_out else end
 
 
 def _live_targets(raw: dict[str, Json]) -> Iterator[str]:

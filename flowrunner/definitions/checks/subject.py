@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.document import Document, Path
 from flowrunner.model.ids import Json
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A definition under examination.
+    """A definition under examination; what checks ask of it again and again is kept.
 
     Attributes:
         data: Has the structure that the schema asks for. Where the file did not fit the schema,
@@ -34,32 +36,37 @@ class Subject:
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""
-        return any(
+        return bool(self.doubtful) and any(
             path == other[: len(path)] or other == path[: len(other)] for other in self.doubtful
         )
 
-    @property
+    @cached_property
     def nodes(self) -> list[dict[str, Json]]:
         """The nodes as written."""
         return list(self.data["nodes"])
 
-    @property
+    @cached_property
     def finals(self) -> list[dict[str, Json]]:
         """The nodes of `finally` as written."""
         return list(self.data.get("finally", []))
 
-    @property
+    @cached_property
     def all_nodes(self) -> list[tuple[Path, dict[str, Json]]]:
         """The nodes of both lists as written, with their paths."""
         lists = zip(NODE_LISTS, (self.nodes, self.finals), strict=True)
         return [((part, index), raw) for part, raws in lists for index, raw in enumerate(raws)]
 
-    @property
+    @cached_property
+    def graphs(self) -> Mapping[str, NeedsGraph]:
+        """The needs of the nodes of both lists."""
+        return {"nodes": NeedsGraph(self.nodes), "finally": NeedsGraph(self.finals)}
+
+    @cached_property
     def triggers(self) -> list[dict[str, Json]]:
         """The triggers as written."""
         return list(self.data.get("triggers", []))
 
-    @property
+    @cached_property
     def inputs(self) -> dict[str, dict[str, Json]]:
         """The declared inputs as written."""
         return dict(self.data.get("inputs", {}))

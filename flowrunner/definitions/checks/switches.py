@@ -27,7 +27,7 @@ def check_switches(subject: Subject) -> Iterator[Finding]:
     nodes = subject.nodes
     if not any(choices(node) for node in nodes):
         return
-    graph = NeedsGraph(nodes)
+    graph = subject.graphs["nodes"]
     for index, node in enumerate(nodes):
         for choice in choices(node):
             if not holds_expression(choice.target):

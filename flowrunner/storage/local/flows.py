@@ -51,6 +51,10 @@ class LocalFlows:
         """Replaces a record that exists."""
         await in_thread(partial(self._write, record, expected=True))
 
+    async def put(self, records: Sequence[FlowRecord]) -> None:
+        """Keeps records, one after the other in one thread: several would wait for each other."""
+        await in_thread(partial(self._put, records))
+
     async def delete(self, key: FlowKey) -> None:
         """Removes the flow's folder."""
         await in_thread(partial(self._remove, key))
@@ -109,12 +113,24 @@ class LocalFlows:
             if exists is not expected:
                 state = "exists already" if exists else "does not exist"
                 raise StorageError(f"the flow {record.key} {state}", code="storage.conflict")
-            is_small = self._unsynced is not None and len(self._unsynced) < _FEW
-            if not expected or not is_small:
-                self._unsynced = None  # a new record has a new folder
-            elif self._unsynced is not None:
-                self._unsynced[path] = data
-            self._files.replace(path, data)
+            self._replace(path, data, is_known=exists)
+
+    def _put(self, records: Sequence[FlowRecord]) -> None:
+        is_small = len(records) <= _FEW
+        for record in records:
+            path, data = self._folder(record.key) / _FILE, record_text(record)
+            with self._change:  # for each: nobody else waits for ten thousand
+                is_known = is_small and self._files.stat(path) is not None
+                self._replace(path, data, is_known=is_known)
+
+    def _replace(self, path: Path, data: bytes, *, is_known: bool) -> None:
+        """Writes a record and takes note of what `sync` is to do; holds `_change`."""
+        is_small = self._unsynced is not None and len(self._unsynced) < _FEW
+        if not is_known or not is_small:
+            self._unsynced = None  # a new record has a new folder
+        elif self._unsynced is not None:
+            self._unsynced[path] = data
+        self._files.replace(path, data)
 
     def _remove(self, key: FlowKey) -> None:
         folder = self._folder(key)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import islice
 
 from flowrunner.model.execution import ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey
@@ -18,6 +19,9 @@ from flowrunner.storage.local.slot_codec import (
     slot_run_row,
 )
 from flowrunner.storage.local.writer import Writer
+
+_AT_ONCE = 1_000
+"""Cursors opened in one write."""
 
 _THIS = "account = ? AND flow = ? AND trigger_id = ? AND fingerprint = ?"
 _RUN_MARKS = ", ".join("?" * len(SLOT_RUN_COLUMNS.split(",")))
@@ -84,6 +88,16 @@ class LocalSlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return await self._writer.submit(partial(_open, schedule=schedule, at=at))
 
+    async def open_all(
+        self, schedules: Mapping[ScheduleKey, datetime]
+    ) -> dict[ScheduleKey, datetime]:
+        """Opens them a thousand at a time, since others wait for each write."""
+        found: dict[ScheduleKey, datetime] = {}
+        waiting = iter(schedules.items())
+        while some := list(islice(waiting, _AT_ONCE)):
+            found.update(await self._writer.submit(partial(_open_all, schedules=some)))
+        return found
+
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         """Removes the cursors of schedules up to now; no later slot joins their rows."""
         at = micros_of(until)
@@ -123,8 +137,17 @@ def _cursor(connection: sqlite3.Connection, *, schedule: ScheduleKey) -> datetim
 
 def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime) -> datetime:
     key = schedule_row(schedule)
-    connection.execute(_OPEN, (*key, micros_of(at)))
-    return moment_of(connection.execute(_CURSOR, key).fetchone()[0])
+    row = connection.execute(_CURSOR, key).fetchone()
+    if row is None:
+        connection.execute(_OPEN, (*key, micros_of(at)))
+        row = connection.execute(_CURSOR, key).fetchone()
+    return moment_of(row[0])
+
+
+def _open_all(
+    connection: sqlite3.Connection, *, schedules: Iterable[tuple[ScheduleKey, datetime]]
+) -> dict[ScheduleKey, datetime]:
+    return {key: _open(connection, schedule=key, at=at) for key, at in schedules}
 
 
 def _forget(

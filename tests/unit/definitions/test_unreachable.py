@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.reach import dead_nodes
 from flowrunner.model.ids import Json
 from tests.fakes.nodes import builtin_compiler
@@ -18,7 +19,9 @@ def node(name: str, **keys: Json) -> dict[str, Json]:
 
 def dead(*nodes: dict[str, Json]) -> list[str]:
     """Returns the ids of the nodes that never start."""
-    return [str(nodes[found.index]["id"]) for found in dead_nodes(list(nodes))]
+    return [
+        str(nodes[found.index]["id"]) for found in dead_nodes(list(nodes), NeedsGraph(list(nodes)))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from flowrunner.definitions.compiler import Candidate
-from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.late_flow import MOST_NODES
 from flowrunner.definitions.warm_reader import Version, WarmReader
 from flowrunner.model.ids import FlowKey
@@ -44,11 +44,11 @@ class Life:
         self.reader = WarmReader(self.compiler, builtin_nodes(), store, self.in_force.get)
         compile_file = self.compiler.read
 
-        def counted(data: bytes, *, file: str, account: str, layers: Layers) -> Candidate:
+        def counted(data: bytes, *, file: str, **how: Any) -> Candidate:
             self.compiled.append(file)
-            return compile_file(data, file=file, account=account, layers=layers)
+            return compile_file(data, file=file, **how)
 
-        self.compiler.read = counted  # type: ignore[method-assign,assignment]
+        self.compiler.read = counted  # type: ignore[method-assign]
         self.reader.load()
         for key, version in (before or {}).items():
             kept = json.loads(json.dumps(plain(version.definition)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
+from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler, Make
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.system.clock import Clock
 from tests.fakes.definitions import COMPILER
@@ -16,10 +16,16 @@ class CountingCompiler(Compiler):
         self.compiled: list[str] = []
 
     def read(
-        self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
+        self,
+        data: bytes,
+        *,
+        file: str,
+        account: str,
+        layers: Layers = NO_LAYERS,
+        make: Make | None = None,
     ) -> Candidate:
         self.compiled.append(file)
-        return super().read(data, file=file, account=account, layers=layers)
+        return super().read(data, file=file, account=account, layers=layers, make=make)
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         self.compiled.append(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -43,15 +43,11 @@ class FaultyFlows(MemoryFlows):
         self.fails: set[str] = set()
         self.calls: list[str] = []
 
-    async def create(self, record: FlowRecord) -> None:
-        self._check(f"create {record.key.name}")
-        await super().create(record)
-        self.calls.append(f"create {record.key.name}")
-
-    async def update(self, record: FlowRecord) -> None:
-        self._check(f"update {record.key.name}")
-        await super().update(record)
-        self.calls.append(f"update {record.key.name}")
+    async def put(self, records: Sequence[FlowRecord]) -> None:
+        for record in records:
+            self._check(f"put {record.key.name}")
+            await super().put([record])
+            self.calls.append(f"put {record.key.name}")
 
     async def delete(self, key: FlowKey) -> None:
         self._check(f"delete {key.name}")
@@ -136,7 +132,7 @@ def world() -> World:
 def test_store_is_written_before_anybody_is_told(world: World) -> None:
     """Definitions are kept and durable before the registry and the triggers know them."""
     assert world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
-    assert world.store.calls == ["create a", "create b", "sync", "told"]
+    assert world.store.calls == ["put a", "put b", "sync", "told"]
 
 
 def test_registry_and_subscribers_change_in_one_turn(world: World) -> None:
@@ -151,7 +147,7 @@ def test_store_fault_changes_nothing(world: World) -> None:
     """A pass whose definitions cannot be kept leaves registry and triggers as they were."""
     world.apply({"a.yaml": flow_text("a")})
     before = world.registry.entries
-    world.store.fails = {"create b"}
+    world.store.fails = {"put b"}
     with pytest.raises(StorageError):
         world.apply({"a.yaml": flow_text("a"), "b.yaml": flow_text("b")})
     assert world.registry.entries is before
@@ -161,8 +157,8 @@ def test_store_fault_changes_nothing(world: World) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        pytest.param("create b", id="first-record"),
-        pytest.param("create c", id="second-record"),
+        pytest.param("put b", id="first-record"),
+        pytest.param("put c", id="second-record"),
         pytest.param("delete a", id="removal"),
         pytest.param("sync", id="sync"),
     ],
@@ -287,7 +283,7 @@ def test_new_version_replaces_the_record(world: World) -> None:
     world.apply({"a.yaml": flow_text("a")})
     world.store.calls.clear()
     world.apply({"a.yaml": flow_text("a", description="new")}, "r2")
-    assert world.store.calls == ["update a", "sync", "told"]
+    assert world.store.calls == ["put a", "sync", "told"]
     record = world.record(A)
     assert record is not None
     assert (record.revision, record.generation) == ("r2", 2)

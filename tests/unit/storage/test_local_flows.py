@@ -185,11 +185,14 @@ def test_a_few_updates_do_not_wait_for_the_whole_file_system(
     asyncio.run(flows.update(make_record(description="new")))
     asyncio.run(flows.sync())
     assert syncs(files) == ["replace_durably"]
+    asyncio.run(flows.put([make_record(description="newer")]))
+    asyncio.run(flows.sync())
+    assert syncs(files) == ["replace_durably"]
     files.crash()
-    assert "new" in files.read(FILE, limit=10_000).decode()
+    assert "newer" in files.read(FILE, limit=10_000).decode()
 
 
-@pytest.mark.parametrize("change", ["create", "delete", "many"])
+@pytest.mark.parametrize("change", ["create", "put", "delete", "many", "put-many"])
 def test_more_than_a_few_updates_are_synced_together(
     files: FakeFiles, flows: LocalFlows, change: str
 ) -> None:
@@ -199,8 +202,15 @@ def test_more_than_a_few_updates_are_synced_together(
     keys = [FlowKey("default", f"other-{number}") for number in range(5)]
     if change == "create":
         asyncio.run(flows.create(replace(make_record(), key=keys[0])))
+    elif change == "put":
+        asyncio.run(flows.put([replace(make_record(), key=keys[0])]))
     elif change == "delete":
         asyncio.run(flows.delete(make_record().key))
+    elif change == "put-many":
+        records = [replace(make_record(), key=key) for key in keys]
+        asyncio.run(flows.put(records))
+        asyncio.run(flows.sync())
+        asyncio.run(flows.put(records))
     else:
         for key in keys:
             asyncio.run(flows.create(replace(make_record(), key=key)))

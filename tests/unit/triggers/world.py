@@ -69,6 +69,12 @@ class FaultySlots:
         await asyncio.sleep(self.opens_s)
         return await self._inner.open(schedule, at)
 
+    async def open_all(
+        self, schedules: Mapping[ScheduleKey, datetime]
+    ) -> dict[ScheduleKey, datetime]:
+        self._check("open")
+        return await self._inner.open_all(schedules)
+
     async def forget(self, schedules: Collection[ScheduleKey], until: datetime) -> None:
         self._check("forget")
         await self._inner.forget(schedules, until)
