@@ -16,6 +16,7 @@ from flowrunner.engine.ends import Ends
 from flowrunner.engine.history import NOTHING, History
 from flowrunner.engine.run import ExecutionRun
 from flowrunner.engine.runtime import EngineServices, ExecutionRuntime
+from flowrunner.engine.sweeper import Sweeper
 from flowrunner.errors import ExecutionError, FlowError, StorageError
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow import FlowSpec
@@ -141,6 +142,7 @@ class Carrier:
         self._services = services
         self._ends = ends
         self._children = children
+        self._sweeper = Sweeper(services.files, services.folders.work)
 
     async def carry(self, entry: Entry) -> Execution | None:
         """Returns the execution as it ended on disk, or None when it is left for the next start."""
@@ -164,13 +166,8 @@ class Carrier:
         """Removes the work folder; what cannot be removed is logged and left."""
         nodes = self._services.nodes
         kinds = (nodes.get(each.type, each.params) for each in entry.spec.all_nodes)
-        if not any(node is not None and node.is_shell_like for node in kinds):
-            return
-        folder = self._services.folders.work / entry.execution.id
-        try:
-            await asyncio.to_thread(self._services.files.remove_tree, folder)
-        except OSError as error:
-            _LOG.warning("execution.work_left id=%s: %s", entry.execution.id, error)
+        if any(node is not None and node.is_shell_like for node in kinds):
+            await self._sweeper.remove(entry.execution.id)
 
     async def _run(self, entry: Entry) -> Execution | None:
         """Carries the nodes; when the store fails meanwhile, goes on once it works again.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,7 @@ from flowrunner.nodes.environment import HostFacts, build_environment
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, parse_outputs
 from flowrunner.nodes.program import Program
 from flowrunner.nodes.prologue import prologue
-from flowrunner.system.files import Files, FileTooLargeError
+from flowrunner.system.files import FileKind, Files, FileTooLargeError
 from flowrunner.system.identity import Identity
 from flowrunner.system.process import ExitStatus, Process, Spawner, SpawnRequest
 from flowrunner.system.threads import InThread
@@ -69,10 +69,26 @@ class ProgramRunner:
         finally:
             await process.close()
         if status.exit_code not in ctx.success_exit_codes:
-            written = await self._in_thread(partial(self._outputs_so_far, ctx))
-            raise _failure(status, written)
-        outputs = await self._in_thread(partial(self._read_outputs, ctx))
+            raise _failure(status, await self._outputs(ctx, self._outputs_so_far))
+        outputs = await self._outputs(ctx, self._read_outputs)
         return NodeResult(outputs=outputs, exit_code=status.exit_code)
+
+    async def _outputs(
+        self,
+        ctx: ExecutionContext,
+        read: Callable[[ExecutionContext], Mapping[str, Json]],
+    ) -> Mapping[str, Json]:
+        """Reads what a program has written in a thread; most have written nothing.
+
+        The look for that is the one question to the disk on the loop: about a name in a folder that
+        was made for this attempt, so that the system has it in memory. A thread would take twenty
+        times as long.
+        """
+        with suppress(OSError):
+            found = self._files.stat(_beside(ctx.tmp, "output"))
+            if found is None or (found.kind is FileKind.FILE and not found.size):
+                return {}
+        return await self._in_thread(partial(read, ctx))
 
     async def _start(self, ctx: ExecutionContext, program: Program) -> Process:
         """Starts the program. If cancelled, it is not started, or ended like one that runs.
@@ -115,7 +131,8 @@ class ProgramRunner:
         argv = program.argv
         if program.script is not None:
             script = _beside(tmp, "script")
-            self._files.replace(script, program.script.encode())
+            write = self._files.replace if program.is_repeated else self._files.write_new
+            write(script, program.script.encode())
             argv = tuple(str(script) if word == SCRIPT else word for word in argv)
         if ctx.payload is not None:
             self._files.replace(_beside(tmp, "payload"), ctx.payload)

@@ -7,36 +7,50 @@ only a sync of the file and then of its folder brings it over a loss of power.
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the name of unfinished content begins; a crash may leave one behind."""
 
 _PRIVATE = 0o700
+_ANY = 0o777
 _TEMPORARY_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def make_folders(path: Path, mode: int) -> list[Path]:
     """Makes a folder of exactly this mode and its parents with 0700; returns those it made."""
-    missing = []
-    while not path.is_dir():
-        missing.append(path)
-        if path == path.parent:
-            break
-        path = path.parent
-    for folder in reversed(missing):
-        _make_folder(folder, mode if folder == missing[0] else _PRIVATE)
-    return missing
-
-
-def _make_folder(folder: Path, mode: int) -> None:
     try:
-        folder.mkdir(mode)
+        return [path] if _make_folder(path, mode) else []
+    except FileNotFoundError:
+        if path == path.parent:
+            raise
+    above = make_folders(path.parent, _PRIVATE)
+    return [path, *above] if _make_folder(path, mode) else above
+
+
+def _make_folder(folder: Path, mode: int) -> bool:
+    """Returns whether it was not there."""
+    try:
+        os.mkdir(folder, mode)  # noqa: PTH102 - hot path
     except FileExistsError:
         if not folder.is_dir():
             raise
-    else:
-        folder.chmod(mode)  # the umask took part in mkdir
+        return False
+    if mode & _umask():
+        folder.chmod(mode)
+    return True
+
+
+@cache
+def _umask() -> int:
+    """Returns what the system takes away from the modes of new files; nothing here changes it.
+
+    To ask by umask(2) is to set it, under the eyes of other threads. Source: proc(5), `Umask`.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    lines = (line.split() for line in status.splitlines() if line.startswith("Umask:"))
+    return next((int(words[1], 8) for words in lines), _ANY)
 
 
 def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> None:
@@ -63,9 +77,16 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
             sync_folder(folder)
 
 
-def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
+def write_new_content(path: Path, data: bytes, *, mode: int) -> None:
+    """Makes a file that was not there; on a failure some of it may stay."""
+    fd = os.open(path, _TEMPORARY_FLAGS, mode)
+    _fill(fd, data, mode=mode if mode & _umask() else None, durable=False)
+
+
+def _fill(fd: int, data: bytes, *, mode: int | None, durable: bool) -> None:
     try:
-        os.fchmod(fd, mode)
+        if mode is not None:
+            os.fchmod(fd, mode)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]

@@ -17,7 +17,9 @@ from flowrunner.system.durable import (
     make_folders,
     replace_content,
     sync_file_system,
+    write_new_content,
 )
+from flowrunner.system.removal import remove_tree
 from flowrunner.system.walk import (
     FileKind,
     FileStat,
@@ -72,6 +74,15 @@ class Files(Protocol):
 
         On failure the old file is whole and nothing is left beside it. Not durable: `sync`
         makes many of these last together.
+        """
+
+    def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Makes a file in a folder that exists; cheaper than `replace`, and no less durable.
+
+        A failure may leave a part of the content.
+
+        Raises:
+            FileExistsError: There is something of this name.
         """
 
     def replace_durably(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -145,6 +156,10 @@ class LocalFiles:
         """Writes beside the file and renames."""
         replace_content(path, data, mode=mode, durable=False)
 
+    def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Writes straight into a new file."""
+        write_new_content(path, data, mode=mode)
+
     def replace_durably(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes beside the file, syncs, renames, syncs the folder."""
         replace_content(path, data, mode=mode, durable=True)
@@ -163,17 +178,7 @@ class LocalFiles:
 
     def remove_tree(self, path: Path) -> None:
         """Removes without following links, also when others remove at the same time."""
-        import shutil  # late: it loads compression libraries, and start-up time is a budget
-
-        found = self.stat(path)
-        if found is None or found.kind is not FileKind.FOLDER:
-            self.remove(path)
-            return
-        try:
-            shutil.rmtree(path)
-        except FileNotFoundError:
-            if os.path.lexists(path):
-                raise
+        remove_tree(path)
 
     def names(self, path: Path) -> list[str]:
         """Lists a folder."""

@@ -183,6 +183,37 @@ def test_sync_of_a_missing_path_fails(world: World) -> None:
         world.files.sync(world.root / "missing")
 
 
+def test_write_new_makes_a_file_of_exactly_this_mode(world: World) -> None:
+    """Content and mode are those that were asked for."""
+    world.files.write_new(world.root / "a", b"text", mode=0o640)
+    assert world.files.read(world.root / "a", limit=LIMIT) == b"text"
+    assert world.mode(world.root / "a") == 0o640
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_write_new_touches_nothing_that_is_there(world: World, kind: str) -> None:
+    """Whatever has the name stays, and a link to nowhere is not written through."""
+    path = world.root / "a"
+    if kind == "file":
+        world.write(path, b"old")
+    elif kind == "folder":
+        world.files.make_folder(path)
+    else:
+        world.link(path, world.root / "nowhere")
+    before = world.files.stat(path)
+    with pytest.raises(FileExistsError):
+        world.files.write_new(path, b"new")
+    assert world.files.stat(path) == before
+    assert world.files.names(world.root) == ["a"]
+
+
+def test_write_new_makes_no_folder(world: World) -> None:
+    """The folder is the caller's affair."""
+    with pytest.raises(FileNotFoundError):
+        world.files.write_new(world.root / "folder" / "a", b"")
+    assert world.files.names(world.root) == []
+
+
 def test_make_folder_gives_the_mode_to_the_last_one_only(world: World) -> None:
     """The folder asked for has its mode, the parents are private."""
     world.files.make_folder(world.root / "a" / "b", 0o755)
@@ -233,6 +264,15 @@ def test_remove_tree_never_follows_links(world: World) -> None:
     world.files.remove_tree(world.root / "tree")
     world.files.remove_tree(world.root / "link")
     assert paths(world) == ["kept", "kept/a"]
+
+
+def test_remove_tree_takes_folders_in_folders_and_hidden_names(world: World) -> None:
+    """Empty folders, files and full folders side by side are all gone."""
+    world.files.make_folder(world.root / "tree" / "empty")
+    for name in ("a", ".hidden", "full/b", "full/deep/c"):
+        world.write(world.root / "tree" / name, b"")
+    world.files.remove_tree(world.root / "tree")
+    assert world.files.names(world.root) == []
 
 
 def test_remove_tree_takes_a_file_and_what_is_missing(world: World) -> None:

@@ -117,6 +117,11 @@ class FileTree:
         if node is not None and node.kind is FileKind.FOLDER:
             raise _error(IsADirectoryError, errno.EISDIR, where)
 
+    def refuse_known(self, where: str) -> None:
+        """Raises FileExistsError if anything is there."""
+        if where in self.nodes:
+            raise _error(FileExistsError, errno.EEXIST, where)
+
 
 def parent_of(where: str) -> str:
     """Returns the folder that holds a resolved path."""

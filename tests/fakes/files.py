@@ -57,6 +57,12 @@ class FakeFiles:
         self._begin("replace", path)
         self._tree.place_file(path, data, mode)
 
+    def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        self._begin("write_new", path)
+        self._tree.refuse_known(self._tree.resolve(path, last=False))
+        self._tree.need(self._tree.resolve(path.parent))
+        self._tree.place_file(path, data, mode)
+
     def replace_durably(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         self._begin("replace_durably", path)
         self._keep(self._tree.place_file(path, data, mode))

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.fakes.files import FakeFiles
 from tests.fakes.simulated_loop import Crash
 
-_MUTATING = ("replace", "replace_durably", "sync", "make_folder", "remove", "remove_tree")
-_NEED_ROOM = ("replace", "replace_durably", "sync", "make_folder")
+_NEED_ROOM = ("replace", "write_new", "replace_durably", "sync", "make_folder")
+_MUTATING = (*_NEED_ROOM, "remove", "remove_tree")
 ROOM = 1 << 40
 
 

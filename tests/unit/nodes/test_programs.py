@@ -273,6 +273,7 @@ def test_unreadable_output_fails_the_attempt() -> None:
     """Outputs that are there and cannot be read are not taken for none."""
 
     async def story(world: World) -> Outcome:
+        world.files.write(Path(f"{FOLDER}/a.1.output"), b"rows=42\n")
         world.files.fail("read", ".output", PermissionError(13, "Permission denied"))
         return await world.run(flow("  - {id: a, run: x}"))
 
