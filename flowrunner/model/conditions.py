@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The types in use; the first five belong to flows, then the source, the state."""
+    """The types in use: five of flows, those of the source, the last two of the daemon."""
 
     READY = "Ready"
     VALID = "Valid"
@@ -27,6 +27,7 @@ class ConditionType(StrEnum):
     SOURCE_VERIFIED = "SourceVerified"
     SOURCE_PINNED = "SourcePinned"
     STATE_RESTORED = "StateRestored"
+    CHANNELS_WORKING = "ChannelsWorking"
 
 
 class Status(StrEnum):
@@ -95,6 +96,8 @@ class ConditionReason(StrEnum):
     NOT_PINNED = "NotPinned"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
+    WORKING = "Working"
+    CHANNEL_FAILING = "ChannelFailing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

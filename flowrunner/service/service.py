@@ -21,6 +21,7 @@ from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
@@ -71,6 +72,7 @@ class ServiceParts:
     executions: ExecutionReader
     traces: TraceReader
     health: Health
+    channels: ChannelHealth
     desk: SourceDesk
     clock: Clock
     logger: logging.Logger
@@ -100,7 +102,7 @@ class FlowService:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions of the daemon itself, besides those of flows and source."""
-        return self._conditions
+        return (*self._conditions, *self._parts.channels.conditions)
 
     def note_ended(self, execution: Execution) -> None:
         """Keeps the newest ended execution of its flow at hand."""
@@ -356,7 +358,7 @@ class FlowService:
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
-            conditions=self._conditions,
+            conditions=self.conditions,
             accounts=tuple(self._accounts()),
         )
 

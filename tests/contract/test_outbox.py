@@ -14,8 +14,10 @@ from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import Revision
 from flowrunner.model.mark import MarkChange, MarkKind
 from flowrunner.model.states import ExecutionState
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.notify.line import Bucket, Line
-from flowrunner.notify.outbox import Outbox, Outlet
+from flowrunner.notify.outbox import Outbox
+from flowrunner.notify.sending import Outlet
 from flowrunner.storage.factory import BACKENDS
 from flowrunner.storage.protocols import Storage
 from tests.contract.test_storage import Use, use_storage
@@ -39,6 +41,7 @@ def make_outbox(storage: Storage, channel: FakeChannel) -> Outbox:
         clock=FakeClock(loop=None),
         sender=SENDER,
         counts=Counts(),
+        health=ChannelHealth(("oncall",), FakeClock(loop=None)),
     )
 
 

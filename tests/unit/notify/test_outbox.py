@@ -13,8 +13,10 @@ from flowrunner.errors import StorageError
 from flowrunner.model.mark import MarkChange, MarkKind
 from flowrunner.model.notify import NotifyOn
 from flowrunner.notify.channel import NotSentError
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.notify.line import MOST_WAITING, Bucket, Line
-from flowrunner.notify.outbox import Outbox, Outlet
+from flowrunner.notify.outbox import Outbox
+from flowrunner.notify.sending import Outlet
 from flowrunner.storage.memory_marks import MemoryMarks
 from tests.fakes.clock import FakeClock
 from tests.fakes.virtual_time import run_virtual
@@ -38,6 +40,7 @@ class World:
 
     def __init__(self) -> None:
         self.marks, self.clock, self.counts = FaultyMarks(), FakeClock(), Counts()
+        self.health = ChannelHealth(("oncall", "boss"), self.clock)
         self.channels = {"oncall": FakeChannel(), "boss": FakeChannel()}
         self.box = self._new()
 
@@ -55,6 +58,7 @@ class World:
             clock=self.clock,
             sender=SENDER,
             counts=self.counts,
+            health=self.health,
         )
 
     async def live(self, seconds: float) -> None:
@@ -109,11 +113,11 @@ def test_crash_between_decision_and_sending_loses_nothing() -> None:
         await world.marks.change(MarkChange(put=world.box.accept(notices)))
         await world.restart()
         await world.live(1)
-        (message,) = world.channels["oncall"].sent  # they are about one flow
-        assert list(message.notices) == notices
+        about_flow, said_by_node = world.channels["oncall"].sent
+        assert [*about_flow.notices, *said_by_node.notices] == notices
         await world.restart()
         await world.live(1)
-        assert len(world.ids()) == 1
+        assert len(world.ids()) == 2
 
     lives(story)
 
