@@ -33,6 +33,9 @@ _FOR_GOOD = 500
 """Answers from here on say that another try would be in vain. Source: RFC 5321 section 4.2.1."""
 
 _MOST_NAMED = 5
+_POLICY = SMTP_POLICY.clone(max_line_length=300)
+"""Lines that hold the longest id: folded, it would be encoded, and no filter could read it."""
+
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 
@@ -130,7 +133,7 @@ class MailChannel:
 
     def _mail(self, name: str, subject: str, to: Sequence[str]) -> EmailMessage:
         """Returns a mail that lacks its text; its `Message-ID` is made of a name."""
-        mail = EmailMessage(policy=SMTP_POLICY)
+        mail = EmailMessage(policy=_POLICY)
         mail["From"] = self.sender
         mail["To"] = ", ".join(to)
         mail["Subject"] = subject
