@@ -19,6 +19,7 @@ from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.messages import bounded, masked, one_line
 from flowrunner.nodes.telling import Saying, TellsPeople
 
+_NO_TEXT = "(no text)"
 LONGEST_MESSAGE, LONGEST_SUBJECT = 10_000, 200
 """Characters; what is longer is cut, since a part of a message is better than none."""
 
@@ -91,7 +92,7 @@ class NotifyNode:
         """
         message = masked(params["message"], ctx.hidden)
         subject = masked(params.get("subject", ""), ctx.hidden)
-        first = next((line for line in message.splitlines() if line.strip()), "")
+        first = next((line for line in message.splitlines() if line.strip()), _NO_TEXT)
         saying = Saying(
             key=ctx.key,
             flow=ctx.flow,
