@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 import json
 import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.model.ids import AttemptKey
+from flowrunner.nodes.telling import Letter
+from flowrunner.notify.channel import Channel, NotSentError, ReceiversRefusedError
 from flowrunner.notify.command import CommandChannel
+from flowrunner.notify.desk import attempt_id
 from flowrunner.notify.mail import MailChannel, MailServer
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
@@ -22,6 +28,8 @@ from flowrunner.system.descent import DescentFamilies
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.threads import Threads
 from tests.fakes.clock import FakeClock
+from tests.fakes.ids import sequential_id
+from tests.fakes.records import BACKUP
 from tests.unit.notify.notices import SENDER, make_notice
 
 MESSAGE = Message(sender=SENDER, notices=(make_notice(),))
@@ -274,3 +282,84 @@ def test_mail_server_that_says_nothing_is_left_in_time() -> None:
 
     with pytest.raises(NotSentError, match=r"not done within 0\.2 s|TimeoutError"):
         asyncio.run(main())
+
+
+class Postmaster:
+    """An SMTP server that answers each receiver as it is told."""
+
+    def __init__(self, **answers: str) -> None:
+        self._answers = answers
+        self.mails: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := (await reader.readline()).decode().strip():
+            answer = "250 fine"
+            if line.lower().startswith("rcpt"):
+                answer = self._answers.get(line.partition("<")[2].partition("@")[0], answer)
+            elif line == "data":
+                writer.write(b"354 go\r\n")
+                self.mails.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+            writer.write(f"{answer}\r\n".encode())
+
+
+async def letter_to(server: Postmaster, *to: str) -> int:
+    """Mails a letter by such a server."""
+    async with serving(server.serve, "localhost") as port:
+        threads = Threads(1, "mail")
+        channel = MailChannel(
+            server=MailServer(
+                host="localhost",
+                port=port,
+                security="none",
+                user=None,
+                password=lambda: None,
+                timeout_s=30,
+                ca_file=None,
+                own_name="web1",
+            ),
+            sender="flows@example.com",
+            receivers=("oncall@example.com",),
+            in_thread=threads.run,
+            clock=FakeClock(),
+        )
+        letter = Letter(
+            key=AttemptKey(sequential_id(1), "n" * 63, 9_999, 100),
+            flow=BACKUP,
+            channel="mail",
+            to=tuple(f"{name}@example.com" for name in to),
+            cc=(),
+            bcc=(),
+            subject="Grüße",
+            body=".\n" + "ä" * 2_000,
+        )
+        try:
+            return await channel.post(attempt_id(letter.key), letter)
+        finally:
+            await asyncio.to_thread(threads.close)
+
+
+def test_letter_without_receivers_goes_to_those_of_the_channel() -> None:
+    """Its id stands in one line that a filter can read, and the text arrives whole."""
+    server = Postmaster()
+    assert asyncio.run(letter_to(server)) == 1
+    (text,) = server.mails
+    mail = email.message_from_string(text.removesuffix(".\r\n"), policy=email.policy.default)
+    assert f"X-FlowRunner-Id: {sequential_id(1)}:{'n' * 63}.9999.100\r\n" in text
+    assert (mail["To"], mail["Subject"]) == ("oncall@example.com", "Grüße")
+    assert isinstance(mail, EmailMessage)
+    assert mail.get_content().splitlines() == [".", "ä" * 2_000]
+
+
+def test_refused_receivers_fail_a_letter() -> None:
+    """For good when others have it or none ever will; a server that is busy may be tried again."""
+    server = Postmaster(gone="550 nobody", busy="450 later")
+    for to, message, is_refused, mails in (
+        (("a", "gone"), r"1 of 2 receivers were refused \(gone@example.com\); the others", True, 1),
+        (("gone",), "the server refused the receivers", True, 1),
+        (("busy",), "the server refused the receivers", False, 1),
+    ):
+        with pytest.raises(ReceiversRefusedError, match=message) as caught:
+            asyncio.run(letter_to(server, *to))
+        assert caught.value.is_refused is is_refused
+        assert len(server.mails) == mails
