@@ -170,8 +170,7 @@ class _Talk:
             context = ssl.create_default_context(cafile=server.ca_file)
         if server.security == "tls" and context is not None:
             connected = context.wrap_socket(connected, server_hostname=server.host)
-        with closing(connected):
-            client = _Client(connected, server)
+        with closing(connected), closing(_Client(connected, server)) as client:
             client.ehlo()
             if server.security == "starttls":
                 client.starttls(context=context)
@@ -181,7 +180,6 @@ class _Talk:
             refused = client.send_message(mail, sender, receivers)
             with suppress(smtplib.SMTPException, OSError):
                 client.quit()
-            client.close()
         return refused
 
     def stop(self) -> None:
