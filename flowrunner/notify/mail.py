@@ -7,23 +7,21 @@ shut down under it, so that no slow server holds the thread.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import smtplib
 import socket
 import ssl
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import NotSentError, ReceiversRefusedError, Secret, needed
+from flowrunner.notify.mail_text import MailParts, make_mail
 from flowrunner.notify.message import Message
 from flowrunner.system.clock import Clock
 from flowrunner.system.threads import InThread
@@ -33,9 +31,6 @@ _FOR_GOOD = 500
 """Answers from here on say that another try would be in vain. Source: RFC 5321 section 4.2.1."""
 
 _MOST_NAMED = 5
-_POLICY = SMTP_POLICY.clone(max_line_length=300)
-"""Lines that hold the longest id: folded, it would be encoded, and no filter could read it."""
-
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 
@@ -73,8 +68,16 @@ class MailChannel:
 
     async def send(self, message: Message) -> None:
         """Hands one message in for all receivers; its `Message-ID` is made of its id."""
-        mail = self._mail(message.id, f"[FlowRunner] {message.subject}", self.receivers)
-        mail.set_content(message.text.encode(errors="replace").decode() + "\n")
+        mail = _written(
+            MailParts(
+                name=message.id,
+                sender=self.sender,
+                to=self.receivers,
+                subject=f"[FlowRunner] {message.subject}",
+                text=message.text,
+                at=self.clock.now(),
+            )
+        )
         try:
             refused = await self._hand_in(mail, self.receivers)
         except ReceiversRefusedError as error:  # of the channel itself: somebody may mend it
@@ -85,10 +88,17 @@ class MailChannel:
     async def post(self, name: str, letter: Letter) -> int:
         """Hands a mail of a node in; raises `ReceiversRefusedError` when some do not get it."""
         to = letter.to or self.receivers
-        mail = self._mail(name, letter.subject, to)
-        if letter.cc:
-            mail["Cc"] = ", ".join(letter.cc)
-        mail.set_content(letter.body.removesuffix("\n") + "\n")
+        mail = _written(
+            MailParts(
+                name=name,
+                sender=self.sender,
+                to=to,
+                cc=letter.cc,
+                subject=letter.subject,
+                text=letter.body,
+                at=self.clock.now(),
+            )
+        )
         receivers = tuple(dict.fromkeys((*to, *letter.cc, *letter.bcc)))
         refused = await self._hand_in(mail, receivers)
         if refused:
@@ -131,18 +141,12 @@ class MailChannel:
         finally:
             talk.stop()
 
-    def _mail(self, name: str, subject: str, to: Sequence[str]) -> EmailMessage:
-        """Returns a mail that lacks its text; its `Message-ID` is made of a name."""
-        mail = EmailMessage(policy=_POLICY)
-        mail["From"] = self.sender
-        mail["To"] = ", ".join(to)
-        mail["Subject"] = subject
-        mail["Date"] = format_datetime(self.clock.now())
-        digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-        mail["Message-ID"] = f"<{digest}@{self.sender.rpartition('@')[2]}>"
-        mail["X-FlowRunner-Id"] = name
-        mail["Auto-Submitted"] = "auto-generated"
-        return mail
+
+def _written(parts: MailParts) -> EmailMessage:
+    try:
+        return make_mail(parts)
+    except ValueError as error:
+        raise NotSentError(f"it cannot be written as a mail: {error}", is_refused=True) from error
 
 
 class _Talk:

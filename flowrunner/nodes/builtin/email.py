@@ -12,7 +12,7 @@ from typing import Any
 
 from flowrunner.errors import ExecutionError
 from flowrunner.model.flow import OnInterrupt
-from flowrunner.model.formats import TextFormat, is_format
+from flowrunner.model.formats import is_mailable
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import CHANNEL_NAME
 from flowrunner.nodes.base import NodeResult, ParamProblem
@@ -100,7 +100,7 @@ class EmailNode:
             value = params.get(key, [])
             listed = isinstance(value, list)
             for index, text in enumerate(value if listed else [value]):
-                if "${{" in text or is_format(text, TextFormat.EMAIL):
+                if "${{" in text or is_mailable(text):
                     continue
                 path = (key, index) if listed else (key,)
                 problems.append(
@@ -141,7 +141,7 @@ def _receivers(params: Mapping[str, Json], key: str) -> tuple[str, ...]:
     value = params[key]
     found = value if isinstance(value, list) else [value]
     for each in found:
-        if not isinstance(each, str) or not is_format(each, TextFormat.EMAIL):
+        if not isinstance(each, str) or not is_mailable(each):
             details: dict[str, Json] = {"param": key, "value": str(each)[:80]}
             text = f"{key!r} gave something that is no address"
             raise ExecutionError(text, code="bad_address", details=details, final=True)
