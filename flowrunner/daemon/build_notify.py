@@ -14,7 +14,7 @@ from flowrunner.daemon.accounts import channel_map
 from flowrunner.daemon.build_channels import OwnedChannel, make_outlet
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.untold import Untold
-from flowrunner.model.channels import ChannelMap
+from flowrunner.model.channels import ANY_CHANNELS
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.nodes.telling import TellsPeople
 from flowrunner.notify.channel_health import ChannelHealth
@@ -76,7 +76,7 @@ def make_notices(ground: Ground) -> Notices:
     )
     directory = ChannelDirectory(_rules(ground.settings))
     if ground.choices.is_trial:
-        directory.now = ChannelRules(channels=ChannelMap(is_open=True))
+        directory.now = ChannelRules(channels=ANY_CHANNELS)
     decisions = Decisions(
         registry=ground.registry,
         directory=ChannelDirectory() if is_silent else directory,

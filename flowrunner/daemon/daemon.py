@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from flowrunner.daemon import garbage
@@ -20,8 +20,8 @@ from flowrunner.daemon.warm_start import files_of
 from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import FlowError
-from flowrunner.model.conditions import Condition, ConditionType, Status
 from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.service.troubles import trouble_of
 from flowrunner.system.clock import Clock
 from flowrunner.system.systemd import Notifier
 from flowrunner.triggers.schedules import FIRST_PASS
@@ -208,7 +208,7 @@ class Daemon:
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
         trouble = self._parts.store_watch.note() or self._source_note()
-        trouble = trouble or _trouble_of(self._parts.service.conditions)
+        trouble = trouble or trouble_of(self._parts.service.conditions)
         return (
             f"{len(entries)} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
@@ -241,13 +241,3 @@ class Daemon:
             due = loop.time() + _LAG_PERIOD_S
             await asyncio.sleep(_LAG_PERIOD_S)
             self._parts.metrics.event_loop_lag(max(loop.time() - due, 0.0))
-
-
-def _trouble_of(conditions: Iterable[Condition]) -> str:
-    """Returns what the conditions of the daemon say is wrong, in a few words; empty: nothing."""
-    for condition in conditions:
-        if condition.type is ConditionType.STATE_RESTORED:
-            return "state restored, see `flowrunner status`"
-        if condition.status is Status.FALSE:
-            return "a channel fails, see `flowrunner status`"
-    return ""

@@ -77,3 +77,6 @@ class ChannelMap:
 
 NO_CHANNELS = ChannelMap(host=MappingProxyType({}), of_accounts=MappingProxyType({}))
 """No channels in the settings."""
+
+ANY_CHANNELS = ChannelMap(host=MappingProxyType({}), of_accounts=MappingProxyType({}), is_open=True)
+"""Whatever is named is taken for a channel."""

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 from flowrunner.errors import StorageError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
-from flowrunner.model.channels import ChannelMap
+from flowrunner.model.channels import ANY_CHANNELS
 from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
@@ -258,7 +258,7 @@ class Applier:
         if entry.spec is None:
             return None
         is_here = not self._registry.lacking_labels(entry.spec)
-        channels = self.channels.channels if is_here else ChannelMap(is_open=True)
+        channels = self.channels.channels if is_here else ANY_CHANNELS
         return bar_of(entry.key.account, entry.spec, self._accounts, channels)
 
     def _conditioned(self, entry: FlowEntry, now: datetime) -> FlowEntry:

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
+from flowrunner.notify.http_channels import standard_signature
 from tests.system.daemon import OPEN, RunningDaemon, command, daemon, eventually
 from tests.system.flow_files import write_flow
-from tests.system.receivers import Receiver, http_receiver, smtp_receiver
+from tests.system.receivers import Post, Receiver, http_receiver, smtp_receiver
 
 pytestmark = pytest.mark.system
 
@@ -54,12 +55,13 @@ class World:
     mail: Receiver
     settings: Path
     channels: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
 
     def write(self, **channels: Any) -> None:
         """Writes settings with these channels beside or in the place of those from before."""
         self.channels.update(channels)
         kept = {name: it for name, it in self.channels.items() if it is not None}
-        self.settings.write_text(json.dumps({"notify": {"channels": kept}}))
+        self.settings.write_text(json.dumps({"notify": {"channels": kept}, **self.more}))
 
     def start(self, flows: Path, state: Path) -> Any:
         env = {**OPEN, "FLOWRUNNER_SECRET_KEY": "a2V5"}
@@ -94,6 +96,11 @@ def condition(running: RunningDaemon) -> dict[str, Any]:
     status = json.loads(running.command("status", "-o", "json").stdout)
     (found,) = (each for each in status["conditions"] if each["type"] == "ChannelsWorking")
     return dict(found)
+
+
+def signature_with(post: Post, key: str) -> str:
+    at = int(post.headers["webhook-timestamp"])
+    return standard_signature(key, post.headers["webhook-id"], at, post.body)
 
 
 def counted(running: RunningDaemon, channel: str, result: str) -> float:
@@ -275,6 +282,33 @@ def test_what_waits_follows_its_channel(world: World, flows: Path, state: Path) 
         with world.start(flows, state) as again:
             assert "notify.no_channel" not in again.events
         assert len(world.hook.taken) == 3
+
+
+def test_account_gets_a_channel_by_reload(world: World, flows: Path, state: Path) -> None:
+    """It comes with the account's own secrets, before one of the host, for its flows alone."""
+    key = state.parent / "secrets" / "KEY"
+    key.parent.mkdir()
+    key.write_text("b3RoZXI=")
+    account: dict[str, Any] = {"secrets": [{"directory": str(key.parent)}]}
+    world.more["accounts"] = {"pay": account}
+    world.write()
+    (flows / "pay").mkdir()
+    write_flow(flows / "pay", "orders", INPUTS, TELL.replace("[hook]", "[hook, own]"))
+    with http_receiver() as own, world.start(flows, state) as running:
+        assert running.condition("orders", account="pay")["reason"] == "ChannelMissing"
+        account["channels"] = {"own": webhook(own), "hook": webhook(own)}
+        world.write()
+        running.command("reload")
+        assert running.condition("orders", account="pay")["status"] == "True"
+        running.start("orders", "--account", "pay")
+        eventually(lambda: len(own.taken) == 2, lambda: running.events)
+        eventually(lambda: counted(running, "pay/own", "sent") == 1)
+        assert counted(running, "pay/hook", "sent") == 1
+        ids = {each.headers["webhook-id"].rpartition(":")[2] for each in own.taken}
+        assert ids == {"pay/own", "pay/hook"}
+        signed = {signature_with(each, "b3RoZXI=") for each in own.taken}
+        assert signed == {each.headers["webhook-signature"] for each in own.taken}
+        assert world.hook.taken == []
 
 
 def test_local_run_tells_nobody_and_says_so(world: World, flows: Path) -> None:
