@@ -26,6 +26,10 @@ from flowrunner.registry.channels import ChannelDirectory, ChannelRules
 from flowrunner.system.threads import Threads
 from flowrunner.telemetry.metrics_notify import NotifyMetrics
 
+_MAILS_AT_ONCE = 8
+"""Conversations with mail servers; a channel has three at most, so that one that hangs leaves room
+for others."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notices:
@@ -63,7 +67,7 @@ def make_notices(ground: Ground) -> Notices:
     """Wires them; who only observes, or tries a file out, tells nobody anything."""
     is_silent = ground.choices.observe or ground.choices.is_trial
     found = {} if is_silent else dict(_channels(ground.settings))
-    counts, threads = NotifyMetrics(found), Threads(2, "mail")
+    counts, threads = NotifyMetrics(found), Threads(_MAILS_AT_ONCE, "mail")
     health = ChannelHealth(found, ground.clock)
     ground.metrics.show_more(counts.families)
     outbox = Outbox(

@@ -14,7 +14,7 @@ import ssl
 import threading
 from collections.abc import Collection
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,9 @@ from flowrunner.system.threads import InThread
 _LOG = logging.getLogger(__name__)
 _FOR_GOOD = 500
 """Answers from here on say that another try would be in vain. Source: RFC 5321 section 4.2.1."""
+
+LETTERS_AT_ONCE = 2
+"""Letters of nodes that one channel hands in at once."""
 
 _MOST_NAMED = 5
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -58,13 +61,21 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailChannel:
-    """Sends mail."""
+    """Sends mail.
+
+    Attributes:
+        turns: Bounds the letters of nodes that are handed in at once: flows that mail very much
+            wait for each other, and neither for nor before what the daemon tells.
+    """
 
     server: MailServer
     sender: str
     receivers: tuple[str, ...]
     in_thread: InThread
     clock: Clock
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(LETTERS_AT_ONCE), compare=False
+    )
 
     async def send(self, message: Message) -> None:
         """Hands one message in for all receivers; its `Message-ID` is made of its id."""
@@ -100,7 +111,8 @@ class MailChannel:
             )
         )
         receivers = tuple(dict.fromkeys((*to, *letter.cc, *letter.bcc)))
-        refused = await self._hand_in(mail, receivers)
+        async with self.turns:  # outside of the time that the conversation may take
+            refused = await self._hand_in(mail, receivers)
         if refused:
             who = ", ".join(sorted(refused)[:_MOST_NAMED])
             text = f"{len(refused)} of {len(receivers)} receivers were refused ({who})"

@@ -11,6 +11,7 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import Channel, NotSentError, ReceiversRefusedError
 from flowrunner.notify.command import CommandChannel
 from flowrunner.notify.desk import attempt_id
-from flowrunner.notify.mail import MailChannel, MailServer
+from flowrunner.notify.mail import LETTERS_AT_ONCE, MailChannel, MailServer
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
 from flowrunner.system.descent import DescentFamilies
@@ -303,11 +304,11 @@ class Postmaster:
             writer.write(f"{answer}\r\n".encode())
 
 
-async def letter_to(server: Postmaster, *to: str) -> int:
-    """Mails a letter by such a server."""
-    async with serving(server.serve, "localhost") as port:
-        threads = Threads(1, "mail")
-        channel = MailChannel(
+@asynccontextmanager
+async def mailing_by(talk: Talk, threads: Threads) -> AsyncIterator[MailChannel]:
+    """Gives a channel over such a server."""
+    async with serving(talk, "localhost") as port:
+        yield MailChannel(
             server=MailServer(
                 host="localhost",
                 port=port,
@@ -323,20 +324,62 @@ async def letter_to(server: Postmaster, *to: str) -> int:
             in_thread=threads.run,
             clock=FakeClock(),
         )
-        letter = Letter(
-            key=AttemptKey(sequential_id(1), "n" * 63, 9_999, 100),
-            flow=BACKUP,
-            channel="mail",
-            to=tuple(f"{name}@example.com" for name in to),
-            cc=(),
-            bcc=(),
-            subject="Grüße",
-            body=".\n" + "ä" * 2_000,
-        )
-        try:
+
+
+LETTER = Letter(
+    key=AttemptKey(sequential_id(1), "n" * 63, 9_999, 100),
+    flow=BACKUP,
+    channel="mail",
+    to=(),
+    cc=(),
+    bcc=(),
+    subject="Grüße",
+    body=".\n" + "ä" * 2_000,
+)
+
+
+async def letter_to(server: Postmaster, *to: str) -> int:
+    """Mails a letter by such a server."""
+    threads = Threads(1, "mail")
+    letter = replace(LETTER, to=tuple(f"{name}@example.com" for name in to))
+    try:
+        async with mailing_by(server.serve, threads) as channel:
             return await channel.post(attempt_id(letter.key), letter)
-        finally:
-            await asyncio.to_thread(threads.close)
+    finally:
+        await asyncio.to_thread(threads.close)
+
+
+def test_flows_that_mail_very_much_wait_for_each_other() -> None:
+    """A channel hands in few letters at once, and what the daemon tells does not wait for them."""
+    gate, busy = asyncio.Event(), 0
+    server = Postmaster()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy
+        busy += 1
+        is_last = busy > LETTERS_AT_ONCE
+        if not is_last:
+            await gate.wait()
+        await server.serve(reader, writer)
+
+    async def main() -> None:
+        threads = Threads(8, "mail")
+        async with mailing_by(talk, threads) as channel:
+            letters = [
+                asyncio.create_task(channel.post(str(n), LETTER)) for n in range(LETTERS_AT_ONCE)
+            ]
+            while busy < LETTERS_AT_ONCE:  # noqa: ASYNC110 - the server tells no event
+                await asyncio.sleep(0)
+            letters.append(asyncio.create_task(channel.post("more", LETTER)))
+            await channel.send(MESSAGE)
+            assert (busy, len(server.mails)) == (LETTERS_AT_ONCE + 1, 1)
+            assert "backup failed" in server.mails[0]
+            gate.set()
+            await asyncio.gather(*letters)
+            assert len(server.mails) == LETTERS_AT_ONCE + 2
+        await asyncio.to_thread(threads.close)
+
+    asyncio.run(main())
 
 
 def test_letter_without_receivers_goes_to_those_of_the_channel() -> None:
