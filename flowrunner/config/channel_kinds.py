@@ -25,6 +25,7 @@ from flowrunner.config.kinds import (
 )
 from flowrunner.config.network_kinds import rate
 from flowrunner.config.token_kinds import json_of_text
+from flowrunner.model.formats import is_mailable
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import CHANNEL_NAME
 from flowrunner.model.rates import Rate
@@ -32,7 +33,6 @@ from flowrunner.model.rates import Rate
 _MOST = 200
 _LONGEST = 2_000
 _SECRET = "^[A-Za-z_][A-Za-z0-9_]{0,127}$"  # noqa: S105 - a pattern, not a secret
-_ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,255}")
 _HOST = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 _HINT = "write NAME: {type: TYPE, …}, one for each channel"
 
@@ -121,7 +121,9 @@ _TIMEOUT = _Key(duration(1, 300), 10.0)
 _CA = _Key(file_path(nullable=True))
 _URL = _Key(web_address())
 _SECRET_KEY = _Key(_secret_name())
-_MAIL = _text("address", _ADDRESS, "write name@example.com")
+_MAIL = line_of_text(
+    lambda text: None if is_mailable(text) else "is no address", "write name@example.com"
+)
 _TO_PEOPLE = _Key(rate(), Rate(10, 60.0, "10/1m"))
 _TO_MACHINES = _Key(rate(), Rate(60, 60.0, "60/1m"))
 _ADDRESSED = {"url": _URL, "url_secret": _SECRET_KEY, "ca_file": _CA, "timeout": _TIMEOUT}

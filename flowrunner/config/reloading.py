@@ -24,6 +24,8 @@ LIVE = frozenset(
         "engine.retention_executions",
         "engine.retention_log_bytes",
         "logging.level",
+        "notify.channels",
+        "notify.default",
         "server.cors",
         "server.rate_limit",
         "server.trusted_proxies",
@@ -31,7 +33,9 @@ LIVE = frozenset(
 )
 """Settings that a reload changes."""
 
-LIVE_OF_ACCOUNTS = frozenset({"max_running_executions", "max_running_nodes", "secrets", "tokens"})
+LIVE_OF_ACCOUNTS = frozenset(
+    {"channels", "max_running_executions", "max_running_nodes", "notify", "secrets", "tokens"}
+)
 """Keys of an account that a reload changes, as long as the account was there at the start."""
 
 

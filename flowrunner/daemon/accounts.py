@@ -9,24 +9,19 @@ from typing import Literal
 from flowrunner.config.accounts import AccountSettings
 from flowrunner.config.channel_kinds import ChannelSettings
 from flowrunner.model.accounts import AccountMap
+from flowrunner.model.channels import ChannelMap
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 
 Limit = Literal["max_running_executions", "max_running_nodes"]
 
 
-def account_map(
-    accounts: Mapping[str, AccountSettings],
-    roots: Sequence[Path] = (),
-    channels: Sequence[ChannelSettings] = (),
-) -> AccountMap:
+def account_map(accounts: Mapping[str, AccountSettings], roots: Sequence[Path] = ()) -> AccountMap:
     """Returns whose the folders are, and what the flows of each account may use.
 
     Args:
         accounts: The setting.
         roots: Those of the account `default`, where it has none of its own.
-        channels: Those of the host, for all accounts.
     """
-    of_host = names_of(channels)
     return AccountMap(
         folders={each.folder or name: name for name, each in accounts.items()},
         node_types={
@@ -38,14 +33,23 @@ def account_map(
             DEFAULT_ACCOUNT: _texts(roots),
             **{name: _texts(each.roots) for name, each in accounts.items() if each.roots},
         },
-        channels={name: of_host | names_of(each.channels) for name, each in accounts.items()},
-        host_channels=of_host,
     )
 
 
-def names_of(channels: Iterable[ChannelSettings]) -> frozenset[str]:
-    """Returns the names of channels."""
-    return frozenset(each.name for each in channels)
+def channel_map(
+    accounts: Mapping[str, AccountSettings], channels: Iterable[ChannelSettings]
+) -> ChannelMap:
+    """Returns the channels of the accounts and, as `channels`, those of the host."""
+    return ChannelMap(
+        host=_types_of(channels),
+        of_accounts={
+            name: _types_of(each.channels) for name, each in accounts.items() if each.channels
+        },
+    )
+
+
+def _types_of(channels: Iterable[ChannelSettings]) -> dict[str, str]:
+    return {each.name: each.type for each in channels}
 
 
 def _texts(paths: Sequence[Path]) -> tuple[str, ...]:

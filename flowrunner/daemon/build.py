@@ -17,6 +17,7 @@ from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import NO_CHOICES, Choices, Ground, make_ground
+from flowrunner.daemon.build_service import make_health, make_ledger
 from flowrunner.daemon.build_source import Origin, credential, make_origin, make_scanner
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
@@ -40,14 +41,11 @@ from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
-from flowrunner.service.health import Health
 from flowrunner.service.ledger_desk import LedgerDesk
 from flowrunner.service.ports import TakesDeliveries
 from flowrunner.service.service import FlowService, ServiceParts
-from flowrunner.service.slot_ledger import SlotReader
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.traces import TraceReader
-from flowrunner.service.why import Why
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock_sync import is_clock_synchronised
 from flowrunner.system.family import Families
@@ -165,7 +163,8 @@ def build(
         schedules=starts.schedules,
         traces=TraceReader(services, engine, ground.registry),
         executions=_reader(ground, services, engine, kept, origin),
-        health=_health(ground, drain),
+        health=make_health(ground, drain, starts.events),
+        channels=starts.events.notices.health,
         desk=origin.desk,
         clock=ground.clock,
         logger=logging.getLogger("flowrunner.service"),
@@ -188,7 +187,7 @@ def build(
         reconciler=reconciler,
         origin=origin,
         service=_service(ground, pauses, starts, known),
-        ledger=_ledger(ground, services, starts),
+        ledger=make_ledger(ground, services, starts.dispatcher, starts.schedules),
         store_watch=ground.store_watch,
         backup_duty=backup_duty(ground),
         retention=kept,
@@ -212,16 +211,10 @@ def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServicePart
     return service
 
 
-def _ledger(ground: Ground, services: EngineServices, starts: _Starts) -> LedgerDesk:
-    reader = SlotReader(ground.registry, ground.storage.slots, services.executions)
-    why = Why(ground.registry, reader, starts.dispatcher, ground.clock)
-    return LedgerDesk(ground.registry, starts.schedules, reader, why)
-
-
 def _carrying(
     ground: Ground, origin: Origin, starts: Callable[[], _Starts]
 ) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
-    nodes = node_types(ground, lambda: starts().children)
+    nodes = node_types(ground, lambda: starts().children, lambda: starts().events.notices.desk)
     compiler = Compiler(nodes, ground.clock)
     left_by = lambda execution: starts().events.left_by(execution)  # noqa: E731, PLW0108 - later
     services = engine_services(ground, nodes, compiler, origin.flow_folder, left_by)
@@ -277,19 +270,6 @@ def _schedules(ground: Ground, dispatcher: Dispatcher, timers: Timers) -> Schedu
     )
     ground.storage.health.on_healed = schedules.store_healed
     return schedules
-
-
-def _health(ground: Ground, drain: Drain) -> Health:
-    return Health(
-        ground.registry,
-        ground.storage,
-        ground.store_watch,
-        drain,
-        ground.clock,
-        resync_s=ground.settings.source.resync,
-        stale_after_s=ground.settings.source.stale_after,
-        families=ground.families.kind,
-    )
 
 
 def _retries(
@@ -354,9 +334,9 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         users=ground.users,
         accounts=ground.accounts,
     )
-    applier.history = FlowHistory(
-        ground.storage.events, ground.clock, starts.events.notices.decisions
-    )
+    notices = starts.events.notices
+    applier.history = FlowHistory(ground.storage.events, ground.clock, notices.decisions)
+    applier.channels = notices.directory
     return applier
 
 

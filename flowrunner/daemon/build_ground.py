@@ -36,10 +36,12 @@ class Choices(NamedTuple):
     Attributes:
         accept_state_loss: Go on empty when the database is damaged and no backup is good.
         observe: Start nothing, and record what would have started.
+        is_trial: A file is tried out: nobody is told anything, over whichever channels.
     """
 
     accept_state_loss: bool = False
     observe: bool = False
+    is_trial: bool = False
 
 
 NO_CHOICES = Choices()
@@ -100,7 +102,7 @@ def make_ground(
         secrets=make_secrets(os.environ, secret_environment, settings.accounts),
         secret_environment=dict(secret_environment),
         users=local_users(settings.engine.users, users_of(settings.accounts)),
-        accounts=account_map(settings.accounts, settings.engine.roots, settings.notify.channels),
+        accounts=account_map(settings.accounts, settings.engine.roots),
         storage=storage,
         store_watch=StoreWatch(storage, partial(files.free_bytes, settings.storage.path), floor),
         registry=FlowRegistry(settings.accounts, frozenset(settings.server.labels)),

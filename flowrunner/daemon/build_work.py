@@ -22,12 +22,18 @@ from flowrunner.nodes.builtin.flow import CallsFlows
 from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.nodes.telling import TellsPeople
 from flowrunner.service.backups import BackupDuty
 from flowrunner.system.leftovers import MarkedLeftovers
 
 
-def node_types(ground: Ground, calls: Callable[[], CallsFlows]) -> NodeRegistry:
-    """Returns the types of nodes that this daemon knows; `calls` starts flows for nodes."""
+def node_types(
+    ground: Ground, calls: Callable[[], CallsFlows], tells: Callable[[], TellsPeople]
+) -> NodeRegistry:
+    """Returns the types of nodes that this daemon knows.
+
+    For nodes, `calls` starts flows and `tells` sends messages.
+    """
     nodes = NodeRegistry()
     runner = ProgramRunner(
         spawner=ground.spawner,
@@ -36,7 +42,7 @@ def node_types(ground: Ground, calls: Callable[[], CallsFlows]) -> NodeRegistry:
         users=ground.users,
         in_thread=ground.spawner.threads.run,
     )
-    register_builtins(nodes, runner, calls)
+    register_builtins(nodes, runner, calls, tells)
     return nodes
 
 

@@ -21,6 +21,7 @@ from flowrunner.daemon.watchdog import Watchdog
 from flowrunner.engine.recovery import recover
 from flowrunner.errors import FlowError
 from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.service.troubles import trouble_of
 from flowrunner.system.clock import Clock
 from flowrunner.system.systemd import Notifier
 from flowrunner.triggers.schedules import FIRST_PASS
@@ -208,8 +209,7 @@ class Daemon:
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
         trouble = self._parts.store_watch.note() or self._source_note()
-        if not trouble and self._parts.service.conditions:
-            trouble = "state restored, see `flowrunner status`"
+        trouble = trouble or trouble_of(self._parts.service.conditions)
         return (
             f"{len(entries)} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")

@@ -12,11 +12,13 @@ from dataclasses import replace
 
 from flowrunner.definitions import codes_host
 from flowrunner.definitions.build import NODE_LISTS, types_in
+from flowrunner.definitions.channel_uses import PlacedUse, channel_uses
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE, FolderDefaults, Layers
 from flowrunner.definitions.yaml_reader import read_yaml
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
+from flowrunner.model.channels import NO_CHANNELS, ChannelMap, ChannelUse
 from flowrunner.model.finding import Finding
 from flowrunner.model.host import lacking_labels
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
@@ -35,12 +37,14 @@ class HostCheckingReader:
         users: Users,
         accounts: AccountMap = NO_ACCOUNTS,
         *,
+        channels: ChannelMap = NO_CHANNELS,
         labels: AbstractSet[str] = frozenset(),
     ) -> None:
         self._reader = reader
         self._secrets = secrets
         self._users = users
         self._accounts = accounts
+        self._channels = channels
         self._labels = labels
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
@@ -68,10 +72,10 @@ class HostCheckingReader:
             for trigger in spec.inboxes
             if not self._accounts.is_allowed(account, trigger.glob.base)
         }
+        channels = self._channels.problems(account, spec.notify, spec.channels)
         if lacking_labels(spec.runs_on, self._labels):
             names, problems = (), {}  # another host has to have them
-            outside = set()
-        channels = self._accounts.unknown_channels(account, spec.notify)
+            outside, channels = set(), {}
         refused = self._accounts.refused_types(account, spec.node_types)
         if not (names or problems or refused or outside or channels):
             return candidate
@@ -143,23 +147,25 @@ def _of_paths(document: Document, outside: AbstractSet[str], account: str) -> It
             )
 
 
-def _of_channels(document: Document, channels: Sequence[str], account: str) -> Iterator[Finding]:
+def _of_channels(
+    document: Document, problems: Mapping[ChannelUse, str], account: str
+) -> Iterator[Finding]:
     """Yields findings at the names; at that of the flow, for rules of a `_defaults.yaml`."""
     hint = f"notify.channels or accounts.{account}.channels of the settings describes channels"
-    told = set[str]()
-    for number, rule in enumerate(document.data.get("notify", ())):
-        for index, name in enumerate(rule["channels"]):
-            if name in channels:
-                told.add(name)
-                yield document.finding(
-                    codes_host.CHANNEL_MISSING,
-                    f"this host has no channel {name!r}",
-                    path=("notify", number, "channels", index),
-                    hint=hint,
-                )
-    for name in channels:
-        if name not in told:
-            text = f"this host has no channel {name!r}, which a {DEFAULTS_FILE} names"
+    places = [
+        PlacedUse(ChannelUse(name), ("notify", number, "channels", index))
+        for number, rule in enumerate(document.data.get("notify", ()))
+        for index, name in enumerate(rule["channels"])
+    ]
+    places += channel_uses(document.data)
+    for use, path in places:
+        if use in problems:
+            text = f"this host has {problems[use]}"
+            yield document.finding(codes_host.CHANNEL_MISSING, text, path=path, hint=hint)
+    told = {use for use, _ in places}
+    for use, problem in problems.items():
+        if use not in told:
+            text = f"this host has {problem}, which a {DEFAULTS_FILE} names"
             yield document.finding(codes_host.CHANNEL_MISSING, text, path=("name",), hint=hint)
 
 

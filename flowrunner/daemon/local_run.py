@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
+from flowrunner.daemon.build_ground import Choices
 from flowrunner.daemon.offline import make_compiler, read_flow, validate
 from flowrunner.daemon.siblings import files_called
 from flowrunner.daemon.stop_signals import StopSignals
@@ -99,12 +100,13 @@ async def _execute(
             storage=StorageSettings(backend="memory", path=Path(folder)),
             source=SourceSettings(path=files[0].parent),
         )
-        parts = build(settings, secret_environment, DescentFamilies())
+        parts = build(settings, secret_environment, DescentFamilies(), Choices(is_trial=True))
         await parts.storage.open()
         try:
             end = await _run(parts, files, inputs, emit, stop)
         finally:
             await parts.engine.drain(0)
+            await parts.events.notices.close()
             parts.log_writer.close()
             parts.spawner.close()
             await parts.storage.close()

@@ -17,6 +17,7 @@ from flowrunner.config.reloading import change_of
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build import Parts
+from flowrunner.daemon.build_notify import follow_settings
 from flowrunner.daemon.host import running_nodes
 from flowrunner.daemon.network import access_rules
 from flowrunner.daemon.secret_sources import secret_prefixes, sources_of
@@ -107,11 +108,14 @@ class SettingsReloader(SettingsDesk):
 
     def _apply(self, settings: Settings) -> None:
         """Puts settings in force, without a pause in which others could see half of them."""
-        self._settings = settings
+        before, self._settings = self._settings, settings
         self._access.replace(access_rules(settings))
         self._log.set_level(settings.logging.level)
         self._apply_limits(settings)
         self._apply_secrets(settings)
+        parts = self._parts
+        follow_settings(parts.events.notices, parts.ground, before, settings)
+        parts.applier.channels_changed()
         engine = settings.engine
         age = timedelta(seconds=engine.retention_age)
         rules = RetentionRules(executions=engine.retention_executions, age=age)

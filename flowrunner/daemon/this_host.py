@@ -11,7 +11,7 @@ from pathlib import Path
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.account_places import AccountPlaces
-from flowrunner.daemon.accounts import account_map, users_of
+from flowrunner.daemon.accounts import account_map, channel_map, users_of
 from flowrunner.daemon.host_check import HostCheckingReader
 from flowrunner.daemon.secret_sources import make_secrets
 from flowrunner.definitions.compiler import Reader
@@ -22,12 +22,16 @@ def on_this_host(
     reader: Reader, settings: Settings, environment: Mapping[str, str]
 ) -> tuple[Reader, AccountPlaces]:
     """Returns a reader that adds what this host lacks, and whose the files are."""
-    accounts = account_map(settings.accounts, settings.engine.roots, settings.notify.channels)
+    accounts = account_map(settings.accounts, settings.engine.roots)
     secrets = make_secrets(environment, environment, settings.accounts)
     users = local_users(settings.engine.users, users_of(settings.accounts))
     places = AccountPlaces(accounts, _root(settings))
     labels = frozenset(settings.server.labels)
-    return HostCheckingReader(reader, secrets, users, accounts, labels=labels), places
+    channels = channel_map(settings.accounts, settings.notify.channels)
+    checking = HostCheckingReader(
+        reader, secrets, users, accounts, channels=channels, labels=labels
+    )
+    return checking, places
 
 
 def _root(settings: Settings) -> Path | None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from flowrunner.definitions.build_triggers import build_triggers
 from flowrunner.definitions.catalog import NodeCatalog, NodeFacts
+from flowrunner.definitions.channel_uses import channels_named
 from flowrunner.definitions.references import references_of
 from flowrunner.definitions.sla_schema import build_sla
 from flowrunner.definitions.switches import naming_switches
@@ -107,6 +108,7 @@ def said_by_nodes(definition: Mapping[str, Json]) -> dict[str, Any]:
     return {
         "users": _users(definition),
         "node_types": _types(definition),
+        "channels": channels_named(definition),
         "references": references_of(definition),
     }
 

@@ -29,6 +29,7 @@ from flowrunner.definitions.claims import Claims
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.references import references_of
+from flowrunner.model.channels import ChannelUse
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.references import FlowReferences
 
@@ -129,6 +130,7 @@ class CachingReader:
                 references=_references(entry.outline, candidate.claims),
                 users=tuple(entry.users),
                 node_types=tuple(entry.node_types),
+                channels=tuple(ChannelUse(*use) for use in entry.channels),
             )
         except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
             return None
@@ -150,6 +152,7 @@ class _Entry:
             those that name a flow; None for a file with errors.
         users: Those that its nodes run as.
         node_types: Those of its nodes.
+        channels: Those that its nodes name, with the type that they have to be of.
         claims: The places of `Claims`.
     """
 
@@ -160,6 +163,7 @@ class _Entry:
     outline: dict[str, Json] | None
     users: list[str]
     node_types: list[str]
+    channels: list[list[str]]
     claims: dict[str, Any]
 
 
@@ -180,6 +184,7 @@ def _encoded(candidate: Candidate) -> bytes:
         "outline": None if definition is None else _outline(definition),
         "users": [] if spec is None else list(spec.users),
         "node_types": [] if spec is None else list(spec.node_types),
+        "channels": [] if spec is None else list(spec.channels),
         "claims": asdict(candidate.claims),
     }
     return json.dumps(entry).encode()

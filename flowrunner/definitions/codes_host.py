@@ -36,7 +36,8 @@ PATH_NOT_PERMITTED = Code(
 CHANNEL_MISSING = Code(
     "FR605",
     "channel missing on this host",
-    "The settings given by `--settings` have no channel of this name: neither `notify.channels` "
-    "nor `accounts.NAME.channels` of the flow's account. The flow is valid, but would not be "
-    "Ready: a failure of which nobody hears is worse than a flow that says what it lacks.",
+    "The settings given by `--settings` have no channel of this name, or for a node of type "
+    "`email` none of that type: neither `notify.channels` nor `accounts.NAME.channels` of the "
+    "flow's account. The flow is valid, but would not be Ready: a failure of which nobody hears "
+    "is worse than a flow that says what it lacks.",
 )

@@ -8,6 +8,6 @@ again.
 
 from __future__ import annotations
 
-PLANNED_NODE_TYPES = frozenset({"email", "file", "http", "notify", "python", "store"})
+PLANNED_NODE_TYPES = frozenset({"file", "http", "python", "store"})
 PLANNED_WORDS: dict[str, frozenset[str]] = {"node-type": PLANNED_NODE_TYPES}
 """Kind of word that a value may be → planned words."""

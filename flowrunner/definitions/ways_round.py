@@ -12,10 +12,8 @@ PLANNED_HINT = "planned: in the flow format, but not in this version of FlowRunn
 
 WAYS_ROUND: Mapping[str, Mapping[str, str]] = {
     "node-type": {
-        "email": "call sendmail in a script",
         "file": "call cp, mv or rm in a script",
         "http": "call curl --fail in a script",
-        "notify": "call sendmail or curl in a script",
         "python": "write type: exec with argv: [python3, FILE]",
         "store": "keep it in a file outside of $WORK_DIR",
     },

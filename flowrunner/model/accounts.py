@@ -11,7 +11,6 @@ from types import MappingProxyType
 
 from flowrunner.model.globs import is_inside
 from flowrunner.model.ids import DEFAULT_ACCOUNT
-from flowrunner.model.notify import NotifyRules
 
 ACCOUNT_NAME = "^[a-z0-9][a-z0-9-]{0,62}$"
 """What an account may be called."""
@@ -27,15 +26,11 @@ class AccountMap:
         node_types: Account → the node types that its flows may use; one that is not among them may
             use all.
         roots: Account → the folders into which its flows may look.
-        channels: Account → the channels that its flows may name, those of the host among them; for
-            one that is not among them `host_channels`.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
     node_types: Mapping[str, frozenset[str]] = field(default_factory=dict)
     roots: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    channels: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    host_channels: frozenset[str] = frozenset()
 
     def account_of(self, path: str) -> str | None:
         """Returns the account of a path relative to the root of the flows; None: it has none."""
@@ -55,13 +50,6 @@ class AccountMap:
         allowed = self.node_types.get(account)
         return () if allowed is None else tuple(sorted(set(types) - allowed))
 
-    def unknown_channels(self, account: str, rules: NotifyRules | None) -> tuple[str, ...]:
-        """Returns the channels that rules name and an account does not have, sorted."""
-        if not rules:
-            return ()
-        named = {name for rule in rules for name in rule.channels}
-        return tuple(sorted(named - self.channels.get(account, self.host_channels)))
-
     def is_allowed(self, account: str, folder: str) -> bool:
         """Whether an account may look into a folder, by the names in its path."""
         return any(is_inside(folder, root) for root in self.roots.get(account, ()))
@@ -71,6 +59,5 @@ NO_ACCOUNTS = AccountMap(
     folders=MappingProxyType({}),
     node_types=MappingProxyType({}),
     roots=MappingProxyType({}),
-    channels=MappingProxyType({}),
 )
 """No accounts in the settings."""

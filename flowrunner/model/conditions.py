@@ -13,7 +13,7 @@ from enum import StrEnum
 
 
 class ConditionType(StrEnum):
-    """The types in use; the first five belong to flows, then the source, the state, files."""
+    """The types in use: five of flows, those of the source, the last three of the daemon."""
 
     __hash__ = str.__hash__  # that of `Enum` is ten times slower, and start-up time is a budget
 
@@ -30,6 +30,7 @@ class ConditionType(StrEnum):
     SOURCE_PINNED = "SourcePinned"
     STATE_RESTORED = "StateRestored"
     FILES_WATCHED = "FilesWatched"
+    CHANNELS_WORKING = "ChannelsWorking"
 
 
 class Status(StrEnum):
@@ -98,6 +99,8 @@ class ConditionReason(StrEnum):
     NOT_PINNED = "NotPinned"
     RESTORED_FROM_BACKUP = "RestoredFromBackup"
     STATE_LOST = "StateLost"
+    WORKING = "Working"
+    CHANNEL_FAILING = "ChannelFailing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

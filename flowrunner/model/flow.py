@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from flowrunner.model.body import Content
 from flowrunner.model.body_schema import BodySchema
+from flowrunner.model.channels import ChannelUse
 from flowrunner.model.event_triggers import EventTrigger, FileTrigger, FlowTrigger, StartTrigger
 from flowrunner.model.expressions import Template
 from flowrunner.model.formats import TextFormat
@@ -303,6 +304,7 @@ class FlowSpec:
         secrets: Names of secrets its expressions may use.
         users: The users that its nodes run as, where they name one.
         node_types: The types of its nodes, each once; `shell`, too, where one runs a script.
+        channels: Those that its nodes name.
         nodes: A tuple, or a `Late` one: most flows wait, and wait without their nodes.
         finals: The nodes of `finally`, likewise, which start when all others are final.
         outputs: The result of a successful execution, by name.
@@ -327,6 +329,7 @@ class FlowSpec:
     secrets: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     node_types: tuple[str, ...] = ()
+    channels: tuple[ChannelUse, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     concurrency: ConcurrencySpec = ConcurrencySpec()
     runs_on: tuple[str, ...] = ()

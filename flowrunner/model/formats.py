@@ -97,6 +97,17 @@ def _is_email(text: str) -> bool:
     return bool(separator and _MAILBOX.fullmatch(mailbox)) and _is_hostname(host)
 
 
+def is_mailable(text: str) -> bool:
+    """Whether an address may stand in a header and a command as it is.
+
+    Narrower than the format `email`, which takes dots anywhere: a dot-string, and nothing that
+    programs take for an encoded word and decode, line ends and all. Sources: RFC 5321 section
+    4.1.2, RFC 2047 section 2.
+    """
+    mailbox = text.rpartition("@")[0]
+    return _is_email(text) and all(mailbox.split(".")) and "=?" not in text
+
+
 def _is_hostname(text: str) -> bool:
     labels = text.split(".")
     return len(text) <= _LONGEST_HOSTNAME and all(map(_LABEL.fullmatch, labels))

@@ -27,7 +27,8 @@ LONGEST_WINDOW_S = 30 * 86_400.0
 class NotifyOn(StrEnum):
     """What happens to a flow that somebody may be told of.
 
-    `started` is no word of the flow format: channels of type `ping` are told of it.
+    `started` and `message` are no words of a rule: channels of type `ping` are told of starts, and
+    a node of type `notify` says something of its own.
     """
 
     FAILED = "failed"
@@ -37,9 +38,12 @@ class NotifyOn(StrEnum):
     READY = "ready"
     NOT_READY = "not_ready"
     STARTED = "started"
+    MESSAGE = "message"
 
 
-RULE_WORDS = tuple(str(word) for word in NotifyOn if word is not NotifyOn.STARTED)
+RULE_WORDS = tuple(
+    str(word) for word in NotifyOn if word not in (NotifyOn.STARTED, NotifyOn.MESSAGE)
+)
 """What a rule may name."""
 
 
@@ -120,7 +124,9 @@ class Notice:
         execution: Its id; empty where the event is not about one.
         state: Of the execution, or of the condition `Ready`.
         reason: A constant: why it is in that state; may be empty.
-        message: A sentence, masked; may be empty.
+        message: A sentence, masked; may be empty. Of a node what it says, in any number of lines.
+        node: Which node says it; empty where none does.
+        subject: What a node says in one line.
         count: How many events it stands for.
     """
 
@@ -134,6 +140,8 @@ class Notice:
     reason: str = ""
     message: str = ""
     revision: str = ""
+    node: str = ""
+    subject: str = ""
     count: int = 1
 
     def over(self, channel: str) -> Notice:
@@ -150,6 +158,8 @@ class Notice:
             "reason": self.reason,
             "message": self.message,
             "revision": self.revision,
+            "node": self.node,
+            "subject": self.subject,
             "count": self.count,
         }
 
@@ -167,5 +177,7 @@ def notice_of(notice_id: str, channel: str, flow: FlowKey, kept: Mapping[str, Js
         reason=kept["reason"],
         message=kept["message"],
         revision=kept["revision"],
+        node=kept.get("node", ""),  # what an earlier version kept has none
+        subject=kept.get("subject", ""),
         count=kept["count"],
     )

@@ -18,7 +18,7 @@ def printable(value: Json) -> str:
     return text_of(value).encode(errors="backslashreplace").decode()
 
 
-def masked(text: str, hidden: Iterable[str]) -> str:
+def masked(text: Json, hidden: Iterable[str]) -> str:
     """Returns printable text without the given texts: stars stand for each."""
     data = HiddenTexts(hidden).mask(printable(text).encode())
     return data.decode(errors="replace")
@@ -31,3 +31,13 @@ def masked_details(details: Mapping[str, Json], hidden: Iterable[str]) -> dict[s
         name: masked(value, hidden) if isinstance(value, str) else value
         for name, value in details.items()
     }
+
+
+def one_line(text: str) -> str:
+    """Returns text with a space in the place of each run of white space or control characters."""
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
+
+
+def bounded(text: str, most: int) -> str:
+    """Returns text of so many characters at most; an ellipsis stands for what is left out."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from flowrunner.errors import FlowError
+from flowrunner.nodes.telling import Letter
 from flowrunner.notify.message import Message
 
 
@@ -27,6 +28,10 @@ class NotSentError(FlowError):
         self.retry_after_s = retry_after_s
 
 
+class ReceiversRefusedError(NotSentError):
+    """A mail was not taken for receivers of its own: no fault of the channel."""
+
+
 class Channel(Protocol):
     """One way to tell somebody."""
 
@@ -35,6 +40,22 @@ class Channel(Protocol):
 
         Raises:
             NotSentError: It has not, or not for sure; it may be sent again, with the same id.
+        """
+
+
+@runtime_checkable
+class Mails(Protocol):
+    """A channel that also sends mail of nodes."""
+
+    async def post(self, name: str, letter: Letter) -> int:
+        """Returns how many receivers there were, when the server has taken it for all of them.
+
+        Args:
+            name: The same for the same letter.
+            letter: Its receivers and texts; without receivers it is for those of the channel.
+
+        Raises:
+            NotSentError: As `Channel.send`; `ReceiversRefusedError` about some or all receivers.
         """
 
 

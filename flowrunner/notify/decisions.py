@@ -20,8 +20,8 @@ from flowrunner.model.mark import MarkKey, MarkKind
 from flowrunner.model.notify import Notice, NotifyOn, NotifyRules
 from flowrunner.model.sla import Breach
 from flowrunner.notify.alarms import QUIET, Alarm, after_end, alarm_of
-from flowrunner.notify.directory import ChannelNames
 from flowrunner.notify.outbox import TakesNotices
+from flowrunner.registry.channels import ChannelDirectory
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
@@ -43,7 +43,7 @@ class Decisions:
 
     Args:
         registry: The flows in force.
-        names: The channels and the defaults.
+        directory: The channels and the defaults, which a reload may exchange.
         outbox: Takes what was decided once it is durable.
         marks: Where both are kept.
         clock: Says when a broken promise is told.
@@ -53,13 +53,13 @@ class Decisions:
         self,
         *,
         registry: FlowRegistry,
-        names: ChannelNames,
+        directory: ChannelDirectory,
         outbox: TakesNotices,
         marks: MarkStore,
         clock: Clock,
     ) -> None:
         self._registry = registry
-        self._names = names
+        self._directory = directory
         self._outbox = outbox
         self._marks = marks
         self._clock = clock
@@ -102,7 +102,7 @@ class Decisions:
         else:  # the disk failed, and it was carried to another end
             before = decided.before
             self._outbox.withdraw(decided.marks)
-        rules = self._names.rules_of(execution.flow, self._registry)
+        rules = self._directory.now.rules_of(execution.flow, self._registry)
         if (not rules and before is QUIET) or execution.ended_at is None:
             return {}
         alarm, told = after_end(before, rules, execution.state, execution.ended_at)
@@ -122,12 +122,14 @@ class Decisions:
 
     def execution_started(self, execution: Execution) -> None:
         """Pings that an execution has begun; lost in a crash, this is no more than no start."""
-        if not self._names.pings:
+        if not self._directory.now.pings:
             return
-        rules = self._names.rules_of(execution.flow, self._registry)
+        rules = self._directory.now.rules_of(execution.flow, self._registry)
         labels = self._labels(execution.flow, rules)
         notice = _of_execution(execution, NotifyOn.STARTED, "", "")
-        self._outbox.take(notice.over(label) for label in labels if label in self._names.pings)
+        self._outbox.take(
+            notice.over(label) for label in labels if label in self._directory.now.pings
+        )
 
     def left_by_breach(self, breach: Breach) -> Mapping[MarkKey, str]:
         """Returns the marks of a broken promise, to be written with that it was told."""
@@ -154,7 +156,7 @@ class Decisions:
 
     def _labels(self, flow: FlowKey, rules: NotifyRules) -> tuple[str, ...]:
         names = (name for rule in rules for name in rule.channels)
-        return self._names.labels(flow.account, names)
+        return self._directory.now.labels(flow.account, names)
 
     def _of_end(
         self, execution: Execution, told: Mapping[NotifyOn, NotifyRules]
@@ -166,7 +168,7 @@ class Decisions:
                 yield from (notice.over(label) for label in labels)
 
     def _of_breach(self, breach: Breach) -> Iterable[Notice]:
-        rules = self._names.rules_of(breach.flow, self._registry)
+        rules = self._directory.now.rules_of(breach.flow, self._registry)
         labels = self._labels(breach.flow, _that_tell(rules, NotifyOn.LATE))
         if not labels:
             return
@@ -189,7 +191,7 @@ class Decisions:
         if event.type != ConditionType.READY or event.status is None:
             return
         on = NotifyOn.READY if event.status is Status.TRUE else NotifyOn.NOT_READY
-        rules = self._names.rules_of(event.flow, self._registry)
+        rules = self._directory.now.rules_of(event.flow, self._registry)
         notice = Notice(
             id=f"{event.flow}:{event.number}:{on}",
             channel="",

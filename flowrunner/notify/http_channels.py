@@ -81,7 +81,10 @@ def standard_signature(secret: str, message_id: str, at: int, body: bytes) -> st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PingChannel:
-    """Pings at starts, ends and failures; `{flow}` and `{account}` of the address are filled."""
+    """Pings at starts, ends and failures, and logs what nodes say.
+
+    `{flow}` and `{account}` of the address are filled.
+    """
 
     url: Secret
     poster: Poster
@@ -99,6 +102,7 @@ _PING_ENDS = {
     NotifyOn.SUCCEEDED: "",
     NotifyOn.RECOVERED: "",
     NotifyOn.READY: "",
+    NotifyOn.MESSAGE: "/log",
 }
 
 
@@ -153,6 +157,7 @@ class AlertmanagerChannel:
                 "account": notice.flow.account,
                 "flow": notice.flow.name,
                 "instance": sender.host,
+                **({"node": notice.node} if notice.node else {}),
             },
             "annotations": {
                 "summary": headline(notice, sender),
@@ -175,6 +180,7 @@ _ALERTS = {
     NotifyOn.NOT_READY: ("FlowNotReady", False),
     NotifyOn.READY: ("FlowNotReady", True),
     NotifyOn.STARTED: ("FlowFailed", True),
+    NotifyOn.MESSAGE: ("FlowMessage", False),
 }
 """What is told → the name of the alert, and whether it is over."""
 

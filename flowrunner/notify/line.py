@@ -2,7 +2,8 @@
 
 A notice goes at once. Of equal ones (flow and event) that follow within a minute all go together
 when it is over; what happens next to the flow takes them along, so that nothing is told in the
-wrong order. A channel for people takes so many messages in a time: beyond that, what waits is told
+wrong order. What a node says is never held back and always a message of its own. A channel for
+people takes so many messages in a time: beyond that, what waits is told
 in one summary as soon as there is room again.
 """
 
@@ -14,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.mark import MarkKey
 from flowrunner.model.notify import Notice, NotifyOn
+from flowrunner.notify.message import kind_of
 
 GROUP_S = 60.0
 """How long equal notices are held back after one was sent."""
@@ -33,7 +35,7 @@ class Kept(NamedTuple):
 
 
 Batch: TypeAlias = tuple[Kept, ...]
-_Group: TypeAlias = tuple[FlowKey, NotifyOn]
+_Group: TypeAlias = tuple[FlowKey, NotifyOn, str]
 
 
 @dataclass(slots=True)
@@ -86,6 +88,16 @@ class Line:
         self.expected = 0
         """Notices that are decided about, and will come when they are on disk."""
 
+    def follow(self, other: Line) -> None:
+        """Goes by the rules of another line, of the same channel as it is now."""
+        self._bucket = other._bucket
+        self._is_for_people = other._is_for_people
+        self._takes_many = other._takes_many
+
+    def empty(self) -> Batch:
+        """Takes out all that waits."""
+        return self._taken(list(self._waiting))
+
     @property
     def is_full(self) -> bool:
         """Whether there is no room for another notice."""
@@ -123,23 +135,26 @@ class Line:
         else:
             keys = self._ripe(now)
         if not keys:
-            return (), min(self._held[_group(n)] for n in self._waiting.values()) - now
+            return (), min(self._held[kind_of(n)] for n in self._waiting.values()) - now
         self._bucket.take()
         batch = self._taken(keys)
         self._held = {group: until for group, until in self._held.items() if until > now}
-        self._held.update((_group(kept.notice), now + GROUP_S) for kept in batch)
+        said = (kept.notice for kept in batch if kept.notice.on is not NotifyOn.MESSAGE)
+        self._held.update((kind_of(notice), now + GROUP_S) for notice in said)
         return batch, 0.0
 
     def _ripe(self, now: float) -> list[MarkKey]:
         """Returns what waits of the first flow that has something to tell now."""
-        for notice in self._waiting.values():
-            if self._held.get(_group(notice), now) <= now:
-                return [key for key, other in self._waiting.items() if other.flow == notice.flow]
+        for first, notice in self._waiting.items():
+            if self._held.get(kind_of(notice), now) <= now:
+                if notice.on is NotifyOn.MESSAGE:
+                    return [first]
+                return [
+                    key
+                    for key, other in self._waiting.items()
+                    if other.flow == notice.flow and other.on is not NotifyOn.MESSAGE
+                ]
         return []
 
     def _taken(self, keys: list[MarkKey]) -> Batch:
         return tuple(Kept(key, self._waiting.pop(key)) for key in keys)
-
-
-def _group(notice: Notice) -> _Group:
-    return notice.flow, notice.on

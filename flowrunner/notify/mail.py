@@ -7,26 +7,33 @@ shut down under it, so that no slow server holds the thread.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import smtplib
 import socket
 import ssl
 import threading
+from collections.abc import Collection
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
-from email.policy import SMTP as SMTP_POLICY
-from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 
-from flowrunner.notify.channel import NotSentError, Secret, needed
+from flowrunner.nodes.telling import Letter
+from flowrunner.notify.channel import NotSentError, ReceiversRefusedError, Secret, needed
+from flowrunner.notify.mail_text import MailParts, make_mail
 from flowrunner.notify.message import Message
 from flowrunner.system.clock import Clock
 from flowrunner.system.threads import InThread
 
 _LOG = logging.getLogger(__name__)
+_FOR_GOOD = 500
+"""Answers from here on say that another try would be in vain. Source: RFC 5321 section 4.2.1."""
+
+LETTERS_AT_ONCE = 2
+"""Letters of nodes that one channel hands in at once."""
+
+_MOST_NAMED = 5
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 
@@ -54,53 +61,104 @@ class MailServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailChannel:
-    """Sends mail."""
+    """Sends mail.
+
+    Attributes:
+        turns: Bounds the letters of nodes that are handed in at once: flows that mail very much
+            wait for each other, and neither for nor before what the daemon tells.
+    """
 
     server: MailServer
     sender: str
     receivers: tuple[str, ...]
     in_thread: InThread
     clock: Clock
+    turns: asyncio.Semaphore = field(
+        default_factory=lambda: asyncio.Semaphore(LETTERS_AT_ONCE), compare=False
+    )
 
     async def send(self, message: Message) -> None:
         """Hands one message in for all receivers; its `Message-ID` is made of its id."""
-        mail = self._mail(message)
+        mail = _written(
+            MailParts(
+                name=message.id,
+                sender=self.sender,
+                to=self.receivers,
+                subject=f"[FlowRunner] {message.subject}",
+                text=message.text,
+                at=self.clock.now(),
+            )
+        )
+        try:
+            refused = await self._hand_in(mail, self.receivers)
+        except ReceiversRefusedError as error:  # of the channel itself: somebody may mend it
+            raise NotSentError(error.message) from error
+        if refused:  # the others have it, and shall not get it again
+            _LOG.warning("notify.receivers_refused count=%d", len(refused))
+
+    async def post(self, name: str, letter: Letter) -> int:
+        """Hands a mail of a node in; raises `ReceiversRefusedError` when some do not get it."""
+        to = letter.to or self.receivers
+        mail = _written(
+            MailParts(
+                name=name,
+                sender=self.sender,
+                to=to,
+                cc=letter.cc,
+                subject=letter.subject,
+                text=letter.body,
+                at=self.clock.now(),
+            )
+        )
+        receivers = tuple(dict.fromkeys((*to, *letter.cc, *letter.bcc)))
+        async with self.turns:  # outside of the time that the conversation may take
+            refused = await self._hand_in(mail, receivers)
+        if refused:
+            who = ", ".join(sorted(refused)[:_MOST_NAMED])
+            text = f"{len(refused)} of {len(receivers)} receivers were refused ({who})"
+            raise ReceiversRefusedError(f"{text}; the others have it", is_refused=True)
+        return len(receivers)
+
+    async def _hand_in(self, mail: EmailMessage, receivers: tuple[str, ...]) -> Collection[str]:
+        """Returns the receivers that the server has refused, when the others have it.
+
+        Raises:
+            NotSentError: Nobody has it, or not for sure.
+        """
         password = None
         if self.server.user is not None:
             password = needed(self.server.password, "the login")
         try:
             async with asyncio.timeout(self.server.timeout_s):
-                await self._hand_in(mail, password)
+                return await self._talk(mail, receivers, password)
         except TimeoutError as error:
             raise NotSentError(f"not done within {self.server.timeout_s:g} s") from error
         except smtplib.SMTPResponseException as error:
             raise NotSentError(f"the server answered {error.smtp_code}") from error
         except smtplib.SMTPRecipientsRefused as error:
-            raise NotSentError("the server refused the receivers") from error
+            is_final = all(code >= _FOR_GOOD for code, _ in error.recipients.values())
+            text = "the server refused the receivers"
+            raise ReceiversRefusedError(text, is_refused=is_final) from error
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotSentError(f"{type(error).__name__}: not handed in") from error
 
-    async def _hand_in(self, mail: EmailMessage, password: str | None) -> None:
+    async def _talk(
+        self, mail: EmailMessage, receivers: tuple[str, ...], password: str | None
+    ) -> Collection[str]:
         connected = await _connected_to(self.server)
         talk = _Talk(self.server, connected)
         try:
-            work = partial(talk.hand_in, mail, self.sender, self.receivers, password)
-            await self.in_thread(work)
+            work = partial(talk.hand_in, mail, self.sender, receivers, password)
+            return await self.in_thread(work)
         finally:
             talk.stop()
 
-    def _mail(self, message: Message) -> EmailMessage:
-        mail = EmailMessage(policy=SMTP_POLICY)
-        mail["From"] = self.sender
-        mail["To"] = ", ".join(self.receivers)
-        mail["Subject"] = f"[FlowRunner] {message.subject}"
-        mail["Date"] = format_datetime(self.clock.now())
-        name = hashlib.sha256(message.id.encode()).hexdigest()[:32]
-        mail["Message-ID"] = f"<{name}@{self.sender.rpartition('@')[2]}>"
-        mail["X-FlowRunner-Id"] = message.id
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(message.text.encode(errors="replace").decode() + "\n")
-        return mail
+
+def _written(parts: MailParts) -> EmailMessage:
+    try:
+        return make_mail(parts)
+    except ValueError as error:
+        raise NotSentError(f"it cannot be written as a mail: {error}", is_refused=True) from error
 
 
 class _Talk:
@@ -115,11 +173,11 @@ class _Talk:
 
     def hand_in(
         self, mail: EmailMessage, sender: str, receivers: tuple[str, ...], password: str | None
-    ) -> None:
-        """Runs in a thread."""
+    ) -> Collection[str]:
+        """Runs in a thread; returns the receivers that were refused."""
         with self._turn:
             if self._is_over:
-                return
+                return ()
             self._has_begun = True
         server, connected = self._server, self._connected
         connected.settimeout(server.timeout_s)
@@ -128,8 +186,7 @@ class _Talk:
             context = ssl.create_default_context(cafile=server.ca_file)
         if server.security == "tls" and context is not None:
             connected = context.wrap_socket(connected, server_hostname=server.host)
-        with closing(connected):
-            client = _Client(connected, server)
+        with closing(connected), closing(_Client(connected, server)) as client:
             client.ehlo()
             if server.security == "starttls":
                 client.starttls(context=context)
@@ -137,11 +194,9 @@ class _Talk:
             if server.user is not None and password is not None:
                 client.login(server.user, password)
             refused = client.send_message(mail, sender, receivers)
-            if refused:  # the others have it, and shall not get it again
-                _LOG.warning("notify.receivers_refused count=%d", len(refused))
             with suppress(smtplib.SMTPException, OSError):
                 client.quit()
-            client.close()
+        return refused
 
     def stop(self) -> None:
         """Ends it where it stands; from the loop."""

@@ -1,16 +1,17 @@
 """What is said: one notice, several equal ones, or many in one message.
 
-It names flow, account, state, reason, execution, revision and host, never inputs or outputs.
+It names flow, account, state, reason, execution, revision and host, never inputs or outputs, but
+for what a node of type `notify` says in so many words.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 
-from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
+from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
 from flowrunner.model.notify import Notice, NotifyOn
 
 MOST_LINES = 20
@@ -77,7 +78,7 @@ class Message:
     @property
     def is_summary(self) -> bool:
         """Whether it is about more than one kind of event of one flow."""
-        kinds = {(each.flow, each.on) for each in self.notices}
+        kinds = {kind_of(each) for each in self.notices}
         return len(kinds) > 1 or self.left_out > 0
 
     @property
@@ -121,10 +122,17 @@ class Message:
             yield f"{self.count - named} more"
 
 
+def kind_of(notice: Notice) -> tuple[FlowKey, NotifyOn, str]:
+    """Returns what equal notices have in common; what a node says is like nothing else."""
+    return notice.flow, notice.on, notice.id if notice.on is NotifyOn.MESSAGE else ""
+
+
 def headline(notice: Notice, sender: Sender) -> str:
     """Returns a notice in a few words."""
     account, name = notice.flow
     flow = name if account == DEFAULT_ACCOUNT else f"{account}/{name}"
+    if notice.on is NotifyOn.MESSAGE:
+        return f"{flow}: {notice.subject}"
     return f"{flow} {_WORDS[notice.on]} on {sender.host}"
 
 
@@ -138,7 +146,9 @@ def notice_json(notice: Notice, sender: Sender) -> dict[str, Json]:
         "state": notice.state,
         "reason": notice.reason,
         "message": notice.message,
+        "subject": notice.subject,
         "execution": notice.execution,
+        "node": notice.node,
         "revision": notice.revision,
         "host": sender.host,
         "at": notice.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),
@@ -149,7 +159,20 @@ def notice_json(notice: Notice, sender: Sender) -> dict[str, Json]:
 
 def _details(notice: Notice, sender: Sender) -> Iterator[str]:
     yield headline(notice, sender)
-    shown = ("account", "flow", "state", "reason", "message", "execution", "revision", "host")
+    if notice.on is NotifyOn.MESSAGE:
+        yield from ("", notice.message, "")
+        notice = replace(notice, message="")
+    shown = (
+        "account",
+        "flow",
+        "state",
+        "reason",
+        "message",
+        "execution",
+        "node",
+        "revision",
+        "host",
+    )
     facts = notice_json(notice, sender)
     for key in (*shown, "at", "link"):
         if key in facts:

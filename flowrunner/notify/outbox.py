@@ -2,7 +2,7 @@
 
 A notice is sent at least once, each time under the same id. Each channel has a worker of its own,
 so that one that fails delays neither others nor any execution; it tries again with growing pauses
-for a day.
+for a day. Channels may come, change and leave meanwhile.
 """
 
 from __future__ import annotations
@@ -10,38 +10,27 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
-from flowrunner.errors import StorageError
+from flowrunner.errors import FlowError, StorageError
 from flowrunner.model.mark import MarkChange, MarkKey, MarkKind
 from flowrunner.model.notify import Notice, notice_of
-from flowrunner.notify.channel import Channel, NotSentError
-from flowrunner.notify.line import Batch, Line
+from flowrunner.nodes.telling import Letter
+from flowrunner.notify.line import MOST_WAITING, Batch, Kept
 from flowrunner.notify.message import Message, Sender
+from flowrunner.notify.sending import CountsNotices, Outlet, Sending, WatchesChannels
 from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
 
 _LOG = logging.getLogger(__name__)
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
-"""Between two tries: twice as long each time."""
 
-GIVEN_UP_AFTER = timedelta(days=1)
-"""Since what is told has happened."""
+class FullError(FlowError):
+    """So much waits for a channel that nothing more is taken."""
 
-_LONGEST_ASKED_S = 3_600.0
-"""The longest pause that a receiver may ask for."""
-
-
-class CountsNotices(Protocol):
-    """Told what becomes of notices."""
-
-    def notified(self, channel: str, result: str, count: int) -> None:
-        """Counts; `result` is `sent`, `failed` (a try), `refused`, `given_up` or `dropped`."""
+    default_code = "notify.full"
 
 
 class TakesNotices(Protocol):
@@ -63,15 +52,6 @@ class TakesNotices(Protocol):
         """Drops marks, soon."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outlet:
-    """A channel, and what waits for it."""
-
-    channel: Channel
-    line: Line
-    news: asyncio.Event
-
-
 class Outbox:
     """Meets `TakesNotices`; `run` sends.
 
@@ -81,6 +61,7 @@ class Outbox:
         clock: The wall clock says when to give up, the monotonic one what to hold back.
         sender: Who speaks.
         counts: Told of results.
+        health: Told of tries.
     """
 
     def __init__(
@@ -91,13 +72,17 @@ class Outbox:
         clock: Clock,
         sender: Sender,
         counts: CountsNotices,
+        health: WatchesChannels,
     ) -> None:
-        self._outlets = outlets
+        self._outlets = dict(outlets)
+        self._sending = Sending(clock, counts, health)
+        self._health = health
+        self._workers: asyncio.TaskGroup | None = None
         self._marks = marks
         self._clock = clock
         self._sender = sender
         self._counts = counts
-        self._pending: dict[MarkKey, Notice] = {}
+        self._pending: dict[MarkKey, tuple[Outlet, Notice]] = {}
         self._done: set[MarkKey] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -115,8 +100,7 @@ class Outbox:
         for key, notice in sorted(found, key=lambda each: each[1].at):
             outlet = self._outlets.get(notice.channel)
             if outlet is None:
-                _LOG.warning("notify.no_channel channel=%s id=%s", notice.channel, notice.id)
-                self._done.add(key)
+                self._lose((Kept(key, notice),))
                 continue
             outlet.line.add(key, notice)
             outlet.news.set()
@@ -126,39 +110,75 @@ class Outbox:
         """Returns the marks that keep notices."""
         marks = {}
         for notice in notices:
-            line = self._outlets[notice.channel].line
+            outlet = self._outlets[notice.channel]
+            line = outlet.line
             if line.is_full:
                 line.left_out += notice.count
                 self._counts.notified(notice.channel, "dropped", notice.count)
                 continue
             key = MarkKey(MarkKind.NOTICE, notice.flow, notice.channel, notice.id)
             line.expected += key not in self._pending
-            self._pending[key] = notice
+            self._pending[key] = (outlet, notice)
             marks[key] = json.dumps(notice.to_json())
         return marks
 
     def release(self, marks: Mapping[MarkKey, str]) -> None:
         """Lets those go whose marks are on disk; others among the marks are passed over."""
+        lost = []
         for key in marks:
-            notice = self._pending.pop(key, None)
-            if notice is not None:
-                outlet = self._outlets[notice.channel]
-                outlet.line.expected -= 1
+            if key not in self._pending:
+                continue
+            outlet, notice = self._pending.pop(key)
+            outlet.line.expected -= 1
+            if outlet.is_gone:
+                lost.append(Kept(key, notice))
+            else:
                 outlet.line.add(key, notice)
                 outlet.news.set()
+        self._lose(lost)
 
     def withdraw(self, marks: Mapping[MarkKey, str]) -> None:
         """Forgets what was accepted."""
         for key in marks:
-            notice = self._pending.pop(key, None)
-            if notice is not None:
-                self._outlets[notice.channel].line.expected -= 1
+            if key in self._pending:
+                outlet, _ = self._pending.pop(key)
+                outlet.line.expected -= 1
 
     def take(self, notices: Iterable[Notice]) -> None:
         """Writes the marks of notices, and lets them go; also when the disk takes nothing."""
         marks = self.accept(notices)
         if marks:
             self._begin(marks)
+
+    async def tell(self, notices: Sequence[Notice]) -> None:
+        """Returns when notices are on disk, all or none; then they go.
+
+        Cancelling it does not take back what is being written.
+
+        Raises:
+            FullError: There is no room for one of them.
+            StorageError: They could not be written.
+        """
+        for notice in notices:
+            if self._outlets[notice.channel].line.is_full:
+                raise FullError(f"{MOST_WAITING} notices wait for the channel already")
+        writing = self._spawn(self._told(self.accept(notices)))
+        await asyncio.shield(writing)
+
+    async def send(self, notice: Notice) -> None:
+        """Sends a notice once, past what waits; nothing is kept of it.
+
+        Raises:
+            NotSentError: It has not arrived, or not for sure.
+        """
+        label = notice.channel
+        message = Message(sender=self._sender, notices=(notice,))
+        await self._sending.once(label, self._outlets[label], message)
+        self._counts.notified(label, "sent", 1)
+
+    async def mail(self, label: str, name: str, letter: Letter) -> int:
+        """Sends a mail of a node; see `Sending.mail`."""
+        return await self._sending.mail(label, self._outlets[label], name, letter)
 
     def forget(self, marks: frozenset[MarkKey]) -> None:
         """Drops marks, with the next that go."""
@@ -168,10 +188,54 @@ class Outbox:
 
     async def run(self) -> None:
         """Sends until it is cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for label, outlet in self._outlets.items():
-                workers.create_task(self._serve(label, outlet), name=f"notify:{label}")
-            await asyncio.Event().wait()
+        try:
+            async with asyncio.TaskGroup() as self._workers:
+                for label, outlet in self._outlets.items():
+                    self._employ(label, outlet)
+                await asyncio.Event().wait()
+        finally:
+            self._workers = None
+
+    def replace(self, changed: Mapping[str, Outlet], removed: Collection[str]) -> None:
+        """Puts other channels in force, in one turn of the loop.
+
+        What waits for a channel that has changed goes over the new one, at once. What waits for one
+        that has left is dropped: nobody could send it, and it would come as a surprise later.
+
+        Args:
+            changed: Those that are new or other than before, by their labels.
+            removed: The labels of those that have left.
+        """
+        for label in removed:
+            outlet = self._outlets.pop(label)
+            outlet.is_gone = True
+            outlet.renewed.set()
+            outlet.news.set()
+            self._lose(outlet.line.empty())
+        for label, other in changed.items():
+            known = self._outlets.setdefault(label, other)
+            if known is other:
+                self._employ(label, other)
+                continue
+            known.channel = other.channel
+            known.line.follow(other.line)
+            known.renewed.set()
+            known.news.set()
+        self._health.replace(self._outlets)
+
+    def _employ(self, label: str, outlet: Outlet) -> None:
+        if self._workers is not None:
+            self._workers.create_task(self._serve(label, outlet), name=f"notify:{label}")
+
+    def _lose(self, batch: Iterable[Kept]) -> None:
+        """Drops notices for a channel that has left."""
+        batch = tuple(batch)
+        for key, notice in batch:
+            self._counts.notified(notice.channel, "dropped", notice.count)
+            _LOG.warning("notify.no_channel channel=%s id=%s", notice.channel, notice.id)
+            self._done.add(key)
+        if batch:
+            self._begin({})
 
     async def settle(self) -> None:
         """Waits for what is being written; at stop."""
@@ -179,9 +243,21 @@ class Outbox:
             await asyncio.wait(self._tasks)
 
     def _begin(self, marks: Mapping[MarkKey, str]) -> None:
-        task = asyncio.create_task(self._keep(marks), name="notices")
+        self._spawn(self._keep(marks))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="notices")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _told(self, marks: Mapping[MarkKey, str]) -> None:
+        try:
+            await self._marks.change(MarkChange(put=marks))
+        except BaseException:
+            self.withdraw(marks)
+            raise
+        self.release(marks)
 
     async def _keep(self, marks: Mapping[MarkKey, str]) -> None:
         done, self._done = frozenset(self._done), set()
@@ -194,7 +270,7 @@ class Outbox:
 
     async def _serve(self, label: str, outlet: Outlet) -> None:
         """Sends what comes for one channel."""
-        while True:
+        while not outlet.is_gone:
             outlet.news.clear()
             batch, wait_s = outlet.line.next_batch(self._clock.monotonic())
             if batch:
@@ -208,43 +284,21 @@ class Outbox:
     async def _deliver(self, label: str, outlet: Outlet, batch: Batch) -> None:
         """Sends one message until it has arrived, is refused, or is too old."""
         left_out, outlet.line.left_out = outlet.line.left_out, 0
+        outlet.renewed.clear()
         notices = tuple(kept.notice for kept in batch)
         message = Message(sender=self._sender, notices=notices, left_out=left_out)
         told = sum(notice.count for notice in notices)
-        result = await self._try_to_send(label, outlet.channel, message)
+        result = await self._sending.deliver(label, outlet, message)
+        if outlet.is_gone and result == "failed":
+            self._lose(batch)
+            return
         self._counts.notified(label, result, told)
         if result != "sent":
             _LOG.error("notify.%s channel=%s id=%s count=%d", result, label, message.id, told)
         await self._drop(kept.key for kept in batch)
-
-    async def _try_to_send(self, label: str, channel: Channel, message: Message) -> str:
-        """Returns the result, after as many tries as it takes."""
-        tries = 0
-        while self._clock.now() - message.notices[-1].at <= GIVEN_UP_AFTER:
-            tries += 1
-            try:
-                await channel.send(message)
-            except NotSentError as error:
-                self._counts.notified(label, "failed", 1)
-                level = logging.WARNING if tries == 1 else logging.INFO
-                text = "notify.failed channel=%s tries=%d: %s"
-                _LOG.log(level, text, label, tries, error.message)
-                if error.is_refused:
-                    return "refused"
-                await asyncio.sleep(_pause_s(tries, error.retry_after_s))
-            else:
-                if tries > 1:
-                    _LOG.info("notify.works_again channel=%s tries=%d", label, tries)
-                return "sent"
-        return "given_up"
 
     async def _drop(self, keys: Iterable[MarkKey]) -> None:
         """Forgets notices; what the disk does not take is dropped with the next."""
         self._done.update(keys)
         if self._done:
             await self._keep({})
-
-
-def _pause_s(tries: int, asked_s: float) -> float:
-    grown = FIRST_PAUSE_S * 2.0 ** min(tries - 1, 20)
-    return max(min(grown, LONGEST_PAUSE_S), min(asked_s, _LONGEST_ASKED_S))

@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
+from flowrunner.model.channels import ANY_CHANNELS
 from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
@@ -25,6 +26,7 @@ from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.prune import PruneGuard
 from flowrunner.reconcile.refused_users import refused_users
+from flowrunner.registry.channels import ChannelDirectory
 from flowrunner.registry.entry import Bar, FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
@@ -103,6 +105,8 @@ class Applier:
         """Judges what leaves, before a plan comes here."""
         self.history: KeepsHistory = NO_HISTORY
         """Learns what is in force after each pass."""
+        self.channels = ChannelDirectory()
+        """Knows the channels that flows may name."""
         self._registry = registry
         self._store = store
         self._secrets = secrets
@@ -176,12 +180,21 @@ class Applier:
         """Makes the conditions of a flow say what is known of its pause."""
         entry = self._registry.get(key)
         if entry is not None:
-            pause, now = self._registry.pause_of(key), self._clock.now()
-            labels = self._registry.lacking_labels(entry.spec)
-            conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
-            renewed = replace(entry, conditions=conditions)
+            renewed = self._conditioned(entry, self._clock.now())
             self._registry.replace({**self._registry.entries, key: renewed})
             self.history.renewed(renewed, self._registry.source.revision)
+
+    def channels_changed(self) -> None:
+        """Makes the flows that name channels say whether they may start with those in force."""
+        now, renewed = self._clock.now(), dict[FlowKey, FlowEntry]()
+        for key, entry in self._registry.entries.items():
+            bar = self._bar(entry)
+            if bar != entry.bar:
+                renewed[key] = self._conditioned(replace(entry, bar=bar), now)
+        if renewed:
+            self._registry.replace({**self._registry.entries, **renewed})
+        for entry in renewed.values():
+            self.history.renewed(entry, self._registry.source.revision)
 
     def announce(self, removed: frozenset[FlowKey] = frozenset()) -> None:
         """Tells every subscriber what is in force; all in one turn of the loop."""
@@ -228,8 +241,7 @@ class Applier:
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
-        current, account = self._registry.get(entry.key), entry.key.account
-        bar = bar_of(account, entry.spec, self._accounts) if entry.spec else None
+        current, bar = self._registry.get(entry.key), self._bar(entry)
         lacking = lacking._replace(bar=bar)
         if entry is before and current is not None:
             entry = current
@@ -237,11 +249,23 @@ class Applier:
             if lacking == told and not self._may_differ(entry):
                 return entry
         known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
+        settled = self._conditioned(known, now)
+        return current if current == settled else settled
+
+    def _bar(self, entry: FlowEntry) -> Bar | None:
+        """Returns what is in the way of a flow; the channels of another host are not known here."""
+        if entry.spec is None:
+            return None
+        is_here = not self._registry.lacking_labels(entry.spec)
+        channels = self.channels.channels if is_here else ANY_CHANNELS
+        return bar_of(entry.key.account, entry.spec, self._accounts, channels)
+
+    def _conditioned(self, entry: FlowEntry, now: datetime) -> FlowEntry:
+        """Returns an entry whose conditions say what is known of it."""
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
-        conditions = self._recalled(known, flow_conditions(known, pause, now, labels))
-        settled = replace(known, conditions=conditions)
-        return current if current == settled else settled
+        conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
+        return replace(entry, conditions=conditions)
 
     async def _keep(
         self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool

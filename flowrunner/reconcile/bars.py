@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from flowrunner.model.accounts import AccountMap
+from flowrunner.model.channels import ChannelMap
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.flow import FlowSpec
 from flowrunner.registry.entry import Bar
 
 
-def bar_of(account: str, spec: FlowSpec, accounts: AccountMap) -> Bar | None:
+def bar_of(account: str, spec: FlowSpec, accounts: AccountMap, channels: ChannelMap) -> Bar | None:
     """Returns what is in the way of one flow.
 
     That its account is unknown can only be true of a flow from before a change of the settings,
@@ -25,8 +26,8 @@ def bar_of(account: str, spec: FlowSpec, accounts: AccountMap) -> Bar | None:
     if outside:
         text = f"account {account} may not look for {', '.join(outside)}: no root holds it"
         return Bar(ConditionReason.PATH_NOT_PERMITTED, text)
-    unknown = accounts.unknown_channels(account, spec.notify)
-    if unknown:
-        text = f"the settings have no channel {', '.join(unknown)} for account {account}"
+    missing = channels.problems(account, spec.notify, spec.channels)
+    if missing:
+        text = f"the settings have {', '.join(missing.values())} for account {account}"
         return Bar(ConditionReason.CHANNEL_MISSING, text)
     return None

@@ -1,13 +1,17 @@
 """Whether the daemon can do its work: the checks behind `/readyz` and `/healthz`.
 
 A bad flow file is no reason to be unready; a source that cannot be read, a pass that is stale,
-a state that cannot be written and a disk without room are, and so is the stop of the daemon.
+a state that cannot be written and a disk without room are, and so is the stop of the daemon. A
+channel that fails is told of, and is none either: flows run all the same.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import ConditionType
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.drain import Drain
 from flowrunner.service.store_watch import StoreWatch
@@ -42,6 +46,8 @@ class Health:
         stale_after_s: float = 0.0,
         families: str,
     ) -> None:
+        self.channels: ChannelHealth | None = None
+        """Knows which channels fail."""
         self._watch = watch
         self._drain = drain
         self._registry = registry
@@ -61,11 +67,18 @@ class Health:
             await self._store(),
             self._watch.room(),
             self._processes,
+            *self._told_of_channels(),
         )
         progress = self._drain.progress()
         if progress is None:
             return checks
         return (HealthCheck(name="draining", status="failed", message=progress), *checks)
+
+    def _told_of_channels(self) -> Iterator[HealthCheck]:
+        """Yields what is known of channels, if there are any: never a fault."""
+        text = "" if self.channels is None else self.channels.summary
+        if text:
+            yield HealthCheck(name="channels", status="ok", message=text)
 
     def _source(self) -> HealthCheck:
         source = self._registry.source

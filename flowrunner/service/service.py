@@ -22,6 +22,7 @@ from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import ALL_SCHEDULES
 from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.executions import ExecutionReader
@@ -77,6 +78,7 @@ class ServiceParts:
     executions: ExecutionReader
     traces: TraceReader
     health: Health
+    channels: ChannelHealth
     desk: SourceDesk
     clock: Clock
     logger: logging.Logger
@@ -108,7 +110,8 @@ class FlowService:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The conditions of the daemon itself, besides those of flows and source."""
-        return self._conditions
+        parts = self._parts
+        return (*self._conditions, *parts.channels.conditions, *parts.file_conditions())
 
     def note_ended(self, execution: Execution) -> None:
         """Keeps the newest ended execution of its flow at hand."""
@@ -364,7 +367,7 @@ class FlowService:
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
-            conditions=(*self._conditions, *self._parts.file_conditions()),
+            conditions=self.conditions,
             accounts=tuple(self._accounts()),
             is_observing=self._parts.is_observing,
             schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),

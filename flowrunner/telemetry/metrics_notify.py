@@ -18,7 +18,14 @@ class NotifyMetrics:
     """
 
     def __init__(self, channels: Iterable[str]) -> None:
-        self._counts = Counter({(name, result): 0 for name in channels for result in RESULTS})
+        self._counts = Counter[tuple[str, str]]()
+        self.begin(channels)
+
+    def begin(self, channels: Iterable[str]) -> None:
+        """Lets the counts of channels begin that have come; of those that left they stay."""
+        for name in channels:
+            for result in RESULTS:
+                self._counts[name, result] += 0
 
     def notified(self, channel: str, result: str, count: int) -> None:
         """Counts events for one channel; of `failed`, tries."""

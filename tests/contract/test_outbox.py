@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ from flowrunner.model.conditions import Status
 from flowrunner.model.flow_events import FlowEvent, FlowState
 from flowrunner.model.ids import Revision
 from flowrunner.model.mark import MarkChange, MarkKind
+from flowrunner.model.notify import NotifyOn
 from flowrunner.model.states import ExecutionState
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.notify.line import Bucket, Line
-from flowrunner.notify.outbox import Outbox, Outlet
+from flowrunner.notify.outbox import Outbox
+from flowrunner.notify.sending import Outlet
 from flowrunner.storage.factory import BACKENDS
 from flowrunner.storage.protocols import Storage
 from tests.contract.test_storage import Use, use_storage
@@ -39,6 +43,7 @@ def make_outbox(storage: Storage, channel: FakeChannel) -> Outbox:
         clock=FakeClock(loop=None),
         sender=SENDER,
         counts=Counts(),
+        health=ChannelHealth(("oncall",), FakeClock(loop=None)),
     )
 
 
@@ -93,5 +98,18 @@ def test_notice_is_in_the_write_of_an_event(use: Use) -> None:
         await storage.events.record([event], {BACKUP: FlowState(number=1)}, marks=marks)
         assert await storage.events.list(BACKUP) == [event]
         assert await sent_by_a_new_life(storage) == [notice.id]
+
+    use(body)
+
+
+def test_what_a_node_says_is_durable_when_the_node_has_succeeded(use: Use) -> None:
+    """A crash right after it loses nothing; told twice under one id it is one."""
+
+    async def body(storage: Storage) -> None:
+        notice = replace(make_notice(1, NotifyOn.MESSAGE, at=NOON), node="tell", subject="hello")
+        await make_outbox(storage, FakeChannel()).tell([notice])
+        await make_outbox(storage, FakeChannel()).tell([notice])
+        assert await sent_by_a_new_life(storage) == [notice.id]
+        assert await sent_by_a_new_life(storage) == []
 
     use(body)

@@ -31,6 +31,7 @@ from flowrunner.nodes.builtins import register_builtins
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.nodes.programs import ProgramRunner
 from flowrunner.nodes.registry import NodeRegistry
+from flowrunner.nodes.telling import NoChannels, TellsPeople
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import HiddenTexts
@@ -214,11 +215,13 @@ class World:
         self._host = host or RealHost(
             spawner=self.spawner, files=self.files, log_writer=self.log_writer, folder=STATE
         )
+        self.tells: TellsPeople = NoChannels()
         self.nodes = NodeRegistry()
         register_builtins(
             self.nodes,
             ProgramRunner(spawner=self._host.spawner, files=self._host.files, host=HOST),
             lambda: self.children,
+            lambda: self.tells,
         )
         self.compiler = Compiler(self.nodes, self.clock)
         self.flows: dict[FlowKey, FlowSpec] = {}

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 import json
 import shutil
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.model.ids import AttemptKey
+from flowrunner.nodes.telling import Letter
+from flowrunner.notify.channel import Channel, NotSentError, ReceiversRefusedError
 from flowrunner.notify.command import CommandChannel
-from flowrunner.notify.mail import MailChannel, MailServer
+from flowrunner.notify.desk import attempt_id
+from flowrunner.notify.mail import LETTERS_AT_ONCE, MailChannel, MailServer
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
 from flowrunner.system.descent import DescentFamilies
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.threads import Threads
 from tests.fakes.clock import FakeClock
+from tests.fakes.ids import sequential_id
+from tests.fakes.records import BACKUP
 from tests.unit.notify.notices import SENDER, make_notice
 
 MESSAGE = Message(sender=SENDER, notices=(make_notice(),))
@@ -274,3 +283,126 @@ def test_mail_server_that_says_nothing_is_left_in_time() -> None:
 
     with pytest.raises(NotSentError, match=r"not done within 0\.2 s|TimeoutError"):
         asyncio.run(main())
+
+
+class Postmaster:
+    """An SMTP server that answers each receiver as it is told."""
+
+    def __init__(self, **answers: str) -> None:
+        self._answers = answers
+        self.mails: list[str] = []
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := (await reader.readline()).decode().strip():
+            answer = "250 fine"
+            if line.lower().startswith("rcpt"):
+                answer = self._answers.get(line.partition("<")[2].partition("@")[0], answer)
+            elif line == "data":
+                writer.write(b"354 go\r\n")
+                self.mails.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+            writer.write(f"{answer}\r\n".encode())
+
+
+@asynccontextmanager
+async def mailing_by(talk: Talk, threads: Threads) -> AsyncIterator[MailChannel]:
+    """Gives a channel over such a server."""
+    async with serving(talk, "localhost") as port:
+        yield MailChannel(
+            server=MailServer(
+                host="localhost",
+                port=port,
+                security="none",
+                user=None,
+                password=lambda: None,
+                timeout_s=30,
+                ca_file=None,
+                own_name="web1",
+            ),
+            sender="flows@example.com",
+            receivers=("oncall@example.com",),
+            in_thread=threads.run,
+            clock=FakeClock(),
+        )
+
+
+LETTER = Letter(
+    key=AttemptKey(sequential_id(1), "n" * 63, 9_999, 100),
+    flow=BACKUP,
+    channel="mail",
+    to=(),
+    cc=(),
+    bcc=(),
+    subject="Grüße",
+    body=".\n" + "ä" * 2_000,
+)
+
+
+async def letter_to(server: Postmaster, *to: str) -> int:
+    """Mails a letter by such a server."""
+    threads = Threads(1, "mail")
+    letter = replace(LETTER, to=tuple(f"{name}@example.com" for name in to))
+    try:
+        async with mailing_by(server.serve, threads) as channel:
+            return await channel.post(attempt_id(letter.key), letter)
+    finally:
+        await asyncio.to_thread(threads.close)
+
+
+def test_flows_that_mail_very_much_wait_for_each_other() -> None:
+    """A channel hands in few letters at once, and what the daemon tells does not wait for them."""
+    gate, busy = asyncio.Event(), 0
+    server = Postmaster()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal busy
+        busy += 1
+        is_last = busy > LETTERS_AT_ONCE
+        if not is_last:
+            await gate.wait()
+        await server.serve(reader, writer)
+
+    async def main() -> None:
+        threads = Threads(8, "mail")
+        async with mailing_by(talk, threads) as channel:
+            letters = [
+                asyncio.create_task(channel.post(str(n), LETTER)) for n in range(LETTERS_AT_ONCE)
+            ]
+            while busy < LETTERS_AT_ONCE:  # noqa: ASYNC110 - the server tells no event
+                await asyncio.sleep(0)
+            letters.append(asyncio.create_task(channel.post("more", LETTER)))
+            await channel.send(MESSAGE)
+            assert (busy, len(server.mails)) == (LETTERS_AT_ONCE + 1, 1)
+            assert "backup failed" in server.mails[0]
+            gate.set()
+            await asyncio.gather(*letters)
+            assert len(server.mails) == LETTERS_AT_ONCE + 2
+        await asyncio.to_thread(threads.close)
+
+    asyncio.run(main())
+
+
+def test_letter_without_receivers_goes_to_those_of_the_channel() -> None:
+    """Its id stands in one line that a filter can read, and the text arrives whole."""
+    server = Postmaster()
+    assert asyncio.run(letter_to(server)) == 1
+    (text,) = server.mails
+    mail = email.message_from_string(text.removesuffix(".\r\n"), policy=email.policy.default)
+    assert f"X-FlowRunner-Id: {sequential_id(1)}:{'n' * 63}.9999.100\r\n" in text
+    assert (mail["To"], mail["Subject"]) == ("oncall@example.com", "Grüße")
+    assert isinstance(mail, EmailMessage)
+    assert mail.get_content().splitlines() == [".", "ä" * 2_000]
+
+
+def test_refused_receivers_fail_a_letter() -> None:
+    """For good when others have it or none ever will; a server that is busy may be tried again."""
+    server = Postmaster(gone="550 nobody", busy="450 later")
+    for to, message, is_refused, mails in (
+        (("a", "gone"), r"1 of 2 receivers were refused \(gone@example.com\); the others", True, 1),
+        (("gone",), "the server refused the receivers", True, 1),
+        (("busy",), "the server refused the receivers", False, 1),
+    ):
+        with pytest.raises(ReceiversRefusedError, match=message) as caught:
+            asyncio.run(letter_to(server, *to))
+        assert caught.value.is_refused is is_refused
+        assert len(server.mails) == mails

@@ -333,6 +333,15 @@ def test_standard_input_belongs_to_the_default_account(tmp_path: Path) -> None:
     assert [each.code for each in report.findings] == ["FR601"]
 
 
+def found_beside_oncall(flows: Path, environment: dict[str, str]) -> tuple[Finding, ...]:
+    """Validates on a host that has one channel."""
+    (channel,) = channels_kind().parse({"oncall": {"type": "exec", "argv": ["page"]}}, flows)
+    settings = Settings(notify=NotifySettings(channels=(channel,)))
+    return validate(
+        [str(flows)], settings=settings, environment=environment, use_cache=True
+    ).findings
+
+
 @pytest.mark.parametrize("runs_before", [0, 1], ids=["alone", "after-another-run"])
 def test_channels_that_the_host_does_not_have_are_told(runs_before: int, tmp_path: Path) -> None:
     """An unknown channel is a finding at its name, or at the flow for one of a `_defaults.yaml`."""
@@ -346,12 +355,31 @@ def test_channels_that_the_host_does_not_have_are_told(runs_before: int, tmp_pat
     (flows / "c.yaml").write_text(f"version: 1\nname: c\nnotify: []\n{nodes}")
     for _ in range(runs_before):
         validate([str(flows)], environment=environment, use_cache=True)
-    (channel,) = channels_kind().parse({"oncall": {"type": "exec", "argv": ["page"]}}, tmp_path)
-    settings = Settings(notify=NotifySettings(channels=(channel,)))
-    found = validate(
-        [str(flows)], settings=settings, environment=environment, use_cache=True
-    ).findings
+    found = found_beside_oncall(flows, environment)
     assert [(Path(f.file).name, f.code, f.line, f.column, f.message) for f in found] == [
         ("a.yaml", "FR605", 3, 44, "this host has no channel 'pager'"),
         ("b.yaml", "FR605", 2, 7, "this host has no channel 'pager', which a _defaults.yaml names"),
+    ]
+
+
+@pytest.mark.parametrize("runs_before", [0, 1], ids=["alone", "after-another-run"])
+def test_channels_that_nodes_name_are_looked_for(runs_before: int, tmp_path: Path) -> None:
+    """One that is missing, or of another type, is a finding at its name; not for another host."""
+    flows, environment = tmp_path / "flows", {"HOME": str(tmp_path)}
+    flows.mkdir()
+    nodes = (
+        "nodes:\n"
+        "  - {id: a, type: notify, params: {channels: [oncall, pager], message: m}}\n"
+        "finally:\n"
+        "  - {id: b, type: email, params: {channel: oncall, subject: s, body: b}}\n"
+    )
+    (flows / "a.yaml").write_text(f"version: 1\nname: a\n{nodes}")
+    (flows / "b.yaml").write_text(f"version: 1\nname: b\nruns_on: elsewhere\n{nodes}")
+    for _ in range(runs_before):
+        validate([str(flows)], environment=environment, use_cache=True)
+    found = found_beside_oncall(flows, environment)
+    wrong_type = "this host has no channel 'oncall' of type email: it is of type exec"
+    assert [(Path(f.file).name, f.code, f.line, f.column, f.message) for f in found] == [
+        ("a.yaml", "FR605", 4, 55, "this host has no channel 'pager'"),
+        ("a.yaml", "FR605", 6, 44, wrong_type),
     ]

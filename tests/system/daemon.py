@@ -109,12 +109,14 @@ class DaemonClient:
         page = self.request(f"/api/v1/executions/{execution_id}/logs").json
         return "".join(line["text"] + "\n" for chunk in page["chunks"] for line in chunk["lines"])
 
-    def flow(self, name: str) -> dict[str, Any]:
-        return dict(self.request(f"/api/v1/flows/default/{name}").json)
+    def flow(self, name: str, account: str = "default") -> dict[str, Any]:
+        return dict(self.request(f"/api/v1/flows/{account}/{name}").json)
 
-    def condition(self, flow: str, kind: str = "Ready") -> dict[str, Any]:
+    def condition(
+        self, flow: str, kind: str = "Ready", *, account: str = "default"
+    ) -> dict[str, Any]:
         """Returns one condition of a flow; empty for a flow that is unknown."""
-        return _condition(self.flow(flow), kind)
+        return _condition(self.flow(flow, account), kind)
 
     def source(self) -> dict[str, Any]:
         return dict(self.request("/api/v1/reconcile").json)

@@ -25,10 +25,13 @@ class Receiver:
 
     Attributes:
         is_open: Whether it takes anything.
+        gate: Whether a mail is answered: it waits until this is set.
     """
 
     def __init__(self) -> None:
         self.is_open = True
+        self.gate = threading.Event()
+        self.gate.set()
         self.port = 0
         self.taken: list[Any] = []
         self.refused: list[Any] = []
@@ -77,6 +80,7 @@ def smtp_receiver() -> Iterator[Receiver]:
                 elif word == "DATA":
                     self._say("354 go on")
                     is_taken = receiver.keep((sender, tuple(to), self._data()))
+                    receiver.gate.wait(60)
                     self._say("250 taken" if is_taken else "451 not now")
                     continue
                 elif word == "QUIT":
@@ -87,7 +91,7 @@ def smtp_receiver() -> Iterator[Receiver]:
         def _data(self) -> str:
             lines = []
             while (line := self.rfile.readline().decode()) not in (".\r\n", ""):
-                lines.append(line)
+                lines.append(line.removeprefix("."))  # RFC 5321 section 4.5.2
             return "".join(lines)
 
         def _say(self, text: str) -> None:
@@ -105,6 +109,7 @@ def _serving(server: socketserver.TCPServer, receiver: Receiver) -> Iterator[Non
     try:
         yield
     finally:
+        receiver.gate.set()
         server.shutdown()
         thread.join()
         server.server_close()

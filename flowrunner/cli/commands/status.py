@@ -11,6 +11,7 @@ from flowrunner.cli.commands.reconcile import pass_text
 from flowrunner.cli.commands.source import commit_facts, pin_text
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import blocks, facts, moment, show, table
+from flowrunner.model.conditions import ConditionType, Status
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
 
@@ -30,7 +31,11 @@ def execute(args: argparse.Namespace, host: Host) -> int:
 def status_text(status: Json) -> str:
     """Returns the numbers, and the checks behind `/readyz`."""
     checks = [(check["name"], check["status"], check["message"]) for check in status["checks"]]
-    conditions = [(each["type"], each["reason"], each["message"]) for each in status["conditions"]]
+    conditions = [
+        (each["type"], each["reason"], each["message"])
+        for each in status["conditions"]
+        if (each["type"], each["status"]) != (ConditionType.CHANNELS_WORKING, Status.TRUE)
+    ]
     held = [each for each in status["source"]["conditions"] if each["type"] == "PruneHeld"]
     conditions += [
         (each["type"], each["reason"], each["message"]) for each in held if each["status"] == "True"

@@ -87,6 +87,11 @@ def test_keys_left_out_have_their_defaults() -> None:
             "a.to: 'b@example.com\\nBcc: c@example.com' is no address",
             id="header-in-address",
         ),
+        pytest.param(
+            {**MAIL, "from": "=?x?q?=0A?=@example.com"},
+            "a.from: '=?x?q?=0A?=@example.com' is no address",
+            id="encoded-word-in-address",
+        ),
         pytest.param({**MAIL, "port": 0}, "a.port: 0 is out of range", id="port"),
     ],
 )

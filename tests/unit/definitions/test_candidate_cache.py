@@ -118,9 +118,9 @@ def test_store_is_bounded() -> None:
     """A store never has more bytes than it may; of what does not fit, the latest is kept."""
     store = MemoryStore()
     run(store, *(FLOW % b"old-%d" % number for number in range(9)), today=19_999)
-    run(store, FLOW % b"new", largest=1_100)
+    run(store, FLOW % b"new", largest=1_200)
     assert store.data is not None
-    assert 500 < len(store.data) <= 1_100
+    assert 500 < len(store.data) <= 1_200
     assert run(store, FLOW % b"new", *(FLOW % b"old-%d" % number for number in range(9)))[1] == 8
 
 

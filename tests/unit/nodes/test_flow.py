@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Execution, Failure
-from flowrunner.model.ids import AttemptKey, ExecutionId, Json
+from flowrunner.model.ids import ExecutionId, Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.nodes.builtin.flow import FlowCall, FlowNode, NoFlows
-from flowrunner.nodes.context import Directories, ExecutionContext
-from flowrunner.system.output import Stream
-from tests.fakes.clock import FakeClock
 from tests.fakes.ids import sequential_id
-from tests.fakes.records import BACKUP, NOON, make_execution
+from tests.fakes.records import make_execution
+from tests.unit.nodes.attempts import Notes, make_context
 
 
 class Answers:
@@ -38,42 +33,6 @@ class Answers:
         self.calls.append(call)
         told(self._ended.id)
         return self._ended
-
-
-class Notes:
-    """Meets `AttemptSink` for whoever only adds notes."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.texts.append(text)
-
-    @property
-    def is_congested(self) -> bool:
-        return False
-
-    def feed(self, stream: Stream, data: bytes) -> None:
-        raise AssertionError(f"nothing prints {data!r} on {stream}")
-
-    def end(self, stream: Stream) -> None:
-        raise AssertionError(f"there is no {stream}")
-
-
-def make_context(notes: Notes | None = None) -> ExecutionContext:
-    return ExecutionContext(
-        flow=BACKUP,
-        key=AttemptKey(sequential_id(1), "sub", 0, 1),
-        node_type="flow",
-        inputs={},
-        upstream={},
-        started_at=NOON,
-        directories=Directories(work=Path("/w"), flow=Path("/f"), private=Path("/p")),
-        place=nullcontext,
-        sink=notes or Notes(),
-        logger=logging.LoggerAdapter(logging.getLogger("test"), {}),
-        clock=FakeClock(),
-    )
 
 
 def execute(answers: Answers, **params: Json) -> dict[str, Json]:

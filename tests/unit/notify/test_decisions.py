@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+from flowrunner.model.channels import ChannelMap
 from flowrunner.model.conditions import Status
 from flowrunner.model.execution import Execution, Failure
 from flowrunner.model.flow_events import FlowEvent
@@ -14,10 +15,12 @@ from flowrunner.model.mark import MarkChange, MarkKind
 from flowrunner.model.notify import Notice, build_rules
 from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.model.states import ExecutionState
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.notify.decisions import Decisions
-from flowrunner.notify.directory import ChannelNames
 from flowrunner.notify.line import Bucket, Line
-from flowrunner.notify.outbox import Outbox, Outlet
+from flowrunner.notify.outbox import Outbox
+from flowrunner.notify.sending import Outlet
+from flowrunner.registry.channels import ChannelDirectory, ChannelRules
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_marks import MemoryMarks
 from tests.fakes.clock import FakeClock
@@ -37,12 +40,13 @@ def rule(*on: str, channels: tuple[str, ...] = ("oncall",), **more: Json) -> Jso
 class World:
     """Decisions of one life over marks that stay; must be made in a loop."""
 
-    def __init__(self, *files: bytes, names: ChannelNames | None = None) -> None:
+    def __init__(self, *files: bytes, names: ChannelRules | None = None) -> None:
         self.marks = MemoryMarks()
         self.registry = FlowRegistry(labels=frozenset({"db"}))
         self.registry.replace(entries({f"{n}.yaml": data for n, data in enumerate(files)}))
-        self.names = names or ChannelNames(
-            host=frozenset({"oncall", "alive"}), pings=frozenset({"alive"})
+        self.names = names or ChannelRules(
+            channels=ChannelMap(host={"oncall": "exec", "alive": "ping"}),
+            pings=frozenset({"alive"}),
         )
         self.restart()
 
@@ -60,10 +64,11 @@ class World:
             clock=FakeClock(),
             sender=SENDER,
             counts=Counts(),
+            health=ChannelHealth(labels, FakeClock()),
         )
         self.decisions = Decisions(
             registry=self.registry,
-            names=self.names,
+            directory=ChannelDirectory(self.names),
             outbox=self.box,
             marks=self.marks,
             clock=FakeClock(),
@@ -170,9 +175,8 @@ def test_rules_of_flow_account_and_host() -> None:
 
     async def story() -> None:
         pay = FlowKey("pay", "a")
-        names = ChannelNames(
-            host=frozenset({"oncall"}),
-            of_accounts={"pay": frozenset({"oncall"})},
+        names = ChannelRules(
+            channels=ChannelMap(host={"oncall": "exec"}, of_accounts={"pay": {"oncall": "exec"}}),
             default=build_rules([rule("failed", channels=("oncall", "gone"))]),
             defaults={"pay": build_rules([rule("succeeded")])},
         )

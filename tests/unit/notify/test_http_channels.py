@@ -94,6 +94,7 @@ def test_missing_secret_is_no_address() -> None:
         (NotifyOn.FAILED, "/k/backup/fail?create=1&rid={id}"),
         (NotifyOn.LATE, "/k/backup/fail?create=1"),
         (NotifyOn.NOT_READY, "/k/backup/fail?create=1&rid={id}"),
+        (NotifyOn.MESSAGE, "/k/backup/log?create=1&rid={id}"),
     ],
 )
 def test_ping_ends_as_the_event_says(on: NotifyOn, path: str) -> None:
@@ -130,6 +131,19 @@ def test_alert_fires_until_it_is_over() -> None:
     assert failed["startsAt"] == over["endsAt"] == "2027-03-01T12:00:00.000Z"
     ends = (NOON + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     assert (failed["endsAt"], "startsAt" in over) == (ends, False)
+
+
+def test_alert_of_a_node_names_it() -> None:
+    """What a node says is an alert of its own for each node, which ends by itself."""
+    poster = FakePoster(timeout_s=1)
+    channel = AlertmanagerChannel(url=lambda: "http://am", bearer=None, expires_s=60, poster=poster)
+    said = replace(make_notice(1, NotifyOn.MESSAGE), node="tell", subject="all is well")
+    run_virtual(channel.send(Message(sender=SENDER, notices=(said, replace(said, node="other")))))
+    first, second = json.loads(poster.posts[0][1])
+    assert (first["labels"]["alertname"], first["labels"]["node"]) == ("FlowMessage", "tell")
+    assert first["annotations"]["summary"] == "backup: all is well"
+    assert first["endsAt"] == "2027-03-01T12:01:00.000Z"
+    assert second["labels"]["node"] == "other"
 
 
 def test_newest_of_equal_alerts_counts() -> None:

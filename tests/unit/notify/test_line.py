@@ -78,3 +78,35 @@ def test_line_has_a_bound() -> None:
     assert not waiting.is_full
     waiting.expected = 1
     assert waiting.is_full
+
+
+def test_what_nodes_say_is_never_joined_nor_held_back() -> None:
+    """Each message of a node goes by itself, at once, beside what happens to its flow."""
+    waiting = line()
+    put(waiting, 1)
+    put(waiting, 2, 3, on=NotifyOn.MESSAGE)
+    assert numbers(waiting.next_batch(0.0)[0]) == [1]
+    put(waiting, 4)
+    batches = [numbers(waiting.next_batch(1.0)[0]) for _ in range(3)]
+    assert batches == [[2], [3], []]
+    assert numbers(waiting.next_batch(GROUP_S)[0]) == [4]
+
+
+def test_what_nodes_say_beyond_the_rate_is_summed_up() -> None:
+    """A flow that says very much is told in one summary, by its subjects."""
+    waiting = line(most=1)
+    put(waiting, 1, 2, 3, on=NotifyOn.MESSAGE)
+    assert numbers(waiting.next_batch(0.0)[0]) == [1]
+    assert waiting.next_batch(0.0) == ((), 60.0)
+    assert numbers(waiting.next_batch(60.0)[0]) == [2, 3]
+
+
+def test_line_follows_the_rules_of_another() -> None:
+    """What waits stays, in order, when a channel gets another rate or type."""
+    waiting = line(most=1)
+    put(waiting, 1, 2, 3, on=NotifyOn.MESSAGE)
+    waiting.next_batch(0.0)
+    waiting.follow(line(is_for_people=False))
+    assert numbers(waiting.next_batch(0.0)[0]) == [2]
+    assert numbers(waiting.empty()) == [3]
+    assert waiting.is_empty

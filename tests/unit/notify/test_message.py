@@ -76,3 +76,39 @@ def test_notice_comes_back_as_it_was_kept() -> None:
     """What a mark holds is the whole notice."""
     notice = make_notice(3, NotifyOn.LATE, count=4)
     assert notice_of(notice.id, notice.channel, notice.flow, notice.to_json()) == notice
+
+
+def test_message_of_a_node_is_told_as_it_is() -> None:
+    """Its subject heads it, its lines stay, and who says it comes below."""
+    notice = replace(
+        make_notice(1, NotifyOn.MESSAGE),
+        subject="all is well",
+        message="a\n\nb",
+        node="tell",
+        state="",
+        reason="",
+        revision="",
+    )
+    message = Message(sender=SENDER, notices=(notice,))
+    assert message.subject == "backup: all is well"
+    assert message.text.splitlines()[:9] == [
+        *("backup: all is well", "", "a", "", "b", ""),
+        *("account: default", "flow: backup", f"execution: {notice.execution}"),
+    ]
+    assert "node: tell" in message.text
+    told = message.to_json()
+    assert told["type"] == "flow.message"
+    assert (told["data"]["message"], told["data"]["node"]) == ("a\n\nb", "tell")
+    kept = notice_of(notice.id, notice.channel, notice.flow, notice.to_json())
+    assert kept == notice
+    several = Message(sender=SENDER, notices=(notice, replace(notice, id="x", subject="b")))
+    assert several.is_summary
+    assert "- backup: b" in several.text
+
+
+def test_notice_of_an_earlier_version_is_read() -> None:
+    """What was kept before nodes could say something has neither node nor subject."""
+    kept = make_notice().to_json()
+    del kept["node"], kept["subject"]
+    notice = make_notice()
+    assert notice_of(notice.id, notice.channel, notice.flow, kept) == notice

@@ -12,9 +12,12 @@ import pytest
 from flowrunner.errors import StorageError
 from flowrunner.model.mark import MarkChange, MarkKind
 from flowrunner.model.notify import NotifyOn
-from flowrunner.notify.channel import NotSentError
+from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.notify.line import MOST_WAITING, Bucket, Line
-from flowrunner.notify.outbox import Outbox, Outlet
+from flowrunner.notify.message import Message
+from flowrunner.notify.outbox import FullError, Outbox
+from flowrunner.notify.sending import Outlet
 from flowrunner.storage.memory_marks import MemoryMarks
 from tests.fakes.clock import FakeClock
 from tests.fakes.virtual_time import run_virtual
@@ -33,29 +36,36 @@ class FaultyMarks(MemoryMarks):
         await super().change(change)
 
 
+class SlowChannel(FakeChannel):
+    """Takes ten seconds for each message."""
+
+    async def send(self, message: Message) -> None:
+        await asyncio.sleep(10)
+        await super().send(message)
+
+
 class World:
     """Lives of an outbox over the same marks."""
 
     def __init__(self) -> None:
         self.marks, self.clock, self.counts = FaultyMarks(), FakeClock(), Counts()
+        self.health = ChannelHealth(("oncall", "boss"), self.clock)
         self.channels = {"oncall": FakeChannel(), "boss": FakeChannel()}
         self.box = self._new()
 
     def _new(self) -> Outbox:
         return Outbox(
-            outlets={
-                name: Outlet(
-                    channel=channel,
-                    line=Line(Bucket(10, 60.0), is_for_people=True, takes_many=False),
-                    news=asyncio.Event(),
-                )
-                for name, channel in self.channels.items()
-            },
+            outlets={name: self.outlet(channel) for name, channel in self.channels.items()},
             marks=self.marks,
             clock=self.clock,
             sender=SENDER,
             counts=self.counts,
+            health=self.health,
         )
+
+    def outlet(self, channel: Channel) -> Outlet:
+        line = Line(Bucket(10, 60.0), is_for_people=True, takes_many=False)
+        return Outlet(channel=channel, line=line)
 
     async def live(self, seconds: float) -> None:
         """Sends for some time, then dies."""
@@ -109,11 +119,11 @@ def test_crash_between_decision_and_sending_loses_nothing() -> None:
         await world.marks.change(MarkChange(put=world.box.accept(notices)))
         await world.restart()
         await world.live(1)
-        (message,) = world.channels["oncall"].sent  # they are about one flow
-        assert list(message.notices) == notices
+        about_flow, said_by_node = world.channels["oncall"].sent
+        assert [*about_flow.notices, *said_by_node.notices] == notices
         await world.restart()
         await world.live(1)
-        assert len(world.ids()) == 1
+        assert len(world.ids()) == 2
 
     lives(story)
 
@@ -229,5 +239,125 @@ def test_withdrawn_notice_is_never_sent() -> None:
         world.box.release(marks)
         await world.live(1)
         assert world.ids() == []
+
+    lives(story)
+
+
+def test_what_waits_goes_over_a_channel_that_has_changed() -> None:
+    """The next try comes at once and over the new one, without a restart and under the same id."""
+
+    async def story(world: World) -> None:
+        world.channels["oncall"].errors = [NotSentError("no")] * 100
+        world.box.take([make_notice(1, at=world.clock.now())])
+        running = asyncio.create_task(world.live(1_000))
+        await asyncio.sleep(400)
+        world.box.take([make_notice(2, channel="boss", at=world.clock.now())])
+        old, new = world.channels["oncall"], FakeChannel()
+        world.box.replace({"oncall": world.outlet(new)}, ())
+        await asyncio.sleep(0.1)
+        assert [message.id for message in new.sent] == old.tried[:1]
+        assert (old.sent, world.health.failing) == ([], {})
+        assert len(world.ids("boss")) == 1
+        await running
+        assert len(new.tried) == len(world.ids("boss")) == 1
+
+    lives(story)
+
+
+def test_channel_that_comes_is_served_and_one_that_left_loses_what_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is tried again for it: what waits, is under way, or is being written."""
+
+    async def story(world: World) -> None:
+        world.channels["oncall"].errors = [NotSentError("no")] * 100
+        running = asyncio.create_task(world.live(500))
+        await asyncio.sleep(0)
+        world.box.take([make_notice(n, at=world.clock.now()) for n in (1, 2)])
+        await asyncio.sleep(1)
+        pending = world.box.accept([make_notice(3, at=world.clock.now())])
+        await world.marks.change(MarkChange(put=pending))
+        late = FakeChannel()
+        world.box.replace({"late": world.outlet(late)}, ("oncall",))
+        world.box.release(pending)
+        world.box.take([make_notice(4, channel="late", at=world.clock.now())])
+        await running
+        assert len(world.channels["oncall"].tried) == 1
+        assert world.counts.of["oncall", "dropped"] == 3
+        assert (len(late.sent), await world.kept()) == (1, [])
+        assert world.health.failing == {}
+
+    lives(story)
+    assert caplog.text.count("notify.no_channel channel=oncall") == 3
+
+
+def test_try_that_is_under_way_when_its_channel_leaves_still_counts() -> None:
+    """What the receiver has is sent, whoever it was sent by."""
+
+    async def story(world: World) -> None:
+        slow = SlowChannel()
+        world.box.replace({"oncall": world.outlet(slow)}, ())
+        world.box.take([make_notice(1, at=world.clock.now())])
+        running = asyncio.create_task(world.live(100))
+        await asyncio.sleep(1)
+        world.box.replace({}, ("oncall",))
+        await running
+        assert world.counts.of == {("oncall", "sent"): 1}
+        assert await world.kept() == []
+
+    lives(story)
+
+
+def test_what_is_told_is_on_disk_or_nowhere() -> None:
+    """Who waits for the disk learns that it failed, or that there is no room; nothing is half."""
+
+    async def story(world: World) -> None:
+        both = [make_notice(1, channel=name, at=world.clock.now()) for name in ("oncall", "boss")]
+        world.marks.is_full = True
+        with pytest.raises(StorageError):
+            await world.box.tell(both)
+        world.marks.is_full = False
+        marks = world.box.accept([make_notice(n, channel="boss") for n in range(MOST_WAITING)])
+        with pytest.raises(FullError):
+            await world.box.tell(both)
+        assert await world.kept() == []
+        world.box.withdraw(marks)
+        await world.box.tell(both)
+        assert len(await world.kept()) == 2
+        await world.live(1)
+        assert (len(world.ids()), len(world.ids("boss"))) == (1, 1)
+
+    lives(story)
+
+
+def test_telling_that_is_cancelled_is_still_kept() -> None:
+    """What is being written is sent all the same: the disk may have it already."""
+
+    async def story(world: World) -> None:
+        telling = asyncio.create_task(world.box.tell([make_notice(1, at=world.clock.now())]))
+        await asyncio.sleep(0)
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+        await world.box.settle()
+        await world.live(1)
+        assert (len(world.ids()), await world.kept()) == (1, [])
+
+    lives(story)
+
+
+def test_what_is_sent_at_once_passes_what_waits() -> None:
+    """It is tried once, counted, and tells whether the channel works."""
+
+    async def story(world: World) -> None:
+        channel = world.channels["oncall"]
+        channel.errors = [NotSentError("no")]
+        notice = make_notice(1, NotifyOn.MESSAGE, at=world.clock.now())
+        with pytest.raises(NotSentError):
+            await world.box.send(notice)
+        assert list(world.health.failing) == ["oncall"]
+        await world.box.send(notice)
+        assert (world.ids(), world.health.failing) == ([notice.id], {})
+        assert world.counts.of == {("oncall", "failed"): 1, ("oncall", "sent"): 1}
 
     lives(story)

@@ -9,6 +9,7 @@ import pytest
 
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.finding import Finding
+from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.registry.entry import RejectedFile
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.drain import Drain
@@ -84,4 +85,18 @@ def test_a_bad_file_is_no_reason() -> None:
     world.read()
     bad = RejectedFile(path="a.yaml", findings=(Finding(file="a.yaml", code="FR101", message=""),))
     world.registry.source = replace(world.registry.source, rejected=(bad,))
+    assert world.failed() == []
+
+
+def test_failing_channel_is_told_of_and_keeps_nothing_from_being_ready() -> None:
+    """The check says which channel fails and is ok; without channels there is no check."""
+    world = World()
+    world.read()
+    names = [check.name for check in asyncio.run(world.health.checks())]
+    assert "channels" not in names
+    channels = world.health.channels = ChannelHealth(["oncall"], world.clock)
+    channels.failed("oncall", "answered 503")
+    check = asyncio.run(world.health.checks())[-1]
+    assert (check.name, check.status) == ("channels", "ok")
+    assert check.message.startswith("oncall: answered 503 (1 try since ")
     assert world.failed() == []

@@ -1,29 +1,27 @@
-"""Which channels there are, and which rules hold for a flow."""
+"""Which channels are in force, and which rules hold for a flow: a reload exchanges all of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from flowrunner.model.channels import NO_CHANNELS, ChannelMap
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.notify import NotifyRules
 from flowrunner.registry.registry import FlowRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelNames:
-    """The names of channels, and what holds where flows say nothing.
+class ChannelRules:
+    """What the settings say of channels.
 
     Attributes:
-        host: Names of the channels of the host.
-        of_accounts: Account → names of its own, which come before those of the host.
         default: The rules of the host.
         defaults: Account → its own rules.
         pings: Labels of channels that are told of starts, too.
     """
 
-    host: frozenset[str] = frozenset()
-    of_accounts: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    channels: ChannelMap = NO_CHANNELS
     default: NotifyRules = ()
     defaults: Mapping[str, NotifyRules] = field(default_factory=dict)
     pings: frozenset[str] = frozenset()
@@ -33,13 +31,8 @@ class ChannelNames:
 
         A label is the name of a channel of the host, and `ACCOUNT/NAME` of one of an account.
         """
-        own = self.of_accounts.get(account, frozenset())
-        found = (
-            f"{account}/{name}" if name in own else name
-            for name in names
-            if name in own or name in self.host
-        )
-        return tuple(dict.fromkeys(found))
+        found = (self.channels.label(account, name) for name in names)
+        return tuple(dict.fromkeys(label for label in found if label is not None))
 
     def rules_of(self, key: FlowKey, registry: FlowRegistry) -> NotifyRules:
         """Returns the rules for a flow; none for one that has left, or belongs on other hosts."""
@@ -49,3 +42,19 @@ class ChannelNames:
         if entry.spec is not None and entry.spec.notify is not None:
             return entry.spec.notify
         return self.defaults.get(key.account, self.default)
+
+
+class ChannelDirectory:
+    """Holds what is in force.
+
+    Attributes:
+        now: Read anew for each question, since it may be another the next time.
+    """
+
+    def __init__(self, rules: ChannelRules | None = None) -> None:
+        self.now = rules or ChannelRules()
+
+    @property
+    def channels(self) -> ChannelMap:
+        """The channels in force."""
+        return self.now.channels

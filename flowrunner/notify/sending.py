@@ -1,0 +1,157 @@
+"""Channels at work: what each is sent, and that it is tried again until it has arrived.
+
+Pauses grow, and a channel that has changed is tried at once. What is kept of a notice meanwhile is
+the business of `flowrunner.notify.outbox`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from flowrunner.nodes.telling import Letter
+from flowrunner.notify.channel import Channel, Mails, NotSentError, ReceiversRefusedError
+from flowrunner.notify.line import Line
+from flowrunner.notify.message import Message
+from flowrunner.system.clock import Clock
+
+_LOG = logging.getLogger(__name__)
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
+"""Between two tries: twice as long each time."""
+
+GIVEN_UP_AFTER = timedelta(days=1)
+"""Since what is told has happened."""
+
+_LONGEST_ASKED_S = 3_600.0
+"""The longest pause that a receiver may ask for."""
+
+
+class CountsNotices(Protocol):
+    """Told what becomes of notices."""
+
+    def notified(self, channel: str, result: str, count: int) -> None:
+        """Counts; `result` is `sent`, `failed` (a try), `refused`, `given_up` or `dropped`."""
+
+
+class WatchesChannels(Protocol):
+    """Told of every try."""
+
+    def failed(self, label: str, why: str) -> None:
+        """Learns of a try that did not arrive."""
+
+    def worked(self, label: str) -> None:
+        """Learns of one that did."""
+
+    def replace(self, labels: Collection[str]) -> None:
+        """Learns which channels there are now."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Outlet:
+    """A channel, and what waits for it.
+
+    Attributes:
+        channel: Another one after a change of its settings.
+        news: Set when there may be something to send.
+        renewed: Set when the channel is another one, or gone.
+        is_gone: Whether it has left: what is under way is not tried again.
+    """
+
+    channel: Channel
+    line: Line
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    renewed: asyncio.Event = field(default_factory=asyncio.Event)
+    is_gone: bool = False
+
+
+class Sending:
+    """Sends messages, and tells of every try.
+
+    Args:
+        clock: The wall clock says when to give up.
+        counts: Told of results.
+        health: Told of tries.
+    """
+
+    def __init__(self, clock: Clock, counts: CountsNotices, health: WatchesChannels) -> None:
+        self._clock = clock
+        self._counts = counts
+        self._health = health
+
+    async def deliver(self, label: str, outlet: Outlet, message: Message) -> str:
+        """Returns the result, after as many tries as it takes; `failed` when the channel left."""
+        tries = 0
+        while self._clock.now() - message.notices[-1].at <= GIVEN_UP_AFTER:
+            tries += 1
+            try:
+                await self.once(label, outlet, message)
+            except NotSentError as error:
+                level = logging.WARNING if tries == 1 else logging.INFO
+                text = "notify.failed channel=%s tries=%d: %s"
+                _LOG.log(level, text, label, tries, error.message)
+                if error.is_refused:
+                    return "refused"
+                await _pause(outlet, _pause_s(tries, error.retry_after_s))
+                if outlet.is_gone:
+                    return "failed"
+            else:
+                if tries > 1:
+                    _LOG.info("notify.works_again channel=%s tries=%d", label, tries)
+                return "sent"
+        return "given_up"
+
+    async def mail(self, label: str, outlet: Outlet, name: str, letter: Letter) -> int:
+        """Sends a mail of a node, once; returns how many receivers it had.
+
+        Raises:
+            NotSentError: The server has not taken it, or the channel is of another type by now.
+        """
+        channel = outlet.channel
+        if not isinstance(channel, Mails):
+            raise NotSentError("it is not of type email")
+        try:
+            count = await channel.post(name, letter)
+        except ReceiversRefusedError:
+            self._counts.notified(label, "refused", 1)
+            self._health.worked(label)
+            raise
+        except NotSentError as error:
+            self._counts.notified(label, "failed", 1)
+            self._health.failed(label, error.message)
+            raise
+        self._counts.notified(label, "sent", 1)
+        self._health.worked(label)
+        return count
+
+    async def once(self, label: str, outlet: Outlet, message: Message) -> None:
+        """Tries once.
+
+        Raises:
+            NotSentError: It has not arrived, or not for sure.
+        """
+        try:
+            await outlet.channel.send(message)
+        except NotSentError as error:
+            self._counts.notified(label, "failed", 1)
+            self._health.failed(label, error.message)
+            raise
+        self._health.worked(label)
+
+
+async def _pause(outlet: Outlet, seconds: float) -> None:
+    """Waits, or until the channel is another one."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await outlet.renewed.wait()
+    outlet.renewed.clear()
+
+
+def _pause_s(tries: int, asked_s: float) -> float:
+    grown = FIRST_PAUSE_S * 2.0 ** min(tries - 1, 20)
+    return max(min(grown, LONGEST_PAUSE_S), min(asked_s, _LONGEST_ASKED_S))
