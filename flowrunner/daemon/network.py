@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.cgroup_family import attempt_prefix
 from flowrunner.system.clock import Clock
 from flowrunner.system.family import Families
+from flowrunner.system.ids import BlockRandom
 from flowrunner.system.peers import ProcPeers, local_peers
 from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.web.app import (
@@ -84,7 +84,7 @@ def make_servers(
         FlowError: ``port_in_use``, ``bind_failed`` or ``socket_in_use``; nothing stays bound.
     """
     server = parts.settings.server
-    numbers = random.SystemRandom()
+    numbers = BlockRandom()
     web = WebParts(
         service=parts.service,
         metrics=parts.metrics,

@@ -52,6 +52,15 @@ def test_tcp_takes_a_free_port(host: str) -> None:
         socket.create_connection(("127.0.0.1", port)).close()
 
 
+def test_tcp_connections_do_not_wait_to_send() -> None:
+    """What is accepted sends at once: a second piece waits for no acknowledgement."""
+    with closing(bind_tcp("127.0.0.1", 0)) as bound:
+        with socket.create_connection(bound.getsockname()):
+            accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_tcp_knows_ipv6() -> None:
     """An IPv6 address is bound and written in brackets."""
     try:
