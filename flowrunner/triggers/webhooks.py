@@ -196,8 +196,9 @@ class Webhooks:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")
             return hook_answers.problem(hook.label, 413, "too_large", error)
-        content, sent_type = hook.trigger.content, delivery.headers.get("content-type", "")
-        text = lack_of_type(content, sent_type) if delivery.body else ""
+        content = hook.trigger.content
+        said = [delivery.headers.get(f"content-{each}", "") for each in ("type", "encoding")]
+        text = lack_of_type(content, *said) if delivery.body else ""
         if text:
             error = ValidationError(text, code="delivery.content_type")
             return hook_answers.problem(hook.label, 415, "unsupported", error)
