@@ -10,7 +10,7 @@ COMMIT_DATE = $(shell git log -1 --format=%ct 2>/dev/null)
 say = @printf '\n== %s: %s\n' '$@' '$(1)'
 
 .DEFAULT_GOAL := help
-.PHONY: setup run test test-long tools check fmt fmt-check lint types arch quick-tests bench \
+.PHONY: setup run test test-long fuzz tools check fmt fmt-check lint types arch quick-tests bench \
   generate package lock clean help
 
 setup: $(STAMP) ## make .venv with .venv/bin/flowrunner
@@ -31,6 +31,10 @@ test: $(STAMP) tools ## all tests, property tests with few examples
 test-long: $(STAMP) tools ## all tests, property tests with many examples
 	$(call say,the whole suite with many examples)
 	TEST_PROFILE=long $(PYTEST)
+
+fuzz: $(STAMP) ## fuzz what strangers can send (SECONDS_EACH=60 for each target)
+	$(call say,each target with a fuzzer that sees which lines it reaches)
+	.make/fuzz
 
 tools:
 	$(call say,the programs that the tests drive)

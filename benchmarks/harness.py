@@ -101,4 +101,4 @@ def _text(row: Row, value: float) -> str:
 
 def _ms(seconds: float) -> str:
     milliseconds = seconds * 1000
-    return f"{milliseconds:.0f}" if milliseconds >= 1 else f"{milliseconds:.2g}"
+    return f"{milliseconds:.0f}" if milliseconds >= 10 else f"{milliseconds:.2g}"

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.commands import COMMAND
@@ -137,14 +137,14 @@ class ManyFlows:
 class Started:
     """One life of a daemon."""
 
-    def __init__(self, flows: Path, state: Path) -> None:
+    def __init__(self, flows: Path, state: Path, more: Mapping[str, str] | None = None) -> None:
         self._log = state.with_suffix(".stderr")
         env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         where = ["--flows", str(flows), "--state", str(state), "--listen", "127.0.0.1:0"]
         with self._log.open("wb") as stream:
             self._process = subprocess.Popen(
                 [COMMAND, "serve", *where],
-                env=env | {"FLOWRUNNER_ENGINE__DRAIN_TIMEOUT": "0s"},
+                env=env | {"FLOWRUNNER_ENGINE__DRAIN_TIMEOUT": "0s", **(more or {})},
                 stdin=subprocess.DEVNULL,
                 stderr=stream,
             )
@@ -153,6 +153,13 @@ class Started:
         """Returns when it has said so and `/readyz` agrees."""
         _until(self._is_announced)
         _until(self._is_ready)
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once it has said so."""
+        found = _READY.search(self._log.read_bytes())
+        assert found
+        return int(found[1])
 
     def resident_mib(self) -> float:
         """Returns its resident memory."""
@@ -187,9 +194,7 @@ class Started:
         return _READY.search(self._log.read_bytes()) is not None
 
     def _is_ready(self) -> bool:
-        found = _READY.search(self._log.read_bytes())
-        assert found
-        connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=_PATIENCE_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE_S)
         try:
             connection.request("GET", "/readyz")
             return connection.getresponse().status == http.client.OK

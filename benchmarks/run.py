@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import definition_rows, due, throughput
+from benchmarks import definition_rows, due, hook_rows, throughput
 from benchmarks.attempt_output import SIZE, attempt_s, file_s, lag_s
 from benchmarks.commands import command_s, interpreter_s
 from benchmarks.executions import blocks_s, execution_s
@@ -255,6 +255,10 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "4": partial(row_due, "4", 1_000, "median start", 0.7, due.median_s),
     "4-last": partial(row_due, "4-last", 1_000, "last start", 1.4, due.last_s),
     "4-loop": partial(row_due, "4-loop", 1_000, "longest turn of the loop", 0.02, due.stall_s),
+    "5-median": hook_rows.row_5_median,
+    "5-p99": hook_rows.row_5_p99,
+    "5-most": hook_rows.row_5_most,
+    "6": hook_rows.row_6,
     "7a": row_7a,
     "7b": row_7b,
     "8": row_8,

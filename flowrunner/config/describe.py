@@ -14,6 +14,7 @@ from flowrunner.config import access_settings as access_page
 from flowrunner.config import accounts as account_page
 from flowrunner.config import git_settings as git_page
 from flowrunner.config import notify_settings as notify_page
+from flowrunner.config import server_settings as server_page
 from flowrunner.config import settings as page
 from flowrunner.config import tls_settings as tls_page
 from flowrunner.config.accounts import KEYS, AccountKey, AccountSettings
@@ -23,7 +24,7 @@ from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, section_of
 from flowrunner.model.accounts import ACCOUNT_NAME
 from flowrunner.model.ids import Json
 
-_PAGES = (page, access_page, git_page, notify_page, tls_page, account_page)
+_PAGES = (page, server_page, access_page, git_page, notify_page, tls_page, account_page)
 SCHEMA_ID = "https://flowrunner.dev/schemas/settings.v1.schema.json"
 
 

@@ -9,9 +9,8 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from flowrunner.errors import SettingsError
 from flowrunner.model.ids import Json
@@ -27,10 +26,7 @@ from flowrunner.model.quantities import (
 )
 
 _LONGEST_QUOTE = 60
-_HIGHEST_PORT = 65_535
-_PORT = re.compile(r"[0-9]{1,5}")
 _COUNT = re.compile(r"[0-9]{1,18}")
-_LISTEN_HINT = "write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one"
 
 Quantity = TypeVar("Quantity", int, float)
 
@@ -47,29 +43,6 @@ class BadValueError(SettingsError):
     def __init__(self, message: str, *, code: str | None = None, hint: str) -> None:
         super().__init__(message, code=code)
         self.hint = hint
-
-
-class ListenAddress(NamedTuple):
-    """Where the server listens; port 0 lets the system choose a free one."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach it: 127.0.0.0/8, ::1 or localhost."""
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            address = ip_address(self.host)
-        except ValueError:
-            return False
-        # Python releases disagree on mapped addresses (::ffff:127.0.0.1): these are refused.
-        is_ipv4 = isinstance(address, IPv4Address)
-        return address.is_loopback if is_ipv4 else address == IPv6Address("::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,31 +217,6 @@ def file_path(*, nullable: bool = False) -> Kind:
     )
 
 
-def listen_address(*, nullable: bool = False) -> Kind:
-    """An address and a port to listen on; which hosts are allowed is the loader's question."""
-
-    def parse(value: Json, _folder: Path) -> ListenAddress:
-        if not isinstance(value, str):
-            raise _wrong_type(value, "HOST:PORT", _LISTEN_HINT)
-        host, _, port = value.rpartition(":")
-        is_bracketed = host.startswith("[") and host.endswith("]")
-        host = host[1:-1] if is_bracketed else host
-        well_formed = _is_ipv6(host) if is_bracketed else host and ":" not in host
-        if not well_formed or not _PORT.fullmatch(port) or int(port) > _HIGHEST_PORT:
-            raise BadValueError(f"{quote(value)} is not HOST:PORT", hint=_LISTEN_HINT)
-        return ListenAddress(host, int(port))
-
-    return Kind(
-        parse=parse,
-        render=lambda address: None if address is None else str(address),
-        schema={
-            "type": ["string", "null"] if nullable else "string",
-            "pattern": "^.+:[0-9]{1,5}$",
-        },
-        nullable=nullable,
-    )
-
-
 def quote(value: object) -> str:
     """Returns a value from outside for a message: escaped and cut."""
     text = ascii(value)
@@ -278,14 +226,6 @@ def quote(value: object) -> str:
 def printable(text: str) -> str:
     """Returns text that any terminal and JSON can carry: names of files may not be UTF-8."""
     return text.encode(errors="backslashreplace").decode()
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        IPv6Address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _wrong_type(value: Json, wanted: str, hint: str) -> BadValueError:

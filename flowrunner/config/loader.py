@@ -10,11 +10,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flowrunner.config.account_reader import AccountReader
 from flowrunner.config.accounts import SECTION as ACCOUNTS
+from flowrunner.config.addresses import UnixAddress, check_distinct, check_socket_path
 from flowrunner.config.kinds import BadValueError, Kind, printable, quote
 from flowrunner.config.notify_settings import NotifySettings, notify_problems
 from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, Settings
@@ -38,14 +40,12 @@ Key = tuple[str, ...]
 Values = dict[Key, Any]
 """The value of every setting."""
 
-LONGEST_SOCKET_PATH = 107
-"""Bytes. Source: unix(7), `sun_path` holds 108 with its terminating zero."""
-
 MOST_FINDINGS = 100
 """After so many the rest is not looked at: it is the wrong file."""
 
 _DEFAULT = "default"
 _LISTEN = ("server", "listen")
+_HOOKS_LISTEN = ("server", "hooks_listen")
 _TOKENS = ("auth", "tokens")
 _SOCKET = ("server", "control_socket")
 _SOURCE = ("source", "path")
@@ -233,14 +233,18 @@ def _below(folder: Path, default: Any) -> Any:
 
 
 def _check_socket(values: Values) -> None:
-    path = values[_SOCKET]
-    length = len(os.fsencode(path))
-    if length > LONGEST_SOCKET_PATH:
-        raise BadValueError(
-            f"the path has {length} bytes, at most {LONGEST_SOCKET_PATH} work: {quote(str(path))}",
-            code="settings.path",
-            hint="set server.control_socket to a shorter path, such as one below /run",
-        )
+    check_socket_path(values[_SOCKET], "server.control_socket")
+
+
+def _check_listener(key: Key, values: Values) -> None:
+    """Judges a unix socket of the network listeners."""
+    address = values[key]
+    if isinstance(address, UnixAddress):
+        check_socket_path(address.path, ".".join(key))
+
+
+def _check_distinct(values: Values) -> None:
+    check_distinct({".".join(key): values[key] for key in (_SOCKET, _LISTEN, _HOOKS_LISTEN)})
 
 
 def _check_state(values: Values) -> None:
@@ -275,6 +279,13 @@ def _check_tls(values: Values) -> None:
         raise BadValueError(
             "is half of a pair", hint="write server.tls.certificate and server.tls.key, or neither"
         )
+    listeners = [values[key] for key in (_LISTEN, _HOOKS_LISTEN) if values[key] is not None]
+    are_unix = all(isinstance(address, UnixAddress) for address in listeners)
+    if values[_CERTIFICATE] is not None and are_unix:
+        raise BadValueError(
+            "means nothing for unix sockets, and there is no other listener",
+            hint="leave server.tls out; the proxy before the socket has the certificate",
+        )
 
 
 def _check_verify(values: Values) -> None:
@@ -292,6 +303,9 @@ _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
     (_check_debounce, (_DEBOUNCE_LIMIT, _DEBOUNCE)),
     (_check_verify, (_VERIFY, _VERIFY_KEYS)),
     (_check_tls, (_CERTIFICATE, _KEY)),
+    (partial(_check_listener, _LISTEN), (_LISTEN,)),
+    (partial(_check_listener, _HOOKS_LISTEN), (_HOOKS_LISTEN,)),
+    (_check_distinct, (_HOOKS_LISTEN, _LISTEN, _SOCKET)),
 )
 """What is judged about the winners, and the settings that can be to blame, the nearest first."""
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Literal
 
 from flowrunner.config.kinds import BadValueError, Kind, quote
 from flowrunner.model.ids import Json
 from flowrunner.model.rates import RATE_PATTERN, Rate, parse_rate
 
 Network = IPv4Network | IPv6Network
+Proxy = Network | Literal["unix"]
+"""A network that proxies have, or whoever may connect to a unix socket."""
 
 _OFF = "off"
 _ORIGIN = "^https?://(\\[[0-9a-f:.]+\\]|[a-z0-9._-]+)(:[0-9]{1,5})?$"
@@ -37,16 +40,19 @@ def rate() -> Kind:
     )
 
 
-def networks() -> Kind:
-    """A list of addresses and networks; a text has commas between them."""
-    hint = "write addresses or networks, for example [127.0.0.1, 10.0.0.0/8]"
+def proxies() -> Kind:
+    """A list of addresses, networks and the word `unix`; a text has commas between them."""
+    hint = "write addresses, networks or unix, for example [127.0.0.1, 10.0.0.0/8]"
 
-    def parse(value: Json, _: Path) -> tuple[Network, ...]:
+    def parse(value: Json, _: Path) -> tuple[Proxy, ...]:
         if not isinstance(value, list):
             message = f"{quote(value)} is not a list of addresses"
             raise BadValueError(message, code="settings.type", hint=hint)
-        found = []
+        found: list[Proxy] = []
         for written in value:
+            if written == "unix":
+                found.append("unix")
+                continue
             try:
                 found.append(ip_network(written if isinstance(written, str) else ""))
             except ValueError as error:
@@ -56,7 +62,7 @@ def networks() -> Kind:
 
     return Kind(
         parse=parse,
-        render=lambda value: [_written(network) for network in value],
+        render=lambda value: [_written(proxy) for proxy in value],
         from_text=_listed,
         schema={"type": "array", "items": {"type": "string", "minLength": 2}},
     )
@@ -87,7 +93,9 @@ def _listed(text: str) -> Json:
     return [part.strip() for part in text.split(",")] if text.strip() else []
 
 
-def _written(network: Network) -> str:
+def _written(network: Proxy) -> str:
     """Returns a network as one writes it: a single address without its length."""
+    if isinstance(network, str):
+        return network
     is_one = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if is_one else str(network)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from flowrunner.config.kinds import ListenAddress, quote
+from flowrunner.config.addresses import Address
+from flowrunner.config.kinds import quote
 from flowrunner.config.token_kinds import all_tokens
 from flowrunner.model.access import Token
 from flowrunner.model.ids import DEFAULT_ACCOUNT
@@ -23,7 +24,7 @@ class WrongToken(NamedTuple):
 def token_problems(
     shared: tuple[Token, ...],
     of_accounts: Mapping[str, tuple[Token, ...]],
-    listen: ListenAddress,
+    listen: Address,
 ) -> Iterator[WrongToken]:
     """Yields what is wrong.
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -49,7 +48,7 @@ from flowrunner.service.traces import TraceReader
 from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock_sync import is_clock_synchronised
 from flowrunner.system.family import Families
-from flowrunner.system.ids import IdSource, Uuid7Ids
+from flowrunner.system.ids import BlockRandom, IdSource, Uuid7Ids
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.watcher import NoWatcher, WatchdogWatcher, Watcher
 from flowrunner.telemetry.log_writer import LogWriter
@@ -238,7 +237,7 @@ def _engine(ground: Ground, services: EngineServices) -> Engine:
 
 
 def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts:
-    ids = Uuid7Ids(ground.clock, random.SystemRandom())
+    ids = Uuid7Ids(ground.clock, BlockRandom())
     gate = refuse_all if ground.choices.observe else ground.store_watch.refuse_without_room
     dispatcher = Dispatcher(ground.registry, engine, ids, gate, ground.accounts)
     timers = ApschedulerTimers()
@@ -299,6 +298,7 @@ def _webhooks(ground: Ground, dispatcher: Dispatcher) -> Webhooks:
         ground.secrets,
         ground.clock,
         takes_unproven=ground.settings.server.unproven_hooks,
+        in_thread=ground.spawner.threads.run,
     )
 
 

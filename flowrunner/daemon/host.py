@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from flowrunner.config.settings import ServerSettings
+from flowrunner.config.server_settings import ServerSettings
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.runtime import ClosableSink, LogFactory
 from flowrunner.model.ids import ExecutionId, FlowKey

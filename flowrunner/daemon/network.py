@@ -1,12 +1,14 @@
-"""The two listeners of the daemon, bound before anything else is opened."""
+"""The listeners of the daemon, bound before anything else is opened."""
 
 from __future__ import annotations
 
-import random
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from types import MappingProxyType
 
+from flowrunner.config.addresses import Address, ListenAddress, SocketAccess, UnixAddress
 from flowrunner.config.settings import Settings
 from flowrunner.config.token_kinds import all_tokens
 from flowrunner.daemon.build import Parts
@@ -17,6 +19,7 @@ from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.cgroup_family import attempt_prefix, manager_group
 from flowrunner.system.clock import Clock
 from flowrunner.system.family import Families
+from flowrunner.system.ids import BlockRandom
 from flowrunner.system.peers import ProcPeers, local_peers
 from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.web.app import (
@@ -30,10 +33,14 @@ from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
-from flowrunner.web.sockets import bind_tcp, bind_unix
+from flowrunner.web.sockets import bind_tcp, bind_unix, remove_unix
 from flowrunner.web.tls import Tls
 
 _ID_BYTES = 8
+_MODES: Mapping[SocketAccess, int] = MappingProxyType(
+    {"owner": 0o600, "group": 0o660, "everyone": 0o666}
+)
+"""To connect is to write the file. Source: unix(7)."""
 
 
 def make_access(parts: Parts, clock: Clock) -> Access:
@@ -77,7 +84,7 @@ def make_servers(
         FlowError: ``port_in_use``, ``bind_failed`` or ``socket_in_use``; nothing stays bound.
     """
     server = parts.settings.server
-    numbers = random.SystemRandom()
+    numbers = BlockRandom()
     web = WebParts(
         service=parts.service,
         metrics=parts.metrics,
@@ -92,7 +99,7 @@ def make_servers(
         repository=parts.origin.desk,
         settings=desk,
     )
-    hosts = LocalHosts(frozenset({server.listen.host.lower()}))
+    hosts = LocalHosts(_names_of(server.listen))
     shown = partial(make_public_app, web, access=access, hosts=hosts)
     apps = [shown()]
     if server.hooks_listen is not None:
@@ -101,7 +108,11 @@ def make_servers(
     limits = ServerLimits(max_connections=server.max_connections)
     *networks, unix = _bind(parts)
     return (
-        *(HttpServer(app, [bound], limits, tls) for app, bound in zip(apps, networks, strict=True)),
+        *(
+            # The proxy before a unix socket has the certificate.
+            HttpServer(app, [bound], limits, None if bound.family == socket.AF_UNIX else tls)
+            for app, bound in zip(apps, networks, strict=True)
+        ),
         HttpServer(control, [unix], limits),
     )
 
@@ -117,15 +128,24 @@ def _peers(families: Families) -> ProcPeers:
     return local_peers(attempt_prefix(), manager_group())
 
 
+def _names_of(address: Address) -> frozenset[str]:
+    """Returns under which names the listener may be addressed, beside those of loopback."""
+    return frozenset({address.host.lower()} if isinstance(address, ListenAddress) else ())
+
+
 def _bind(parts: Parts) -> list[socket.socket]:
     server, bound = parts.settings.server, list[socket.socket]()
+    mode = _MODES[server.socket_access]
     try:
-        for address in (server.listen, server.hooks_listen):
-            if address is not None:
+        for name, address in (("listen", server.listen), ("hooks_listen", server.hooks_listen)):
+            if isinstance(address, UnixAddress):
+                bound.append(bind_unix(address.path, mode, setting=f"server.{name}"))
+            elif address is not None:
                 bound.append(bind_tcp(address.host, address.port))
         bound.append(bind_unix(server.control_socket))
     except FlowError:
         for each in bound:
+            remove_unix(each)
             with suppress(OSError):
                 each.close()
         raise

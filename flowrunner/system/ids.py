@@ -5,12 +5,14 @@ Source: RFC 9562, section 5.7 (UUID version 7) and 6.2 (monotonicity, method 1).
 
 from __future__ import annotations
 
+import os
 from typing import Protocol
 from uuid import UUID
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.system.clock import Clock
 
+_BLOCK = 4096
 _COUNTER_LIMIT = 1 << 12
 _SEED_MASK = 0x7FF  # the highest bit of a fresh counter stays 0, which leaves room to count
 _TAIL_MASK = (1 << 62) - 1
@@ -21,6 +23,25 @@ class RandomSource(Protocol):
 
     def randbytes(self, n: int, /) -> bytes:
         """Returns `n` random bytes."""
+
+
+class BlockRandom:
+    """The system's randomness, taken in blocks: a call for each few bytes costs more than they do.
+
+    Each byte is given out once. Not for a process that forks: both would give out the same.
+    """
+
+    def __init__(self, block: int = _BLOCK) -> None:
+        self._size = block
+        self._block = b""
+        self._used = 0
+
+    def randbytes(self, n: int, /) -> bytes:
+        """Returns `n` random bytes."""
+        if self._used + n > len(self._block):
+            self._block, self._used = os.urandom(max(n, self._size)), 0
+        begin, self._used = self._used, self._used + n
+        return self._block[begin : self._used]
 
 
 class IdSource(Protocol):

@@ -18,14 +18,18 @@ JSON_DEPTH = 64
 _FORM = "application/x-www-form-urlencoded"
 
 
-def lack_of_type(content: Content, content_type: str) -> str:
+def lack_of_type(content: Content, content_type: str, encoding: str = "") -> str:
     """Returns what the content type must be, in words; empty where it is right.
 
-    Source: RFC 6839 section 3.1 for the suffix of JSON.
+    What is compressed is refused: it would have to be unpacked before anybody knows how large it
+    is. Source: RFC 9110 section 15.5.16 for `Content-Encoding`; RFC 6839 section 3.1 for the
+    suffix of JSON.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if content is Content.RAW:
         return ""
+    if encoding.strip().lower() not in {"", "identity"}:
+        return "the body must not be encoded (content-encoding)"
     if content is Content.FORM:
         return "" if media_type == _FORM else f"the content type must be {_FORM}"
     is_json = media_type == "application/json" or media_type.endswith("+json")
@@ -49,7 +53,10 @@ def read_body(body: bytes, content: Content) -> Json:
 def read_json(body: bytes) -> Json:
     """Returns the JSON that a body is; None without one.
 
-    Numbers beyond the range of a double are refused as NaN is: no JSON could say them again.
+    Numbers beyond the range of a double are refused as NaN is: no JSON could say them again. JSON
+    is UTF-8; Python would take UTF-16 and UTF-32 as well, which a check before us or a script
+    behind us may read as something else. A byte order mark is passed over, and of a key that is
+    given twice the last one counts. Source: RFC 8259, sections 4 and 8.1.
 
     Raises:
         ValidationError: ``delivery.json``.
@@ -57,7 +64,9 @@ def read_json(body: bytes) -> Json:
     if not body:
         return None
     try:
-        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(
+            body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise ValidationError("the body is not JSON", code="delivery.json") from error
     if is_deeper(value, JSON_DEPTH):

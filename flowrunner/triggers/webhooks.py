@@ -23,6 +23,7 @@ from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
+from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
 from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
 from flowrunner.triggers.dispatcher import (
@@ -87,7 +88,7 @@ class Webhooks:
     """The hooks in force, and the answers to their deliveries.
 
     `takes_unproven` says whether a hook without a proof (`auth: none`) takes deliveries that do
-    not come from this machine.
+    not come from this machine; `in_thread` reads secrets, which are files, outside the loop.
     """
 
     def __init__(
@@ -98,12 +99,14 @@ class Webhooks:
         clock: Clock,
         *,
         takes_unproven: bool = False,
+        in_thread: InThread = asyncio.to_thread,
     ) -> None:
         self._dispatcher = dispatcher
         self._duplicates = duplicates
         self._secrets = secrets
         self._clock = clock
         self._takes_unproven = takes_unproven
+        self._in_thread = in_thread
         self._rates = HookRates(clock)
         self._waiting = 0
         self._hooks: Mapping[str, _Hook] = {}
@@ -172,7 +175,7 @@ class Webhooks:
         """Returns the proof that holds, or what is lacking; a missing hook costs the same."""
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
-        found = await asyncio.to_thread(
+        found = await self._in_thread(
             lambda: [self._secrets.lookup(account, name) for name in auth.secrets]
         )
         secrets = [value for value in found if value is not None]
@@ -193,8 +196,9 @@ class Webhooks:
             text = f"the body is larger than {hook.trigger.max_body} bytes"
             error = ValidationError(text, code="delivery.too_large")
             return hook_answers.problem(hook.label, 413, "too_large", error)
-        content, sent_type = hook.trigger.content, delivery.headers.get("content-type", "")
-        text = lack_of_type(content, sent_type) if delivery.body else ""
+        content = hook.trigger.content
+        said = [delivery.headers.get(f"content-{each}", "") for each in ("type", "encoding")]
+        text = lack_of_type(content, *said) if delivery.body else ""
         if text:
             error = ValidationError(text, code="delivery.content_type")
             return hook_answers.problem(hook.label, 415, "unsupported", error)

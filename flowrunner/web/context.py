@@ -151,8 +151,9 @@ def peer_text(scope: Scope) -> str:
     """Returns the peer for a log line: `127.0.0.1:51514`, or `uid:1000/pid:4242`."""
     peer, client = unix_peer_of(scope), scope.get("client")
     if peer is not None:
-        return f"uid:{peer.uid}/pid:{peer.pid}"
-    shown = f"{client[0]}:{client[1]}" if client else "unknown"
+        shown = f"uid:{peer.uid}/pid:{peer.pid}"
+    else:
+        shown = f"{client[0]}:{client[1]}" if client else "unknown"
     origin: Origin | None = scope.get(_ORIGIN)
     is_passed_on = client and origin is not None and origin.address not in ("", client[0])
     return f"{origin.address} via={shown}" if origin and is_passed_on else shown

@@ -15,6 +15,9 @@ from typing import Any
 LINGER_S = 5.0
 """Seconds that are given to a client that still sends."""
 
+_JOINED_BYTES = 64 * 1024
+"""What is written is sent without waiting for more once it is so much."""
+
 LINGER_BYTES = 64 * 1024**2
 """Bytes that are dropped for it: the largest body that the settings can allow."""
 
@@ -43,6 +46,8 @@ class LingeringTransport(asyncio.Transport):
         self._timeout_s = timeout_s
         self._left = LINGER_BYTES
         self._end: asyncio.TimerHandle | None = None
+        self._unsent: list[bytes | bytearray | memoryview[Any]] = []
+        self._unsent_bytes = 0
 
     @property
     def is_lingering(self) -> bool:
@@ -57,6 +62,7 @@ class LingeringTransport(asyncio.Transport):
 
     def close(self) -> None:
         """Closes once what is written has been sent; a second time it lingers no longer."""
+        self._send()
         if self.is_lingering or self._transport.is_closing() or not self._has_unread():
             self.stop()
             self._transport.close()
@@ -80,9 +86,15 @@ class LingeringTransport(asyncio.Transport):
         self._transport.abort()
 
     def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Sends bytes, unless it lingers."""
-        if not self.is_lingering:
-            self._transport.write(data)
+        """Sends bytes together with those of the same turn, unless it lingers."""
+        if self.is_lingering or not data:
+            return
+        if not self._unsent:
+            self._loop.call_soon(self._send)
+        self._unsent.append(data)
+        self._unsent_bytes += len(data)
+        if self._unsent_bytes >= _JOINED_BYTES:
+            self._send()
 
     def pause_reading(self) -> None:
         """Leaves further bytes with the system."""
@@ -95,3 +107,10 @@ class LingeringTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Returns what the connection knows of itself."""
         return self._transport.get_extra_info(name, default)
+
+    def _send(self) -> None:
+        if self._unsent:
+            data = self._unsent[0] if len(self._unsent) == 1 else b"".join(self._unsent)
+            self._unsent.clear()
+            self._unsent_bytes = 0
+            self._transport.write(data)

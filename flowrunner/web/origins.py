@@ -2,27 +2,34 @@
 
 A proxy makes every caller look like one on this machine. So a request that was passed on, or that
 comes from a trusted proxy, is never taken for a local one; whose it is, is believed only from the
-proxies that the settings name. Source: RFC 7239, section 8.1; MDN, "X-Forwarded-For".
+proxies that the settings name. A unix socket has no addresses: whoever its file lets connect is of
+this machine, and all that is passed on through it counts as one caller unless it is trusted.
+Source: RFC 7239, section 8.1; MDN, "X-Forwarded-For".
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
+from flowrunner.config.network_kinds import Proxy
 from flowrunner.web.context import Origin, unix_peer_of
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
+T = TypeVar("T")
 
 _FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
 _FORWARDING_PREFIX = "x-forwarded-"
 _FORWARDED_FOR = "x-forwarded-for"
 _HOPS = 20
 """Addresses of `X-Forwarded-For` that are looked at, from the nearest on."""
+
+UNIX = "unix"
+"""Under what callers behind a unix socket are counted together."""
 
 _NEIGHBOURHOOD = 64
 """Bits of an IPv6 address that one customer has for himself. Source: RFC 6177."""
@@ -32,18 +39,20 @@ class Proxies:
     """The proxies whose word about their callers is believed.
 
     Args:
-        trusted: Their addresses and networks.
+        trusted: Their addresses and networks; `unix` for whoever may connect to a unix socket.
     """
 
-    def __init__(self, trusted: Iterable[Network] = ()) -> None:
-        self._trusted = tuple(trusted)
+    def __init__(self, trusted: Iterable[Proxy] = ()) -> None:
+        trusted = tuple(trusted)
+        self._trusted = tuple(each for each in trusted if not isinstance(each, str))
+        self._trusts_unix = UNIX in trusted
 
     def origin_of(self, scope: Scope) -> Origin:
         """Returns who asks."""
         headers, client = Headers(scope=scope), scope.get("client")
         is_forwarded = _is_forwarded(headers)
         if unix_peer_of(scope) is not None:
-            return Origin(address="", is_local=not is_forwarded, source="")
+            return self._behind_unix(headers, is_forwarded=is_forwarded)
         peer = None if client is None else _address(client[0])
         if peer is None:
             return Origin(address="", is_local=False, source="")
@@ -51,9 +60,17 @@ class Proxies:
             return _origin(peer, is_local=peer.is_loopback and not is_forwarded)
         return _origin(self._caller(peer, headers.getlist(_FORWARDED_FOR)), is_local=False)
 
-    def _caller(self, peer: Address, said: list[str]) -> Address:
+    def _behind_unix(self, headers: Headers, *, is_forwarded: bool) -> Origin:
+        if not self._trusts_unix:
+            return Origin(address="", is_local=not is_forwarded, source=UNIX)
+        caller = self._caller(None, headers.getlist(_FORWARDED_FOR))
+        if caller is None:
+            return Origin(address="", is_local=False, source=UNIX)
+        return _origin(caller, is_local=False)
+
+    def _caller(self, peer: T, said: list[str]) -> Address | T:
         """Returns what the outermost trusted proxy saw: each adds its caller at the end."""
-        caller = peer
+        caller: Address | T = peer
         hops = [hop for value in said for hop in value.split(",")]
         for hop in reversed(hops[-_HOPS:]):
             address = _address(_without_port(hop.strip()))

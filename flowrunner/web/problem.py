@@ -49,7 +49,7 @@ class HttpError(FlowError):
     """What HTTP itself refuses, before the business is asked.
 
     Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.head_too_large``,
-    ``http.media_type``, ``http.malformed``, ``http.rate``.
+    ``http.media_type``, ``http.malformed``, ``http.rate``, ``http.version``.
 
     Attributes:
         status: The status it is answered with.

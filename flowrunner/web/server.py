@@ -25,7 +25,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
 from flowrunner.errors import FlowError
-from flowrunner.web.context import UNIX_UID_PREFIX
+from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
 from flowrunner.web.problem import HttpError, problem_of, problem_response
@@ -233,7 +233,10 @@ class _Protocol(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self._is_refused = True
-        self.transport.write(_refusal(getattr(error, "error_status_hint", 0), msg))
+        refusal = _refusal(getattr(error, "error_status_hint", 0), msg)
+        # Without its text, which may quote what was sent; no link of the chain has seen it.
+        _LOG.info("http.malformed peer=%s answer=%s", self._peer(), refusal[9:12].decode())
+        self.transport.write(refusal)
         self.transport.close()
 
     def shutdown(self) -> None:
@@ -246,6 +249,9 @@ class _Protocol(H11Protocol):
     def _should_upgrade(self) -> bool:
         """Answers a wish for another protocol in HTTP, without a warning for each."""
         return False
+
+    def _peer(self) -> str:
+        return peer_text({"client": self.client})
 
     def _watch(self) -> None:
         waits_for = self._phase(), self.cycle

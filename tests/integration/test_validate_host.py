@@ -14,7 +14,8 @@ from flowrunner.config.accounts import AccountSettings, SecretDirectory
 from flowrunner.config.channel_kinds import channels_kind
 from flowrunner.config.git_settings import GitSettings
 from flowrunner.config.notify_settings import NotifySettings
-from flowrunner.config.settings import EngineSettings, ServerSettings, Settings, SourceSettings
+from flowrunner.config.server_settings import ServerSettings
+from flowrunner.config.settings import EngineSettings, Settings, SourceSettings
 from flowrunner.daemon.offline import validate
 from flowrunner.model.finding import Finding
 from tests.definitions.examples import FOLDER

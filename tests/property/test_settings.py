@@ -25,16 +25,21 @@ Key = tuple[str, ...]
 PATHS = st.from_regex(r"(/[a-z]{1,8}){1,3}", fullmatch=True)
 ROOTS = st.lists(st.from_regex("/[a-z]{1,5}(/[a-z]{1,5})?", fullmatch=True), unique=True)
 WRITTEN: Mapping[str, st.SearchStrategy[Any]] = {
-    "server.listen": st.integers(0, 65_535).map("127.0.0.1:{}".format),
-    "server.hooks_listen": st.integers(0, 65_535).map("0.0.0.0:{}".format),
-    "server.control_socket": PATHS,
+    "server.listen": st.one_of(
+        st.integers(0, 65_535).map("127.0.0.1:{}".format), PATHS.map("unix:/listen{}".format)
+    ),
+    "server.hooks_listen": st.one_of(
+        st.integers(0, 65_535).map("0.0.0.0:{}".format), PATHS.map("unix:/hooks{}".format)
+    ),
+    "server.socket_access": st.sampled_from(["owner", "group", "everyone"]),
+    "server.control_socket": PATHS.map("/control{}".format),  # two on one path are refused
     "server.max_body": st.integers(1, 1023).map("{}KiB".format),
     "server.max_connections": st.integers(1, 65_536),
     "server.rate_limit": st.one_of(
         st.just("off"), st.builds("{}/{}m".format, st.integers(1, 9_999), st.integers(1, 59))
     ),
     "server.trusted_proxies": st.lists(
-        st.sampled_from(["127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32"]), unique=True
+        st.sampled_from(["127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "unix"]), unique=True
     ),
     "server.cors": st.lists(
         st.sampled_from(["https://a.example", "http://127.0.0.1:3000", "https://[::1]:8443"]),

@@ -1,7 +1,10 @@
-"""The limit on heads: how long a request's line and headers may be together, and how many.
+"""The limit on heads: how long they may be, how many headers they may have, and no two meanings.
 
 The server bounds a head that does not end. One that arrives whole in a single read, as a later
-request of a connection may, would pass there: it is counted here. Source: RFC 6585, section 5.
+request of a connection may, would pass there: it is counted here. A head that says the end of its
+body in two ways is refused, because a proxy may have believed the other one, and hidden a request
+in the body of this one. Source: RFC 6585, section 5; RFC 9112, sections 2.3 and 6.3; RFC 9110,
+section 15.6.6.
 """
 
 from __future__ import annotations
@@ -18,17 +21,23 @@ HEAD_BYTES = 16_384
 HEAD_FIELDS = 100
 """Most headers of a request. Source: Apache httpd, `LimitRequestFields`."""
 
+_LAST = {"connection": "close"}
 _FIELD_MARKS = len(": \r\n")
 
 
 class HeadLimit:
-    """Refuses heads that are too long or have too many headers."""
+    """Refuses heads that are too long, have too many headers, or can be read in two ways."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on; raises `HttpError` (``http.head_too_large``)."""
+        """Passes a request on.
+
+        Raises:
+            HttpError: ``http.head_too_large`` (431), ``http.malformed`` (400), ``http.version``
+                (505).
+        """
         if scope["type"] == "http":
             _check(scope)
         await self._app(scope, receive, send)
@@ -42,6 +51,13 @@ def head_error(message: str) -> HttpError:
 
 def _check(scope: Scope) -> None:
     headers = scope["headers"]
+    if not scope["http_version"].startswith("1."):
+        text = "this server speaks HTTP/1.1"
+        status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
+        raise HttpError(status, text, code="http.version", headers=_LAST)
+    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+        text = "a request has a Content-Length or a Transfer-Encoding, not both"
+        raise HttpError(HTTPStatus.BAD_REQUEST, text, code="http.malformed", headers=_LAST)
     if len(headers) > HEAD_FIELDS:
         raise head_error(f"a request may have {HEAD_FIELDS} headers")
     fields = sum(len(name) + len(value) + _FIELD_MARKS for name, value in headers)

@@ -40,6 +40,7 @@ def test_rows_show_every_setting_as_written() -> None:
     assert rows == (
         Row("server.listen", "[::1]:0", "flag:--listen"),
         Row("server.hooks_listen", None, "default"),
+        Row("server.socket_access", "group", "default"),
         Row("server.control_socket", "/s/control.sock", "default"),
         Row("server.max_body", "4MiB", "default"),
         Row("server.max_connections", 256, "default"),

@@ -34,7 +34,9 @@ def test_settings_of_the_page_are_valid(example: str, tmp_path: Path) -> None:
 def test_page_has_an_example_of_each_part_of_the_server() -> None:
     """Listening, TLS and proxies are shown."""
     assert [
-        word for word in ("listen:", "tls:", "trusted_proxies:") if word not in "".join(OTHERS)
+        word
+        for word in ("listen:", "unix:/", "tls:", "trusted_proxies:")
+        if word not in "".join(OTHERS)
     ] == []
 
 

@@ -7,7 +7,10 @@ from datetime import timedelta
 from itertools import pairwise
 from uuid import RFC_4122, UUID
 
-from flowrunner.system.ids import IdSource, Uuid7Ids
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowrunner.system.ids import BlockRandom, IdSource, Uuid7Ids
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.ids import SequentialIds, sequential_id
 
@@ -88,3 +91,14 @@ def test_sequential_ids_count() -> None:
     ids: IdSource = SequentialIds()
     assert [ids.execution_id(), ids.execution_id()] == [sequential_id(1), sequential_id(2)]
     assert UUID(sequential_id(1)).version == 7
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=60), block=st.integers(1, 64))
+def test_bytes_of_a_block_are_given_out_once(sizes: list[int], block: int) -> None:
+    """Whatever is asked for has its length, and no two requests share randomness."""
+    source = BlockRandom(block)
+    given_out = [source.randbytes(size) for size in sizes]
+
+    assert [len(each) for each in given_out] == sizes
+    long = [each for each in given_out if len(each) >= 12]  # shorter ones may be equal by chance
+    assert len(set(long)) == len(long)

@@ -81,10 +81,59 @@ def test_ipv6_is_counted_by_its_network() -> None:
     assert sources == ["2001:db8::/64", "2001:db8::/64", "2001:db8:0:1::/64", "203.0.113.9"]
 
 
-def test_control_socket_is_local_and_nobody_is_neither() -> None:
+def test_unix_socket_is_local_and_nobody_is_neither() -> None:
     """A unix socket is of this machine; a peer without a name is of nowhere."""
     assert origin(Proxies(), COMMANDER).is_local
     assert not origin(Proxies(), None).is_local
+
+
+def test_what_passes_on_through_a_unix_socket_is_one_caller() -> None:
+    """Without trust its word counts for nothing: not local, no address, and counted together."""
+    found = {origin(Proxies(), COMMANDER, said) for said in ("198.51.100.7", "127.0.0.1", "", "x")}
+
+    assert found == {Origin(address="", is_local=False, source="unix")}
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "source"),
+    [
+        pytest.param(["198.51.100.7"], "198.51.100.7", "198.51.100.7", id="one"),
+        pytest.param(["192.0.2.66, 198.51.100.7"], "198.51.100.7", "198.51.100.7", id="forged"),
+        pytest.param(["198.51.100.7, 10.1.1.1"], "198.51.100.7", "198.51.100.7", id="two-proxies"),
+        pytest.param(["2001:db8::7"], "2001:db8::7", "2001:db8::/64", id="ipv6"),
+        pytest.param(["127.0.0.1"], "127.0.0.1", "127.0.0.1", id="says-this-machine"),
+        pytest.param(["unknown"], "", "unix", id="no-address"),
+        pytest.param([], "", "unix", id="nothing-said"),
+    ],
+)
+def test_trusted_unix_socket_tells_who_asks_and_is_never_local(
+    said: list[str], address: str, source: str
+) -> None:
+    """With `unix` among the trusted proxies it is believed as a trusted address is."""
+    proxies = Proxies(["unix", ip_network("10.0.0.0/8")])
+
+    found = origin(proxies, COMMANDER, *said)
+
+    assert found == Origin(address=address, is_local=False, source=source)
+
+
+def test_trust_in_unix_sockets_is_not_trust_in_addresses() -> None:
+    """The word opens nothing for a caller by TCP, also where no network is trusted."""
+    found = origin(Proxies(["unix"]), ("127.0.0.1", 4000), "198.51.100.7")
+
+    assert (found.address, found.is_local) == ("127.0.0.1", False)
+
+
+def test_log_shows_caller_and_process_behind_a_unix_socket(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The line has the address that the trusted proxy saw, and user and process of the proxy."""
+    caplog.set_level(logging.DEBUG)
+    app = public_app(access=make_access(AccessRules(proxies=Proxies(["unix"]))))
+
+    ask(app, "GET", "/livez", headers={"x-forwarded-for": "198.51.100.7"}, peer=COMMANDER)
+
+    assert f"peer=198.51.100.7 via={COMMANDER[0]}/pid:{COMMANDER[1]} " in caplog.text
 
 
 def test_log_shows_caller_and_proxy(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,10 +10,12 @@ import pytest
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.web.app import make_public_app
 from flowrunner.web.middleware.authentication import LocalHosts
+from flowrunner.web.server import HttpServer, ServerLimits
 from tests.fakes.asgi import Call, answer, ask
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import UNAUTHORIZED, FakeService
 from tests.unit.web.apps import EXECUTION, FakeMetrics, make_access, make_parts, public_app
+from tests.unit.web.serving import connect, serve
 
 HOOK = "/hooks/default/backup/push"
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
@@ -169,3 +171,35 @@ def test_answers_are_counted_with_their_duration() -> None:
     ask(app, "POST", HOOK, body=b"{}")
 
     assert metrics.answered == [(LABEL, "accepted", 1.5)]
+
+
+_CHUNKS = b"POST /hooks/default/a/b HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+_LENGTH = b"POST /hooks/default/a/b HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [(_LENGTH[:40],), (_LENGTH, b"{}"), (_CHUNKS, b"2\r\n{}\r\n"), (_CHUNKS, b"2\r\n{")],
+    ids=["head", "body", "last-chunk", "chunk"],
+)
+@pytest.mark.parametrize("leaves", [False, True], ids=["slow", "gone"])
+def test_part_of_a_delivery_is_none(pieces: tuple[bytes, ...], *, leaves: bool) -> None:
+    """What does not arrive whole, in time or because its sender goes, is handed to nobody."""
+    service, metrics = FakeService(), FakeMetrics()
+
+    async def work(server: HttpServer) -> bytes:
+        reader, writer = await connect(server)
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        if leaves:
+            writer.write_eof()
+        got = await reader.read()
+        writer.close()
+        return got
+
+    limits = ServerLimits(head_timeout_s=0.05, body_timeout_s=0.05)
+    got = serve(public_app(service, metrics=metrics), work, limits=limits)
+
+    assert got == b"" or got.startswith(b"HTTP/1.1 400 ")
+    assert (service.deliveries, metrics.answered) == ([], [])

@@ -13,6 +13,7 @@ import pytest
 
 from flowrunner.system.peers import local_peers
 from flowrunner.web.app import make_control_app
+from flowrunner.web.lingering import LingeringTransport
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix
 from tests.fakes.service import FakeService
@@ -136,6 +137,56 @@ def test_stop_does_not_wait_for_a_client_that_lingers() -> None:
         return got
 
     assert asyncio.run(main()).startswith(b"HTTP/1.1 413 ")
+
+
+class Recorder(asyncio.Transport):
+    """A transport that remembers what it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[bytes | str] = []
+
+    def write(self, data: bytes | bytearray | memoryview[int]) -> None:
+        self.told.append(bytes(data))
+
+    def close(self) -> None:
+        self.told.append("close")
+
+    def is_closing(self) -> bool:
+        return "close" in self.told
+
+
+def recorded(*, is_closed: bool, pieces: tuple[bytes, ...]) -> list[bytes | str]:
+    """Returns what a transport is told of pieces that are written in one turn of the loop."""
+
+    async def main() -> list[bytes | str]:
+        recorder = Recorder()
+        loop = asyncio.get_running_loop()
+        transport = LingeringTransport(recorder, loop, lambda: False, 1.0)
+        for piece in pieces:
+            transport.write(piece)
+        if is_closed:
+            transport.close()
+        await asyncio.sleep(0)
+        return recorder.told
+
+    return asyncio.run(main())
+
+
+def test_pieces_of_one_turn_are_sent_together() -> None:
+    """Head and body of an answer take one call of the system, also before a close."""
+    pieces = (b"head", b"", b"body")
+
+    assert recorded(is_closed=False, pieces=pieces) == [b"headbody"]
+    assert recorded(is_closed=True, pieces=pieces) == [b"headbody", "close"]
+    assert recorded(is_closed=False, pieces=(b"",)) == []
+
+
+def test_much_is_sent_without_waiting_for_more() -> None:
+    """What is kept back to be joined is bounded, and nothing gets lost or out of order."""
+    large = b"x" * 65_536
+
+    assert recorded(is_closed=False, pieces=(b"a", large, b"b")) == [b"a" + large, b"b"]
 
 
 def test_malformed_body_ends_the_request() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -47,6 +50,15 @@ def test_tcp_takes_a_free_port(host: str) -> None:
 
         assert address_of(bound) == f"http://127.0.0.1:{port}"
         socket.create_connection(("127.0.0.1", port)).close()
+
+
+def test_tcp_connections_do_not_wait_to_send() -> None:
+    """What is accepted sends at once: a second piece waits for no acknowledgement."""
+    with closing(bind_tcp("127.0.0.1", 0)) as bound:
+        with socket.create_connection(bound.getsockname()):
+            accepted, _ = bound.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_tcp_knows_ipv6() -> None:
@@ -99,6 +111,61 @@ def test_unix_replaces_what_nobody_answers_on(path: Path) -> None:
         assert can_connect(path)
 
 
+@pytest.mark.parametrize(
+    ("mode", "bits"), [(0o600, 0o600), (0o666, 0o666)], ids=["owner", "everyone"]
+)
+def test_unix_takes_its_group_from_a_folder_that_passes_it_on(
+    path: Path, mode: int, bits: int
+) -> None:
+    """In a setgid folder the file has the folder's group, and keeps the mode that was asked for."""
+    others = [12_345] if os.geteuid() == 0 else [it for it in os.getgroups() if it != os.getegid()]
+    if not others:
+        pytest.skip("this user is in one group alone")
+    os.chown(path.parent, -1, others[0])
+    path.parent.chmod(0o2755)
+
+    with closing(bind_unix(path, mode)):
+        assert path.stat().st_gid == others[0]
+        assert stat.S_IMODE(path.stat().st_mode) == bits
+
+
+@pytest.mark.heavy
+def test_unix_has_one_owner_whoever_starts_at_the_same_moment(path: Path) -> None:
+    """Of many that find a left-over at once one listens, and the others learn that it does."""
+    for _ in range(20):
+        bind_unix(path).close()
+        gate = threading.Barrier(4)
+
+        def race(gate: threading.Barrier = gate) -> socket.socket | str:
+            gate.wait()
+            try:
+                return bind_unix(path)
+            except FlowError as error:
+                return error.code
+
+        with ThreadPoolExecutor(4) as racers:
+            ends = [end.result() for end in [racers.submit(race) for _ in range(4)]]
+        bound = [end for end in ends if isinstance(end, socket.socket)]
+        works = can_connect(path)
+        for each in bound:
+            remove_unix(each)
+            each.close()
+
+        assert (len(bound), ends.count("socket_in_use"), works) == (1, 3, True)
+
+
+@pytest.mark.heavy
+def test_unix_is_bound_although_somebody_holds_its_folder(path: Path) -> None:
+    """Whoever can read the folder can hold its lock; that delays a start, and prevents none."""
+    held = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with closing(bind_unix(path)):
+            assert can_connect(path)
+    finally:
+        os.close(held)
+
+
 def test_unix_leaves_a_socket_in_use(path: Path) -> None:
     """A socket that somebody answers on is refused and goes on working."""
     with closing(bind_unix(path)):
@@ -131,8 +198,8 @@ def test_unix_refuses_a_long_path() -> None:
     fits = Path("/tmp/" + "é" * 51)
     assert len(os.fsencode(fits)) == 107
 
-    with pytest.raises(FlowError, match=r"server\.control_socket") as caught:
-        bind_unix(fits.with_name(fits.name + "x"))
+    with pytest.raises(FlowError, match=r"server\.listen") as caught:
+        bind_unix(fits.with_name(fits.name + "x"), setting="server.listen")
     assert caught.value.code == "socket_path"
 
 
