@@ -116,6 +116,21 @@ def test_below_the_floor_new_executions_are_refused(flows: Path, disk: Path) -> 
         assert running.executions("hooked") == []
 
 
+def test_disk_that_is_too_small_for_a_state_is_refused_at_the_start(
+    flows: Path, disk: Path
+) -> None:
+    """With 64 KiB `serve` ends with 1, as room may come; then it begins where nothing had begun."""
+    write_flow(flows, "hooked", hook(), NOTHING)
+    subprocess.run(["mount", "-o", "remount,size=64k", str(disk)], check=True)
+    options = ("--flows", str(flows), "--state", str(disk), "--listen", "127.0.0.1:0")
+    done = command("serve", *options, cwd=disk.parent, env=ENVIRONMENT)
+    assert done.returncode == 1
+    assert "storage.full" in done.stderr
+    subprocess.run(["mount", "-o", "remount,size=1m", str(disk)], check=True)
+    with daemon(flows, disk, env=ENVIRONMENT) as running:
+        assert running.ended(running.start("hooked"))["state"] == "succeeded"
+
+
 def test_read_only_disk_is_refused_at_the_start(flows: Path, disk: Path) -> None:
     """A state that cannot be written ends `serve` with 78: a restart would not help."""
     write_flow(flows, "hooked", hook(), NOTHING)
