@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import default as modern
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,15 @@ class World:
     def start(self, flows: Path, state: Path) -> Any:
         env = {**OPEN, "FLOWRUNNER_SECRET_KEY": "a2V5"}
         return daemon(flows, state, env=env, arguments=("--config", str(self.settings)))
+
+    def has_told(self, number: int) -> bool:
+        """Whether the webhook has taken more than so many posts."""
+        return len(self.hook.taken) > number
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of what the webhook has taken."""
+        return {post.headers["webhook-id"] for post in self.hook.taken}
 
     @property
     def mails(self) -> list[tuple[tuple[str, ...], EmailMessage]]:
@@ -148,6 +158,25 @@ def test_what_a_node_says_survives_a_crash_before_it_is_sent(
         assert {post.headers["webhook-id"]} == tried
         eventually(lambda: counted(running, "hook", "sent") == 1)
     assert len(world.hook.taken) == 1
+
+
+def test_many_crashes_lose_and_invent_no_message(world: World, flows: Path, state: Path) -> None:
+    """Each item is told under its one id, however often the daemon is killed on the way."""
+    world.write(hook={**webhook(world.hook), "rate": "off"})
+    items = f"foreach: [{', '.join(map(str, range(40)))}]\n    on_interrupt: rerun\n    params:"
+    write_flow(flows, "orders", INPUTS, TELL.replace("params:", items))
+    execution = ""
+    for number in (2, 9, 21):
+        with world.start(flows, state) as running:
+            execution = execution or running.start("orders")
+            eventually(partial(world.has_told, number), lambda: running.events)
+            running.kill()
+    with world.start(flows, state) as running:
+        ended = running.ended(execution)
+        assert ended["state"] == "succeeded"
+        ids = {f"{execution}:tell.{number}.1:message:hook" for number in range(40)}
+        eventually(lambda: world.ids == ids, lambda: running.events)
+        assert node_of(ended)["items"] == {"total": 40, "succeeded": 40, "failed": 0}
 
 
 def test_mail_of_a_node_is_taken_before_it_succeeds(world: World, flows: Path, state: Path) -> None:
