@@ -6,14 +6,16 @@ from collections.abc import Iterable
 
 from flowrunner.model.conditions import Condition, ConditionType, Status
 
-_SEE = "see `flowrunner status`"
+_WORDS = {
+    (ConditionType.STATE_RESTORED, Status.TRUE): "state restored",
+    (ConditionType.CHANNELS_WORKING, Status.FALSE): "a channel fails",
+}
 
 
 def trouble_of(conditions: Iterable[Condition]) -> str:
-    """Returns the first thing that is wrong; empty where nothing is."""
+    """Returns the first thing that is wrong; empty where nothing is that a person must mend."""
     for condition in conditions:
-        if condition.type is ConditionType.STATE_RESTORED:
-            return f"state restored, {_SEE}"
-        if condition.status is Status.FALSE:
-            return f"a channel fails, {_SEE}"
+        words = _WORDS.get((condition.type, condition.status))
+        if words is not None:
+            return f"{words}, see `flowrunner status`"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.service.restored import state_restored
 from flowrunner.service.troubles import trouble_of
@@ -11,9 +12,16 @@ from tests.fakes.records import NOON
 
 
 def test_what_is_wrong_is_told_and_nothing_else() -> None:
-    """Channels that work are no trouble; a lost state comes before one that fails."""
+    """Channels that work are no trouble, nor files that are looked for; a lost state comes first."""
     health = ChannelHealth(["oncall"], FakeClock(loop=None))
     assert trouble_of(()) == trouble_of(health.conditions) == ""
+    looked_for = Condition(
+        type=ConditionType.FILES_WATCHED,
+        status=Status.FALSE,
+        reason=ConditionReason.WATCH_FAILED,
+        last_transition_at=NOON,
+    )
+    assert trouble_of((looked_for,)) == ""
     health.failed("oncall", "answered 503")
     assert trouble_of(health.conditions) == "a channel fails, see `flowrunner status`"
     lost = state_restored(Restored(at=NOON, origin="", quarantined=""))
