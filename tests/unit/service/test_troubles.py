@@ -12,7 +12,7 @@ from tests.fakes.records import NOON
 
 
 def test_what_is_wrong_is_told_and_nothing_else() -> None:
-    """Channels that work are no trouble, nor files that are looked for; a lost state comes first."""
+    """Channels that work are none, nor files that are looked for; a lost state comes first."""
     health = ChannelHealth(["oncall"], FakeClock(loop=None))
     assert trouble_of(()) == trouble_of(health.conditions) == ""
     looked_for = Condition(
