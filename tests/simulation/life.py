@@ -353,6 +353,7 @@ class Life:
         await self.pauses.settle()
         await self.end_background()
         await self.schedules.settle()
+        await self._applier.history.settle()
         await self.storage.close()
 
     async def silence(self) -> None:

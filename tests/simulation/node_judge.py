@@ -152,14 +152,26 @@ class NodeJudge:
                 f"is {bound_s:g} s"
             )
 
-    def begins(self, attempt: Attempt) -> None:
-        """Judges a begin that becomes durable: of items, is it the turn of this one?"""
+    def begins(self, attempt: Attempt, *, is_calm: bool) -> None:
+        """Judges a begin that becomes durable: of items, is it the turn of this one?
+
+        Args:
+            attempt: It.
+            is_calm: Whether the disk has been well in this life; if not, it may have lost the ends
+                of attempts that died with an earlier one.
+        """
         node = self.node_of(attempt.key.execution, attempt.key.node)
         self._waits.setdefault(attempt.key, (self._now(), len(self._jumps)))
         if "foreach" in node:
             known = self._attempts(attempt.key.execution, attempt.key.node)
-            for told in judge_begin(node, attempt, known):
+            dead = set() if is_calm else {i for i, each in known.items() if self._is_dead(each[-1])}
+            for told in judge_begin(node, attempt, known, dead):
                 self._fail(f"{_name(attempt)} {told}")
+
+    def _is_dead(self, attempt: Attempt) -> bool:
+        """Whether it began in an earlier life, or was taken over by a retry."""
+        began, _ = self._waits.get(attempt.key, (0.0, 0))
+        return began < self._life_began
 
     def finishes(self, attempt: Attempt, *, is_calm: bool) -> None:
         """Counts the end of an attempt that becomes durable; an item's last one has no other.
@@ -184,6 +196,8 @@ class NodeJudge:
         began, jumps = self._waits[attempt.key]
         if jumps != len(self._jumps):
             return
+        if self._jumps and began - self._jumps[-1] <= _SETTLING_S:
+            return  # it may have begun before the jump, and have become durable after it
         passed_s, most_s = self._now() - began, max(least_s, self._life_began - began)
         if passed_s < least_s - _COMMIT_S or (is_calm and passed_s > most_s + _SETTLING_S):
             self._fail(f"the wait {attempt.key} took {passed_s:.3f} s, not {least_s:g} s")

@@ -199,6 +199,7 @@ BUGS = {
     "accept while the disk is full": Bug(
         plant=exchange(Engine, "_store", _accepts_without_room),
         found_as="was acknowledged to .* and is not durable|was never accepted|slots and accounts",
+        seed=3,
     ),
     "start without moving the cursor": Bug(
         plant=exchange(Engine, "_store", _forgets_the_cursor),
@@ -209,32 +210,40 @@ BUGS = {
         found_as="slots and accounts for",
     ),
     "start a slot twice": Bug(
-        plant=exchange(Engine, "submit", _starts_twice), found_as="the slot .* started.* and"
+        plant=exchange(Engine, "submit", _starts_twice),
+        found_as="the slot .* started.* and",
     ),
     "keep no definition": Bug(
         plant=exchange(LocalDefinitions, "put", _keeps_no_definition),
         found_as="definition_lost|has ended, and its node",
+        seed=1,
     ),
     "skip the fsync of a definition": Bug(
         plant=exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
         found_as="definition_lost|has ended, and its node",
+        seed=1,
     ),
     "skip the sync of the last good files": Bug(
-        plant=exchange(LocalFlows, "sync", _does_not_sync_flows), found_as="a start finds"
+        plant=exchange(LocalFlows, "sync", _does_not_sync_flows),
+        found_as="a start finds",
     ),
     "forget to release a place": Bug(
         plant=exchange(Admission, "release", _never_releases),
         found_as="does not come to rest|nobody is in its way",
     ),
     "let one more run": Bug(
-        plant=exchange(FlowRegistry, "rules_of", _one_more), found_as="the limit is"
+        plant=exchange(FlowRegistry, "rules_of", _one_more),
+        found_as="the limit is",
     ),
     "forget what waits at a recovery": Bug(
-        plant=exchange(Engine, "restore", _forgets_what_waits), found_as="nobody carries|has passed"
+        plant=exchange(Engine, "restore", _forgets_what_waits),
+        found_as="nobody carries|has passed",
+        seed=1,
     ),
     "carry anew what had begun": Bug(
         plant=exchange(recovery._Recovery, "decide", _carries_anew),
         found_as="twice|final|storage.conflict",
+        seed=1,
     ),
     "end an execution before its nodes": Bug(
         plant=exchange(SimulatedJournal, "finish", _drops_node_ends),
@@ -255,9 +264,12 @@ BUGS = {
     "let a killed daemon's processes go on": Bug(
         plant=lambda: patch.object(recovery, "_end_leftovers", _leaves_leftovers),
         found_as="has survived its daemon",
+        seed=2,
     ),
     "signal the leader alone": Bug(
-        prepare=_spare_children, found_as="still runs|is left|has survived"
+        prepare=_spare_children,
+        found_as="still runs|is left|has survived",
+        seed=1,
     ),
     **NODE_BUGS,
     **MANY_BUGS,
