@@ -6,7 +6,7 @@ journal no begin are judged by their ends alone. Source: FLOW_FORMAT 4, `foreach
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from flowrunner.model.execution import Attempt
 from flowrunner.model.ids import Json
@@ -18,10 +18,8 @@ Known = Mapping[int, Sequence[Attempt]]
 """The durable attempts of the items of a node, by index."""
 
 
-def judge_begin(
-    node: Mapping[str, Json], attempt: Attempt, known: Known, dead: Collection[int]
-) -> Iterator[str]:
-    """Yields why an attempt of an item must not begin now; `dead` items take no place."""
+def judge_begin(node: Mapping[str, Json], attempt: Attempt, known: Known) -> Iterator[str]:
+    """Yields why an attempt of an item must not begin now."""
     index = attempt.key.item_index
     yield from judge_repeat(attempt, known)
     failed = [other for other, tries in known.items() if _has_failed(tries)]
@@ -32,8 +30,7 @@ def judge_begin(
     missing = [other for other in range(index) if other not in known]
     if missing:
         yield f"begins before the item {missing[0]}"
-    open_ones = (other for other, tries in known.items() if not _is_over(tries))
-    others = [other for other in open_ones if other not in dead]
+    others = [other for other, tries in known.items() if not _is_over(tries)]
     if len(others) >= node.get("max_parallel", 1):
         yield f"begins beside the items {others}"
 

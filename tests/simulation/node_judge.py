@@ -152,26 +152,14 @@ class NodeJudge:
                 f"is {bound_s:g} s"
             )
 
-    def begins(self, attempt: Attempt, *, is_calm: bool) -> None:
-        """Judges a begin that becomes durable: of items, is it the turn of this one?
-
-        Args:
-            attempt: It.
-            is_calm: Whether the disk has been well in this life; if not, it may have lost the ends
-                of attempts that died with an earlier one.
-        """
+    def begins(self, attempt: Attempt) -> None:
+        """Judges a begin that becomes durable: of items, is it the turn of this one?"""
         node = self.node_of(attempt.key.execution, attempt.key.node)
         self._waits.setdefault(attempt.key, (self._now(), len(self._jumps)))
         if "foreach" in node:
             known = self._attempts(attempt.key.execution, attempt.key.node)
-            dead = set() if is_calm else {i for i, each in known.items() if self._is_dead(each[-1])}
-            for told in judge_begin(node, attempt, known, dead):
+            for told in judge_begin(node, attempt, known):
                 self._fail(f"{_name(attempt)} {told}")
-
-    def _is_dead(self, attempt: Attempt) -> bool:
-        """Whether it began in an earlier life, or was taken over by a retry."""
-        began, _ = self._waits.get(attempt.key, (0.0, 0))
-        return began < self._life_began
 
     def finishes(self, attempt: Attempt, *, is_calm: bool) -> None:
         """Counts the end of an attempt that becomes durable; an item's last one has no other.

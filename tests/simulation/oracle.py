@@ -397,7 +397,7 @@ class Oracle:
 
     def _begins(self, attempt: Attempt) -> None:
         self._finishes(attempt)
-        self.nodes.begins(attempt, is_calm=self.is_disk_well)
+        self.nodes.begins(attempt)
 
     def _finishes(self, attempt: Attempt, node: NodeStatus | None = None) -> None:
         key = attempt.key
