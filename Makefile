@@ -30,7 +30,7 @@ test: $(STAMP) tools ## all tests, property tests with few examples
 
 test-long: $(STAMP) tools ## all tests, property tests with many examples
 	$(call say,the whole suite with many examples)
-	TEST_PROFILE=long $(PYTEST)
+	TEST_PROFILE=long $(PYTEST) --timeout 1800
 
 fuzz: $(STAMP) ## fuzz what strangers can send (SECONDS_EACH=60 for each target)
 	$(call say,each target with a fuzzer that sees which lines it reaches)
