@@ -320,6 +320,7 @@ class Life:
         """Does what the daemon does before it is ready."""
         self.ground.oracle.life_begins()
         await self.storage.open()
+        self.ground.oracle.counts_anew()
         self.ground.oracle.most_running = _MOST_EXECUTIONS
         self.ground.oracle.processes.slots = self._slots
         if self.ground.disk.fault is not None:

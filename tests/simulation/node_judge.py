@@ -63,8 +63,7 @@ class NodeJudge:
         self._life_began = 0.0
 
     def life_begins(self) -> None:
-        """Forgets what was counted in the life before."""
-        self.counted.clear()
+        """Notes when that was."""
         self._life_began = self._now()
 
     def knows(self, digest: Digest, flow: Mapping[str, Json]) -> None:

@@ -118,16 +118,20 @@ class Oracle:
         raise Halt
 
     def life_begins(self) -> None:
-        """Forgets what was counted in the life before, whose end has interrupted what it left."""
+        """Forgets the life before, whose end has interrupted what it left."""
         self.interruption()
         self.is_stopping, self.is_disk_well = False, True
-        self.ended.clear()
-        self.slots.clear()
         self.left.clear()
         self._running.clear()
         self._on_host.clear()
         self.processes.life_begins()
         self.nodes.life_begins()
+
+    def counts_anew(self) -> None:
+        """Counts from here on: what the life before had on its way has become durable by now."""
+        self.ended.clear()
+        self.slots.clear()
+        self.nodes.counted.clear()
 
     def interruption(self) -> None:
         """Learns of a crash or a full disk: what is under way may be interrupted."""
