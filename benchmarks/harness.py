@@ -100,5 +100,6 @@ def _text(row: Row, value: float) -> str:
 
 
 def _ms(seconds: float) -> str:
+    """Returns milliseconds with two digits, from ten on with all before the point."""
     milliseconds = seconds * 1000
     return f"{milliseconds:.0f}" if milliseconds >= 10 else f"{milliseconds:.2g}"

@@ -61,7 +61,7 @@ def row_due(
     subject: Callable[[int], float],
     rounds: int,
 ) -> Row:
-    """Flows that are due in the same second, one node each; a round takes half a minute."""
+    """Flows that are due in the same second, one node each; the rows about them share bursts."""
     return measure(
         number=number,
         work=f"{flows} flows due in the same second: {what}",
@@ -247,14 +247,16 @@ def row_spawn(rounds: int) -> Row:
     )
 
 
+BURSTS = due.Bursts()
+
 ROWS: dict[str, Callable[[int], Row]] = {
     "1": row_1,
     "2": row_2,
-    "3": partial(row_due, "3", 200, "median start", 0.15, due.median_s),
-    "3-last": partial(row_due, "3-last", 200, "last start", 0.3, due.last_s),
-    "4": partial(row_due, "4", 1_000, "median start", 0.7, due.median_s),
-    "4-last": partial(row_due, "4-last", 1_000, "last start", 1.4, due.last_s),
-    "4-loop": partial(row_due, "4-loop", 1_000, "longest turn of the loop", 0.02, due.stall_s),
+    "3": partial(row_due, "3", 200, "median start", 0.15, BURSTS.median_s),
+    "3-last": partial(row_due, "3-last", 200, "last start", 0.3, BURSTS.last_s),
+    "4": partial(row_due, "4", 1_000, "median start", 0.7, BURSTS.median_s),
+    "4-last": partial(row_due, "4-last", 1_000, "last start", 1.4, BURSTS.last_s),
+    "4-loop": partial(row_due, "4-loop", 1_000, "longest turn of the loop", 0.02, BURSTS.stall_s),
     "5-median": hook_rows.row_5_median,
     "5-p99": hook_rows.row_5_p99,
     "5-most": hook_rows.row_5_most,
