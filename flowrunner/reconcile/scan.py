@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from operator import is_
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -23,6 +24,7 @@ from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
+from flowrunner.reconcile.file_faults import fault, homeless, refused
 from flowrunner.reconcile.folders import LayersOf
 from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
 from flowrunner.reconcile.reading import (
@@ -46,7 +48,6 @@ from flowrunner.reconcile.tree import (
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import (
     ChangedWhileReadError,
-    FileKind,
     Files,
     FileTooLargeError,
     NotRegularError,
@@ -118,6 +119,7 @@ class Scanner:
         self._trees = trees
         self._clock = clock
         self._last = Reading(root=Path())
+        self._currents: dict[date, bool] = {}
 
     def ignore_lock(self, root: Path) -> None:
         """Takes the lock of the source, if there is one, for one that was left behind."""
@@ -139,6 +141,7 @@ class Scanner:
             UnstableSourceError: The root moved or a file changed under the reading.
             UnusableSourceError: The source cannot be used as it is.
         """
+        self._currents.clear()
         resolved = self._resolve(root)
         tree = self._trees.open(resolved)
         reading = self._read(resolved, tree)
@@ -197,13 +200,14 @@ class Scanner:
             for entry in entries
             if (known := last.files.get(path := entry.path)) is not None
             and known.stat == entry.stat
-            and holds(known)
+            and known.is_settled
+            and known.file.content
             and (is_same_above or known.above == above(path).fingerprint)
             and self._is_current(known.file)
         }
         flows = [e for e in entries if e.path in holding or is_considered(e, ignored)]
         news = [entry for entry in flows if entry.path not in holding]
-        readable = (entry for entry in news if _refused(entry) is None)
+        readable = (entry for entry in news if refused(entry) is None)
         recall = recalled(self._recalls, readable, above, self._account_of, settled_ns)
         holding.update((path, it) for path, it in recall if self._is_current(it.file))
         tree.expect([entry.path for entry in news if entry.path not in holding])
@@ -237,9 +241,9 @@ class Scanner:
     def _file(
         self, tree: Tree, entry: WalkEntry, before: Known | None, layers: Layers
     ) -> ScannedFile:
-        refused = _refused(entry)
-        if refused is not None:
-            return self._unread(refused, layers)
+        reason = refused(entry)
+        if reason is not None:
+            return self._unread(reason, layers)
         data = _bytes(entry.path, tree.read)
         return self._compiled(data, entry.path, before.file if before else None, layers)
 
@@ -248,9 +252,9 @@ class Scanner:
     ) -> FolderDefaults:
         if before is not None and before.still_holds(entry.stat):
             return before.found
-        refused = _refused(entry)
-        if refused is not None:
-            return FolderDefaults(file=entry.path, findings=(refused,))
+        reason = refused(entry)
+        if reason is not None:
+            return FolderDefaults(file=entry.path, findings=(reason,))
         return self._compiled_defaults(_bytes(entry.path, tree.read), entry.path)
 
     def read_file(
@@ -293,9 +297,17 @@ class Scanner:
         return self._compiler.read_defaults(data, file=name)
 
     def _is_current(self, file: ScannedFile) -> bool:
-        """Whether the same content would still give the same findings: some name dates."""
-        candidate = file.candidate
-        return candidate.as_of is None or self._compiler.is_current(candidate)
+        """Whether the same content would still give the same findings: some name dates.
+
+        Asked once in a pass for each month: half of the flows may have one.
+        """
+        as_of = file.candidate.as_of
+        if as_of is None:
+            return True
+        found = self._currents.get(as_of)
+        if found is None:
+            found = self._currents[as_of] = self._compiler.is_current(file.candidate)
+        return found
 
     def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""
@@ -304,7 +316,7 @@ class Scanner:
             data, file=name, account=account or DEFAULT_ACCOUNT, layers=layers
         )
         if account is None and not candidate.is_foreign:
-            candidate = Candidate(file=name, findings=(_homeless(name),))
+            candidate = Candidate(file=name, findings=(homeless(name),))
         return ScannedFile(content=_content(data, layers), candidate=candidate, account=account)
 
     def _unread(self, finding: Finding, layers: Layers) -> ScannedFile:
@@ -342,43 +354,16 @@ def _bytes(name: str, read: _Reads) -> bytes | Finding:
     except (ChangedWhileReadError, FileNotFoundError) as error:
         raise UnstableSourceError(f"{name} changed while it was read") from error
     except FileTooLargeError:
-        return _fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
+        return fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
     except NotRegularError:
-        return _fault(name, codes.NOT_READABLE, "not a regular file")
+        return fault(name, codes.NOT_READABLE, "not a regular file")
     except OSError as error:
-        return _fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
+        return fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
 
 
 def _content(data: bytes, layers: Layers) -> str:
     """Returns a hash of everything that decides what a file compiles to."""
     return hashlib.sha256(data + layers.fingerprint.encode()).hexdigest()
-
-
-def _refused(entry: WalkEntry) -> Finding | None:
-    """Returns why a name is not to be read, or None."""
-    if entry.escapes:
-        return _fault(entry.path, codes.SYMLINK_OUTSIDE, "a link that leaves the flows")
-    if entry.stat.kind is FileKind.LINK:
-        return _fault(entry.path, codes.NOT_READABLE, "a link that leads nowhere")
-    return None
-
-
-def _fault(path: str, code: codes.Code, message: str) -> Finding:
-    return Finding(file=path, code=code.code, message=message)
-
-
-def _homeless(path: str) -> Finding:
-    """Returns why a file is no flow that lies where no account has its folder."""
-    folder, slash, _ = path.partition("/")
-    where = f"no account has the folder {folder!r}" if slash else "it lies in no folder"
-    return Finding(
-        file=path,
-        line=1,
-        column=1,
-        code=codes.NO_ACCOUNT.code,
-        message=f"the flow of this file belongs to no account: {where}",
-        hint="move it into the folder of an account, or map this one in `accounts` of the settings",
-    )
 
 
 def _problem(walk: Walk) -> SourceProblem | None:
