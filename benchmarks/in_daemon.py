@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -37,21 +37,31 @@ def folder_of_a_run() -> Path:
     return folder
 
 
-def in_a_daemon(text: str, work: Callable[[Parts], Awaitable[T]]) -> T:
-    """Returns what some work returns over a daemon with one flow in force."""
+def in_a_daemon(
+    text: str, work: Callable[[Parts], Awaitable[T]], secrets: Mapping[str, str] | None = None
+) -> T:
+    """Returns what some work returns over a daemon with one flow in force.
+
+    Args:
+        text: The flow.
+        work: What is done.
+        secrets: The secret variables of the daemon's environment.
+    """
     root = folder_of_a_run()
     (root / "flows").mkdir()
     (root / "flows" / "bench.yaml").write_text(text)
-    return asyncio.run(_carried(root, work))
+    return asyncio.run(_carried(root, work, secrets or {}))
 
 
-async def _carried(root: Path, work: Callable[[Parts], Awaitable[T]]) -> T:
+async def _carried(
+    root: Path, work: Callable[[Parts], Awaitable[T]], secrets: Mapping[str, str]
+) -> T:
     settings = replace(
         Settings(),
         storage=StorageSettings(path=root / "state"),
         source=SourceSettings(path=root / "flows"),
     )
-    parts = build(settings, {}, DescentFamilies())
+    parts = build(settings, secrets, DescentFamilies())
     await parts.storage.open()
     try:
         await parts.reconciler.start()

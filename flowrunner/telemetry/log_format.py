@@ -35,16 +35,28 @@ class TextFormatter(logging.Formatter):
     quoted as in JSON unless it is plain.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._second = (-1, "")
+
     def format(self, record: logging.LogRecord) -> str:
         """Returns the record as one line, without a line end."""
         event, text = _event(record)
-        moment = datetime.fromtimestamp(record.created, UTC)
-        words = [f"{moment:%Y-%m-%dT%H:%M:%SZ}", record.levelname, _escape(event)]
+        words = [self._time_of(record), record.levelname, _escape(event)]
         words += (f"{_escape(key)}={_quoted(_cut(str(value)))}" for key, value in _facts(record))
         if text:
             words.append(_escape(text))
         words += (f"{key}={_quoted(trace)}" for key, trace in _traces(self, record))
         return " ".join(words)
+
+    def _time_of(self, record: logging.LogRecord) -> str:
+        """Returns the time of a record; records of one second share its text."""
+        second = int(record.created)
+        known, text = self._second  # one value, so that threads see both parts of it or neither
+        if known != second:
+            text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
+            self._second = second, text
+        return text
 
 
 class JsonFormatter(logging.Formatter):

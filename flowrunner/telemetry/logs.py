@@ -145,7 +145,8 @@ class _LineWriter:
                 return
             self._pending += len(line)
             self._lines.append(line)
-            self._changed.notify()
+            if len(self._lines) == 1:  # else the thread has been woken already
+                self._changed.notify()
 
     def close(self, timeout_s: float) -> None:
         """Writes what is waiting; a stream that stalls for longer is left to the thread."""

@@ -1,7 +1,8 @@
 """Proofs of origin: is a delivery signed with one of the secrets of its hook?
 
 Works on the raw bytes, before anything is parsed, and compares in constant time. Every secret
-is tried, so that the time does not tell which one fits.
+is tried, so that the time does not tell which one fits; and who is refused has cost as many HMACs
+of the body as any hook would, so that the time does not tell one hook from another, or from none.
 Source: RFC 2104 (HMAC), RFC 6750 section 2.1 (bearer), RFC 7617 (basic); what is signed by whom is
 the table of `flowrunner.model.hook_auth`.
 """
@@ -11,14 +12,22 @@ from __future__ import annotations
 import base64
 import hmac
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from flowrunner.model.delivery import Unproven
-from flowrunner.model.hook_auth import WHSEC, AuthType, Proof, ProofKind, WebhookAuth
+from flowrunner.model.hook_auth import WHSEC, Proof, ProofKind, WebhookAuth
 from flowrunner.model.secret import SecretValue
 
+Work = Mapping[str, int]
+"""How many HMACs of a body are made, by their algorithm."""
+
+LEAST_WORK: Work = MappingProxyType({"sha256": 1})
+MOST_WORK = 4
+"""HMACs of one algorithm that a refusal costs at most: a stranger decides how large a body is."""
+
 _DUMMY = SecretValue("a secret nobody has")
-_DUMMY_AUTH = WebhookAuth(type=AuthType.HMAC, secrets=("-",), proof=Proof(header="x-signature"))
 _MOST_SIGNATURES = 16
 """Signatures in one header that are looked at: those of a rotation are two or three."""
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -30,11 +39,11 @@ def judge(
     headers: Mapping[str, str],
     body: bytes,
     now_s: float,
+    work: Work = LEAST_WORK,
 ) -> Proof | Unproven:
     """Returns the proof that holds, or what is lacking; without a secret there is none.
 
-    `auth: none` is nothing to prove. Whatever the type, one HMAC of the body is made at least, so
-    that the time does not tell a token from a signature.
+    `auth: none` is nothing to prove.
 
     Args:
         auth: What the hook asks for.
@@ -42,33 +51,65 @@ def judge(
         headers: With lower-case names.
         body: As it came.
         now_s: Seconds since the epoch, which a signed time is compared with.
+        work: What a refusal costs at least.
     """
-    held = [(_proof_for(auth, secret), secret) for secret in secrets]
-    if not any(proof.signs_body for proof, _ in held):
-        pretend(headers, body)
     if auth.proof.kind is ProofKind.NOTHING:
         return auth.proof
+    held = [(_proof_for(auth, secret), secret) for secret in secrets]
+    found = _judged(auth, held, headers, body, now_s)
+    if isinstance(found, Unproven):
+        done = Counter(proof.algorithm for proof, _ in held if proof.signs_body)
+        pretend(headers, body, {name: most - done[name] for name, most in work.items()})
+    return found
+
+
+def work_of(auths: Iterable[WebhookAuth]) -> Work:
+    """Returns what the refusal of any of these costs at most, and at least one HMAC."""
+    most = dict(LEAST_WORK)
+    for auth in auths:
+        times = min(len(auth.secrets), MOST_WORK)
+        for proof in (auth.proof, auth.whsec_proof):
+            if proof is not None and proof.signs_body and times > most.get(proof.algorithm, 0):
+                most[proof.algorithm] = times
+    return most
+
+
+def _judged(
+    auth: WebhookAuth,
+    held: Sequence[tuple[Proof, SecretValue]],
+    headers: Mapping[str, str],
+    body: bytes,
+    now_s: float,
+) -> Proof | Unproven:
     fitting = [proof for proof, secret in held if _fits(proof, secret, headers, body)]
     if not fitting:
-        return Unproven.SIGNATURE if secrets else Unproven.SECRET_MISSING
+        return Unproven.SIGNATURE if held else Unproven.SECRET_MISSING
     proof = fitting[0]
     if proof.has_time and abs(now_s - int(_time_of(proof, headers))) > auth.tolerance_s:
         return Unproven.TIME
     return proof
 
 
-def pretend(headers: Mapping[str, str], body: bytes) -> None:
-    """Does the work of a verification for an unknown hook, so that time does not tell it."""
-    _fits(_DUMMY_AUTH.proof, _DUMMY, headers, body)
+def pretend(headers: Mapping[str, str], body: bytes, work: Work = LEAST_WORK) -> None:
+    """Does the work of verifications that nobody needs, so that time does not tell it."""
+    for algorithm, times in work.items():
+        proof = Proof(header="x-hub-signature-256", prefix="sha256=", algorithm=algorithm)
+        for _ in range(times):
+            _fits(proof, _DUMMY, headers, body)
 
 
 def signed_part(proof: Proof, headers: Mapping[str, str], body: bytes) -> bytes:
     """Returns the bytes that a signature covers."""
+    return _signed_before(proof, headers) + body
+
+
+def _signed_before(proof: Proof, headers: Mapping[str, str]) -> bytes:
+    """Returns what a signature covers before the body."""
     before = proof.covers.removesuffix("{body}")
     if not before:
-        return body
+        return b""
     values = {"time": _time_of(proof, headers), "id": headers.get(proof.id_header, "")}
-    return before.format(**values).encode("latin-1", "replace") + body
+    return before.format(**values).encode("latin-1", "replace")
 
 
 def _proof_for(auth: WebhookAuth, secret: SecretValue) -> Proof:
@@ -90,8 +131,11 @@ def _fits(proof: Proof, secret: SecretValue, headers: Mapping[str, str], body: b
 
 def _is_signed(proof: Proof, key: bytes, headers: Mapping[str, str], body: bytes) -> bool:
     """Whether one of the signatures of a header is right, and covers all that it must."""
-    # Not `hmac.digest`: it lets the interpreter go, and a busy daemon waits to have it back.
-    digest = hmac.new(key, signed_part(proof, headers, body), proof.algorithm).digest()
+    # Not `hmac.digest`: it lets the interpreter go, and a busy daemon waits to have it back. Not in
+    # one piece: a copy of a large body takes long enough to tell that something stands before it.
+    made = hmac.new(key, _signed_before(proof, headers), proof.algorithm)
+    made.update(body)
+    digest = made.digest()
     parts = _parts(proof, headers.get(proof.header, ""))
     results = [hmac.compare_digest(digest, _decoded(proof, text)) for text in parts]
     is_whole = not proof.has_time or bool(_time_of(proof, headers))

@@ -88,6 +88,7 @@ class SourceHook:
             shown = delivery.headers.get(_GITLAB, "").encode("latin-1", "replace")
             fitting = [hmac.compare_digest(_bytes(secret), shown) for secret in secrets]
             is_proven = any(fitting)
+            pretend(delivery.headers, delivery.body)
         else:
             header, prefix = _SIGNED[self._kind]
             proof = Proof(header=header, prefix=prefix)

@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
 from flowrunner.model.body import CONTENT, Content
@@ -35,15 +36,21 @@ from flowrunner.triggers.dispatcher import (
 )
 from flowrunner.triggers.hook_body import lack_of_type, read_body, require_fit
 from flowrunner.triggers.hook_rates import HookRates
-from flowrunner.triggers.signatures import judge, signed_part
+from flowrunner.triggers.signatures import (
+    MOST_WORK,
+    Work,
+    judge,
+    pretend,
+    signed_part,
+    work_of,
+)
 
 MOST_WAITING = 100
 """Deliveries that wait for the end of their execution at once; more are answered when accepted, so
 that they cannot take every connection."""
 _UNKNOWN_HOOK = "_unknown"
-_NOBODY = WebhookAuth(
-    type=AuthType.GITHUB, secrets=("UNKNOWN_HOOK",), proof=PROVIDERS[AuthType.GITHUB].proof
-)
+_NO_NAME = "UNKNOWN_HOOK"
+_NOBODY = WebhookAuth(type=AuthType.GITHUB, secrets=(), proof=PROVIDERS[AuthType.GITHUB].proof)
 """What a delivery to an unknown hook is verified against, so that it takes the same way."""
 
 
@@ -109,6 +116,8 @@ class Webhooks:
         self._in_thread = in_thread
         self._rates = HookRates(clock)
         self._waiting = 0
+        self._work = work_of(())
+        self._most_secrets = 1
         self._hooks: Mapping[str, _Hook] = {}
         self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
@@ -134,6 +143,9 @@ class Webhooks:
             for hook in reversed(by_flow[key])
         }
         self._by_flow, self._entries = by_flow, entries
+        auths = [hook.trigger.auth for hook in self._hooks.values()]
+        self._work = work_of(auths)
+        self._most_secrets = min(max((len(it.secrets) for it in auths), default=1), MOST_WORK)
         self._rates.keep(self._hooks.keys())
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
@@ -172,17 +184,34 @@ class Webhooks:
         return accepted if ended is None else hook_answers.ended(hook.label, ended)
 
     async def _proof_of(self, hook: _Hook | None, delivery: Delivery) -> Proof | Unproven:
-        """Returns the proof that holds, or what is lacking; a missing hook costs the same."""
+        """Returns the proof that holds, or what is lacking; every refusal costs the same.
+
+        As many secrets are looked up, and as many HMACs made, as for the hook that has most.
+        """
+        now_s, work, most = self._clock.now().timestamp(), self._work, self._most_secrets
+        return await self._in_thread(
+            partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
+        )
+
+    def _judged(
+        self,
+        hook: _Hook | None,
+        delivery: Delivery,
+        *,
+        now_s: float,
+        work: Work,
+        most_secrets: int,
+    ) -> Proof | Unproven:
+        """Reads the secrets and hashes the body; blocks for as long as a large body takes."""
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
-        found = await self._in_thread(
-            lambda: [self._secrets.lookup(account, name) for name in auth.secrets]
-        )
-        secrets = [value for value in found if value is not None]
-        now_s = self._clock.now().timestamp()
-        proof = judge(auth, secrets, delivery.headers, delivery.body, now_s)
+        names = [*auth.secrets, *[_NO_NAME] * (most_secrets - len(auth.secrets))]
+        found = [self._secrets.lookup(account, name) for name in names]
+        secrets = [value for value in found[: len(auth.secrets)] if value is not None]
+        proof = judge(auth, secrets, delivery.headers, delivery.body, now_s, work)
         is_bare = auth.proof.kind is ProofKind.NOTHING
         if is_bare and not (delivery.is_local or self._takes_unproven):
+            pretend(delivery.headers, delivery.body, work)
             return Unproven.OFF_HOST
         return proof
 

@@ -22,8 +22,8 @@ from flowrunner.web.context import Origin, unix_peer_of
 Address = IPv4Address | IPv6Address
 T = TypeVar("T")
 
-_FORWARDING = frozenset({"forwarded", "via", "x-real-ip"})
-_FORWARDING_PREFIX = "x-forwarded-"
+_FORWARDING = frozenset({b"forwarded", b"via", b"x-real-ip"})
+_FORWARDING_PREFIX = b"x-forwarded-"
 _FORWARDED_FOR = "x-forwarded-for"
 _HOPS = 20
 """Addresses of `X-Forwarded-For` that are looked at, from the nearest on."""
@@ -50,7 +50,7 @@ class Proxies:
     def origin_of(self, scope: Scope) -> Origin:
         """Returns who asks."""
         headers, client = Headers(scope=scope), scope.get("client")
-        is_forwarded = _is_forwarded(headers)
+        is_forwarded = _is_forwarded(scope)
         if unix_peer_of(scope) is not None:
             return self._behind_unix(headers, is_forwarded=is_forwarded)
         peer = None if client is None else _address(client[0])
@@ -92,8 +92,10 @@ def _origin(address: Address, *, is_local: bool) -> Origin:
     return Origin(address=str(address), is_local=is_local, source=source)
 
 
-def _is_forwarded(headers: Headers) -> bool:
-    return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in headers)
+def _is_forwarded(scope: Scope) -> bool:
+    """Whether a proxy has left its mark; ASGI hands names over as bytes in lower case."""
+    names = [name for name, _ in scope["headers"]]
+    return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in names)
 
 
 def _address(text: str) -> Address | None:

@@ -115,15 +115,24 @@ class Match:
 
 
 class RouteTable:
-    """The addresses of one listener, first match first."""
+    """The addresses of one listener, first match first; each begins with a literal segment."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.routes = tuple(routes)
+        beginnings: dict[str, list[Route]] = {}
+        for route in self.routes:
+            beginnings.setdefault(_first_segment(route.path), []).append(route)
+        self._beginnings = beginnings
 
     def match(self, path: str) -> Match | None:
         """Returns the route of a decoded path, or None; exact, without redirects."""
-        for route in self.routes:
+        for route in self._beginnings.get(_first_segment(path), ()):
             params = route.params_of(path)
             if params is not None:
                 return Match(route=route, params=params)
         return None
+
+
+def _first_segment(path: str) -> str:
+    """Returns what stands before the second slash."""
+    return path[1:].partition("/")[0]

@@ -74,7 +74,8 @@ def bind_unix(
             _remove_stale(path)
             return _listen(path, mode)
     except OSError as error:
-        text = f"cannot listen on {path}: {error.strerror or error}"
+        hint = "; its folder must be there" if isinstance(error, FileNotFoundError) else ""
+        text = f"cannot listen on {path}: {error.strerror or error}{hint}"
         raise FlowError(text, code="bind_failed") from error
 
 

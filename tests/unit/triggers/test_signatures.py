@@ -15,9 +15,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from flowrunner.model.delivery import Unproven
 from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, WebhookAuth
 from flowrunner.model.secret import SecretValue
-from flowrunner.triggers.signatures import judge, pretend
+from flowrunner.triggers.signatures import MOST_WORK, judge, pretend, work_of
 from tests.profile import examples
 
 GITHUB = WebhookAuth(type=AuthType.GITHUB, secrets=("S",), proof=PROVIDERS[AuthType.GITHUB].proof)
@@ -286,3 +287,71 @@ def test_pretending_never_raises(proof: str, body: bytes) -> None:
     """The work done for an unknown hook has no outcome, whatever was sent."""
     pretend({"x-hub-signature-256": proof, "authorization": proof}, body)
     pretend({}, body)
+
+
+# What a refusal costs
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Algorithm and size of every HMAC that is made, as they are made."""
+    found: list[tuple[str, int]] = []
+
+    class Counted:
+        def __init__(self, key: bytes, before: bytes, algorithm: str) -> None:
+            self._real = hmac.new(key, before, algorithm)
+            self._algorithm = algorithm
+
+        def update(self, body: bytes) -> None:
+            found.append((self._algorithm, len(body)))
+            self._real.update(body)
+
+        def digest(self) -> bytes:
+            return self._real.digest()
+
+    class Module:
+        new = Counted
+        compare_digest = staticmethod(hmac.compare_digest)
+
+    monkeypatch.setattr("flowrunner.triggers.signatures.hmac", Module)
+    return found
+
+
+ROTATED = WebhookAuth(type=AuthType.GITHUB, secrets=("A", "B", "C"), proof=GITHUB.proof)
+TOKEN = WebhookAuth(type=AuthType.GITLAB, secrets=("S",), proof=PROVIDERS[AuthType.GITLAB].proof)
+KINDS = (GITHUB, ROTATED, signed_by(algorithm="sha512"), BASE64, BEARER, TOKEN)
+
+
+@pytest.mark.parametrize("auth", KINDS)
+@pytest.mark.parametrize("held", [0, 1, 3])
+def test_every_refusal_makes_the_same_hmacs(
+    auth: WebhookAuth, held: int, made: list[tuple[str, int]]
+) -> None:
+    """Whatever the type, the algorithm and the number of secrets, the body is hashed as often."""
+    secrets = [SecretValue("x")] * min(held, len(auth.secrets))
+
+    found = judge(auth, secrets, {auth.proof.header: "wrong"}, BODY, 0.0, work_of(KINDS))
+
+    assert isinstance(found, Unproven)
+    expected = [("sha256", len(BODY))] * 3 + [("sha512", len(BODY))]
+    assert sorted(made) == expected
+
+
+def test_right_proof_costs_no_more_than_itself(made: list[tuple[str, int]]) -> None:
+    """Who proves itself waits for nobody's secrets."""
+    assert isinstance(
+        judge(GITHUB, [SecretValue(SECRET)], signed_headers(), BODY, 0.0, work_of(KINDS)), Proof
+    )
+    assert made == [("sha256", len(BODY))]
+
+
+def signed_headers() -> dict[str, str]:
+    return {GITHUB.proof.header: proof_of(GITHUB)}
+
+
+def test_work_is_bounded() -> None:
+    """A hook with many secrets does not multiply what each stranger's body costs."""
+    many = WebhookAuth(type=AuthType.GITHUB, secrets=("S",) * 50, proof=GITHUB.proof)
+
+    assert work_of([many]) == {"sha256": MOST_WORK}
+    assert work_of([]) == {"sha256": 1}

@@ -190,7 +190,9 @@ def test_unix_removes_nothing_but_sockets(path: Path, kind: str) -> None:
 
 def test_unix_needs_its_folder(path: Path) -> None:
     """A missing folder is named, not made."""
-    assert refusal_of_unix(Path("missing") / path) == "bind_failed"
+    with pytest.raises(FlowError, match="its folder must be there") as caught:
+        bind_unix(Path("missing") / path)
+    assert caught.value.code == "bind_failed"
 
 
 def test_unix_refuses_a_long_path() -> None:
