@@ -45,14 +45,11 @@ def _has_no_window(original: Any) -> Any:
     return catch_up
 
 
-def _asks_too_soon(original: Any) -> Any:
-    async def account(
-        self: SlotKeeper, armed: Armed, until: datetime, may_catch_up: Callable[[], bool]
-    ) -> None:
-        answer = may_catch_up()
-        await original(self, armed, until, lambda: answer)
+def _wakes_nobody(_: Any) -> Any:
+    def lift_catchup(self: Schedules, why: str) -> None:
+        self._holds.discard(why)
 
-    return account
+    return lift_catchup
 
 
 def _starts_nothing(_: Any) -> Any:
@@ -91,10 +88,11 @@ SLOT_BUGS = {
     "hear of no end of what was caught up": Bug(
         plant=exchange(Schedules, "note_ended", _hears_of_no_end),
         found_as="nobody has looked at the slot",
+        seed=10,
     ),
-    "ask too soon whether to catch up": Bug(
-        plant=exchange(SlotKeeper, "account", _asks_too_soon),
+    "wake nobody when catching up may begin": Bug(
+        plant=exchange(Schedules, "lift_catchup", _wakes_nobody),
         found_as="nobody has looked at the slot",
-        seed=14,
+        seed=11,
     ),
 }
