@@ -203,7 +203,7 @@ class _UnixConnection(http.client.HTTPConnection):
 
 def _no_answer(path: str, error: Exception) -> NoDaemonError:
     if isinstance(error, PermissionError):
-        hint = "run the command as the user of the daemon, or as a member of its group"
+        hint = "run the command as root, or as a member of the group of the daemon"
         return NoDaemonError(f"no permission to use the control socket {path}", hint=hint)
     if isinstance(error, FileNotFoundError | ConnectionRefusedError):
         return NoDaemonError(f"there is no daemon: nothing listens on {path}", hint=_START_HINT)

@@ -209,6 +209,8 @@ class SlotKeeper:
     async def _submit(self, armed: Armed, slot: datetime) -> _No | None:
         """Submits a slot and returns why it did not start, or None."""
         entry, trigger = self._registry.get(armed.key.flow), armed.trigger
+        if armed.left_at is not None:  # meanwhile; what is in force now has other slots
+            return _No(armed.left_for, {})
         if entry is None or entry.spec is None:
             return _No(Reason.DELETED, {})
         self._dispatcher.startable(entry)

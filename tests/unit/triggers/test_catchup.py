@@ -353,6 +353,29 @@ def test_catching_up_waits_for_every_reason() -> None:
 # Schedules that left force
 
 
+def test_schedule_that_leaves_while_it_catches_up_starts_nothing_more() -> None:
+    """Its slots are none of the version that takes its place."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1h", trigger={**ALL, "catchup_window": "2h"}))
+        after = await world.next_life()
+        await wait_until(after, 5 * HOUR + 60)
+        after.slots.takes_s = 5.0
+        after.timers.start()
+        await after.arm_last_good()
+        after.schedules.lift_catchup(FIRST_PASS)
+        await turns()
+        await after.apply(due(period="7h"))
+        await after.schedules.settle()
+        assert await after.executions() == []
+        assert await ledger(after) == [
+            ("missed", "window", HOUR, 3 * HOUR, 3),
+            ("skipped", "deleted", 4 * HOUR, 5 * HOUR, 2),
+        ]
+
+    simulate(story)
+
+
 def test_slots_of_a_schedule_that_was_changed_while_down_are_missed() -> None:
     """The old schedule's slots are accounted for, and the new one owes nothing."""
 
