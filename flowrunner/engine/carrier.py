@@ -117,8 +117,9 @@ class Entry:
     def forget(self) -> None:
         """Lets go of what only its run needs, which has ended."""
         self.told.clear()
-        if self.run is not None:
-            self.run.forget()
+        run, self.run = self.run, None
+        if run is not None:
+            run.forget()
 
 
 def count_of(account: str, entries: Mapping[ExecutionId, Entry]) -> int:

@@ -112,6 +112,11 @@ class PartRun:
         self.hold()
         self.cut(Reason.INTERRUPTED)
 
+    def forget(self) -> None:
+        """Lets go of all that knows it; nothing is under way, and nothing more is asked of it."""
+        self.walk.forget()
+        del self._tries, self._starting
+
     def _end_stale(self) -> None:
         """Ends attempts whose end the journal has lost."""
         for attempt in self._history.stale:

@@ -192,7 +192,10 @@ class _LocalProcess:
         self._exited = asyncio.Event()
         self._drained = asyncio.Event()
         self._open_pipes = 2
-        self._pipes = (self._reader("stdout", child.stdout), self._reader("stderr", child.stderr))
+        self._pipes: tuple[PipeReader, ...] = (
+            self._reader("stdout", child.stdout),
+            self._reader("stderr", child.stderr),
+        )
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     async def wait(self) -> ExitStatus:
@@ -252,6 +255,7 @@ class _LocalProcess:
         self._family.close()
         os.close(self._pidfd)
         self._finish_pipes()
+        self._pipes = ()  # they know us: nothing is left to Python's collector of garbage
 
     def _on_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)

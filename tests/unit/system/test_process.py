@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -247,6 +248,22 @@ def test_five_hundred_at_once_leave_nothing_behind(spawner: LocalSpawner) -> Non
     assert open_descriptors() == before[0]
     assert threading.active_count() <= before[1] + SPAWN_THREADS
     assert children() - known == set()
+
+
+def test_closed_process_leaves_nothing_to_the_garbage_collector(spawner: LocalSpawner) -> None:
+    """It is freed with its pipes as soon as nobody holds it: a look for garbage holds the loop."""
+
+    async def main() -> weakref.ref[Process]:
+        process = await spawner.spawn(command("true"), RecordingSink())
+        await process.wait()
+        await process.close()
+        return weakref.ref(process)
+
+    gc.disable()
+    try:
+        assert asyncio.run(main())() is None
+    finally:
+        gc.enable()
 
 
 async def start(spawner: LocalSpawner, script: str) -> tuple[Process, RecordingSink]:
