@@ -1,6 +1,8 @@
 """Rows 5 and 6: deliveries to a real daemon, in a process of its own, from a third process.
 
-The flow starts a node for each delivery, so that what is measured is a daemon at work.
+The steady rows are taken while each delivery is executed as well. How many can be accepted is
+measured with executions that wait in the queue, since row 7 tells how many can be carried; and
+once more while they are carried, which costs more than to accept them.
 """
 
 from __future__ import annotations
@@ -21,10 +23,13 @@ from benchmarks.restarts import DISK, Started
 SECRET = "secret"
 STEADY_RATE = 200
 _STEADY_COUNT, _STEADY_CONNECTIONS = 1_000, 16
-_BURST_COUNT, _BURST_CONNECTIONS = 6_000, 32
+_BURST_COUNT, _BURST_CONNECTIONS = 3_000, 32
 _WARM_COUNT = 500
 _CALM_S = 0.1
 """Between two deliveries of row 6 the daemon has nothing to do."""
+_HELD = 12
+"""Flows whose queues fill, one in each round: a queue has 10,000 places."""
+_HOLDS = "type: wait, params: {for: 1d}"
 _HERE = Path(__file__).resolve().parent
 _FLOW = """\
 version: 1
@@ -32,7 +37,7 @@ name: {name}
 triggers:
   - type: webhook
     auth: {{type: github, secret: BENCH}}
-concurrency: {{limit: 1000, queue_limit: 10000}}
+concurrency: {{limit: {limit}, queue_limit: 10000}}
 nodes:
   - {{id: only, {node}}}
 """
@@ -40,7 +45,11 @@ PATH = "/hooks/default/{}/webhook"
 
 
 class Hooked:
-    """A daemon with two hooks: `noop`, and `told`, whose process writes into a pipe."""
+    """A daemon with hooks.
+
+    Those of `noop` are carried at once; `told` has a process that writes into a pipe; of each
+    `held` the first delivery holds the place for which all others wait.
+    """
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(dir=DISK)
@@ -49,8 +58,12 @@ class Hooked:
         os.mkfifo(root / "pipe")
         self._pipe = os.open(root / "pipe", os.O_RDWR)
         told = f"run: echo > {root}/pipe"
-        for name, node in (("noop", "type: noop"), ("told", told)):
-            (root / "flows" / f"{name}.yaml").write_text(_FLOW.format(name=name, node=node))
+        flows = [("noop", "type: noop", 1_000), ("told", told, 1_000)]
+        flows += [(f"held-{number}", _HOLDS, 1) for number in range(_HELD)]
+        for name, node, limit in flows:
+            text = _FLOW.format(name=name, node=node, limit=limit)
+            (root / "flows" / f"{name}.yaml").write_text(text)
+        self._turn = 0
         secret = {"FLOWRUNNER_SECRET_BENCH": SECRET}
         self._daemon = Started(root / "flows", root / "state", secret)
         try:
@@ -70,7 +83,13 @@ class Hooked:
         return _p99(self._steady())
 
     def burst_s(self) -> float:
-        """Returns the seconds for each of many deliveries, as fast as they are taken."""
+        """Returns the seconds for each of many deliveries, as fast as they are accepted."""
+        self._turn += 1
+        path = PATH.format(f"held-{self._turn % _HELD}")
+        return self._load(_BURST_COUNT, _BURST_CONNECTIONS, 0, path)[0] / _BURST_COUNT
+
+    def carried_s(self) -> float:
+        """Returns the same while each is executed as well."""
         return self._load(_BURST_COUNT, _BURST_CONNECTIONS, 0)[0] / _BURST_COUNT
 
     def until_process_s(self) -> float:
@@ -92,8 +111,9 @@ class Hooked:
     def _steady(self) -> list[float]:
         return self._load(_STEADY_COUNT, _STEADY_CONNECTIONS, STEADY_RATE)[1]
 
-    def _load(self, count: int, connections: int, rate: int) -> tuple[float, list[float]]:
-        path = PATH.format("noop")
+    def _load(
+        self, count: int, connections: int, rate: int, path: str = PATH.format("noop")
+    ) -> tuple[float, list[float]]:
         return load(self._daemon.port, path, count=count, connections=connections, rate=rate)
 
 

@@ -260,6 +260,7 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "5-median": hook_rows.row_5_median,
     "5-p99": hook_rows.row_5_p99,
     "5-most": hook_rows.row_5_most,
+    "5-carried": hook_rows.row_5_carried,
     "6": hook_rows.row_6,
     "7a": row_7a,
     "7b": row_7b,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import chain
@@ -195,8 +195,8 @@ class Admission:
         ahead = sum(count for crowd, count in group.crowds.items() if self._may_go(crowd))
         needs_room = rules.on_conflict is not OnConflict.ALLOW
         taken = len(group.running) if needs_room else 0
-        is_next = not (needs_room and ahead and self._is_behind(group, ticket))
-        if self._may_enter(ticket) and taken < rules.limit and is_next:
+        has_room = self._may_enter(ticket) and taken < rules.limit
+        if has_room and not (needs_room and ahead and self._is_behind(group, ticket)):
             self._start(ticket, rules)
             return Decision(verdict=Verdict.START)
         is_conflict = needs_room and taken + ahead >= rules.limit
@@ -204,13 +204,14 @@ class Admission:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.CONCURRENCY)
         replaces = is_conflict and rules.on_conflict is OnConflict.REPLACE
         replaced = self._others(group) if replaces else ()
-        alike = [each for each in self._alike(ticket) if each.id not in replaced]
-        if ticket.is_limited and len(alike) >= rules.queue_limit:
+        line = self._lines.get(ticket.line, {})  # not looked through: it may be long
+        staying = len(line) - sum(each in line for each in replaced)
+        if ticket.is_limited and staying >= rules.queue_limit:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.QUEUE_FULL)
-        is_slot = ticket.trigger_type == "schedule"
-        older = [each.id for each in alike if is_slot and each.trigger_id == ticket.trigger_id]
+        superseded = () if ticket.trigger_type != "schedule" else _superseded(line, ticket)
+        older = tuple(each for each in superseded if each not in replaced)
         self.put_back(ticket)
-        return Decision(verdict=Verdict.WAIT, superseded=tuple(older), replaced=replaced)
+        return Decision(verdict=Verdict.WAIT, superseded=older, replaced=replaced)
 
     def put_back(self, ticket: Ticket) -> None:
         """Puts an accepted execution in line by its rank, whatever the limits say."""
@@ -365,10 +366,10 @@ class Admission:
         if not group.running and not group.waiting:
             del self._groups[ticket.group]
 
-    def _alike(self, ticket: Ticket) -> Collection[Ticket]:
-        """Returns who waits of the same flow and kind of trigger, where their number counts."""
-        is_counted = ticket.is_limited or ticket.trigger_type == "schedule"
-        return self._lines.get(ticket.line, {}).values() if is_counted else ()
+
+def _superseded(line: Mapping[ExecutionId, Ticket], ticket: Ticket) -> tuple[ExecutionId, ...]:
+    """Returns the slots of the same trigger that wait."""
+    return tuple(each.id for each in line.values() if each.trigger_id == ticket.trigger_id)
 
 
 def _rank(ticket: Ticket) -> tuple[bool, ExecutionId]:
