@@ -73,3 +73,14 @@ def require_alone(args: argparse.Namespace) -> None:
     """Refuses a flow or an account beside `--all-schedules`; raises `UsageError`."""
     if args.flow is not None or args.account is not None:
         raise UsageError("--all-schedules is about every flow", hint="leave out flow and account")
+
+
+def require_moment(option: str, text: str | None) -> None:
+    """Refuses the value of an option that is no time with a zone; raises `UsageError`."""
+    from flowrunner.model.formats import parse_moment
+
+    if text is not None and parse_moment(text) is None:
+        raise UsageError(
+            f"{option} {text[:40]!r} is not a time with a zone",
+            hint="write it as 2027-03-01T12:00:00Z or 2027-03-01T13:00:00+01:00",
+        )

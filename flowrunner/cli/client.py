@@ -85,7 +85,7 @@ class ControlClient:
         headers = {"Accept": "application/json", "Connection": "close"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        connection = _UnixConnection(self._path, self._timeout_s)
+        connection = UnixConnection(self._path, self._timeout_s)
         try:
             connection.request(method, path, body=body, headers=headers)
             with connection.getresponse() as answer:
@@ -182,7 +182,7 @@ def _require_text(word: str) -> None:
         ) from error
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
     """HTTP over a unix socket."""
 
     def __init__(self, path: str, timeout_s: float) -> None:

@@ -16,8 +16,9 @@ from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import limits_of
 from flowrunner.daemon.build_events import Events, make_events
 from flowrunner.daemon.build_ground import NO_CHOICES, Choices, Ground, make_ground
+from flowrunner.daemon.build_hooks import Hooks, answering, make_hooks
 from flowrunner.daemon.build_service import make_health, make_ledger
-from flowrunner.daemon.build_source import Origin, credential, make_origin, make_scanner
+from flowrunner.daemon.build_source import Origin, make_origin, make_scanner
 from flowrunner.daemon.build_work import backup_duty, engine_services, node_types, retention
 from flowrunner.daemon.host import (
     FlowLeaver,
@@ -41,7 +42,6 @@ from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.ledger_desk import LedgerDesk
-from flowrunner.service.ports import TakesDeliveries
 from flowrunner.service.service import FlowService, ServiceParts
 from flowrunner.service.store_watch import StoreWatch
 from flowrunner.service.traces import TraceReader
@@ -55,14 +55,11 @@ from flowrunner.telemetry.log_writer import LogWriter
 from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
 from flowrunner.triggers.clock_watch import ClockWatch
-from flowrunner.triggers.dedupe import Duplicates
 from flowrunner.triggers.dispatcher import Dispatcher, refuse_all
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
 from flowrunner.triggers.schedules import Schedules
-from flowrunner.triggers.source_hook import SourceHook
 from flowrunner.triggers.timers import ApschedulerTimers, Timers
-from flowrunner.triggers.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,7 @@ class Parts:
     origin: Origin
     service: FlowService
     ledger: LedgerDesk
-    store_watch: StoreWatch
+    hooks: Hooks
     backup_duty: BackupDuty
     retention: Retention
     metrics: Metrics
@@ -99,6 +96,11 @@ class Parts:
     def families(self) -> Families:
         """Those of attempts."""
         return self.ground.families
+
+    @property
+    def store_watch(self) -> StoreWatch:
+        """What looks after the store."""
+        return self.ground.store_watch
 
     @property
     def spawner(self) -> LocalSpawner:
@@ -113,7 +115,7 @@ class _Starts:
     dispatcher: Dispatcher
     timers: Timers
     schedules: Schedules
-    webhooks: Webhooks
+    hooks: Hooks
     retries: Retries
     children: Children
     events: Events
@@ -121,7 +123,12 @@ class _Starts:
     @property
     def subscribers(self) -> tuple[FlowsSubscriber, ...]:
         """Who arms what a new set of flows says."""
-        return (self.schedules, self.webhooks, *self.events.subscribers)
+        return (self.schedules, self.hooks.webhooks, *self.events.subscribers)
+
+    def ledger(self, ground: Ground, services: EngineServices) -> LedgerDesk:
+        """Returns what tells of slots, and why something did not start."""
+        desk = self.hooks.desk
+        return make_ledger(ground, services, desk, self.dispatcher, self.schedules)
 
     def clock_watch(self, ground: Ground) -> ClockWatch:
         """Returns what tells timers and schedules that the clock is not what it was."""
@@ -156,7 +163,7 @@ def build(
         validator=compiler,
         reconciler=reconciler,
         dispatcher=starts.dispatcher,
-        webhooks=_hooks(ground, starts.webhooks, origin),
+        webhooks=answering(ground, starts.hooks, origin),
         pauses=pauses,
         retries=starts.retries,
         schedules=starts.schedules,
@@ -186,8 +193,8 @@ def build(
         reconciler=reconciler,
         origin=origin,
         service=_service(ground, pauses, starts, known),
-        ledger=make_ledger(ground, services, starts.dispatcher, starts.schedules),
-        store_watch=ground.store_watch,
+        ledger=starts.ledger(ground, services),
+        hooks=starts.hooks,
         backup_duty=backup_duty(ground),
         retention=kept,
         metrics=ground.metrics,
@@ -245,7 +252,7 @@ def _starts(ground: Ground, services: EngineServices, engine: Engine) -> _Starts
         dispatcher=dispatcher,
         timers=timers,
         schedules=_schedules(ground, dispatcher, timers),
-        webhooks=_webhooks(ground, dispatcher),
+        hooks=make_hooks(ground, dispatcher, ids),
         retries=_retries(ground, services, dispatcher, engine, ids),
         children=Children(
             registry=ground.registry,
@@ -288,27 +295,6 @@ def _retries(
         compiler=services.compiler,
         ids=ids,
     )
-
-
-def _webhooks(ground: Ground, dispatcher: Dispatcher) -> Webhooks:
-    duplicates = Duplicates(ground.storage.executions, ground.clock)
-    return Webhooks(
-        dispatcher,
-        duplicates,
-        ground.secrets,
-        ground.clock,
-        takes_unproven=ground.settings.server.unproven_hooks,
-        in_thread=ground.spawner.threads.run,
-    )
-
-
-def _hooks(ground: Ground, webhooks: Webhooks, origin: Origin) -> TakesDeliveries:
-    """Returns what answers deliveries: the hooks of flows, and that of the source before them."""
-    settings = ground.settings.source.git.webhook
-    if origin.source is None or settings.type == "off":
-        return webhooks
-    secret = settings.secret or credential("source-webhook")
-    return SourceHook(webhooks, settings.type, secret, origin.source.hint)
 
 
 def _pauses(ground: Ground, engine: Engine, renew: Callable[[FlowKey], None]) -> Pauses:

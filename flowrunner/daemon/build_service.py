@@ -5,6 +5,7 @@ from __future__ import annotations
 from flowrunner.daemon.build_events import Events
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.engine.runtime import EngineServices
+from flowrunner.service.delivery_desk import DeliveryDesk
 from flowrunner.service.drain import Drain
 from flowrunner.service.health import Health
 from flowrunner.service.ledger_desk import LedgerDesk
@@ -31,9 +32,13 @@ def make_health(ground: Ground, drain: Drain, events: Events) -> Health:
 
 
 def make_ledger(
-    ground: Ground, services: EngineServices, dispatcher: Dispatcher, schedules: Schedules
+    ground: Ground,
+    services: EngineServices,
+    deliveries: DeliveryDesk,
+    dispatcher: Dispatcher,
+    schedules: Schedules,
 ) -> LedgerDesk:
     """Returns what tells of slots."""
     reader = SlotReader(ground.registry, ground.storage.slots, services.executions)
-    why = Why(ground.registry, reader, dispatcher, ground.clock)
+    why = Why(ground.registry, reader, deliveries, dispatcher, ground.clock)
     return LedgerDesk(ground.registry, schedules, reader, why)

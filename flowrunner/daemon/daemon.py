@@ -77,6 +77,7 @@ class Daemon:
                     parts.pauses.run,
                     parts.clock_watch.run,
                     parts.events.sla.run,
+                    parts.hooks.log.run,
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
@@ -162,6 +163,7 @@ class Daemon:
         closing.append(parts.applier.history.settle)
         closing.append(parts.events.notices.close)
         closing.append(lambda: asyncio.to_thread(parts.events.inboxes.close))
+        closing.append(parts.hooks.log.close)
         closing.append(self._keep_warm)
         closing.append(lambda: asyncio.to_thread(parts.log_writer.close))
         closing.append(lambda: asyncio.to_thread(parts.spawner.close))

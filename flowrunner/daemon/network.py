@@ -33,7 +33,7 @@ from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
-from flowrunner.web.sockets import bind_tcp, bind_unix, remove_unix
+from flowrunner.web.sockets import bind_tcp, bind_unix, local_address_of, remove_unix
 from flowrunner.web.tls import Tls
 
 _ID_BYTES = 8
@@ -84,6 +84,7 @@ def make_servers(
         FlowError: ``port_in_use``, ``bind_failed`` or ``socket_in_use``; nothing stays bound.
     """
     server = parts.settings.server
+    *networks, unix = _bind(parts)
     numbers = BlockRandom()
     web = WebParts(
         service=parts.service,
@@ -94,6 +95,8 @@ def make_servers(
         max_body=server.max_body,
         account_of=partial(_account_of, parts.storage.executions),
         ledger=parts.ledger,
+        deliveries=parts.hooks.desk,
+        hooks_address=local_address_of(networks[-1], tls=tls is not None),
         backfills=parts.events.backfills,
         pauses=parts.pauses,
         repository=parts.origin.desk,
@@ -106,7 +109,6 @@ def make_servers(
         apps = [shown(table=reading_table(web)), shown(table=hooks_table(web))]
     control = make_control_app(web, is_attempt=_peers(parts.families).is_attempt)
     limits = ServerLimits(max_connections=server.max_connections)
-    *networks, unix = _bind(parts)
     return (
         *(
             # The proxy before a unix socket has the certificate.

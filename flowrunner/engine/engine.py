@@ -296,16 +296,13 @@ class Engine:
     async def _store(
         self, request: StartRequest, entry: Entry, gone: Departure = NOBODY
     ) -> Submitted:
-        slot_at = request.cause.slot_at
-        cursor = None
-        if request.cursor is not None and slot_at is not None:
-            cursor = (request.cursor, slot_at)
         return await self._services.executions.create(
             entry.execution,
-            cursor=cursor,
+            cursor=request.moved_cursor,
             also=gone.changed,
             kept=request.kept,
             marks=self._services.marks_of(gone.changed, request.marks),
+            delivery=request.delivery,
         )
 
     def _drop(self, entry: Entry) -> None:

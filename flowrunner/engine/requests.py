@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flowrunner.engine.groups import group_named
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, Parent, ScheduleKey
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, Json, Revision
@@ -27,6 +28,7 @@ class StartRequest:
         kept: What it takes over of that one.
         parent: The attempt that asks for it.
         marks: What changes in the transaction that accepts it.
+        delivery: The record of the delivery that asks for it, kept in that transaction, too.
         judged_at: What `now()` was to the trigger: becomes `created_at`; None means now.
     """
 
@@ -44,6 +46,14 @@ class StartRequest:
     kept: Kept = NOTHING_KEPT
     parent: Parent | None = None
     marks: MarkChange = NO_MARKS
+    delivery: DeliveryRecord | None = None
+
+    @property
+    def moved_cursor(self) -> tuple[ScheduleKey, datetime] | None:
+        """The schedule whose cursor moves with this start, and where to."""
+        if self.cursor is None or self.cause.slot_at is None:
+            return None
+        return (self.cursor, self.cause.slot_at)
 
     def execution(self, created_at: datetime) -> Execution:
         """Returns the execution that is asked for, queued as long as nothing is decided.

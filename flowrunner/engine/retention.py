@@ -18,6 +18,7 @@ from typing import Protocol
 from flowrunner.engine.log_quota import SPARED, LogQuota, day_names, day_of
 from flowrunner.engine.runtime import EngineFolders, log_folder
 from flowrunner.errors import StorageError
+from flowrunner.model.delivery_record import MOST_PROVEN
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import RetentionSpec
 from flowrunner.model.ids import Digest, FlowKey
@@ -39,7 +40,7 @@ PAUSE_S = 0.01
 """Least rest after each write; after a longer one, as long as it took."""
 
 _KEYS = 200
-"""Start keys, rows of the slot ledger or events of flows in one write."""
+"""Start keys, rows of the slot ledger, events of flows or deliveries in one write."""
 
 RELIEF_EVERY_S = 60.0
 """Seconds from one removal of logs for want of room to the next, at least."""
@@ -120,6 +121,7 @@ class Retention:
     ) -> None:
         self._slots = storage.slots
         self._events = storage.events
+        self._deliveries = storage.deliveries
         self._own = own
         self._quota = quota
         self._wanted = 0
@@ -201,6 +203,7 @@ class Retention:
         await self._sweep_rows(self._executions.forget_keys, now - KEYS_KEPT)
         await self._sweep_rows(self._slots.prune, oldest)
         await self._sweep_rows(self._events.prune, oldest)
+        await self._sweep_deliveries(oldest)
         await self._sweep_definitions()
         await self._sweep_files(oldest)
         await self._sweep_newest(own, now)
@@ -214,6 +217,16 @@ class Retention:
         while freed == _KEYS:
             freed = await prune(before, limit=_KEYS)
             await asyncio.sleep(PAUSE_S)
+
+    async def _sweep_deliveries(self, oldest: datetime) -> None:
+        """Removes old deliveries, and of each flow those beyond the newest so many."""
+        await self._sweep_rows(self._deliveries.prune, oldest)
+        for flow in await self._deliveries.flows():
+            gone = _KEYS
+            while gone == _KEYS:
+                gone = await self._deliveries.trim(flow, keep=MOST_PROVEN, limit=_KEYS)
+                if gone:
+                    await asyncio.sleep(PAUSE_S)
 
     async def _sweep_flow(self, flow: FlowKey, rules: RetentionRules, now: datetime) -> int:
         """Removes what has expired; a flow that grows as fast does not hold up the others."""

@@ -29,7 +29,7 @@ class TokenScope(StrEnum):
     """What a token opens."""
 
     READ = "read"
-    """Flows, executions and the source, without inputs, outputs and error details."""
+    """Flows, executions, deliveries and the source, without inputs, outputs and error details."""
     DATA = "data"
     """All of `read`, and inputs, outputs, error details, logs, definitions and traces."""
     METRICS = "metrics"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.hook_auth import CREDENTIAL_HEADERS
 from flowrunner.model.ids import Json
 
@@ -28,8 +29,10 @@ class Delivery:
     Attributes:
         path: Below `/hooks/`, with the account as its first segment.
         headers: Lower-case names; a name sent twice has its values joined by a comma.
-        source: Address of the peer, for the log.
+        source: Address of the sender, as far as it is known.
+        network: Those who are taken for the same sender: the address, of IPv6 its /64.
         is_local: Whether a process of this machine sent it, by itself.
+        request_id: By which the daemon's log has it.
     """
 
     path: str
@@ -38,7 +41,9 @@ class Delivery:
     query: Mapping[str, str]
     body: bytes
     source: str = ""
+    network: str = ""
     is_local: bool = False
+    request_id: str = ""
 
 
 class Unproven(StrEnum):
@@ -69,6 +74,9 @@ class DeliveryAnswer:
         problem: Sentence for a problem document; empty for a success.
         code: Error code of the problem.
         cause: What is behind the one 401 for everybody; empty for other answers.
+        reason: Why, in the words of the records: for those alone, as `detail` is.
+        detail: What stood in the way, in words.
+        is_recorded: Whether its record was written, with what it started.
         retry_after_s: For 429 and 503.
         hook: Label for metrics: `account/path`, or `_unknown`.
     """
@@ -81,3 +89,6 @@ class DeliveryAnswer:
     code: str = ""
     cause: Unproven | Literal[""] = ""
     retry_after_s: int | None = None
+    reason: DeliveryReason = DeliveryReason.ACCEPTED
+    detail: str = ""
+    is_recorded: bool = False

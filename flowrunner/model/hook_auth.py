@@ -104,6 +104,10 @@ class Provider:
         delivery_id: Expression of the provider's own id of a delivery; empty where it has none.
         ping: Header and value of a call that only tries the hook.
         has_challenge: Whether it asks for its challenge back before it sends anything else.
+        event_header: Header with the kind of what happened; empty where the body says it.
+        id_headers: Headers with the id of a delivery, the first one that is there counts.
+        event_key: Key of the body with the kind; empty where a header says it.
+        id_key: Key of the body with the id.
     """
 
     proof: Proof
@@ -111,6 +115,10 @@ class Provider:
     delivery_id: str = ""
     ping: tuple[str, str] | None = None
     has_challenge: bool = False
+    event_header: str = ""
+    id_headers: tuple[str, ...] = ()
+    event_key: str = ""
+    id_key: str = ""
 
     @property
     def signs_time(self) -> bool:
@@ -136,6 +144,8 @@ PROVIDERS: Mapping[AuthType, Provider] = MappingProxyType(
             proof=Proof(header="x-hub-signature-256", prefix="sha256="),
             delivery_id="trigger.headers['x-github-delivery']",
             ping=("x-github-event", "ping"),
+            event_header="x-github-event",
+            id_headers=("x-github-delivery",),
         ),
         AuthType.GITLAB: Provider(
             proof=Proof(kind=ProofKind.TOKEN, header="x-gitlab-token"),
@@ -143,15 +153,21 @@ PROVIDERS: Mapping[AuthType, Provider] = MappingProxyType(
             delivery_id=(
                 "default(trigger.headers['webhook-id'], trigger.headers['idempotency-key'])"
             ),
+            event_header="x-gitlab-event",
+            id_headers=("webhook-id", "idempotency-key"),
         ),
         AuthType.GITEA: Provider(
             proof=Proof(header="x-gitea-signature"),
             delivery_id="trigger.headers['x-gitea-delivery']",
+            event_header="x-gitea-event",
+            id_headers=("x-gitea-delivery",),
         ),
         AuthType.BITBUCKET: Provider(
             proof=Proof(header="x-hub-signature", prefix="sha256="),
             delivery_id="trigger.headers['x-request-uuid']",
             ping=("x-event-key", "diagnostics:ping"),
+            event_header="x-event-key",
+            id_headers=("x-request-uuid",),
         ),
         AuthType.STRIPE: Provider(
             proof=Proof(
@@ -162,6 +178,8 @@ PROVIDERS: Mapping[AuthType, Provider] = MappingProxyType(
                 time_prefix="t=",
             ),
             delivery_id="trigger.body.id",
+            event_key="type",
+            id_key="id",
         ),
         AuthType.SLACK: Provider(
             proof=Proof(
@@ -172,8 +190,14 @@ PROVIDERS: Mapping[AuthType, Provider] = MappingProxyType(
             ),
             delivery_id="trigger.body.event_id",
             has_challenge=True,
+            event_key="type",
+            id_key="event_id",
         ),
-        AuthType.STANDARD: Provider(proof=_STANDARD, delivery_id="trigger.headers['webhook-id']"),
+        AuthType.STANDARD: Provider(
+            proof=_STANDARD,
+            delivery_id="trigger.headers['webhook-id']",
+            id_headers=("webhook-id",),
+        ),
         AuthType.BEARER: Provider(proof=Proof(kind=ProofKind.BEARER, header="authorization")),
         AuthType.BASIC: Provider(proof=Proof(kind=ProofKind.BASIC, header="authorization")),
         AuthType.NONE: Provider(proof=Proof(kind=ProofKind.NOTHING)),

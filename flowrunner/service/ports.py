@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.registry.entry import PassResult
 
@@ -62,6 +63,11 @@ class TakesDeliveries(Protocol):
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; see `flowrunner.triggers.webhooks`."""
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
 
 
 class KnowsSlots(Protocol):

@@ -18,6 +18,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.errors import NotFoundError, RefusedError, ValidationError
 from flowrunner.model.conditions import Condition
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import ALL_SCHEDULES
@@ -299,6 +300,12 @@ class FlowService:
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a webhook request; never raises for anything a sender can do."""
         return await self._parts.webhooks.deliver(delivery)
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
+        self._parts.webhooks.turned_away(delivery, status, reason, detail)
 
     async def reconcile(self) -> PassResult:
         """Runs a pass now and returns how it ended."""

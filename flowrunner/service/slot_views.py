@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.states import SlotOutcome
 
@@ -73,6 +74,7 @@ class WhyView:
 
     Attributes:
         sentence: The answer.
+        deliveries: The last one to each hook of the flow by then.
         slots: The slots of that moment, one of each schedule that was due.
         last: The newest slot before that moment.
         next: The first slot after that moment, by the schedules in force.
@@ -81,6 +83,7 @@ class WhyView:
     flow: FlowKey
     at: datetime
     sentence: str
+    deliveries: tuple[DeliveryRecord, ...] = ()
     slots: tuple[SlotView, ...] = ()
     last: SlotView | None = None
     next: DueView | None = None

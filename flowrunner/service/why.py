@@ -1,7 +1,7 @@
 """Why a flow did, or did not, start at a moment: one sentence, with the evidence.
 
-It only reads: the ledger for what was decided, the schedules in force for what is to come, the
-registry for what holds the flow.
+It only reads: the ledger for what was decided, the records of deliveries for what came, the
+schedules in force for what is to come, the registry for what holds the flow.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flowrunner.model.flow import FlowSpec, ScheduleTrigger
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.delivery_desk import DeliveryDesk
 from flowrunner.service.slot_ledger import SlotReader
 from flowrunner.service.slot_sentences import moment_text, sentence_of
 from flowrunner.service.slot_views import DueView, SlotView, WhyView
@@ -34,9 +35,15 @@ class Why:
     """Answers for one flow and one moment."""
 
     def __init__(
-        self, registry: FlowRegistry, reader: SlotReader, starts: JudgesStarts, clock: Clock
+        self,
+        registry: FlowRegistry,
+        reader: SlotReader,
+        deliveries: DeliveryDesk,
+        starts: JudgesStarts,
+        clock: Clock,
     ) -> None:
         self._registry = registry
+        self._deliveries = deliveries
         self._reader = reader
         self._starts = starts
         self._clock = clock
@@ -46,13 +53,15 @@ class Why:
 
         Args:
             key: The flow.
-            at: The moment; None: the newest slot.
+            at: The moment; None: the newest slot, and the last delivery to each hook.
 
         Raises:
             NotFoundError: There is no such flow.
             StorageError: The ledger cannot be read.
         """
         entry, now = self._registry.require(key), self._clock.now()
+        hooks = entry.spec.webhooks if entry.spec else ()
+        came, told = await self._deliveries.told(key, hooks, at)
         if at is None:
             last = await self._reader.newest(key, now)
             at = now if last is None else last.place.slot_at
@@ -64,16 +73,19 @@ class Why:
             *(f"{moment_text(at)} of {key}: {sentence_of(view)}" for view in page.items),
             *(self._undecided(entry, trigger, at, now) for trigger in _left(due, page.items)),
         ]
-        if not parts:
+        has_slots = last is not None or not hooks or bool(entry.spec and entry.spec.schedules)
+        if not parts and has_slots:
             parts.append(f"{moment_text(at)} is no slot of {key}")
             if last is not None:
                 before = moment_text(last.place.slot_at)
                 parts.append(f"the last one before it, {before}, {sentence_of(last)}")
+        parts.extend(told)
         parts.extend(self._outlook(entry, following, now))
         return WhyView(
             flow=key,
             at=at,
             sentence="; ".join(parts) + ".",
+            deliveries=came,
             slots=page.items,
             last=last,
             next=following,
@@ -95,18 +107,24 @@ class Why:
         if entry.spec is None:
             yield "the flow has no valid definition yet, so nothing starts"
             return
-        if not entry.spec.schedules:
+        if not entry.spec.schedules and not entry.spec.webhooks:
             yield "it has no schedule"
             return
-        if following is not None:
-            word = "the next slot" if following.slot_at > now else "the slot after it"
-            yield f"{word} is {moment_text(following.slot_at)} ({following.trigger})"
-        else:
-            yield "no slot comes after it"
+        refusal = "a delivery would start nothing now"
+        if entry.spec.schedules:
+            refusal = "but now it would not start"
+            yield _following_text(following, now)
         try:
             self._starts.startable(entry)
         except RefusedError as error:
-            yield f"but now it would not start ({error.code}): {error.message}"
+            yield f"{refusal} ({error.code}): {error.message}"
+
+
+def _following_text(following: DueView | None, now: datetime) -> str:
+    if following is None:
+        return "no slot comes after it"
+    word = "the next slot" if following.slot_at > now else "the slot after it"
+    return f"{word} is {moment_text(following.slot_at)} ({following.trigger})"
 
 
 def _due_at(spec: FlowSpec | None, at: datetime) -> Iterator[ScheduleTrigger]:

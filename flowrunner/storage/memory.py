@@ -8,73 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import (
-    NOTHING_KEPT,
-    Attempt,
-    Execution,
-    Kept,
-    NodeStatus,
-    ScheduleKey,
-)
-from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.delivery_record import DeliveryRecord, as_duplicate
+from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
-from flowrunner.model.states import AttemptState
 from flowrunner.storage.health import Restored, StoreHealth
+from flowrunner.storage.memory_deliveries import MemoryDeliveries
 from flowrunner.storage.memory_events import MemoryEvents
 from flowrunner.storage.memory_flows import MemoryDefinitions, MemoryFlows
+from flowrunner.storage.memory_journal import MemoryJournal
 from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
-from flowrunner.storage.memory_slots import MemorySlots, SlotTables
+from flowrunner.storage.memory_slots import MemorySlots
+from flowrunner.storage.memory_tables import Tables, conflict, done, unknown
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
-
-
-@dataclass(slots=True)
-class _Tables(SlotTables):
-    """Everything the stores share."""
-
-    keys: dict[str, ExecutionId] = field(default_factory=dict)
-    spent_keys: dict[str, tuple[ExecutionId, datetime]] = field(default_factory=dict)
-    attempts: dict[ExecutionId, dict[AttemptKey, Attempt]] = field(default_factory=dict)
-    nodes: dict[ExecutionId, dict[str, NodeStatus]] = field(default_factory=dict)
-    marks: MemoryMarks = field(default_factory=MemoryMarks)
-
-    def keep(self, attempts: Sequence[Attempt], nodes: Sequence[NodeStatus]) -> None:
-        """Records attempts and nodes, all or none."""
-        named = {each.key.execution for each in attempts} | {each.execution for each in nodes}
-        unknown = named - self.executions.keys()
-        if unknown:
-            raise _unknown(min(unknown))
-        for attempt in attempts:
-            self.attempts.setdefault(attempt.key.execution, {})[attempt.key] = attempt
-        for node in nodes:
-            self.nodes.setdefault(node.execution, {})[node.node] = node
-
-
-def _conflict(message: str) -> StorageError:
-    return StorageError(message, code="storage.conflict")
-
-
-def _unknown(execution_id: ExecutionId) -> StorageError:
-    return _conflict(f"the execution {execution_id} is unknown")
-
-
-def _done(write: Callable[[], None]) -> asyncio.Future[None]:
-    """Writes at once and returns a future that says how it went."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    try:
-        write()
-    except StorageError as error:
-        future.set_exception(error)
-    else:
-        future.set_result(None)
-    return future
 
 
 def _without_data(execution: Execution) -> Execution:
@@ -89,7 +43,7 @@ def _listed(execution: Execution) -> Execution:
 class MemoryExecutions:
     """Meets `ExecutionStore`."""
 
-    def __init__(self, tables: _Tables) -> None:
+    def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
     async def create(
@@ -100,18 +54,21 @@ class MemoryExecutions:
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
+        delivery: DeliveryRecord | None = None,
     ) -> Submitted:
         """Adds an execution once per start key, and what goes with it."""
         tables, key = self._tables, execution.start_key
         known = None if key is None else self._holder(key)
         if known is None and execution.id in tables.executions:
-            raise _conflict(f"the execution {execution.id} exists already")
-        unknown = {each.id for each in also} - tables.executions.keys()
-        if known is None and unknown:
-            raise _unknown(min(unknown))
+            raise conflict(f"the execution {execution.id} exists already")
+        missing = {each.id for each in also} - tables.executions.keys()
+        if known is None and missing:
+            raise unknown(min(missing))
         if cursor is not None:
             tables.move_cursor(*cursor, open_run=None)
         if known is not None:
+            if delivery is not None:
+                tables.deliveries.put(as_duplicate(delivery, known))
             return Submitted(known, created=False)
         tables.executions[execution.id] = execution
         if key is not None:
@@ -120,6 +77,8 @@ class MemoryExecutions:
             self._update(other)
         tables.keep(kept.attempts, kept.nodes)
         tables.marks.apply(marks)
+        if delivery is not None:
+            tables.deliveries.put(delivery)
         return Submitted(execution.id, created=True)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
@@ -133,7 +92,7 @@ class MemoryExecutions:
             self._update(execution)
             self._tables.marks.apply(marks)
 
-        return _done(write)
+        return done(write)
 
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution and its journal."""
@@ -261,7 +220,7 @@ class MemoryExecutions:
     def _update(self, execution: Execution) -> None:
         known = self._tables.executions.get(execution.id)
         if known is None:
-            raise _unknown(execution.id)
+            raise unknown(execution.id)
         self._tables.executions[execution.id] = replace(
             known,
             state=execution.state,
@@ -273,50 +232,11 @@ class MemoryExecutions:
         )
 
 
-class MemoryJournal:
-    """Meets `Journal`."""
-
-    def __init__(self, tables: _Tables) -> None:
-        self._tables = tables
-
-    def begin(self, attempt: Attempt) -> asyncio.Future[None]:
-        """Records an attempt that is not known yet."""
-        return _done(lambda: self._begin(attempt))
-
-    def finish(self, attempt: Attempt, node: NodeStatus | None = None) -> asyncio.Future[None]:
-        """Records the end of an attempt and of the node it decides."""
-        return _done(lambda: self._tables.keep([attempt], [] if node is None else [node]))
-
-    def settle(self, nodes: Sequence[NodeStatus]) -> asyncio.Future[None]:
-        """Records final nodes, all or none."""
-        return _done(lambda: self._tables.keep([], nodes))
-
-    async def attempts(self, execution_id: ExecutionId) -> list[Attempt]:
-        """Returns the attempts of an execution in order of their key."""
-        found = self._tables.attempts.get(execution_id, {})
-        return [found[key] for key in sorted(found)]
-
-    async def nodes(self, execution_id: ExecutionId) -> list[NodeStatus]:
-        """Returns the final nodes of an execution in the order of their recording."""
-        return list(self._tables.nodes.get(execution_id, {}).values())
-
-    async def running(self) -> list[Attempt]:
-        """Returns every attempt that has not ended."""
-        every = [each for found in self._tables.attempts.values() for each in found.values()]
-        running = (each for each in every if each.state is AttemptState.RUNNING)
-        return sorted(running, key=lambda attempt: attempt.key)
-
-    def _begin(self, attempt: Attempt) -> None:
-        if attempt.key in self._tables.attempts.get(attempt.key.execution, {}):
-            raise _conflict(f"the attempt {attempt.key} is known already")
-        self._tables.keep([attempt], [])
-
-
 class MemoryStorage:
     """Meets `Storage`; opening and closing change nothing."""
 
     def __init__(self) -> None:
-        tables = _Tables()
+        tables = Tables()
         self._health = StoreHealth()
         self._flows = MemoryFlows()
         self._definitions = MemoryDefinitions()
@@ -326,6 +246,7 @@ class MemoryStorage:
         self._pauses = MemoryPauses()
         self._events = MemoryEvents(tables.marks)
         self._marks = tables.marks
+        self._deliveries = tables.deliveries
 
     @property
     def health(self) -> StoreHealth:
@@ -366,6 +287,11 @@ class MemoryStorage:
     def events(self) -> MemoryEvents:
         """What happened to flows."""
         return self._events
+
+    @property
+    def deliveries(self) -> MemoryDeliveries:
+        """What became of deliveries."""
+        return self._deliveries
 
     @property
     def marks(self) -> MemoryMarks:

@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
@@ -34,6 +35,7 @@ from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import PauseRecord
 from flowrunner.model.states import ExecutionState
+from flowrunner.storage.delivery_store import DeliveryStore
 from flowrunner.storage.event_store import EventStore
 from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.mark_store import MarkStore
@@ -175,6 +177,7 @@ class ExecutionStore(Protocol):
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
+        delivery: DeliveryRecord | None = None,
     ) -> Submitted:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
@@ -190,6 +193,7 @@ class ExecutionStore(Protocol):
                 written at all.
             kept: What its journal has from the beginning.
             marks: Changes with it.
+            delivery: Recorded with it; with a known `start_key` as a duplicate, in this write too.
 
         Raises:
             StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
@@ -353,6 +357,10 @@ class Storage(Protocol):
     @property
     def events(self) -> EventStore:
         """What happened to flows."""
+
+    @property
+    def deliveries(self) -> DeliveryStore:
+        """What became of deliveries."""
 
     @property
     def marks(self) -> MarkStore:

@@ -1,5 +1,6 @@
-"""What is counted of triggers that start nothing, and of promises of `sla`, free of any library.
+"""What is counted of triggers that start nothing, of deliveries, and of promises of `sla`.
 
+Free of any library.
 Series come with what they count, and leave with their flow.
 """
 
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.telemetry.metrics_samples import Family
@@ -26,10 +28,15 @@ class TriggerMetrics:
     def __init__(self) -> None:
         self._skips: Counter[_Skip] = Counter()
         self._breaches: Counter[tuple[FlowKey, SlaKind]] = Counter()
+        self._deliveries: Counter[DeliveryReason] = Counter()
 
     def start_skipped(self, flow: FlowKey, kind: str, reason: str) -> None:
         """Counts something that a trigger waited for and that started nothing."""
         self._skips[_Skip(flow, kind, reason)] += 1
+
+    def delivery_answered(self, reason: DeliveryReason) -> None:
+        """Counts a delivery, whoever sent it."""
+        self._deliveries[reason] += 1
 
     def promises_made(self, flow: FlowKey, kinds: Collection[SlaKind]) -> None:
         """Begins to count at 0, so that the first breach is a rise."""
@@ -61,6 +68,16 @@ class TriggerMetrics:
             samples=[
                 ((*each.flow, each.kind, each.reason), count)
                 for each, count in sorted(self._skips.copy().items())
+            ],
+        )
+        yield Family(
+            kind="counter",
+            name="flowrunner_deliveries",
+            meaning="Deliveries of webhooks, by what became of them and why.",
+            labels=("outcome", "reason"),
+            samples=[
+                ((str(reason.outcome), str(reason)), count)
+                for reason, count in sorted(self._deliveries.copy().items())
             ],
         )
         yield Family(

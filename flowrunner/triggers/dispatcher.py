@@ -7,7 +7,7 @@ of a slot or a delivery is for its own module to record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flowrunner.engine.engine import Engine
@@ -15,10 +15,11 @@ from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import Cause, Execution, Parent, ScheduleKey
 from flowrunner.model.expressions import truth
 from flowrunner.model.flow import FlowSpec, Trigger
-from flowrunner.model.ids import ExecutionId, FlowKey, Json
+from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.states import Reason
 from flowrunner.model.values import convert_text, problem_with
@@ -43,6 +44,7 @@ class Start:
     is_forced: bool = False
     parent: Parent | None = None
     marks: MarkChange = NO_MARKS
+    delivery: DeliveryRecord | None = None
 
 
 class Dispatcher:
@@ -102,6 +104,10 @@ class Dispatcher:
         """Whether the version in force of a flow runs on this host."""
         return not self._registry.lacking_labels(entry.spec)
 
+    def revision_of(self, entry: FlowEntry) -> Revision:
+        """Returns the revision of an execution of a flow that is created now."""
+        return self._registry.revision_of(entry)
+
     def started_by(self, flow: FlowKey, trigger_id: str) -> int:
         """Returns how many executions of a trigger of a flow wait or are under way."""
         return self._engine.started_by(flow, trigger_id)
@@ -117,9 +123,10 @@ class Dispatcher:
             StorageError: Nothing was accepted.
         """
         spec = self.startable(entry, is_forced=start.is_forced)
+        execution_id, delivery = self._ids.execution_id(), start.delivery
         return await self._engine.submit(
             StartRequest(
-                id=self._ids.execution_id(),
+                id=execution_id,
                 spec=spec,
                 definition=entry.definition,
                 revision=self._registry.revision_of(entry),
@@ -131,6 +138,7 @@ class Dispatcher:
                 is_forced=start.is_forced,
                 parent=start.parent,
                 marks=start.marks,
+                delivery=delivery and replace(delivery, execution=execution_id),
             )
         )
 

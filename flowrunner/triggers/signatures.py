@@ -55,7 +55,7 @@ def judge(
     """
     if auth.proof.kind is ProofKind.NOTHING:
         return auth.proof
-    held = [(_proof_for(auth, secret), secret) for secret in secrets]
+    held = [(proof_for(auth, secret), secret) for secret in secrets]
     found = _judged(auth, held, headers, body, now_s)
     if isinstance(found, Unproven):
         done = Counter(proof.algorithm for proof, _ in held if proof.signs_body)
@@ -112,21 +112,27 @@ def _signed_before(proof: Proof, headers: Mapping[str, str]) -> bytes:
     return before.format(**values).encode("latin-1", "replace")
 
 
-def _proof_for(auth: WebhookAuth, secret: SecretValue) -> Proof:
+def proof_for(auth: WebhookAuth, secret: SecretValue) -> Proof:
+    """Returns the proof that a hook asks for where this is its secret."""
     if auth.whsec_proof is not None and str(secret.reveal()).startswith(WHSEC):
         return auth.whsec_proof
     return auth.proof
 
 
 def _fits(proof: Proof, secret: SecretValue, headers: Mapping[str, str], body: bytes) -> bool:
-    # As it was read: what is not UTF-8 in a credential file is kept as surrogates.
-    key = secret.reveal().encode(errors="surrogateescape")
+    key = bytes_of(secret)
     shown = headers.get(proof.header, "")
     if proof.signs_body:
-        same = _is_signed(proof, _key_of(proof, key), headers, body)
+        same = _is_signed(proof, key_of(proof, key), headers, body)
     else:
         same = _SHOWN[proof.kind](key, shown)
     return same and bool(shown) and bool(key)
+
+
+def bytes_of(secret: SecretValue) -> bytes:
+    """Returns a secret as it was read: what is not UTF-8 in a file is kept as surrogates."""
+    data: bytes = secret.reveal().encode(errors="surrogateescape")
+    return data
 
 
 def _is_signed(proof: Proof, key: bytes, headers: Mapping[str, str], body: bytes) -> bool:
@@ -148,7 +154,7 @@ def _has_id(proof: Proof, headers: Mapping[str, str]) -> bool:
     return not proof.id_header or (bool(sent) and "." not in sent)
 
 
-def _key_of(proof: Proof, key: bytes) -> bytes:
+def key_of(proof: Proof, key: bytes) -> bytes:
     """Returns the key that a secret is; empty, and so nobody's, for one that is malformed.
 
     Padding may lack, as for the reference libraries of Standard Webhooks.

@@ -10,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer, Unproven
+from flowrunner.model.delivery_record import OF_SOURCE, DeliveryReason
 from flowrunner.model.hook_auth import AuthType, Proof, WebhookAuth
 from flowrunner.model.secret import SecretValue
 from flowrunner.secrets.lookup import FileSecrets
+from flowrunner.system.clock import Clock
+from flowrunner.triggers import hook_answers
+from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.signatures import judge, pretend
 
 PATH = "_source"
@@ -41,6 +46,11 @@ class TakesDeliveries(Protocol):
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
 
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
+
 
 class SourceHook:
     """Answers the calls of the repository's server, and hands all other deliveries on.
@@ -50,34 +60,57 @@ class SourceHook:
         kind: How the server proves itself: `github`, `gitea`, `forgejo`, `bitbucket` or `gitlab`.
         secret: The file with a secret on each line; None: there is none, so that nobody can.
         wake: Asks for a sync; must be quick.
+        log: Takes note of what became of calls.
+        clock: Tells when they came.
     """
 
     def __init__(
-        self, others: TakesDeliveries, kind: str, secret: Path | None, wake: Callable[[], None]
+        self,
+        others: TakesDeliveries,
+        kind: str,
+        secret: Path | None,
+        wake: Callable[[], None],
+        *,
+        log: DeliveryLog,
+        clock: Clock,
     ) -> None:
         self._others = others
         self._kind = kind
         self._file = None if secret is None else (FileSecrets(secret.parent), secret.name)
         self._wake = wake
+        self._log = log
+        self._clock = clock
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
         if delivery.path != PATH:
             return await self._others.deliver(delivery)
+        draft = self._log.begin(delivery, self._clock.now(), flow=OF_SOURCE)
         secrets = await asyncio.to_thread(self._secrets)
         cause = self._lack_of_proof(delivery, secrets)
         if cause is not None:
-            return DeliveryAnswer(
-                status=401,
-                result="unauthorized",
+            answer = hook_answers.unauthorized(PATH, cause)
+        else:
+            self._wake()
+            answer = DeliveryAnswer(
+                status=202,
+                result="accepted",
                 hook=PATH,
-                problem="the delivery is not authenticated",
-                code="auth.invalid",
-                cause=cause,
+                body={"status": "sync_requested"},
+                reason=DeliveryReason.SYNC,
             )
-        self._wake()
-        body = {"status": "sync_requested"}
-        return DeliveryAnswer(status=202, result="accepted", hook=PATH, body=body)
+        self._log.answered(replace(draft, is_proven=cause is None), answer)
+        return answer
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
+        if delivery.path != PATH:
+            self._others.turned_away(delivery, status, reason, detail)
+            return
+        draft = self._log.begin(delivery, self._clock.now(), flow=OF_SOURCE)
+        self._log.note(draft.answered(status, reason, detail=detail))
 
     def _lack_of_proof(self, delivery: Delivery, secrets: list[SecretValue]) -> Unproven | None:
         """Returns what the proof lacks; None for a right one."""

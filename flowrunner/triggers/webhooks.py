@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
-from flowrunner.model.body import CONTENT, Content
-from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer, Unproven
-from flowrunner.model.execution import Cause
-from flowrunner.model.flow import FlowSpec, WebhookTrigger
+from flowrunner.model.delivery import Delivery, DeliveryAnswer, Unproven
+from flowrunner.model.delivery_record import DeliveryReason, DeliveryRecord
 from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, ProofKind, WebhookAuth
 from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
+from flowrunner.model.secret import SecretValue
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
 from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
-from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
+from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.delivery_log import DeliveryLog
+from flowrunner.triggers.delivery_names import names_in_body, names_in_headers
 from flowrunner.triggers.dispatcher import (
     Dispatcher,
     Start,
@@ -35,13 +38,21 @@ from flowrunner.triggers.dispatcher import (
     wants_start,
 )
 from flowrunner.triggers.hook_body import lack_of_type, read_body, require_fit
+from flowrunner.triggers.hook_cases import (
+    Case,
+    Hook,
+    Signed,
+    answer_to_trial,
+    cause_of,
+    hooks_of,
+    signed_of,
+)
 from flowrunner.triggers.hook_rates import HookRates
 from flowrunner.triggers.signatures import (
     MOST_WORK,
     Work,
     judge,
     pretend,
-    signed_part,
     work_of,
 )
 
@@ -54,41 +65,11 @@ _NOBODY = WebhookAuth(type=AuthType.GITHUB, secrets=(), proof=PROVIDERS[AuthType
 """What a delivery to an unknown hook is verified against, so that it takes the same way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Hook:
-    """A hook in force: its flow's entry as of the last pass, and the trigger."""
+class _Found(NamedTuple):
+    """The proof that holds, or what is lacking, and the secrets that it was judged by."""
 
-    label: str
-    entry: FlowEntry
-    spec: FlowSpec
-    trigger: WebhookTrigger
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Signed:
-    """What a signature covers, and for how long the same counts as a second copy.
-
-    Attributes:
-        data: Empty where nothing of the delivery is signed.
-    """
-
-    data: bytes = b""
-    window_s: float = 0.0
-
-    @property
-    def identity(self) -> str:
-        return Duplicates.body_identity(self.data) if self.window_s else ""
-
-
-def _hooks_of(entry: FlowEntry) -> tuple[_Hook, ...]:
-    spec = entry.spec
-    if spec is None:
-        return ()
-    return tuple(
-        _Hook(label=f"{entry.key.account}/{it.path}", entry=entry, spec=spec, trigger=it)
-        for it in spec.webhooks
-        if it.is_enabled
-    )
+    proof: Proof | Unproven
+    secrets: Sequence[SecretValue]
 
 
 class Webhooks:
@@ -105,6 +86,7 @@ class Webhooks:
         secrets: Secrets,
         clock: Clock,
         *,
+        log: DeliveryLog,
         takes_unproven: bool = False,
         in_thread: InThread = asyncio.to_thread,
     ) -> None:
@@ -112,14 +94,15 @@ class Webhooks:
         self._duplicates = duplicates
         self._secrets = secrets
         self._clock = clock
+        self._log = log
         self._takes_unproven = takes_unproven
         self._in_thread = in_thread
         self._rates = HookRates(clock)
         self._waiting = 0
         self._work = work_of(())
         self._most_secrets = 1
-        self._hooks: Mapping[str, _Hook] = {}
-        self._by_flow: dict[FlowKey, tuple[_Hook, ...]] = {}
+        self._hooks: Mapping[str, Hook] = {}
+        self._by_flow: dict[FlowKey, tuple[Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
 
     def flows_changed(
@@ -132,7 +115,7 @@ class Webhooks:
         for key in changed_keys(self._entries, entries):
             entry = entries.get(key)
             is_here = entry is not None and self._dispatcher.is_here(entry)
-            hooks = _hooks_of(entry) if entry and is_here else ()
+            hooks = hooks_of(entry) if entry and is_here else ()
             by_flow.pop(key, None)
             if hooks:
                 by_flow[key] = hooks
@@ -150,26 +133,89 @@ class Webhooks:
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
-        hook, cause = self._hooks.get(delivery.path), Unproven.NO_HOOK
+        came_at = self._clock.now()
+        asked = hook = self._hooks.get(delivery.path)
+        cause = Unproven.NO_HOOK
         if hook is not None and delivery.method not in hook.trigger.methods:
             hook, cause = None, Unproven.METHOD
-        proof = await self._proof_of(hook, delivery)
+        proof, secrets = await self._proof_of(hook, delivery)
         if hook is None:
-            return hook_answers.unauthorized(_UNKNOWN_HOOK, cause)
+            answer = hook_answers.unauthorized(_UNKNOWN_HOOK, cause)
+            return self._unproven(asked, delivery, secrets, came_at, answer)
         if isinstance(proof, Unproven):
-            return hook_answers.unauthorized(hook.label, proof)
-        try:
-            answer = await self._accept(hook, proof, delivery)
-        except (RefusedError, StorageError) as error:
-            return hook_answers.refused(hook.label, error)
-        except (ValidationError, ExecutionError) as error:
-            return hook_answers.problem(hook.label, 422, "unprocessable", error)
+            answer = hook_answers.unauthorized(hook.label, proof)
+            return self._unproven(asked, delivery, secrets, came_at, answer)
+        draft = self._draft(asked, delivery, secrets, came_at, is_proven=True)
+        case = Case(hook, proof, delivery, draft)
+        answer = await self._decided(case)
+        self._log.answered(case.draft, answer)
         if answer.result == "accepted" and hook.trigger.wait_timeout_s is not None:
-            return await self._ended(hook, answer, hook.trigger.wait_timeout_s)
+            return await self._ended(hook, draft.id, answer, hook.trigger.wait_timeout_s)
         return answer
 
+    def _unproven(
+        self,
+        asked: Hook | None,
+        delivery: Delivery,
+        secrets: Sequence[SecretValue],
+        came_at: datetime,
+        answer: DeliveryAnswer,
+    ) -> DeliveryAnswer:
+        """Returns the answer, which is taken note of when it is on its way.
+
+        Else what there is to note would tell by the time it takes whether there is such a hook.
+        """
+
+        def note() -> None:
+            draft = self._draft(asked, delivery, secrets, came_at, is_proven=False)
+            self._log.answered(draft, answer)
+
+        asyncio.get_running_loop().call_soon(note)
+        return answer
+
+    def _draft(
+        self,
+        hook: Hook | None,
+        delivery: Delivery,
+        secrets: Sequence[SecretValue],
+        came_at: datetime,
+        *,
+        is_proven: bool,
+    ) -> DeliveryRecord:
+        """Returns the record of a delivery that starts its flow, but for its execution."""
+        if hook is None:
+            return self._log.begin(delivery, came_at)
+        row = PROVIDERS[hook.trigger.auth.type]
+        return self._log.begin(
+            delivery,
+            came_at,
+            flow=hook.entry.key,
+            trigger=hook.trigger.id,
+            revision=self._dispatcher.revision_of(hook.entry),
+            names=names_in_headers(row, delivery.headers, secrets),
+            is_proven=is_proven,
+        )
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
+        hook = self._hooks.get(delivery.path)
+        draft = self._draft(hook, delivery, (), self._clock.now(), is_proven=False)
+        self._log.note(draft.answered(status, reason, detail=detail))
+
+    async def _decided(self, case: Case) -> DeliveryAnswer:
+        """Returns the answer to a delivery that has proven itself."""
+        label = case.hook.label
+        try:
+            return await self._accept(case)
+        except (RefusedError, StorageError) as error:
+            return hook_answers.refused(label, error)
+        except (ValidationError, ExecutionError) as error:
+            return hook_answers.problem(label, 422, "unprocessable", error)
+
     async def _ended(
-        self, hook: _Hook, accepted: DeliveryAnswer, timeout_s: float
+        self, hook: Hook, record_id: str, accepted: DeliveryAnswer, timeout_s: float
     ) -> DeliveryAnswer:
         """Returns the answer once the execution has ended, or the one it has at the latest."""
         if self._waiting >= MOST_WAITING:
@@ -181,9 +227,13 @@ class Webhooks:
             ended = None  # it is accepted all the same
         finally:
             self._waiting -= 1
-        return accepted if ended is None else hook_answers.ended(hook.label, ended)
+        if ended is None:
+            return accepted
+        answer = hook_answers.ended(hook.label, ended)
+        self._log.answered_after_all(record_id, answer.status)
+        return answer
 
-    async def _proof_of(self, hook: _Hook | None, delivery: Delivery) -> Proof | Unproven:
+    async def _proof_of(self, hook: Hook | None, delivery: Delivery) -> _Found:
         """Returns the proof that holds, or what is lacking; every refusal costs the same.
 
         As many secrets are looked up, and as many HMACs made, as for the hook that has most.
@@ -195,13 +245,13 @@ class Webhooks:
 
     def _judged(
         self,
-        hook: _Hook | None,
+        hook: Hook | None,
         delivery: Delivery,
         *,
         now_s: float,
         work: Work,
         most_secrets: int,
-    ) -> Proof | Unproven:
+    ) -> _Found:
         """Reads the secrets and hashes the body; blocks for as long as a large body takes."""
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
@@ -212,11 +262,12 @@ class Webhooks:
         is_bare = auth.proof.kind is ProofKind.NOTHING
         if is_bare and not (delivery.is_local or self._takes_unproven):
             pretend(delivery.headers, delivery.body, work)
-            return Unproven.OFF_HOST
-        return proof
+            return _Found(Unproven.OFF_HOST, secrets)
+        return _Found(proof, secrets)
 
-    async def _accept(self, hook: _Hook, proof: Proof, delivery: Delivery) -> DeliveryAnswer:
+    async def _accept(self, case: Case) -> DeliveryAnswer:
         """Takes an authentic delivery through every later check to its execution."""
+        hook, delivery = case.hook, case.delivery
         self._dispatcher.startable(hook.entry)
         wait_s = self._rates.take(hook.label, hook.trigger.rate_limit)
         if wait_s:
@@ -232,21 +283,23 @@ class Webhooks:
             error = ValidationError(text, code="delivery.content_type")
             return hook_answers.problem(hook.label, 415, "unsupported", error)
         body = read_body(delivery.body, content)
-        tried = _answer_to_trial(hook, delivery, body)
+        case.draft = names_in_body(PROVIDERS[hook.trigger.auth.type], body, case.draft)
+        tried = answer_to_trial(hook, delivery, body)
         if tried is not None:
             return tried
         require_fit(body, hook.trigger.schema)
-        cause, moment = _cause(hook.trigger, delivery), self._clock.now()
+        cause, moment = cause_of(hook.trigger, delivery), self._clock.now()
         scope = trigger_scope(hook.spec, cause, moment)
         if not wants_start(hook.trigger, scope):
-            return hook_answers.ignored(hook.label)
+            condition = hook.trigger.condition
+            return hook_answers.ignored(hook.label, condition.source if condition else "")
         inputs = trigger_inputs(hook.spec, hook.trigger, scope)
         given = hook.trigger.dedupe_key.evaluate(scope) if hook.trigger.dedupe_key else None
-        start = Start(cause=cause, inputs=inputs, judged_at=moment)
-        return await self._submit(hook, _signed(hook, proof, delivery), start, given)
+        start = Start(cause=cause, inputs=inputs, judged_at=moment, delivery=case.draft)
+        return await self._submit(hook, signed_of(hook, case.proof, delivery), start, given)
 
     async def _submit(
-        self, hook: _Hook, signed: _Signed, start: Start, given_id: Json
+        self, hook: Hook, signed: Signed, start: Start, given_id: Json
     ) -> DeliveryAnswer:
         """Starts the flow, unless the delivery's id or what it signed was here before."""
         identity, window_s = signed.identity, signed.window_s
@@ -262,7 +315,7 @@ class Webhooks:
                 start = replace(start, start_key=key)
             accepted = await self._dispatcher.submit(hook.entry, start)
             if not accepted.created:
-                return hook_answers.duplicate(hook.label, accepted.id)
+                return hook_answers.duplicate(hook.label, accepted.id, is_recorded=True)
             if signed.window_s:
                 self._duplicates.remember_body(
                     hook.label, signed.data, accepted.id, signed.window_s
@@ -270,7 +323,7 @@ class Webhooks:
         return hook_answers.accepted(hook.label, accepted.id)
 
     async def _known(
-        self, hook: _Hook, signed: _Signed, identity: str, window_s: float
+        self, hook: Hook, signed: Signed, identity: str, window_s: float
     ) -> ExecutionId | None:
         """Returns the execution of an earlier copy, or None."""
         known: ExecutionId | None = None
@@ -279,40 +332,3 @@ class Webhooks:
         if known is None and identity:
             known = await self._duplicates.find(hook.label, identity, window_s)
         return known
-
-
-def _signed(hook: _Hook, proof: Proof, delivery: Delivery) -> _Signed:
-    """Returns what a recorded copy of a delivery must have in common with it.
-
-    A signed time lets a copy pass for as long as it is fresh, from before to after our own time.
-    """
-    if not proof.signs_body:
-        return _Signed()
-    window_s = 2 * hook.trigger.auth.tolerance_s if proof.has_time else SAME_BODY_S
-    data = signed_part(proof, delivery.headers, delivery.body)
-    return _Signed(data=data, window_s=window_s)
-
-
-def _answer_to_trial(hook: _Hook, delivery: Delivery, body: Json) -> DeliveryAnswer | None:
-    """Returns the answer to a call by which a provider only tries the hook; None for others."""
-    row = PROVIDERS[hook.trigger.auth.type]
-    if row.ping is not None and delivery.headers.get(row.ping[0]) == row.ping[1]:
-        return hook_answers.ignored(hook.label)
-    if not row.has_challenge or not isinstance(body, Mapping):
-        return None
-    challenge = body.get("challenge")
-    if body.get("type") != "url_verification" or not isinstance(challenge, str):
-        return None
-    return hook_answers.answer(hook.label, 200, "ignored", {"challenge": challenge})
-
-
-def _cause(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
-    hidden = HIDDEN_HEADERS | {trigger.auth.proof.header}
-    content = {} if trigger.content is Content.JSON else {CONTENT: str(trigger.content)}
-    headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
-    return Cause(
-        trigger_id=trigger.id,
-        trigger_type="webhook",
-        context={"headers": headers, "query": dict(delivery.query), **content},
-        payload=delivery.body,
-    )

@@ -31,6 +31,7 @@ from flowrunner.web.middleware.body_limit import BodyLimit
 from flowrunner.web.middleware.cors import Cors
 from flowrunner.web.middleware.errors import ErrorBoundary
 from flowrunner.web.middleware.head_limit import HeadLimit
+from flowrunner.web.middleware.hook_refusals import HookRefusals
 from flowrunner.web.middleware.peer import PeerCheck
 from flowrunner.web.middleware.rate_limit import RateLimit
 from flowrunner.web.middleware.request_id import RequestId
@@ -39,10 +40,11 @@ from flowrunner.web.names import HOOKS
 from flowrunner.web.origins import Proxies
 from flowrunner.web.routes.backfill import BackfillRoutes, CarriesBackfills
 from flowrunner.web.routes.control import ControlRoutes, ReloadsSettings, TakesCommands
+from flowrunner.web.routes.deliveries import DeliveryRoutes, ReadsDeliveries
 from flowrunner.web.routes.executions import ExecutionRoutes, ReadsExecutions
 from flowrunner.web.routes.flows import FlowRoutes, ReadsFlows
 from flowrunner.web.routes.health import HealthRoutes, KnowsReadiness
-from flowrunner.web.routes.hooks import CountsDeliveries, HookRoutes, TakesDeliveries
+from flowrunner.web.routes.hooks import CountsDeliveries, HookAddress, HookRoutes, TakesDeliveries
 from flowrunner.web.routes.maintenance import MaintenanceRoutes, PausesSchedules
 from flowrunner.web.routes.metrics import MetricsRoute
 from flowrunner.web.routes.reconcile import KnowsSource, ReconcileRoute
@@ -78,6 +80,8 @@ class WebParts:
         repository: What the daemon pulls, if it does.
         settings: Reads the settings again.
         ledger: Reads slots.
+        deliveries: Reads what became of deliveries.
+        hooks_address: Where a process of this machine reaches the hooks.
         backfills: Has slots of the past executed.
         pauses: Lets no schedule start anything.
     """
@@ -90,6 +94,8 @@ class WebParts:
     max_body: int
     account_of: AccountOf
     ledger: ReadsSlots
+    deliveries: ReadsDeliveries
+    hooks_address: str
     backfills: CarriesBackfills
     pauses: PausesSchedules
     repository: CommandsRepository = field(default_factory=SourceDesk)
@@ -111,6 +117,7 @@ def make_public_app(
     chain = [
         *_outermost(parts, access.origin_of),
         Middleware(Cors, rules=lambda: access.rules),
+        Middleware(HookRefusals, turned_away=parts.service.turned_away),
         Middleware(RateLimit, access=access),
         Middleware(BodyLimit, max_bytes=parts.max_body),
         Middleware(Authentication, table=table or public_table(parts), callers=callers),
@@ -176,6 +183,7 @@ def control_table(parts: WebParts) -> RouteTable:
         [
             *_reading(parts),
             _get("/control/v1/status", Right.FULL, StatusRoute(parts.service).state),
+            _get("/control/v1/hooks", Right.FULL, HookAddress(parts.hooks_address).show),
             _post("/control/v1/reconcile", control.reconcile),
             _post("/control/v1/schedules/pause", maintenance.pause),
             _post("/control/v1/schedules/resume", maintenance.resume),
@@ -213,7 +221,7 @@ def _reading(parts: WebParts) -> list[Route]:
     """Returns the addresses that both listeners have; they change nothing."""
     health, metrics = HealthRoutes(parts.service), MetricsRoute(parts.render_metrics)
     flows, executions = FlowRoutes(parts.service), ExecutionRoutes(parts.service)
-    reconcile = ReconcileRoute(parts.service)
+    reconcile, deliveries = ReconcileRoute(parts.service), DeliveryRoutes(parts.deliveries)
     source, slots = SourceRoutes(parts.service, parts.repository), SlotRoutes(parts.ledger)
     flow, execution = "/api/v1/flows/{account}/{name}", "/api/v1/executions/{id}"
     pages = ("account", "limit", "cursor")
@@ -231,6 +239,13 @@ def _reading(parts: WebParts) -> list[Route]:
             Right.READ,
             executions.page,
             query=(*pages, "flow", "state"),
+            by_account=True,
+        ),
+        _get(
+            "/api/v1/deliveries",
+            Right.READ,
+            deliveries.page,
+            query=(*pages, "flow", "trigger", "outcome", "reason", "since", "until"),
             by_account=True,
         ),
         _get(f"{flow}/slots", Right.READ, slots.page, query=("from", "to", "limit", "cursor")),

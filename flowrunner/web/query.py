@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from starlette.requests import Request
 
 from flowrunner.errors import ValidationError
+from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.model.schedule import EPOCH
 from flowrunner.model.states import ExecutionState
 from flowrunner.web.names import EXECUTION_ID, NAME, NODE
 
 DEFAULT_LIMIT = 100
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""The last moment that may be asked for."""
 MAX_LIMIT = 1_000
 
 _LIMIT_DIGITS = 4
@@ -74,6 +80,23 @@ def states_of(request: Request) -> tuple[ExecutionState, ...]:
     except ValueError as error:
         known = ", ".join(ExecutionState)
         raise invalid("state", f"must be one or more, with commas, of: {known}") from error
+
+
+def moment_of(request: Request, name: str) -> datetime | None:
+    """Returns a moment in UTC, or None when it is not asked for."""
+    text = request.query_params.get(name)
+    at = None if text is None else parse_moment(text)
+    if text is not None and at is None:
+        raise invalid(name, "must be a time such as 2027-03-01T12:00:00Z")
+    if at is None:
+        return None
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError:
+        raise invalid(name, "is too far away") from None
+    if not EPOCH < at <= LATEST:
+        raise invalid(name, "must lie between 1970 and 9999")
+    return at
 
 
 def execution_cursor_of(request: Request) -> ExecutionId | None:

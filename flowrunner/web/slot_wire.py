@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flowrunner.model.ids import Json
 from flowrunner.service.slot_views import DueView, SlotView, WhyView
+from flowrunner.web.delivery_wire import delivery_json
 from flowrunner.web.wire import time_text
 
 
@@ -45,6 +46,7 @@ def why_json(view: WhyView) -> Json:
         "flow": view.flow.name,
         "at": time_text(view.at),
         "sentence": view.sentence,
+        "deliveries": [delivery_json(each, redacted=False) for each in view.deliveries],
         "slots": [slot_json(each, redacted=False) for each in view.slots],
         "last_slot": None if view.last is None else slot_json(view.last, redacted=False),
         "next_slot": None if view.next is None else due_json(view.next),

@@ -15,6 +15,8 @@ from pathlib import Path
 from flowrunner.errors import FlowError
 
 _BACKLOG = 128
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what was bound, not binding
+"""Addresses that stand for all of a host, and the one among them that only it has."""
 _PROBE_TIMEOUT_S = 1.0
 _TURN_TIMEOUT_S = 1.0
 _TURN_POLL_S = 0.01
@@ -94,7 +96,18 @@ def address_of(bound: socket.socket, *, tls: bool = False) -> str:
     name = bound.getsockname()
     if bound.family == socket.AF_UNIX:
         return f"unix:{name}"
-    host, port = name[:2]
+    return _url(*name[:2], tls=tls)
+
+
+def local_address_of(bound: socket.socket, *, tls: bool = False) -> str:
+    """Returns where a process of this machine reaches a socket, by loopback if it can."""
+    if bound.family == socket.AF_UNIX:
+        return address_of(bound)
+    host, port = bound.getsockname()[:2]
+    return _url(_LOOPBACK.get(host, host), port, tls=tls)
+
+
+def _url(host: str, port: int, *, tls: bool) -> str:
     scheme = "https" if tls else "http"
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from flowrunner.errors import StorageError
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
@@ -22,7 +23,8 @@ from flowrunner.model.execution import (
 )
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
-from flowrunner.storage.memory import MemoryExecutions, MemoryJournal
+from flowrunner.storage.memory import MemoryExecutions
+from flowrunner.storage.memory_journal import MemoryJournal
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 T = TypeVar("T")
@@ -153,12 +155,13 @@ class FakeExecutions:
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
+        delivery: DeliveryRecord | None = None,
     ) -> Submitted:
         answers: list[Submitted] = []
 
         def keep() -> asyncio.Future[None]:
             creating = self._inner.create(
-                execution, cursor=cursor, also=also, kept=kept, marks=marks
+                execution, cursor=cursor, also=also, kept=kept, marks=marks, delivery=delivery
             )
             return _driven(creating, answers.append)
 

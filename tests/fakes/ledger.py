@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from flowrunner.errors import NotFoundError
+from flowrunner.model.delivery_query import DeliveryQuery
 from flowrunner.model.ids import Digest, FlowKey
 from flowrunner.model.states import SlotOutcome
+from flowrunner.service.delivery_desk import DeliveryPage
 from flowrunner.service.slot_views import DueView, SlotPage, SlotPlace, SlotView, WhyView
 from tests.fakes.records import BACKUP, NOON, minutes
 
@@ -65,6 +67,18 @@ class FakeLedger:
         return WhyView(
             flow=key, at=at or NOON, sentence="so it was.", slots=(SLOT,), last=SLOT, next=DUE
         )
+
+
+@dataclass
+class FakeDeliveries:
+    """Meets `ReadsDeliveries`."""
+
+    asked: list[DeliveryQuery] = field(default_factory=list)
+    pages: list[DeliveryPage] = field(default_factory=list)
+
+    async def page(self, query: DeliveryQuery) -> DeliveryPage:
+        self.asked.append(query)
+        return self.pages.pop(0) if self.pages else DeliveryPage(items=())
 
 
 @dataclass

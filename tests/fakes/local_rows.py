@@ -15,7 +15,8 @@ from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.slots import LocalSlots
 from flowrunner.storage.local.writer import Writer
-from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
+from flowrunner.storage.memory import MemoryExecutions, MemoryStorage
+from flowrunner.storage.memory_journal import MemoryJournal
 from flowrunner.storage.memory_slots import MemorySlots
 
 T = TypeVar("T")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from flowrunner.model.delivery_record import DeliveryReason, DeliveryRecord
 from flowrunner.model.digest import digest_of
 from flowrunner.model.execution import (
     Attempt,
@@ -74,6 +75,37 @@ def make_execution(
         created_at=minutes(number),
         ended_at=ended,
     )
+
+
+def make_delivery(
+    number: int = 1,
+    reason: DeliveryReason = DeliveryReason.ACCEPTED,
+    *,
+    flow: FlowKey = BACKUP,
+    status: int = 202,
+    is_proven: bool = True,
+    path: str = "default/backup/push",
+    network: str = "192.0.2.7",
+) -> DeliveryRecord:
+    """The `number`-th delivery, that many minutes after noon."""
+    came = DeliveryRecord(
+        id=f"delivery-{number:06}",
+        at=minutes(number),
+        first_at=minutes(number),
+        path=path,
+        source=network,
+        network=network,
+        flow=flow,
+        trigger="push" if flow.name else "",
+        event="push",
+        delivery_id=f"of-the-provider-{number}",
+        is_proven=is_proven,
+        status=status,
+        reason=reason,
+        revision=REVISION,
+        request_id=f"request-{number}",
+    )
+    return came.answered(status, reason, detail='ÄÖ: a "detail"')
 
 
 def make_parent(

@@ -10,6 +10,7 @@ from typing import Any
 from flowrunner.errors import FlowError, NotFoundError
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.execution import Failure, ItemCounts
 from flowrunner.model.expressions.explain import Came
 from flowrunner.model.finding import Finding
@@ -198,6 +199,7 @@ class FakeService:
         self.delivery_answer = UNAUTHORIZED
         self.failure: Exception | None = None
         self.deliveries: list[Delivery] = []
+        self.refusals: list[tuple[Delivery, int, DeliveryReason]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
     def flows(self, account: str | None = None) -> list[FlowView]:
@@ -317,6 +319,11 @@ class FakeService:
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         self.deliveries.append(delivery)
         return self.delivery_answer
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        self.refusals.append((delivery, status, reason))
 
     async def reconcile(self) -> PassResult:
         self._called("reconcile")

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flowrunner.errors import StorageError
+from flowrunner.model.delivery_query import DeliveryQuery
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
@@ -36,8 +38,10 @@ from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
-from flowrunner.storage.memory import MemoryExecutions, MemoryJournal, MemoryStorage
+from flowrunner.storage.memory import MemoryExecutions, MemoryStorage
+from flowrunner.storage.memory_deliveries import MemoryDeliveries
 from flowrunner.storage.memory_events import MemoryEvents
+from flowrunner.storage.memory_journal import MemoryJournal
 from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots
@@ -185,12 +189,20 @@ class SimulatedExecutions:
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
+        delivery: DeliveryRecord | None = None,
     ) -> Submitted:
         write = Write(
             kind="create",
             values=(execution, cursor, also, kept),
             apply=lambda: _driven(
-                self._inner.create(execution, cursor=cursor, also=also, kept=kept, marks=marks)
+                self._inner.create(
+                    execution,
+                    cursor=cursor,
+                    also=also,
+                    kept=kept,
+                    marks=marks,
+                    delivery=delivery,
+                )
             ),
         )
         answer: Submitted = await self._writer.submit(write)
@@ -459,6 +471,53 @@ class SimulatedEvents:
         return pruned
 
 
+class SimulatedDeliveries:
+    """Meets `DeliveryStore`."""
+
+    def __init__(self, inner: MemoryDeliveries, writer: SimulatedWriter) -> None:
+        self._inner = inner
+        self._writer = writer
+
+    async def record(
+        self, records: Sequence[DeliveryRecord], statuses: Mapping[str, int] | None = None
+    ) -> None:
+        await self._writer.submit(
+            Write(
+                kind="deliveries",
+                values=(records,),
+                apply=lambda: _driven(self._inner.record(records, statuses)),
+            )
+        )
+
+    async def flows(self) -> list[FlowKey]:
+        await self._writer.reading()
+        return await self._inner.flows()
+
+    async def trim(self, flow: FlowKey, *, keep: int, limit: int) -> int:
+        trimmed: int = await self._writer.submit(
+            Write(
+                kind="trim deliveries",
+                values=(flow, keep),
+                apply=lambda: _driven(self._inner.trim(flow, keep=keep, limit=limit)),
+            )
+        )
+        return trimmed
+
+    async def prune(self, before: datetime, *, limit: int) -> int:
+        pruned: int = await self._writer.submit(
+            Write(
+                kind="prune deliveries",
+                values=(before, limit),
+                apply=lambda: _driven(self._inner.prune(before, limit=limit)),
+            )
+        )
+        return pruned
+
+    async def list(self, query: DeliveryQuery) -> list[DeliveryRecord]:
+        await self._writer.reading()
+        return await self._inner.list(query)
+
+
 class SimulatedMarks:
     """Meets `MarkStore`."""
 
@@ -498,6 +557,7 @@ class SimulatedStorage:
         self.pauses = SimulatedPauses(durable.pauses, self.writer)
         self.events = SimulatedEvents(durable.events, self.writer)
         self.marks = SimulatedMarks(durable.marks, self.writer)
+        self.deliveries = SimulatedDeliveries(durable.deliveries, self.writer)
 
     async def open(self) -> None:
         """Reads the log, with what may stand there of a commit that was said to have failed."""

@@ -42,6 +42,7 @@ from flowrunner.telemetry.metrics import Metrics
 from flowrunner.triggers.children import Children
 from flowrunner.triggers.clock_watch import ClockWatch
 from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.pauses import Pauses
 from flowrunner.triggers.retries import Retries
@@ -211,7 +212,15 @@ class Life:
         )
         self.storage.health.on_healed = self.schedules.store_healed
         duplicates = Duplicates(self.storage.executions, ground.clock)
-        self.webhooks = Webhooks(self.dispatcher, duplicates, self._services.secrets, ground.clock)
+        delivery_ids = Uuid7Ids(ground.clock, Random(self.loop.time()))
+        delivery_log = DeliveryLog(self.storage.deliveries, observer.triggers, delivery_ids)
+        self.webhooks = Webhooks(
+            self.dispatcher,
+            duplicates,
+            self._services.secrets,
+            ground.clock,
+            log=delivery_log,
+        )
         self.retries = Retries(
             registry=self.registry,
             dispatcher=self.dispatcher,

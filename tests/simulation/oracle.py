@@ -202,6 +202,8 @@ class Oracle:
         other = self._delivered.setdefault(delivery, execution_id)
         if other != execution_id:
             self.fail(f"delivery {delivery} has started {other} and {execution_id}")
+        if not self._tables.deliveries.tells_of(execution_id):
+            self.fail(f"{execution_id} is durable, and the delivery that has started it is not")
 
     def starts(self, execution: Execution) -> None:
         """Judges a start: is there room under the limit in force?"""

@@ -16,6 +16,7 @@ from flowrunner.engine.admission import Admission, Ticket
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.errors import StorageError
+from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.digest import canonical_json
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
 from flowrunner.model.ids import Digest, FlowKey, Json
@@ -183,6 +184,23 @@ def _moves_the_cursor_first(original: Any) -> Any:
     return create
 
 
+def _records_deliveries_later(original: Any) -> Any:
+    async def create(
+        self: SimulatedExecutions,
+        execution: Execution,
+        *,
+        delivery: DeliveryRecord | None = None,
+        **rest: Any,
+    ) -> Submitted:
+        answer: Submitted = await original(self, execution, **rest)
+        if delivery is not None:
+            deliveries = self._inner._tables.deliveries
+            self._writer.submit(Write(kind="late", apply=partial(deliveries.put, delivery)))
+        return answer
+
+    return create
+
+
 async def _leaves_leftovers(*_: Any) -> None:
     """Ends nothing."""
 
@@ -208,6 +226,10 @@ BUGS = {
     "move the cursor before the execution": Bug(
         plant=exchange(SimulatedExecutions, "create", _moves_the_cursor_first),
         found_as="slots and accounts for",
+    ),
+    "record a delivery after its execution": Bug(
+        plant=exchange(SimulatedExecutions, "create", _records_deliveries_later),
+        found_as="is durable, and the delivery that has started it is not",
     ),
     "start a slot twice": Bug(
         plant=exchange(Engine, "submit", _starts_twice),

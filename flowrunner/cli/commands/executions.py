@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from flowrunner.cli.arguments import add_account, add_control, add_output, positive
-from flowrunner.cli.client import ControlClient, connect
+from flowrunner.cli.client import connect
 from flowrunner.cli.errors import UsageError
+from flowrunner.cli.flow_names import require_flow
 from flowrunner.cli.host import Host
 from flowrunner.cli.paging import read_list
 from flowrunner.cli.render import full_name, moment, short, show, span, table
-from flowrunner.errors import NotFoundError
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState
 
@@ -49,32 +49,10 @@ def execute(args: argparse.Namespace, host: Host) -> int:
     client = connect(args, host)
     items, more = read_list(client, "/api/v1/executions", query, limit=args.limit)
     if not items and args.flow is not None:
-        _require_flow(client, args.flow, args.account)
+        require_flow(client, args.flow, args.account)
     document = {"items": items, "next_cursor": more}
     show(host, args.output, document, lambda wide: list_text(items, wide=wide))
     return 0
-
-
-def _require_flow(client: ControlClient, name: str, account: str | None) -> None:
-    """Refuses a name that no flow has and none had that was executed.
-
-    Raises:
-        NotFoundError: It is none, with the name that was probably meant.
-    """
-    flows, _ = read_list(client, "/api/v1/flows", {"account": account})
-    names = [flow["name"] for flow in flows]
-    if name in names:
-        return
-    query = {"flow": name, "account": account}
-    former, _ = read_list(client, "/api/v1/executions", query, limit=1)
-    if former:
-        return
-    import difflib
-
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    shown = name if account is None else f"{account}/{name}"
-    raise NotFoundError(f"there is no flow {shown}, and no execution of one{hint}")
 
 
 def split_states(given: Sequence[str]) -> tuple[list[str], str | None]:

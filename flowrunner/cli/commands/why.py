@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from flowrunner.cli.arguments import add_account, add_control, add_output
+from flowrunner.cli.arguments import add_account, add_control, add_output, require_moment
 from flowrunner.cli.client import address, connect
-from flowrunner.cli.errors import UsageError
 from flowrunner.cli.host import Host
 from flowrunner.cli.render import show
 from flowrunner.cli.text import safe
-from flowrunner.model.formats import parse_moment
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 
 
@@ -18,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the flow and the moment."""
     parser.add_argument("flow", metavar="FLOW", help="name of the flow")
     parser.add_argument(
-        "--at", metavar="TIME", help="such as 2027-03-01T12:00:00Z; default: its newest slot"
+        "--at",
+        metavar="TIME",
+        help="such as 2027-03-01T12:00:00Z; default: its newest slot and deliveries",
     )
     add_account(parser)
     add_output(parser)
@@ -27,11 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, host: Host) -> int:
     """Prints one sentence."""
-    if args.at is not None and parse_moment(args.at) is None:
-        raise UsageError(
-            f"--at {args.at[:40]!r} is not a time with a zone",
-            hint="write it as 2027-03-01T12:00:00Z or 2027-03-01T13:00:00+01:00",
-        )
+    require_moment("--at", args.at)
     path = address("control", "v1", "flows", args.account or DEFAULT_ACCOUNT, args.flow, "why")
     answer = connect(args, host).get(path, {"at": args.at})
     show(host, args.output, answer, lambda _wide: safe(answer["sentence"]))

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from flowrunner.errors import StorageError
+from flowrunner.model.delivery_record import DeliveryRecord, as_duplicate
 from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
@@ -29,6 +30,7 @@ from flowrunner.storage.local.codec import (
     micros_of,
     pins_row,
 )
+from flowrunner.storage.local.deliveries import put_delivery
 from flowrunner.storage.local.journal import write_kept
 from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.readers import Readers
@@ -101,10 +103,19 @@ class LocalExecutions:
         also: Sequence[Execution] = (),
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
+        delivery: DeliveryRecord | None = None,
     ) -> Submitted:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
         return await self._writer.submit(
-            partial(_create, execution=execution, cursor=cursor, also=also, kept=kept, marks=marks)
+            partial(
+                _create,
+                execution=execution,
+                cursor=cursor,
+                also=also,
+                kept=kept,
+                marks=marks,
+                delivery=delivery,
+            )
         )
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
@@ -190,6 +201,7 @@ def _create(
     also: Sequence[Execution],
     kept: Kept,
     marks: MarkChange,
+    delivery: DeliveryRecord | None,
 ) -> Submitted:
     if cursor is not None:
         schedule, at = cursor
@@ -197,7 +209,22 @@ def _create(
     if execution.start_key is not None:
         known = connection.execute(_BY_KEY, (execution.start_key, execution.start_key)).fetchone()
         if known is not None:
-            return Submitted(ExecutionId(known[0]), created=False)
+            first = ExecutionId(known[0])
+            if delivery is not None:
+                put_delivery(connection, as_duplicate(delivery, first))
+            return Submitted(first, created=False)
+    _insert(connection, execution)
+    for other in also:
+        _update(connection, execution=other)
+    if kept is not NOTHING_KEPT:
+        write_kept(connection, kept)
+    apply_marks(connection, marks)
+    if delivery is not None:
+        put_delivery(connection, delivery)
+    return Submitted(execution.id, created=True)
+
+
+def _insert(connection: sqlite3.Connection, execution: Execution) -> None:
     connection.execute(_INSERT, execution_row(execution))
     if execution.cause.payload is not None:
         connection.execute(_INSERT_PAYLOAD, (execution.id, execution.cause.payload))
@@ -206,12 +233,6 @@ def _create(
         connection.execute(_INSERT_PINS, (execution.id, *pins))
     if execution.parent is not None:
         connection.execute(_INSERT_CALL, call_row(execution.id, execution.parent))
-    for other in also:
-        _update(connection, execution=other)
-    if kept is not NOTHING_KEPT:
-        write_kept(connection, kept)
-    apply_marks(connection, marks)
-    return Submitted(execution.id, created=True)
 
 
 def _update(

@@ -213,6 +213,32 @@ CREATE TABLE flow_states (
 ) WITHOUT ROWID
 """
 
+# What became of deliveries. Those to no hook have an empty flow; several that are alike have one
+# row, found by `run`, which is NULL for all others.
+_DELIVERIES = """
+CREATE TABLE deliveries (
+  id TEXT NOT NULL PRIMARY KEY,
+  at INTEGER NOT NULL,
+  first_at INTEGER NOT NULL,
+  repeats INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  source TEXT NOT NULL,
+  account TEXT NOT NULL,
+  flow TEXT NOT NULL,
+  trigger_id TEXT NOT NULL,
+  event TEXT NOT NULL,
+  delivery_id TEXT NOT NULL,
+  is_proven INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  execution TEXT,
+  revision TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  run TEXT
+) WITHOUT ROWID
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _EXECUTIONS,
@@ -249,6 +275,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE slot_runs ADD COLUMN evidence TEXT NOT NULL DEFAULT '{}'",
         "CREATE INDEX slot_runs_by_time ON slot_runs (account, flow, last DESC)",
         _EXECUTIONS_BY_SLOT,
+    ),
+    # Two indexes for all, so that one which starts something costs little; two for the others.
+    (
+        _DELIVERIES,
+        "CREATE INDEX deliveries_by_flow ON deliveries (account, flow, at)",
+        "CREATE INDEX deliveries_by_time ON deliveries (at)",
+        "CREATE INDEX deliveries_unproven ON deliveries (account, flow, at) WHERE NOT is_proven",
+        "CREATE UNIQUE INDEX deliveries_by_run ON deliveries (run) WHERE run IS NOT NULL",
     ),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -27,6 +27,7 @@ from flowrunner.storage.local.database import (
     reopen_writer,
 )
 from flowrunner.storage.local.definitions import LocalDefinitions
+from flowrunner.storage.local.deliveries import LocalDeliveries
 from flowrunner.storage.local.disk import in_thread
 from flowrunner.storage.local.events import LocalEvents
 from flowrunner.storage.local.executions import LocalExecutions
@@ -115,6 +116,7 @@ class LocalStorage:
         self._pauses = LocalPauses(self._writer, self._readers)
         self._events = LocalEvents(self._writer, self._readers)
         self._marks = LocalMarks(self._writer, self._readers)
+        self._deliveries = LocalDeliveries(self._writer, self._readers)
 
     @property
     def health(self) -> StoreHealth:
@@ -155,6 +157,11 @@ class LocalStorage:
     def events(self) -> LocalEvents:
         """What happened to flows."""
         return self._events
+
+    @property
+    def deliveries(self) -> LocalDeliveries:
+        """What became of deliveries."""
+        return self._deliveries
 
     @property
     def marks(self) -> LocalMarks:

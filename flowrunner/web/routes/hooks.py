@@ -16,8 +16,9 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.system.clock import Clock
-from flowrunner.web.context import note_refusal, origin_of, peer_text, request_id_of
+from flowrunner.web.context import note_refusal, origin_of, request_id_of
 from flowrunner.web.names import HOOKS
 from flowrunner.web.problem import CHALLENGE, Problem, problem_response
 from flowrunner.web.responses import json_response
@@ -35,6 +36,11 @@ class TakesDeliveries(Protocol):
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
+
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        """Takes note of a delivery that was refused before it was looked at."""
 
 
 class CountsDeliveries(Protocol):
@@ -63,19 +69,33 @@ class HookRoutes:
         return _response(answer, request_id_of(request.scope))
 
 
+class HookAddress:
+    """Where the hooks are, for who tries one: `/control/v1/hooks`."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def show(self, _request: Request) -> Response:
+        """Answers with the listener: `http://127.0.0.1:8080`, or `unix:/run/hooks.sock`."""
+        return json_response({"address": self._address})
+
+
 async def _delivery_of(request: Request) -> Delivery:
+    origin = origin_of(request.scope)
     return Delivery(
-        path=_path_of(request.scope),
+        path=hook_path_of(request.scope),
         method=request.method,
         headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
         query=_first_values(request.scope["query_string"]),
         body=await request.body(),
-        source=peer_text(request.scope),
-        is_local=origin_of(request.scope).is_local,
+        source=origin.address,
+        network=origin.source,
+        is_local=origin.is_local,
+        request_id=request_id_of(request.scope),
     )
 
 
-def _path_of(scope: Scope) -> str:
+def hook_path_of(scope: Scope) -> str:
     """Returns the path below `/hooks/`, decoded.
 
     An encoded slash is data and no separator (RFC 3986, section 2.2): a path with one stays

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from starlette.requests import Request
@@ -15,13 +15,12 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.model.schedule import EPOCH
 from flowrunner.service.slot_views import DueView, SlotPage, SlotPlace, WhyView
 from flowrunner.web.context import caller_of, is_restricted
-from flowrunner.web.query import bad_cursor, invalid, limit_of, name_of
+from flowrunner.web.query import LATEST, bad_cursor, limit_of, moment_of, name_of
 from flowrunner.web.responses import json_response
 from flowrunner.web.slot_wire import due_json, slot_json, why_json
 from flowrunner.web.wire import page_json
 
 _MOMENT = timedelta(microseconds=1)
-_END = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class ReadsSlots(Protocol):
@@ -61,11 +60,11 @@ class SlotRoutes:
 
     async def page(self, request: Request) -> Response:
         """Answers with slots from `from` on and before `to`, the latest first."""
-        first, end, limit = _moment(request, "from"), _moment(request, "to"), limit_of(request)
+        first, end, limit = moment_of(request, "from"), moment_of(request, "to"), limit_of(request)
         page = await self._ledger.slots(
             _key_of(request),
             after=EPOCH if first is None else first - _MOMENT,
-            until=_END if end is None else end - _MOMENT,
+            until=LATEST if end is None else end - _MOMENT,
             place=_place_of(request),
             limit=limit,
         )
@@ -88,7 +87,7 @@ class SlotRoutes:
 
     async def why(self, request: Request) -> Response:
         """Answers with a sentence, and what it was made of."""
-        view = await self._ledger.why(_key_of(request), _moment(request, "at"))
+        view = await self._ledger.why(_key_of(request), moment_of(request, "at"))
         return json_response(why_json(view))
 
 
@@ -100,22 +99,6 @@ def _page_response(page: SlotPage, *, redacted: bool) -> Response:
 
 def _key_of(request: Request) -> FlowKey:
     return FlowKey(request.path_params["account"], request.path_params["name"])
-
-
-def _moment(request: Request, name: str) -> datetime | None:
-    text = request.query_params.get(name)
-    at = None if text is None else parse_moment(text)
-    if text is not None and at is None:
-        raise invalid(name, "must be a time such as 2027-03-01T12:00:00Z")
-    if at is None:
-        return None
-    try:
-        at = at.astimezone(UTC)
-    except OverflowError:
-        raise invalid(name, "is too far away") from None
-    if not EPOCH < at <= _END:
-        raise invalid(name, "must lie between 1970 and 9999")
-    return at
 
 
 def _cursor(place: SlotPlace) -> str:

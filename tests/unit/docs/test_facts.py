@@ -15,6 +15,7 @@ from flowrunner.config.reloading import LIVE, LIVE_OF_ACCOUNTS
 from flowrunner.daemon.offline import flow_schema_document
 from flowrunner.definitions import planned
 from flowrunner.model.conditions import ConditionReason, ConditionType
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.execution import Attempt
 from flowrunner.model.expressions import FUNCTIONS
 from flowrunner.model.flow_events import DefinitionEvent
@@ -31,6 +32,7 @@ from flowrunner.telemetry.metrics_samples import unheard_family
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
 from flowrunner.web.routes.backfill import CarriesBackfills
+from flowrunner.web.routes.deliveries import ReadsDeliveries
 from flowrunner.web.routes.maintenance import PausesSchedules
 from flowrunner.web.routes.slots import ReadsSlots
 from tests.fakes.clock import FakeClock
@@ -113,6 +115,8 @@ def test_http_table_lists_every_address() -> None:
         max_body=1,
         account_of=make_parts().account_of,
         ledger=cast(ReadsSlots, None),
+        deliveries=cast(ReadsDeliveries, None),
+        hooks_address="",
         backfills=cast(CarriesBackfills, None),
         pauses=cast(PausesSchedules, None),
     )
@@ -222,6 +226,7 @@ def _rendered() -> str:
     metrics.show_more(AccessCounts().families)
     triggers = TriggerMetrics()
     triggers.start_skipped(FLOW, "start", "paused")
+    triggers.delivery_answered(DeliveryReason.ACCEPTED)
     triggers.promises_made(FLOW, tuple(SlaKind))
     metrics.show_more(triggers.families)
     metrics.show_more(NotifyMetrics(["oncall"]).families)

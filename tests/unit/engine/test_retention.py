@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from flowrunner.engine.retention import (
     RetentionRules,
 )
 from flowrunner.engine.runtime import EngineFolders, log_folder
+from flowrunner.model.delivery_query import DeliveryQuery
+from flowrunner.model.delivery_record import MOST_PROVEN, DeliveryReason
 from flowrunner.model.digest import digest_of
 from flowrunner.model.flow import RetentionSpec
 from flowrunner.model.ids import Digest, FlowKey
@@ -37,7 +40,7 @@ from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import sequential_id
 from tests.fakes.inline_threads import run_inline
-from tests.fakes.records import BACKUP, DEFINITION, make_execution, make_slots
+from tests.fakes.records import BACKUP, DEFINITION, make_delivery, make_execution, make_slots
 
 DONE, RUNNING = ExecutionState.SUCCEEDED, ExecutionState.RUNNING
 STATE = Path("/state")
@@ -270,7 +273,7 @@ def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> N
         await definitions.put(digest, DEFINITION)
         await past.retention.sweep()
         sweeping = asyncio.create_task(past.retention.sweep())
-        await asyncio.sleep(3 * PAUSE_S)  # start keys, slots and events come before
+        await asyncio.sleep(4 * PAUSE_S)  # start keys, slots, events and deliveries come before
         for _ in range(turns):
             await asyncio.sleep(0)
         is_removed = ("remove", STATE / "definitions" / f"{digest[7:]}.json") in files.calls
@@ -484,3 +487,36 @@ def test_slot_ledger_is_pruned_with_the_longest_age() -> None:
         assert len(await past.storage.slots.list(BACKUP)) == 1
 
     told(story)
+
+
+def test_old_deliveries_go() -> None:
+    """Those older than anything that is kept, whoever sent them."""
+
+    async def story(past: Past) -> None:
+        reason = DeliveryReason.IF_FALSE
+        await past.storage.deliveries.record([make_delivery(n, reason) for n in (1, 2)])
+        past.clock.advance((30 * DAY).total_seconds() - 3_480.0)
+        await past.storage.deliveries.record([make_delivery(3, reason)])
+        await past.retention.sweep()
+        kept = await past.storage.deliveries.list(DeliveryQuery())
+        assert [each.id[-1] for each in kept] == ["3", "2"]
+
+    run_inline(story(Past()))
+
+
+def test_newest_deliveries_of_each_flow_are_kept() -> None:
+    """A hook that is called all day costs no other one its records."""
+    other = FlowKey("default", "other")
+
+    async def story(past: Past) -> None:
+        quiet = make_delivery(0, DeliveryReason.IF_FALSE, flow=other)
+        many = [make_delivery(n, DeliveryReason.IF_FALSE) for n in range(1, MOST_PROVEN + 251)]
+        busy = [replace(each, at=past.clock.now()) for each in many]
+        await past.storage.deliveries.record([quiet, *busy])
+        await past.retention.sweep()
+        kept = await past.storage.deliveries.list(DeliveryQuery(limit=9_999))
+        assert len(kept) == MOST_PROVEN + 1
+        assert quiet.id in {each.id for each in kept}
+        assert busy[-1].id in {each.id for each in kept}
+
+    run_inline(story(Past()))

@@ -9,6 +9,7 @@ import pytest
 from flowrunner.errors import NotFoundError
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.schedule import EverySchedule, Schedule, parse_cron
+from flowrunner.service.delivery_desk import DeliveryDesk
 from flowrunner.service.ledger_desk import LedgerDesk
 from flowrunner.service.slot_ledger import SlotReader, newest_between
 from flowrunner.service.slot_views import SlotView
@@ -23,7 +24,8 @@ EPOCH = datetime.fromtimestamp(0, tz=NOON.tzinfo)
 
 def desk(world: World) -> LedgerDesk:
     reader = SlotReader(world.registry, world.storage.slots, world.storage.executions)
-    why = Why(world.registry, reader, world.dispatcher, world.clock)
+    deliveries = DeliveryDesk(world.storage.deliveries, world.delivery_log)
+    why = Why(world.registry, reader, deliveries, world.dispatcher, world.clock)
     return LedgerDesk(world.registry, world.schedules, reader, why)
 
 
@@ -268,9 +270,10 @@ def test_why_answers_for_a_time_before_the_flow_was_known() -> None:
         (due(suspend=True), "but now it would not start (suspended)"),
         (due(secrets=["KEY"]), "but now it would not start (not_ready)"),
         (due(runs_on=["elsewhere"]), "but now it would not start (other_host)"),
-        (flow_text("a", triggers=[hook("push")]), "it has no schedule"),
+        (flow_text("a"), "it has no schedule"),
+        (flow_text("a", triggers=[hook("push")], suspend=True), "would start nothing now (not_r"),
     ],
-    ids=["suspended", "not-ready", "other-host", "no-schedule"],
+    ids=["suspended", "not-ready", "other-host", "no-schedule", "hook"],
 )
 def test_why_answers_for_the_future(flow: bytes, words: str) -> None:
     """Of a slot to come it is said what would keep it from starting now."""
@@ -279,7 +282,7 @@ def test_why_answers_for_the_future(flow: bytes, words: str) -> None:
         await begin(world, flow)
         told = await sentence(world, 10 * MINUTE)
         assert words in told
-        assert "is still to come" in told or "no schedule" in told
+        assert "is still to come" in told or "no schedule" in told or "no delivery to" in told
 
     simulate(story)
 

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_query import DeliveryQuery
+from flowrunner.model.delivery_record import OF_SOURCE, DeliveryReason, DeliveryRecord
+from flowrunner.storage.memory_deliveries import MemoryDeliveries
+from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.source_hook import PATH, SourceHook
+from tests.fakes.clock import FakeClock
+from tests.fakes.ids import SequentialIds
 
 SECRET = "a secret of the forge"
 BODY = b'{"ref": "refs/heads/main"}'
@@ -37,6 +43,11 @@ class Others:
         assert delivery.path != PATH
         return OTHERS
 
+    def turned_away(
+        self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str
+    ) -> None:
+        assert delivery.path != PATH
+
 
 class Site:
     """A hook with a secret file, and how often it woke a sync."""
@@ -45,7 +56,18 @@ class Site:
         self.file, self.wakes = folder / "secret", 0
         if secret is not None:
             self.file.write_text(f"{secret}\n")
-        self.hook = SourceHook(Others(), kind, self.file, self.wake)
+        self.kind, self.deliveries = kind, MemoryDeliveries()
+        self.answers: list[DeliveryReason] = []
+
+    def delivery_answered(self, reason: DeliveryReason) -> None:
+        self.answers.append(reason)
+
+    async def answer(self, delivery: Delivery) -> DeliveryAnswer:
+        log = DeliveryLog(self.deliveries, self, SequentialIds())
+        hook = SourceHook(Others(), self.kind, self.file, self.wake, log=log, clock=FakeClock())
+        answer = await hook.deliver(delivery)
+        await log.flush()
+        return answer
 
     def wake(self) -> None:
         self.wakes += 1
@@ -54,7 +76,11 @@ class Site:
         self, *headers: tuple[str, str], path: str = PATH, body: bytes = BODY, method: str = "POST"
     ) -> DeliveryAnswer:
         delivery = Delivery(path=path, method=method, headers=dict(headers), query={}, body=body)
-        return asyncio.run(self.hook.deliver(delivery))
+        return asyncio.run(self.answer(delivery))
+
+    def recorded(self) -> list[DeliveryRecord]:
+        """Returns what is kept of calls."""
+        return asyncio.run(self.deliveries.list(DeliveryQuery()))
 
 
 @pytest.mark.parametrize("kind", PROOFS)
@@ -129,3 +155,22 @@ def test_other_deliveries_are_handed_on(tmp_path: Path) -> None:
     assert site.call(PROOFS["github"], path="default/x") is OTHERS
     assert site.call(PROOFS["github"], path=f"{PATH}/x") is OTHERS
     assert site.wakes == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "reason", "status"),
+    [((PROOFS["github"],), DeliveryReason.SYNC, 202), ((), DeliveryReason.SIGNATURE, 401)],
+    ids=["proven", "forged"],
+)
+def test_a_call_is_recorded(
+    tmp_path: Path, headers: tuple[tuple[str, str], ...], reason: DeliveryReason, status: int
+) -> None:
+    """It is no flow's, and has no secret; whether it was proven is told."""
+    site = Site(tmp_path)
+
+    site.call(*headers)
+
+    (record,) = site.recorded()
+    assert (record.flow, record.path) == (OF_SOURCE, PATH)
+    assert (record.reason, record.status, record.is_proven) == (reason, status, bool(headers))
+    assert site.answers == [reason]

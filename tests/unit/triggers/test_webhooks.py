@@ -23,7 +23,6 @@ from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
 from flowrunner.triggers.dedupe import Duplicates
-from flowrunner.triggers.webhooks import Webhooks
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.profile import examples
@@ -893,8 +892,7 @@ def test_now_of_a_delivery_is_the_creation_of_its_execution() -> None:
 
     async def story(sender: Sender) -> None:
         world = sender.world
-        duplicates = Duplicates(world.storage.executions, world.clock)
-        world.webhooks = Webhooks(world.dispatcher, duplicates, world.secrets, FakeClock(earlier))
+        world.webhooks = world.make_webhooks(FakeClock(earlier))
         world.webhooks.flows_changed(world.registry.entries, frozenset())
         await sender.send()
         (execution,) = await world.executions()

@@ -12,6 +12,8 @@ from flowrunner.engine.admission import Limits
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.accounts import AccountMap
+from flowrunner.model.delivery_query import DeliveryQuery
+from flowrunner.model.delivery_record import DeliveryReason, DeliveryRecord
 from flowrunner.model.execution import Execution, ScheduleKey, SlotRun
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.pause import PauseRecord
@@ -28,6 +30,7 @@ from flowrunner.storage.protocols import ExecutionQuery, PauseStore
 from flowrunner.system.clock import Clock
 from flowrunner.triggers.backfills import Backfills
 from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.dispatcher import Dispatcher
 from flowrunner.triggers.followers import Followers
 from flowrunner.triggers.occasions import Occasions
@@ -144,6 +147,7 @@ class World:
     Attributes:
         decided: What the observer of the slots was told.
         skipped: What the observer of the other triggers was told.
+        answers: Why deliveries were answered as they were, as the metrics were told.
         refusal: What the gate of the host raises; None lets every start pass.
         successor: The life after this one.
     """
@@ -181,9 +185,9 @@ class World:
             observer=self,
             host=HOST,
         )
-        self.webhooks = Webhooks(
-            self.dispatcher, Duplicates(services.executions, self.clock), self.secrets, self.clock
-        )
+        self.answers: list[DeliveryReason] = []
+        self.delivery_log = DeliveryLog(self.storage.deliveries, self, SequentialIds())
+        self.webhooks = self.make_webhooks()
         self.skipped: list[tuple[str, str, str, str]] = []
         self.occasions = Occasions(
             self.registry, self.dispatcher, self.storage.marks, self.clock, self
@@ -233,6 +237,24 @@ class World:
     def _gate(self) -> None:
         if self.refusal is not None:
             raise self.refusal
+
+    def make_webhooks(self, clock: Clock | None = None) -> Webhooks:
+        """Returns hooks of this life, none of them in force yet."""
+        return Webhooks(
+            self.dispatcher,
+            Duplicates(self.services.executions, self.clock),
+            self.secrets,
+            clock or self.clock,
+            log=self.delivery_log,
+        )
+
+    async def deliveries(self) -> list[DeliveryRecord]:
+        """Returns what became of deliveries, newest first."""
+        assert await self.delivery_log.flush()
+        return await self.storage.deliveries.list(DeliveryQuery(limit=1_000))
+
+    def delivery_answered(self, reason: DeliveryReason) -> None:
+        self.answers.append(reason)
 
     def slot_decided(self, flow: FlowKey, outcome: SlotOutcome, reason: str, count: int) -> None:
         self.decided.append((flow.name, outcome, reason, count))

@@ -12,7 +12,7 @@ from flowrunner.web.app import WebParts, make_control_app, make_public_app
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
 from tests.fakes.clock import FakeClock
-from tests.fakes.ledger import FakeBackfills, FakeLedger, FakePauses
+from tests.fakes.ledger import FakeBackfills, FakeDeliveries, FakeLedger, FakePauses
 from tests.fakes.service import FakeService
 
 MAX_BODY = 1_000
@@ -49,6 +49,8 @@ def make_parts(
         max_body=MAX_BODY,
         account_of=lambda execution_id: _account_of(service or FakeService(), execution_id),
         ledger=FakeLedger(),
+        deliveries=FakeDeliveries(),
+        hooks_address="http://127.0.0.1:8080",
         backfills=FakeBackfills(),
         pauses=FakePauses(),
     )

@@ -40,6 +40,7 @@ READ_ADDRESSES = {
     "flow": f"/api/v1/flows/{FLOW}",
     "events": f"/api/v1/flows/{FLOW}/events",
     "executions": "/api/v1/executions",
+    "deliveries": "/api/v1/deliveries",
     "execution": f"/api/v1/executions/{EXECUTION}",
     "reconcile": "/api/v1/reconcile",
     "status": "/api/v1/status",

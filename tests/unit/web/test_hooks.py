@@ -61,7 +61,9 @@ def test_delivery_is_handed_over_untouched() -> None:
             },
             query={"a": "1", "b": ""},
             body=body,
-            source="127.0.0.1:51514",
+            source="127.0.0.1",
+            network="127.0.0.1",
+            request_id="made-id",
             is_local=True,
         )
     ]
