@@ -1,13 +1,18 @@
-"""The rows about many definitions: read for the first time or again, edited, and kept in memory."""
+"""The rows about many definitions: read for the first time or again, edited, asked for, kept."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
+from typing import TypeAlias
 
 from benchmarks.edits import many_flows
 from benchmarks.harness import Row, measure
+from benchmarks.reading import METRICS, PAGE, SMALL, Asked
 from benchmarks.restarts import ManyFlows, imports_mib, imports_s
 from benchmarks.validation import FlowFolder
+
+RowOf: TypeAlias = Callable[[int], Row]
 
 FEW = 3
 """Rounds of a row that takes more than ten seconds."""
@@ -111,6 +116,31 @@ def row_9_again(rounds: int) -> Row:
             floor_name="an interpreter with the same imports",
             rounds=min(rounds, FEW),
         )
+
+
+def row_11(number: str, work: str, budget_s: float, subject: Callable[[Asked], float]) -> RowOf:
+    """Returns a row about what a daemon with 10,000 flows is asked."""
+
+    def row(rounds: int) -> Row:
+        with closing(ManyFlows(10_000)) as many, closing(Asked(many.waiting())) as asked:
+            return measure(
+                number=number,
+                work=f"{work} with 10,000 flows",
+                budget_s=budget_s,
+                subject=lambda: subject(asked),
+                floor=lambda: asked.seconds(SMALL),
+                floor_name="a small answer",
+                rounds=rounds,
+            )
+
+    return row
+
+
+ROWS_11 = {
+    "11a": row_11("11a", "a page of 100 by the API", 0.005, lambda asked: asked.seconds(PAGE)),
+    "11b": row_11("11b", "the metrics", 0.1, lambda asked: asked.seconds(METRICS)),
+    "11-loop": row_11("11-loop", "a small answer beside the metrics", 0.02, Asked.held_s),
+}
 
 
 def row_12(flows: int, budget_mib: float, rounds: int) -> Row:

@@ -276,6 +276,7 @@ ROWS: dict[str, Callable[[int], Row]] = {
     "10-edit": definition_rows.row_10_edit,
     "10-resync": definition_rows.row_10_resync,
     "10-checkout": definition_rows.row_10_checkout,
+    **definition_rows.ROWS_11,
     "12-10": partial(definition_rows.row_12, 10, 60),
     "12-1000": partial(definition_rows.row_12, 1_000, 75),
     "12-10000": partial(definition_rows.row_12, 10_000, 200),

@@ -127,7 +127,8 @@ def _hooks(entries: Mapping[FlowKey, FlowEntry], keys: Iterable[FlowKey]) -> set
 def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
     for entry in registry.entries.values():
         is_invalid = any(finding.is_error for finding in entry.findings)
-        unready = FlowState.READY if entry.is_ready else FlowState.NOT_READY
+        is_ready = entry.is_ready
+        unready = FlowState.READY if is_ready else FlowState.NOT_READY
         slots = [
             slot
             for trigger in (entry.spec.schedules if entry.spec else ())
@@ -136,7 +137,7 @@ def _facts(registry: FlowRegistry, schedules: Schedules) -> Iterator[FlowFacts]:
         yield FlowFacts(
             key=entry.key,
             state=FlowState.INVALID if is_invalid else unready,
-            is_ready=entry.is_ready,
+            is_ready=is_ready,
             is_held=registry.hold_of(entry.key) is not None,
             next_slot_at=min(slots, default=None),
         )

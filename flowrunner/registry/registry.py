@@ -8,8 +8,10 @@ come from persons and not from the source.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from itertools import islice
 from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
@@ -37,6 +39,7 @@ class FlowRegistry:
         self._accounts = tuple(accounts)
         self._labels = labels
         self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
+        self._keys: tuple[FlowKey, ...] = ()
         self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
         self.revision_of: Callable[[FlowEntry], Revision] = lambda entry: entry.revision
@@ -58,6 +61,12 @@ class FlowRegistry:
         """Returns one flow, or None."""
         return self._entries.get(key)
 
+    def after(self, key: FlowKey | None) -> Iterator[FlowEntry]:
+        """Yields the flows behind a key, or all, in key order; a snapshot, as `entries` is."""
+        entries, keys = self._entries, self._keys
+        first = 0 if key is None else bisect_right(keys, key)
+        return (entries[key] for key in islice(keys, first, None))
+
     def require(self, key: FlowKey) -> FlowEntry:
         """Returns one flow; raises `NotFoundError`, with the name that was probably meant."""
         entry = self._entries.get(key)
@@ -72,10 +81,11 @@ class FlowRegistry:
 
     def replace(self, entries: Mapping[FlowKey, FlowEntry]) -> None:
         """Puts a new set in force."""
-        is_sorted = list(entries) == list(self._entries)  # as after an edit
-        self._entries = MappingProxyType(
-            dict(entries.items() if is_sorted else sorted(entries.items()))
-        )
+        keys = tuple(entries)
+        if keys != self._keys:  # as they are after an edit
+            keys = tuple(sorted(keys))
+        self._entries = MappingProxyType({key: entries[key] for key in keys})
+        self._keys = keys
 
     def rules_of(self, key: FlowKey) -> StartRules | None:
         """Returns what the version in force says about starts; None when the flow is gone."""

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from flowrunner import __version__
@@ -118,10 +119,12 @@ class FlowService:
         """Keeps the newest ended execution of its flow at hand."""
         self._last[execution.flow] = execution
 
-    def flows(self, account: str | None = None) -> list[FlowView]:
-        """Returns the flows of one account or of all, in key order."""
-        entries = self._parts.registry.entries.values()
-        return [self._view(e) for e in entries if account in (None, e.key.account)]
+    def flows(
+        self, sees: Callable[[str], bool], *, after: FlowKey | None, limit: int
+    ) -> list[FlowView]:
+        """Returns the flows of accounts behind a key, in key order, at most `limit`."""
+        entries = self._parts.registry.after(after)
+        return [self._view(e) for e in islice((e for e in entries if sees(e.key.account)), limit)]
 
     def flow(self, key: FlowKey) -> FlowView:
         """Returns one flow; raises `NotFoundError`."""

@@ -33,6 +33,7 @@ from prometheus_client.registry import Collector
 from flowrunner.model.execution import Attempt, Execution
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.states import SlotOutcome
+from flowrunner.telemetry.exposition import OPENMETRICS, SUFFIXES, exposition, wants_openmetrics
 from flowrunner.telemetry.metrics_flows import FlowFacts, FlowLedger, FlowTotals
 from flowrunner.telemetry.metrics_samples import (
     Family,
@@ -48,12 +49,12 @@ from flowrunner.telemetry.metrics_samples import (
 UNKNOWN_HOOK = "_unknown"
 """The label of every request for a path that is no hook: paths of strangers are not labels."""
 
-_OPENMETRICS = "application/openmetrics-text"
+_END = b"# EOF\n"
 
-_KINDS: Mapping[str, tuple[Callable[[str, str], Metric], str]] = {
-    "counter": (CounterMetricFamily, "_total"),
-    "gauge": (GaugeMetricFamily, ""),
-    "info": (InfoMetricFamily, "_info"),
+_KINDS: Mapping[str, Callable[[str, str], Metric]] = {
+    "counter": CounterMetricFamily,
+    "gauge": GaugeMetricFamily,
+    "info": InfoMetricFamily,
 }
 
 # Upper bounds of the histograms, in seconds.
@@ -85,9 +86,8 @@ class Metrics:
         build = Info("flowrunner_build", "The running FlowRunner.", registry=registry)
         build.info({"version": version})
         self._flows = FlowLedger()
-        self._flow_collector = _FlowCollector(self._flows)
+        self._flow_families = _FlowFamilies(self._flows)
         self._state_collector = _StateCollector()
-        registry.register(self._flow_collector)
         registry.register(self._state_collector)
         self._make_execution_metrics(registry)
         self._make_entrance_metrics(registry)
@@ -257,7 +257,7 @@ class Metrics:
         Before this call the flows that were counted are shown. `flows` is called in the thread
         of the scrape, so it must hand out what no other thread changes; it must not raise.
         """
-        self._flow_collector.facts = flows
+        self._flow_families.facts = flows
 
     def show_source(self, revision: Callable[[], str]) -> None:
         """Shows the revision in force; an empty one is left out. Called as `show_flows` says."""
@@ -321,27 +321,32 @@ class Metrics:
         """
         # The library's own choice fails on a version that is no number and repeats an unknown
         # one in its answer, so it sees only what we recognised (prometheus_client 0.26).
-        wanted = f"{_OPENMETRICS}; version=1.0.0" if _wants_openmetrics(accept) else ""
+        is_openmetrics = wants_openmetrics(accept)
+        wanted = f"{OPENMETRICS}; version=1.0.0" if is_openmetrics else ""
         encoder, content_type = choose_encoder(wanted)
-        return encoder(self._registry), content_type
+        flows = exposition(self._flow_families.all(), is_openmetrics=is_openmetrics)
+        rest: bytes = encoder(self._registry)
+        if is_openmetrics:
+            return rest.removesuffix(_END) + flows + _END, content_type
+        return rest + flows, content_type
 
 
-class _FlowCollector(Collector):
+class _FlowFamilies:
     """Shows the facts and the totals of flows as they are when a scrape asks."""
 
     def __init__(self, ledger: FlowLedger) -> None:
         self._ledger = ledger
         self.facts: Callable[[], Iterable[FlowFacts]] | None = None
 
-    def collect(self) -> Iterator[Metric]:
+    def all(self) -> Iterator[Family]:
         """Yields the families of all flows."""
-        totals = self._ledger.snapshot()
+        totals, none = self._ledger.snapshot(), FlowTotals()
         if self.facts is not None:
             facts = tuple(self.facts())
-            yield from map(_metric, fact_families(facts))
+            yield from fact_families(facts)
             listed = [fact.key for fact in facts if fact.key is not None]
-            totals = {key: totals.get(key, FlowTotals()) for key in listed}
-        yield from map(_metric, total_families(totals))
+            totals = {key: totals.get(key, none) for key in listed}
+        yield from total_families(totals)
 
 
 class _StateCollector(Collector):
@@ -374,9 +379,8 @@ class _StateCollector(Collector):
 
 def _metric(family: Family) -> Metric:
     """Returns the library's form of a family."""
-    make, suffix = _KINDS[family.kind]
-    metric = make(family.name, family.meaning)
-    name = family.name + suffix
+    metric = _KINDS[family.kind](family.name, family.meaning)
+    name = family.name + SUFFIXES[family.kind]
     for values, value in family.samples:
         metric.add_sample(name, dict(zip(family.labels, values, strict=True)), value)
     return metric
@@ -385,12 +389,3 @@ def _metric(family: Family) -> Metric:
 def _seconds(begin: datetime, end: datetime) -> float:
     """Returns a duration; 0 when the wall clock was set back meanwhile."""
     return max((end - begin).total_seconds(), 0.0)
-
-
-def _wants_openmetrics(accept: str) -> bool:
-    for part in accept.split(","):
-        media_type, *parameters = (word.strip() for word in part.split(";"))
-        versions = [word for word in parameters if word.startswith("version=")]
-        if media_type == _OPENMETRICS and all(word == "version=1.0.0" for word in versions):
-            return True
-    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,9 +202,12 @@ class FakeService:
         self.refusals: list[tuple[Delivery, int, DeliveryReason]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
 
-    def flows(self, account: str | None = None) -> list[FlowView]:
-        self._called("flows", account=account)
-        return [view for view in self.known if account in (None, view.key.account)]
+    def flows(
+        self, sees: Callable[[str], bool], *, after: FlowKey | None, limit: int
+    ) -> list[FlowView]:
+        self._called("flows", after=after, limit=limit)
+        behind = (view for view in self.known if after is None or view.key > after)
+        return [view for view in behind if sees(view.key.account)][:limit]
 
     def flow(self, key: FlowKey) -> FlowView:
         self._called("flow", key=key)

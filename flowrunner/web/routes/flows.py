@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from starlette.requests import Request
@@ -22,8 +21,10 @@ from flowrunner.web.wire import event_json, flow_json, page_json
 class ReadsFlows(Protocol):
     """The part of the service behind these addresses."""
 
-    def flows(self, account: str | None = None) -> list[FlowView]:
-        """Returns the flows of one account or of all, in key order."""
+    def flows(
+        self, sees: Callable[[str], bool], *, after: FlowKey | None, limit: int
+    ) -> list[FlowView]:
+        """Returns the flows of accounts behind a key, in key order, at most `limit`."""
 
     def flow(self, key: FlowKey) -> FlowView:
         """Returns one flow; raises `NotFoundError`."""
@@ -44,10 +45,12 @@ class FlowRoutes:
     async def page(self, request: Request) -> Response:
         """Answers with a page of flows in key order; the cursor is the last key of the page."""
         limit, after = limit_of(request), flow_cursor_of(request)
-        views, caller = self._service.flows(name_of(request, "account")), caller_of(request.scope)
-        seen = (view for view in views if caller.sees(view.key.account))
-        rest = (view for view in seen if after is None or view.key > after)
-        found = list(islice(rest, limit + 1))
+        wanted, caller = name_of(request, "account"), caller_of(request.scope)
+
+        def sees(account: str) -> bool:
+            return wanted in (None, account) and caller.sees(account)
+
+        found = self._service.flows(sees, after=after, limit=limit + 1)
         shown = found[:limit]
         redacted = is_restricted(request.scope)
         items = [flow_json(view, redacted=redacted) for view in shown]

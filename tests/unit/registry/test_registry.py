@@ -41,6 +41,21 @@ def test_flows_are_in_key_order() -> None:
     assert list(registry.entries) == [A, B, other]
 
 
+def test_a_page_begins_behind_a_key() -> None:
+    """Also behind one that has left meanwhile; what a page began with stays its set."""
+    registry = FlowRegistry()
+    other = FlowKey("other", "0")
+    registry.replace({other: FlowEntry(key=other, path=""), B: entry("b"), A: entry("a")})
+    assert [each.key for each in registry.after(None)] == [A, B, other]
+    assert [each.key for each in registry.after(A)] == [B, other]
+    assert [each.key for each in registry.after(FlowKey("default", "aa"))] == [B, other]
+    assert list(registry.after(other)) == []
+    begun = registry.after(A)
+    registry.replace({A: entry("a")})
+    assert [each.key for each in begun] == [B, other]
+    assert list(registry.after(A)) == []
+
+
 def test_difference_is_what_came_went_or_is_another_entry() -> None:
     """Whoever compares two sets learns all of it, also where as many came as went."""
     kept, old, new = entry("a"), entry("b"), entry("b")
