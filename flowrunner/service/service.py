@@ -7,7 +7,7 @@ on. Flows come from git, so it has no way to create or change one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -27,6 +27,7 @@ from flowrunner.model.states import ExecutionState, Reason
 from flowrunner.notify.channel_health import ChannelHealth
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.service.account_views import account_views
 from flowrunner.service.executions import ExecutionReader
 from flowrunner.service.flow_events import EventPage, EventReader
 from flowrunner.service.flow_views import flow_view
@@ -44,7 +45,6 @@ from flowrunner.service.restored import state_restored
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.service.traces import TracePage, TraceReader
 from flowrunner.service.views import (
-    AccountView,
     ExecutionView,
     FlowView,
     HealthCheck,
@@ -378,21 +378,10 @@ class FlowService:
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),
             conditions=self.conditions,
-            accounts=tuple(self._accounts()),
+            accounts=account_views(self._parts.registry, self._parts.engine),
             is_observing=self._parts.is_observing,
             schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),
         )
-
-    def _accounts(self) -> Iterator[AccountView]:
-        for name, entries in self._parts.registry.by_account().items():
-            running, queued = self._parts.engine.counts(name)
-            yield AccountView(
-                name=name,
-                flows=len(entries),
-                flows_ready=sum(1 for entry in entries if entry.is_ready),
-                executions_running=running,
-                executions_queued=queued,
-            )
 
     def schema(self) -> Mapping[str, Json]:
         """Returns the flow schema with the node types of this host."""
