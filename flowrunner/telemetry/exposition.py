@@ -8,7 +8,7 @@ Source: Prometheus, "Exposition formats", text-based format; OpenMetrics 1.0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import inf, isnan
 
@@ -25,51 +25,61 @@ _SHORTEST = 6
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 _HELP_ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
-_Labels = dict[tuple[tuple[str, ...], tuple[str, ...]], str]
+
+class _Shown(dict[tuple[str, ...], str]):
+    """Values of some labels as text; each is written once for all samples that have it."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._names = names
+
+    def __missing__(self, values: tuple[str, ...]) -> str:
+        pairs = zip(self._names, values, strict=True)
+        text = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs)
+        self[values] = text
+        return text
+
+
+_Labels = dict[tuple[str, ...], _Shown]
 
 
 def exposition(families: Iterable[Family], *, is_openmetrics: bool) -> bytes:
     """Returns the text of families, without the mark of the end that OpenMetrics has."""
     labels: _Labels = {}
-    return "".join(
-        text for each in families for text in _texts(each, labels, is_openmetrics=is_openmetrics)
-    ).encode()
+    texts = (_text(each, labels, is_openmetrics=is_openmetrics) for each in families)
+    return "".join(texts).encode()
 
 
-def _texts(family: Family, labels: _Labels, *, is_openmetrics: bool) -> Iterator[str]:
+def _text(family: Family, labels: _Labels, *, is_openmetrics: bool) -> str:
     name = family.name + SUFFIXES[family.kind]
     head, kind = (family.name, family.kind) if is_openmetrics else (name, _old_kind(family))
     escapes = _ESCAPES if is_openmetrics else _HELP_ESCAPES
-    yield f"# HELP {head} {family.meaning.translate(escapes)}\n# TYPE {head} {kind}\n"
-    names, first = tuple(sorted(family.labels)), family.labels[:2]
-    if names != family.labels:
+    if list(family.labels) != sorted(family.labels):
         raise ValueError(f"the labels of {name} are not in order")
-    rest = family.labels[2:]
-    for values, value in family.samples:
-        if not names:
-            yield f"{name} {number_text(value)}\n"
-            continue
-        shown = _known(labels, first, values[:2])  # account and flow, which many families share
-        if rest:
-            shown = f"{shown},{_known(labels, rest, values[2:])}"
-        yield f"{name}{{{shown}}} {number_text(value)}\n"
+    top = f"# HELP {head} {family.meaning.translate(escapes)}\n# TYPE {head} {kind}\n"
+    return top + "".join(_lines(name, family, labels))
 
 
-def _known(labels: _Labels, names: tuple[str, ...], values: Sequence[str]) -> str:
-    pair = names, tuple(values)
-    known = labels.get(pair)
-    if known is None:
-        known = labels[pair] = _shown(*pair)
-    return known
+def _lines(name: str, family: Family, labels: _Labels) -> list[str]:
+    """Returns the lines of the samples; account and flow are the same in many families."""
+    first, rest = family.labels[:2], family.labels[2:]
+    if not first:
+        return [f"{name} {number_text(value)}\n" for _, value in family.samples]
+    known = labels.setdefault(first, _Shown(first))
+    if not rest:
+        return [
+            f"{name}{{{known[tuple(values)]}}} {number_text(value)}\n"
+            for values, value in family.samples
+        ]
+    more = labels.setdefault(rest, _Shown(rest))
+    return [
+        f"{name}{{{known[tuple(values[:2])]},{more[tuple(values[2:])]}}} {number_text(value)}\n"
+        for values, value in family.samples
+    ]
 
 
 def _old_kind(family: Family) -> str:
     return "gauge" if family.kind == "info" else family.kind
-
-
-def _shown(names: Sequence[str], values: Sequence[str]) -> str:
-    pairs = zip(names, values, strict=True)
-    return ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in pairs)
 
 
 @lru_cache(maxsize=_KEPT_NUMBERS)
