@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flowrunner.model.delivery_record import (
+    MOST_UNPROVEN,
+    NO_HOOK,
+    DeliveryReason,
+    DeliveryRecord,
+)
+from flowrunner.model.ids import FlowKey
+from flowrunner.storage.factory import make_storage
+from flowrunner.system.clock import SystemClock
+from flowrunner.system.files import LocalFiles
+from tests.fakes.records import make_delivery
 from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, command, daemon, eventually
 from tests.system.deliveries import (
@@ -28,6 +42,7 @@ from tests.system.flow_files import NOTHING, write_flow
 pytestmark = pytest.mark.system
 
 ENV = {**OPEN, **SECRET_IN_ENVIRONMENT}
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 KILLS = 30 if IS_LONG else 3
 WHSEC = "whsec_bm9ib2R5IGtub3dzIHRoaXMga2V5IG9mIDI0"
 KEEPS_ALL = {"FLOWRUNNER_ENGINE__RETENTION_EXECUTIONS": "1000000"}
@@ -124,6 +139,43 @@ def test_refusals_survive_a_stop_and_are_few_writes(flows: Path, state: Path) ->
         forged, true = deliveries(running)
         assert (forged["reason"], forged["repeats"]) == ("signature", 300)
         assert (true["reason"], true["delivery_id"]) == ("accepted", "true")
+
+
+def test_strangers_fill_no_disk_and_push_out_nobody(flows: Path, state: Path) -> None:
+    """Whatever paths they try, so many rows stay of them, the newest, and the true one beside."""
+    write_flow(flows, "site", hook(), NOTHING)
+    true = make_delivery(1, DeliveryReason.IF_FALSE, flow=FlowKey("default", "site"), status=200)
+    fill(state, true, *(stray(number) for number in range(1_000, 1_000 + MOST_UNPROVEN)))
+
+    with daemon(flows, state, env=ENV) as running:
+        for number in range(30):
+            assert post(running, f"scan/{number}", b"{}", {}).status == 401
+        strays = deliveries(running, reason="no_hook")
+        (kept,) = deliveries(running, reason="if")
+
+    assert len(strays) == MOST_UNPROVEN
+    assert sum(each["repeats"] for each in strays if each["source"] != "192.0.2.7") == 30
+    assert kept["id"] == true.id
+
+
+def stray(number: int) -> DeliveryRecord:
+    """A delivery of long ago to a path that is no hook."""
+    path, reason = f"default/{number}", DeliveryReason.NO_HOOK
+    made = make_delivery(number, reason, flow=NO_HOOK, path=path, status=401, is_proven=False)
+    return replace(made, at=LONG_AGO + timedelta(minutes=number))
+
+
+def fill(state: Path, *records: DeliveryRecord) -> None:
+    """Records deliveries in the state of no daemon."""
+
+    async def write() -> None:
+        storage = make_storage("local", folder=state, files=LocalFiles(), clock=SystemClock())
+        await storage.open()
+        await storage.deliveries.record(records)
+        await storage.close()
+
+    state.mkdir(mode=0o700, exist_ok=True)
+    asyncio.run(write())
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flowrunner.errors import StorageError
 from flowrunner.model.delivery_query import DeliveryQuery
@@ -23,6 +26,7 @@ from flowrunner.triggers.delivery_log import (
 from tests.fakes.ids import SequentialIds
 from tests.fakes.records import make_delivery, minutes
 from tests.fakes.virtual_time import run_virtual
+from tests.profile import examples
 
 R = DeliveryReason
 
@@ -219,3 +223,44 @@ def test_close_writes_what_is_left() -> None:
         assert len(await site.kept()) == 1
 
     run(story)
+
+
+_KINDS = (R.SIGNATURE, R.TIME, R.IF_FALSE, R.DUPLICATE, R.RATE)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(_KINDS), st.integers(0, 60), st.sampled_from("ab "), st.booleans()
+        )
+    )
+)
+@settings(max_examples=examples(50))
+def test_no_delivery_is_lost_from_the_counts(
+    story: list[tuple[DeliveryReason, int, str, bool]],
+) -> None:
+    """However they come and are written, each reason of each flow has as many as there were."""
+
+    async def told(site: Site) -> None:
+        wanted: Counter[tuple[str, DeliveryReason]] = Counter()
+        for number, (reason, sender, flow, is_written) in enumerate(story):
+            is_proven = reason not in (R.SIGNATURE, R.TIME)
+            record = make_delivery(
+                number,
+                reason,
+                flow=FlowKey("default", flow) if flow.strip() else NO_HOOK,
+                is_proven=is_proven,
+                network=f"n{sender}",
+            )
+            site.log.note(record)
+            wanted[record.flow.name, reason] += 1
+            if is_written:
+                assert await site.log.flush()
+        await site.log.close()
+        found: Counter[tuple[str, DeliveryReason]] = Counter()
+        for each in await site.kept():
+            found[each.flow.name, each.reason] += each.repeats
+            assert each.first_at <= each.at
+        assert found == wanted
+
+    run(told)
