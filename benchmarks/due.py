@@ -25,11 +25,12 @@ from flowrunner.triggers.schedules import FIRST_PASS
 
 _ROOM_S = 2.0
 """Before a slot: so long at least everything is armed and at rest."""
-_PREPARATION_S = 1.0
-_PREPARATION_OF_EACH_S = 0.005
-"""How long it takes to write flows and to arm them."""
-_PERIODS_S = range(120, 3_600)
+_PREPARATION_S = 2.0
+_PREPARATION_OF_EACH_S = 0.008
+"""How long it takes to write flows and to arm them, at most as a rule."""
+_PERIODS_S = range(30, 3_600)
 """No second slot comes before the last start of the first one."""
+_SOON_S = 3.0
 _FLOW = """version: 1
 name: due-{number}
 triggers:
@@ -95,8 +96,8 @@ def _run(flows: int) -> _Seen:
 
 
 def _period_s(after: float) -> int:
-    """Returns a period with a slot right after a time, so that nobody waits long for one."""
-    return min(_PERIODS_S, key=lambda each: -after % each)
+    """Returns a period with a slot soon after a time: a short one, should that slot be missed."""
+    return min(_PERIODS_S, key=lambda each: (-after % each > _SOON_S, each))
 
 
 async def _carried(root: Path, flows: int, period_s: int) -> _Seen:
