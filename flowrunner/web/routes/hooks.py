@@ -85,7 +85,7 @@ async def _delivery_of(request: Request) -> Delivery:
     return Delivery(
         path=hook_path_of(request.scope),
         method=request.method,
-        headers={name: ", ".join(request.headers.getlist(name)) for name in request.headers},
+        headers=_headers_of(request.scope),
         query=_first_values(request.scope["query_string"]),
         body=await request.body(),
         source=origin.address,
@@ -93,6 +93,18 @@ async def _delivery_of(request: Request) -> Delivery:
         is_local=origin.is_local,
         request_id=request_id_of(request.scope),
     )
+
+
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """Returns the headers by lower-case name; of one that is sent again, all it says in order.
+
+    Source: RFC 9110, section 5.3.
+    """
+    found: dict[str, str] = {}
+    for raw_name, raw in scope["headers"]:
+        name, text = raw_name.decode("latin-1"), raw.decode("latin-1")
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
 
 
 def hook_path_of(scope: Scope) -> str:
