@@ -7,14 +7,12 @@ only a sync of the file and then of its folder brings it over a loss of power.
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
 """How the name of unfinished content begins; a crash may leave one behind."""
 
 _PRIVATE = 0o700
-_ANY = 0o777
 _TEMPORARY_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -37,20 +35,8 @@ def _make_folder(folder: Path, mode: int) -> bool:
         if not folder.is_dir():
             raise
         return False
-    if mode & _umask():
-        folder.chmod(mode)
+    folder.chmod(mode)  # the umask took part in mkdir
     return True
-
-
-@cache
-def _umask() -> int:
-    """Returns what the system takes away from the modes of new files; nothing here changes it.
-
-    To ask by umask(2) is to set it, under the eyes of other threads. Source: proc(5), `Umask`.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    lines = (line.split() for line in status.splitlines() if line.startswith("Umask:"))
-    return next((int(words[1], 8) for words in lines), _ANY)
 
 
 def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> None:
@@ -80,13 +66,12 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
 def write_new_content(path: Path, data: bytes, *, mode: int) -> None:
     """Makes a file that was not there; on a failure some of it may stay."""
     fd = os.open(path, _TEMPORARY_FLAGS, mode)
-    _fill(fd, data, mode=mode if mode & _umask() else None, durable=False)
+    _fill(fd, data, mode=mode, durable=False)
 
 
-def _fill(fd: int, data: bytes, *, mode: int | None, durable: bool) -> None:
+def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
     try:
-        if mode is not None:
-            os.fchmod(fd, mode)
+        os.fchmod(fd, mode)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
