@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ UNIX = "unix:"
 
 LONGEST_ANSWER = 1024**2
 """Bytes that are read of an answer."""
+
+_ADDRESS = re.compile(r"[\x21-\x7e]+")
+"""All that a request line may hold; others are percent-encoded. Source: RFC 3986, section 2."""
 
 _TIMEOUT_S = 330.0
 """Longer than a hook with `respond: wait` may take: 5 minutes."""
@@ -64,8 +68,9 @@ def target_of(url: str, *, is_of_daemon: bool, may_leave: bool) -> Target:
         host, _ = parts.hostname, parts.port
     except ValueError:
         parts, host = urlsplit(""), None
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
-        hint = "such as https://ci.example.org/hooks/default/site/push"
+    is_plain = _ADDRESS.fullmatch(url) is not None and parts.username is None
+    if parts.scheme not in ("http", "https") or not host or not is_plain:
+        hint = "such as https://ci.example.org/hooks/default/site/push, percent-encoded"
         raise UsageError(f"{url[:80]!r} is not the address of a hook", hint=hint)
     is_local = _is_loopback(host)
     if not is_local and not may_leave:

@@ -17,7 +17,7 @@ from flowrunner.cli.errors import UsageError
 from flowrunner.cli.flow_names import require_flow
 from flowrunner.cli.host import Host
 from flowrunner.cli.paging import read_list
-from flowrunner.cli.render import full_name, moment, short, show, table
+from flowrunner.cli.render import clip, full_name, moment, short, show, table
 from flowrunner.model.ids import Json
 
 _COLUMNS = ("TIME", "HOOK", "FROM", "ANSWER", "REASON", "WHY")
@@ -26,6 +26,8 @@ _WIDE_COLUMNS = (
     *("EXECUTION", "REVISION", "REQUEST", "WHY"),
 )
 _DEFAULT_LIMIT = 20
+_MOST_OF_PATH = 60
+"""Characters of a path to no hook, which a stranger chose: all lines are as wide as the widest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +100,7 @@ def hook_name(delivery: Json) -> str:
     if delivery["flow"] is None and not delivery["path"]:
         return "/hooks/…"  # many at once, to any paths
     if delivery["flow"] is None:
-        return f"/hooks/{delivery['path']}"
+        return clip(f"/hooks/{delivery['path']}", _MOST_OF_PATH)
     return f"{full_name(delivery)}/{delivery['trigger']}"
 
 

@@ -33,6 +33,9 @@ LARGEST_BODY = 64 * 1024**2
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)")
 """Source: RFC 9110, sections 5.1 and 5.5."""
 
+_OWN = frozenset({"connection", "content-length", "transfer-encoding", "x-request-id"})
+"""Headers that the command makes: how long the body is, and by which id its record is found."""
+
 _FAILURES: Mapping[int, Exit] = {
     HTTPStatus.UNPROCESSABLE_ENTITY: Exit.FINDINGS,
     HTTPStatus.INTERNAL_SERVER_ERROR: Exit.FAILED,
@@ -136,7 +139,10 @@ def _headers_of(texts: Sequence[str]) -> dict[str, str]:
             raise UsageError(
                 f"--header {text[:40]!r} is no header", hint="write it as X-GitHub-Event: push"
             )
-        found[match[1].lower()] = match[2].strip(" \t")
+        name = match[1].lower()
+        if name in _OWN:
+            raise UsageError(f"--header {name}: the command makes this one", hint="leave it out")
+        found[name] = match[2].strip(" \t")
     return found
 
 

@@ -42,6 +42,17 @@ def test_deliveries_are_listed_with_why(server: ControlServer, capsys: Captured)
     assert "\x1b" not in third
 
 
+def test_long_path_of_a_stranger_widens_no_line(server: ControlServer, capsys: Captured) -> None:
+    """One request with a long address to no hook leaves the list as readable as before."""
+    stray = make_delivery(2, DeliveryReason.NO_HOOK, flow=NO_HOOK, path="x" * 200)
+    server.put(DELIVERIES, page(FORGED, stray))
+    assert main(["deliveries"]) == 0
+    _, first, second = capsys.readouterr().out.splitlines()
+    assert first.index("192.0.2.7") < 100
+    assert "/hooks/xxxx" in second
+    assert "x… " in second
+
+
 def test_wide_list_has_names_and_numbers(server: ControlServer, capsys: Captured) -> None:
     """What the provider calls it, how many there were, and the id of the log."""
     server.put(DELIVERIES, page(replace(FORGED, repeats=7)))
