@@ -25,6 +25,7 @@ from flowrunner.model.quantities import (
     render_size,
 )
 
+_USER = re.compile(r"\S*//.*@|\S*:\S*@", re.DOTALL)
 _LONGEST_QUOTE = 60
 _COUNT = re.compile(r"[0-9]{1,18}")
 
@@ -183,7 +184,7 @@ def line_of_text(check: Callable[[str], str | None], hint: str) -> Kind:
             raise _wrong_type(value, "a text", hint)
         wrong = check(value)
         if wrong is not None:
-            raise BadValueError(f"{quote(value)} {wrong}", hint=hint)
+            raise BadValueError(f"{quote(_without_user(value))} {wrong}", hint=hint)
         return value
 
     return Kind(
@@ -215,6 +216,11 @@ def file_path(*, nullable: bool = False) -> Kind:
         schema={"type": ["string", "null"] if nullable else "string", "minLength": 1},
         nullable=nullable,
     )
+
+
+def _without_user(text: str) -> str:
+    """Returns a text without what may be the user and the password in an address."""
+    return _USER.sub("***@", text)
 
 
 def quote(value: object) -> str:

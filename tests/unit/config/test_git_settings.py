@@ -69,6 +69,18 @@ def test_dangerous_addresses_are_refused(tmp_path: Path, url: str) -> None:
     assert caught.value.code == "settings.value"
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://user:word@host/x", "https://word@host/x", "ssh://git:word@host/x", "u:wo/word@@host"],
+)
+def test_password_in_an_address_is_not_shown(tmp_path: Path, url: str) -> None:
+    """The error goes to terminals and the log; it names the host, and not who goes there."""
+    with pytest.raises(SettingsError) as caught:
+        load_git(tmp_path, url=url)
+    assert "***@host" in str(caught.value)
+    assert "word@" not in str(caught.value)
+
+
 @pytest.mark.parametrize("ref", ["main", "v1.2", "refs/heads/a/b", "feature/x", "a" * 40, "@x"])
 def test_names_of_refs(tmp_path: Path, ref: str) -> None:
     """Branches, tags, whole refs and commits are taken."""
