@@ -24,6 +24,29 @@ _LONGEST_UNIX_PATH = 107
 """Bytes; one more would not fit with its end mark. Source: unix(7), `sun_path`."""
 
 
+class UnixListener(socket.socket):
+    """A unix socket that listens, and knows the file that was made for it.
+
+    Attributes:
+        path: Where the file was put.
+        file: Device and inode of it; None before it is bound.
+    """
+
+    path: Path
+    file: tuple[int, int] | None = None
+
+    def bind_file(self, path: Path) -> None:
+        """Binds it, and remembers the file that this makes."""
+        self.bind(os.fspath(path))
+        self.path, self.file = path, _identity(path)
+
+    def remove_file(self) -> None:
+        """Removes the file, unless it is gone, or another one has its place."""
+        with suppress(OSError):
+            if self.file is not None and _identity(self.path) == self.file:
+                self.path.unlink()
+
+
 def bind_tcp(host: str, port: int) -> socket.socket:
     """Returns a socket that listens.
 
@@ -52,7 +75,7 @@ def bind_tcp(host: str, port: int) -> socket.socket:
 
 def bind_unix(
     path: Path, mode: int = 0o660, *, setting: str = "server.control_socket"
-) -> socket.socket:
+) -> UnixListener:
     """Returns a unix socket that listens; its folder must exist.
 
     A socket file that nobody answers on is left over from a crash and is replaced. Nothing else
@@ -84,11 +107,11 @@ def bind_unix(
 def remove_unix(bound: socket.socket) -> None:
     """Removes the file of a unix socket that still listens; other sockets have none.
 
-    Before it is closed: as long as it listens nobody else can have taken the path.
+    Before it is closed: as long as it listens nobody else takes the path, unless somebody has
+    removed the file. Then the one that is there is another daemon's, and stays.
     """
-    if bound.family == socket.AF_UNIX:
-        with suppress(OSError):
-            Path(bound.getsockname()).unlink()
+    if isinstance(bound, UnixListener):
+        bound.remove_file()
 
 
 def address_of(bound: socket.socket, *, tls: bool = False) -> str:
@@ -133,10 +156,15 @@ def _has_lock(opened: int) -> bool:
     return True
 
 
-def _listen(path: Path, mode: int) -> socket.socket:
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+def _listen(path: Path, mode: int) -> UnixListener:
+    made = UnixListener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        made.bind(os.fspath(path))
+        made.bind_file(path)
         path.chmod(mode)  # before it listens, so that nobody connects under another mode
         made.listen(_BACKLOG)
     except BaseException:

@@ -205,6 +205,17 @@ def test_unix_refuses_a_long_path() -> None:
     assert caught.value.code == "socket_path"
 
 
+def test_remove_unix_leaves_the_file_of_another_daemon(path: Path) -> None:
+    """Where somebody has removed the file, and another daemon listens there since."""
+    with closing(bind_unix(path)) as first:
+        path.unlink()
+        with closing(bind_unix(path)) as second:
+            remove_unix(first)
+            assert path.is_socket()
+            remove_unix(second)
+            assert not path.exists()
+
+
 def test_remove_unix_removes_its_file_alone(path: Path) -> None:
     """The file of a unix socket is removed, twice without harm; TCP has none."""
     with closing(bind_unix(path)) as bound:
