@@ -106,3 +106,19 @@ def test_metrics_are_rendered_beside_the_loop() -> None:
         return alive.status, (await scrape).status
 
     assert asyncio.run(main()) == (200, 200)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_channels_are_named_on_this_machine_alone(path: str) -> None:
+    """Anybody from anywhere may ask, and hears neither whom the host tells nor where they are."""
+    service = FakeService()
+    service.checks = (HealthCheck(name="channels", status="ok", message="oncall: answered 503"),)
+    accept = {"accept": "application/json"}
+
+    here = ask(public_app(service), "GET", path, headers=accept)
+    passed_on = {**accept, "x-forwarded-for": "203.0.113.9"}
+    elsewhere = ask(public_app(service), "GET", path, headers=passed_on)
+
+    check = {"name": "channels", "status": "ok", "message": "oncall: answered 503"}
+    assert here.json["checks"] == [check]
+    assert elsewhere.json["checks"] == [{**check, "message": ""}]
