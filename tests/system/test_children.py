@@ -25,7 +25,7 @@ nodes:
     run: |
 {indent(HELD, "      ")}
 finally:
-  - {{id: tidy, run: 'echo tidy >> "$FLOW_DIR/tidied"'}}
+  - {{id: tidy, on_interrupt: rerun, run: 'echo tidy >> "$FLOW_DIR/tidied"'}}
 outputs: {{rows: "${{{{ nodes.work.outputs.rows }}}}", by: "${{{{ trigger.flow }}}}"}}
 """
 CALL = """nodes:

@@ -31,6 +31,16 @@ class Outcome(NamedTuple):
     is_outer: bool = False
 
 
+def failed_with(failure: StorageError) -> Outcome:
+    """Returns an outcome for a write that fails because another failed.
+
+    Its error is its own: one that many callers raise would gather the traceback of each.
+    """
+    error = StorageError(failure.message, code=failure.code)
+    error.__cause__ = failure.__cause__
+    return Outcome(error=error, is_outer=True)
+
+
 def run_batch(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Outcome]:
     """Runs operations in order; each outcome is durable at the return.
 

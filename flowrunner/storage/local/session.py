@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from flowrunner.errors import StorageError
-from flowrunner.storage.local.batch import Operation, Outcome, run_batch
+from flowrunner.storage.local.batch import Operation, Outcome, failed_with, run_batch
 from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.translate import is_untrustworthy, storage_error
 
@@ -47,7 +47,7 @@ class Session:
         """Returns the outcomes in order; while there is no connection, all fail with the reason."""
         connection = self._connection or self._connect()
         if connection is None:
-            return [self._refused() for _ in operations]
+            return [failed_with(self._failure) for _ in operations]
         outcomes = run_batch(connection, operations)
         failure = failure_of(outcomes)
         if failure is None:
@@ -67,11 +67,6 @@ class Session:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    def _refused(self) -> Outcome:
-        error = StorageError(self._failure.message, code=self._failure.code)
-        error.__cause__ = self._failure.__cause__
-        return Outcome(error=error, is_outer=True)
 
     def _connect(self) -> sqlite3.Connection | None:
         if self._monotonic() < self._not_before:

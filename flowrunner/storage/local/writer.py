@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from flowrunner.errors import StorageError
 from flowrunner.storage.health import StoreHealth
-from flowrunner.storage.local.batch import Operation, Outcome
+from flowrunner.storage.local.batch import Operation, Outcome, failed_with
 from flowrunner.storage.local.checkpoints import Checkpoints
 from flowrunner.storage.local.session import Session, failure_of
 
@@ -116,23 +116,25 @@ class Writer:
             self._queue.put(gathered)
 
     def _run(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
-        failures, failed = 0, Outcome()
+        failures, last = 0, StorageError("no write has failed")
         while gathered := self._take():
             for start in range(0, len(gathered), MOST_IN_BATCH):
                 batch = gathered[start : start + MOST_IN_BATCH]
                 late = [each for each in batch if each.told < failures]
                 if late:
-                    loop.call_soon_threadsafe(self._deliver, late, [failed] * len(late))
+                    refused = [failed_with(last) for _ in late]
+                    loop.call_soon_threadsafe(self._deliver, late, refused)
                     batch = batch[len(late) :]
                 if not batch:
                     continue
                 began = self._monotonic()
                 outcomes = session.run([each.operation for each in batch])
                 took = self._monotonic() - began
-                if failure_of(outcomes) is None:
+                failure = failure_of(outcomes)
+                if failure is None:
                     loop.call_soon_threadsafe(self._deliver, batch, outcomes)
                 else:
-                    failures, failed = failures + 1, outcomes[-1]
+                    failures, last = failures + 1, failure
                     loop.call_soon_threadsafe(self._deliver_failure, batch, outcomes)
                 self._observe(took)
                 session.rest()
