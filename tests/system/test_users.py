@@ -74,7 +74,7 @@ outputs: {{by: "${{{{ nodes.work.outputs.by }}}}"}}
             f"{account.pw_dir} {OTHER} {OTHER} /opt:/usr/bin:/bin[]",
             "0027",
             "77",
-            "3",
+            str(os.nice(0) + 3),
             "told",
             "***",
             "0",
