@@ -23,7 +23,7 @@ def lines_of(error: FlowError) -> Iterator[str]:
     if isinstance(error, CommandError):
         yield from _hint(error.hint)
         yield from (f"  {safe(choice)}" for choice in error.choices)
-    elif isinstance(error, NotFoundError):
+    elif isinstance(error, NotFoundError) and error.code == NotFoundError.default_code:
         yield from _hint(_WHAT_THERE_IS)
 
 

@@ -83,8 +83,10 @@ class Daemon:
                     self._tidy,
                     self._keep_warm,
                 ]
-                if not parts.ground.choices.observe:
-                    events = parts.events
+                events = parts.events
+                if parts.ground.choices.observe:
+                    works.append(events.starts.observe)
+                else:
                     works += [events.starts.run, events.followers.run]
                     works += [events.inboxes.run, events.backfills.run, events.notices.outbox.run]
                 if parts.origin.source is not None:

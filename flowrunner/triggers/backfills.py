@@ -245,10 +245,12 @@ def _chosen(schedules: tuple[ScheduleTrigger, ...], wanted: str | None) -> Sched
     found = [trigger for trigger in schedules if wanted in (None, trigger.id)]
     if len(found) == 1:
         return found[0]
-    names = ", ".join(trigger.id for trigger in schedules) or "it has none"
+    if not schedules:
+        raise _invalid("the flow has no schedule, so that there are no slots")
+    names = ", ".join(trigger.id for trigger in schedules)
     if wanted is not None:
-        raise _invalid(f"the flow has no schedule {wanted[:64]!r}: {names}")
-    raise _invalid(f"say which schedule of the flow is meant: {names}")
+        raise _invalid(f"the flow has no schedule {wanted[:64]!r}, but these: {names}")
+    raise _invalid(f"the flow has several schedules, say which one is meant: {names}")
 
 
 def _invalid(message: str) -> ValidationError:

@@ -88,6 +88,18 @@ class Dispatcher:
         self._gate()
         return spec
 
+    def judged(self, entry: FlowEntry) -> FlowSpec:
+        """Does as `startable`, but does not say ``observe``: of that `submit` speaks, as the last.
+
+        So a daemon that only observes says it of nothing but what would have started.
+        """
+        try:
+            return self.startable(entry)
+        except RefusedError as error:
+            if error.code != Reason.OBSERVE:
+                raise
+            return ready_spec(entry)
+
     def require_types(self, spec: FlowSpec) -> None:
         """Refuses an earlier version of a flow whose node types its account may not use any more.
 

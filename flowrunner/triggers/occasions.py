@@ -112,7 +112,7 @@ class Occasions:
         entry, trigger, cause = self._registry.get(occasion.flow), occasion.trigger, occasion.cause
         if entry is None or entry.spec is None:
             return str(Reason.DELETED)
-        spec, moment = self._dispatcher.startable(entry), self._clock.now()
+        spec, moment = self._dispatcher.judged(entry), self._clock.now()
         scope = trigger_scope(spec, cause, moment)
         if not wants_start(trigger, scope):
             return str(Reason.IF_FALSE)

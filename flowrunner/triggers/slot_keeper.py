@@ -213,7 +213,7 @@ class SlotKeeper:
             return _No(armed.left_for, {})
         if entry is None or entry.spec is None:
             return _No(Reason.DELETED, {})
-        self._dispatcher.startable(entry)
+        self._dispatcher.judged(entry)
         if (pause := self._registry.pause_of(ALL_SCHEDULES)) is not None:
             return _No(Reason.PAUSED, {"all_schedules": True, **pause_evidence(pause)})
         cause = Cause(trigger_id=trigger.id, trigger_type="schedule", slot_at=slot)

@@ -75,6 +75,11 @@ class Starts:
         if boot:
             await self._keep(boot)
 
+    async def observe(self) -> None:
+        """Tells what this start would have started, for a daemon that starts and keeps nothing."""
+        for occasion in list(self._due(await self._new_boot())):
+            await self._is_decided(occasion)
+
     async def _new_boot(self) -> str:
         """Returns this boot if its round is not done, else an empty text."""
         try:

@@ -132,13 +132,16 @@ def test_every_slot_is_accounted_for_over_a_stop_of_two_minutes(flows: Path, sta
 def test_daemon_that_observes_starts_nothing(flows: Path, state: Path) -> None:
     """Slots are recorded as what would have started; a start by hand is refused."""
     write_flow(flows, "beat", EVERY_SECOND, says("one"))
+    write_flow(flows, "first", "triggers: [{type: start, once_per: daemon}]\n", says("two"))
 
     with daemon(flows, state, env=OPEN, arguments=("--observe",)) as running:
+        skipped = "triggers.skipped flow=default/first trigger=start type=start reason=observe"
+        eventually(lambda: skipped in running.events, lambda: running.events)
         eventually(lambda: len(slots(running)) > 1, lambda: running.events)
         assert {(item["outcome"], item["reason"]) for item in slots(running)} == {
             ("skipped", "observe")
         }
-        assert running.executions("beat") == []
+        assert running.executions("beat") + running.executions("first") == []
         refused = running.command("run", "beat", check=False)
         assert (refused.returncode, "only observes" in refused.stderr) == (5, True)
         assert running.request("/api/v1/status").json["observes"] is True

@@ -109,11 +109,16 @@ def status_text(source: Json) -> str:
 
 
 def pin_text(git: Json) -> str:
-    """Returns a warning when a rollback holds; empty otherwise."""
+    """Returns a warning when a rollback holds, with who asked for it; empty otherwise."""
     pin = None if git is None else git["pin"]
     if pin is None:
         return ""
-    return f"PINNED to {pin['revision']}: pushes do nothing until `flowrunner source unpin`"
+    who = f" by user {pin['uid']}" if pin["uid"] is not None else ""
+    why = f": {safe(pin['reason'])}" if pin["reason"] else ""
+    return (
+        f"PINNED to {pin['revision']}{who} since {moment(pin['at'])}{why}\n"
+        "pushes do nothing until `flowrunner source unpin`"
+    )
 
 
 def commit_facts(git: Json) -> Iterator[tuple[str, object]]:

@@ -14,6 +14,16 @@ from flowrunner.cli.render import blocks, facts, moment, show, table
 from flowrunner.model.conditions import ConditionType, Status
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 
+_TROUBLE = frozenset(
+    {
+        (ConditionType.PRUNE_HELD, Status.TRUE),
+        (ConditionType.SOURCE_SYNCED, Status.FALSE),
+        (ConditionType.SOURCE_VERIFIED, Status.FALSE),
+        (ConditionType.SOURCE_WATCHED, Status.FALSE),
+    }
+)
+"""What of the source somebody should hear; a check tells of `SourceReady`, the first line of a pin."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds how to show it."""
@@ -36,9 +46,10 @@ def status_text(status: Json) -> str:
         for each in status["conditions"]
         if (each["type"], each["status"]) != (ConditionType.CHANNELS_WORKING, Status.TRUE)
     ]
-    held = [each for each in status["source"]["conditions"] if each["type"] == "PruneHeld"]
     conditions += [
-        (each["type"], each["reason"], each["message"]) for each in held if each["status"] == "True"
+        (each["type"], each["reason"], each["message"])
+        for each in status["source"]["conditions"]
+        if (each["type"], each["status"]) in _TROUBLE
     ]
     return blocks(
         pin_text(status["source"]["git"]),

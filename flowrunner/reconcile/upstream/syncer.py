@@ -175,7 +175,7 @@ class Syncer:
             reason: Why, in the words of whoever asks.
 
         Raises:
-            NotFoundError: No commit here begins so, or several do.
+            NotFoundError: ``source.revision``: no commit here begins so, or several do.
             RefusedError: ``not_verified``, or the code of what is wrong with it.
             ToolFailedError: Git failed.
             OSError: The state cannot be written.
@@ -194,15 +194,17 @@ class Syncer:
         return found
 
     def _found(self, revision: str) -> Revision:
+        where = "`flowrunner source history` lists some"
         if _DIGITS.fullmatch(revision) is None:
-            raise NotFoundError(f"{revision[:60]!r} is not at least 4 digits of a commit")
+            text = f"{revision[:60]!r} is not at least 4 digits of a commit: {where}"
+            raise NotFoundError(text, code="source.revision")
         found = self._repository.find(revision)
         if found is None:
             known = {each for each in self._checkouts.revisions() if each.startswith(revision)}
             found = known.pop() if len(known) == 1 else None
         if found is None:
             text = f"no commit here begins with {revision}, or several do"
-            raise NotFoundError(f"{text}: `flowrunner source history` lists some")
+            raise NotFoundError(f"{text}: {where}", code="source.revision")
         return found
 
     def _verified(self, commit: Revision) -> bool:

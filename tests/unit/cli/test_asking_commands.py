@@ -163,6 +163,30 @@ store   failed  storage.full: no space
 
 
 @pytest.mark.parametrize(
+    ("type_", "status", "is_shown"),
+    [
+        ("SourceVerified", "False", True),
+        ("SourceVerified", "True", False),
+        ("SourceSynced", "False", True),
+        ("SourceWatched", "False", True),
+        ("PruneHeld", "True", True),
+        ("PruneHeld", "False", False),
+    ],
+)
+def test_status_tells_what_is_wrong_with_the_source(
+    type_: str, status: str, is_shown: bool, server: ControlServer, capsys: Captured
+) -> None:
+    """A revision that is refused, or a repository that is away, is seen at a glance."""
+    known = documents.status()
+    condition = {"type": type_, "status": status, "reason": "NotSigned", "message": "the why"}
+    known["source"]["conditions"].append(condition)
+    server.put("GET /control/v1/status", known)
+    assert main(["status"]) == 0
+    shown = capsys.readouterr().out
+    assert (type_ in shown, "NotSigned  the why" in shown) == (is_shown, is_shown)
+
+
+@pytest.mark.parametrize(
     ("pause", "text"),
     [
         (Pause(at=NOON), "all paused since 2027-03-01T12:00:00Z"),

@@ -46,11 +46,29 @@ def test_status_names_the_commit_and_is_safe(server: ControlServer, capsys: Capt
 
 
 def test_pin_stands_first(server: ControlServer, capsys: Captured) -> None:
-    """A rollback is the first thing that is said."""
-    pin = {"revision": REVISION, "at": "2027-03-01T12:00:00Z", "uid": 0, "reason": ""}
-    server.put("GET /api/v1/source", source(pin=pin))
+    """A rollback is the first thing that is said, with who asked for it, since when and why."""
+    pin = {"revision": REVISION, "at": "2027-03-01T12:00:00Z", "uid": 0, "reason": "bad\x1b[2J"}
+    server.put(
+        "GET /api/v1/source", source(pin=pin), source(pin={**pin, "uid": None, "reason": ""})
+    )
     assert main(["source", "status"]) == 0
-    assert capsys.readouterr().out.startswith(f"PINNED to {REVISION}")
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        f"PINNED to {REVISION} by user 0 since 2027-03-01T12:00:00Z: bad\\x1b[2J",
+        "pushes do nothing until `flowrunner source unpin`",
+    ]
+    assert main(["source", "status"]) == 0
+    assert capsys.readouterr().out.startswith(f"PINNED to {REVISION} since 2027-03-01T12:00:00Z\n")
+
+
+def test_unknown_revision_says_where_revisions_stand(
+    server: ControlServer, capsys: Captured
+) -> None:
+    """The hint of a missing flow or execution would lead astray."""
+    detail = "no commit here: `flowrunner source history` lists some"
+    problem = {"status": 404, "code": "source.revision", "detail": detail}
+    server.put("POST /control/v1/source/rollback", problem, status=404)
+    assert main(["source", "rollback", "3f2a"]) == 5
+    assert capsys.readouterr().err == f"flowrunner: {detail} [source.revision]\n"
 
 
 def test_status_of_a_folder(server: ControlServer, capsys: Captured) -> None:

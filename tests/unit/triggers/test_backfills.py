@@ -200,8 +200,8 @@ def test_backfill_ends_by_command_and_with_its_flow() -> None:
         (0.0, 1e6, "one", "lies in the future"),
         (60, 60, "one", "has 0 slots there"),
         (120, 60, "one", "has 0 slots there"),
-        (60, 240, None, "say which schedule of the flow is meant: one, two"),
-        (60, 240, "three", "no schedule 'three': one, two"),
+        (60, 240, None, "the flow has several schedules, say which one is meant: one, two"),
+        (60, 240, "three", "no schedule 'three', but these: one, two"),
         (-timedelta(days=8).total_seconds(), 240, "one", "a backfill takes 1 to 10000"),
     ],
 )
@@ -217,6 +217,19 @@ def test_what_makes_no_sense_is_refused(
         with pytest.raises(ValidationError, match=words):
             await wanted(world, first, until, trigger=trigger)
         assert await filled(world) == []
+
+    story_of(story)
+
+
+def test_backfill_of_a_flow_without_a_schedule_is_refused() -> None:
+    """It has no slots, and naming a trigger of another type does not make any."""
+
+    async def story(world: World) -> None:
+        await wait_until(world, LATE)
+        await begin(world, flow_text("a", triggers=[{"type": "start"}]))
+        for trigger in (None, "start"):
+            with pytest.raises(ValidationError, match="the flow has no schedule, so"):
+                await wanted(world, 60, 240, trigger=trigger)
 
     story_of(story)
 

@@ -34,6 +34,11 @@ from tests.unit.triggers.world import SLEEP, World, simulate
 ALL: dict[str, Json] = {"catchup": "all"}
 BRIEF = [{"id": "only", "type": "wait", "params": {"for": "90s"}}]
 """Nodes that take longer than the period of most schedules here."""
+TOO_LONG: dict[str, Json] = {
+    "vars": {"list": [1, 2]},
+    "inputs": {"n": {"type": "integer", "maximum": 1, "default": 1}},
+}
+"""An input that a trigger of it may bring too large."""
 
 
 async def restart(world: World, seconds: float, *files: bytes) -> World:
@@ -485,6 +490,28 @@ def test_daemon_that_observes_records_what_would_have_started() -> None:
         assert await ledger(world) == [("skipped", "observe", 60, 120, 2)]
         with pytest.raises(RefusedError, match="only observes"):
             await world.dispatcher.start_by_hand(A, {}, as_text=False, force=True)
+
+    simulate(story)
+
+
+def test_observing_daemon_names_what_would_have_kept_a_slot_from_starting() -> None:
+    """`observe` is said of what would have started alone, not of what a rule forbids anyway."""
+
+    async def story(world: World) -> None:
+        world.refusal = RefusedError("only observes", code="observe")
+        await begin(world, due(trigger={"if": "trigger.type == 'webhook'"}))
+        await fire(world, MINUTE)
+        await world.pauses.pause_schedules(reason="repairs", until=None, uid=7)
+        await fire(world, 2 * MINUTE)
+        await world.pauses.resume_schedules()
+        await world.apply(due(trigger={"inputs": {"n": "${{ length(vars.list) }}"}}, **TOO_LONG))
+        await fire(world, 3 * MINUTE)
+        assert [row[:2] for row in await ledger(world)] == [
+            ("skipped", "if"),
+            ("skipped", "paused"),
+            ("skipped", "input.invalid"),
+        ]
+        assert await world.executions() == []
 
     simulate(story)
 

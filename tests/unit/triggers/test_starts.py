@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from flowrunner.errors import RefusedError
 from flowrunner.model.ids import Json
 from flowrunner.triggers.starts import AGAIN_S, Starts
 from tests.fakes.definitions import flow_text, key_of
@@ -183,5 +184,26 @@ def test_inputs_of_the_trigger_are_brought() -> None:
         await world.apply(flow_text("a", inputs={"who": {}}, triggers=[trigger]))
         await starts_of(world).run()
         assert await world.inputs() == [{"who": "start of a"}]
+
+    simulate(story)
+
+
+def test_daemon_that_observes_tells_what_would_have_started() -> None:
+    """It starts nothing and keeps nothing: the next life, which works, starts it all."""
+
+    async def story(world: World) -> None:
+        world.refusal = RefusedError("only observes", code="observe")
+        unwanted = flow_text("c", triggers=[at_start(**{"if": "false"})])
+        await world.apply(flow("a"), flow("b", "daemon"), unwanted)
+        await starts_of(world).observe()
+        assert sorted((name, reason) for name, _, _, reason in world.skipped) == [
+            ("a", "observe"),
+            ("b", "observe"),
+            ("c", "if"),
+        ]
+        assert await begun(world) == []
+        later = await world.next_life()
+        await starts_of(later, life="life-2").run()
+        assert sorted(await begun(later)) == ["a", "b"]
 
     simulate(story)
