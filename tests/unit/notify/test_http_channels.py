@@ -105,6 +105,14 @@ def test_ping_ends_as_the_event_says(on: NotifyOn, path: str) -> None:
     assert url == "https://hc" + path.format(id=make_notice(0).execution)
 
 
+def test_secret_that_is_no_address_is_pinged_nowhere() -> None:
+    """An address that cannot even be taken apart keeps the message, and is not quoted."""
+    poster = FakePoster(timeout_s=1)
+    with pytest.raises(NotSentError, match=r"^the secret holds no address of HTTP$"):
+        send(PingChannel(url=lambda: "http://[::1/ping", poster=poster), NotifyOn.FAILED)
+    assert poster.posts == []
+
+
 def alerts(*events: NotifyOn) -> list[dict[str, Any]]:
     poster = FakePoster(timeout_s=1)
     channel = AlertmanagerChannel(
