@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from flowrunner.notify.http_channels import (
 )
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
+from flowrunner.system.threads import InThread
 from tests.fakes.clock import FakeClock
 from tests.fakes.records import NOON
 from tests.fakes.virtual_time import run_virtual
@@ -31,6 +33,7 @@ from tests.unit.notify.notices import SENDER, make_notice
 class FakePoster(Poster):
     """Keeps what it is to post."""
 
+    in_thread: InThread = asyncio.to_thread
     posts: list[tuple[str, bytes, Mapping[str, str]]] = field(default_factory=list)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
