@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -23,6 +24,13 @@ from flowrunner.notify.sending import Outlet
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.threads import Threads
 
+_MAILS_AT_ONCE = 60
+"""Conversations with mail servers; a channel has three at most, so that those that hang leave room
+for others."""
+
+_LOOKUPS_AT_ONCE = 60
+"""Names that are looked up; where a resolver hangs, each channel that fails may hold some."""
+
 _FOR_MACHINES = frozenset({"ping", "alertmanager"})
 
 
@@ -37,7 +45,20 @@ class OwnedChannel(NamedTuple):
     settings: ChannelSettings
 
 
-def make_outlet(owned: OwnedChannel, ground: Ground, threads: Threads) -> Outlet:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelThreads:
+    """The threads of all channels, apart from those that others wait for."""
+
+    mails: Threads = field(default_factory=lambda: Threads(_MAILS_AT_ONCE, "mail"))
+    lookups: Threads = field(default_factory=lambda: Threads(_LOOKUPS_AT_ONCE, "lookup"))
+
+    def close(self) -> None:
+        """Waits for what is under way, and ends them; blocks."""
+        self.mails.close()
+        self.lookups.close()
+
+
+def make_outlet(owned: OwnedChannel, ground: Ground, threads: ChannelThreads) -> Outlet:
     """Returns a channel with an empty line before it; reads nothing and connects to nothing."""
     settings = owned.settings
     rate = settings.values.get("rate")
@@ -50,7 +71,9 @@ def make_outlet(owned: OwnedChannel, ground: Ground, threads: Threads) -> Outlet
     return Outlet(channel=_made(owned.account, settings, ground, threads), line=line)
 
 
-def _made(account: str, settings: ChannelSettings, ground: Ground, threads: Threads) -> Channel:
+def _made(
+    account: str, settings: ChannelSettings, ground: Ground, threads: ChannelThreads
+) -> Channel:
     """Returns a channel; its secrets are those of an account, as they are when it sends."""
     around = _Around(ground, partial(_secret, ground.secrets, account), threads)
     return _MAKERS[settings.type](settings.values, around)
@@ -69,7 +92,7 @@ class _Around(NamedTuple):
 
     ground: Ground
     secret: Callable[[str | None], Secret]
-    threads: Threads
+    threads: ChannelThreads
 
 
 _Values = Mapping[str, Any]
@@ -80,19 +103,23 @@ def _url(values: _Values, around: _Around) -> Secret:
     return around.secret(values["url_secret"]) if written is None else lambda: str(written)
 
 
-def _poster(values: _Values) -> Poster:
-    return Poster(timeout_s=values["timeout"], ca_file=values["ca_file"])
+def _poster(values: _Values, around: _Around) -> Poster:
+    return Poster(
+        timeout_s=values["timeout"],
+        ca_file=values["ca_file"],
+        in_thread=around.threads.lookups.run,
+    )
 
 
 def _slack(values: _Values, around: _Around) -> Channel:
-    return SlackChannel(url=_url(values, around), poster=_poster(values))
+    return SlackChannel(url=_url(values, around), poster=_poster(values, around))
 
 
 def _webhook(values: _Values, around: _Around) -> Channel:
     return WebhookChannel(
         url=_url(values, around),
         secret=around.secret(values["secret"]),
-        poster=_poster(values),
+        poster=_poster(values, around),
         clock=around.ground.clock,
     )
 
@@ -115,7 +142,8 @@ def _email(values: _Values, around: _Around) -> Channel:
         server=server,
         sender=values["from"],
         receivers=values["to"],
-        in_thread=around.threads.run,
+        in_thread=around.threads.mails.run,
+        looking_up=around.threads.lookups.run,
         clock=around.ground.clock,
     )
 
@@ -131,7 +159,7 @@ def _exec(values: _Values, around: _Around) -> Channel:
 
 
 def _ping(values: _Values, around: _Around) -> Channel:
-    return PingChannel(url=_url(values, around), poster=_poster(values))
+    return PingChannel(url=_url(values, around), poster=_poster(values, around))
 
 
 def _alertmanager(values: _Values, around: _Around) -> Channel:
@@ -140,7 +168,7 @@ def _alertmanager(values: _Values, around: _Around) -> Channel:
         url=_url(values, around),
         bearer=None if bearer is None else around.secret(bearer),
         expires_s=values["expires"],
-        poster=_poster(values),
+        poster=_poster(values, around),
     )
 
 

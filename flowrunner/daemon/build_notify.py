@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import channel_map
-from flowrunner.daemon.build_channels import OwnedChannel, make_outlet
+from flowrunner.daemon.build_channels import ChannelThreads, OwnedChannel, make_outlet
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.untold import Untold
 from flowrunner.model.channels import ANY_CHANNELS
@@ -23,12 +23,7 @@ from flowrunner.notify.desk import NodeDesk
 from flowrunner.notify.message import Sender
 from flowrunner.notify.outbox import Outbox
 from flowrunner.registry.channels import ChannelDirectory, ChannelRules
-from flowrunner.system.threads import Threads
 from flowrunner.telemetry.metrics_notify import NotifyMetrics
-
-_MAILS_AT_ONCE = 8
-"""Conversations with mail servers; a channel has three at most, so that one that hangs leaves room
-for others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +41,7 @@ class Notices:
     directory: ChannelDirectory
     health: ChannelHealth
     counts: NotifyMetrics
-    threads: Threads
+    threads: ChannelThreads
 
     async def load(self) -> None:
         """Learns what an earlier life has left.
@@ -67,7 +62,7 @@ def make_notices(ground: Ground) -> Notices:
     """Wires them; who only observes, or tries a file out, tells nobody anything."""
     is_silent = ground.choices.observe or ground.choices.is_trial
     found = {} if is_silent else dict(_channels(ground.settings))
-    counts, threads = NotifyMetrics(found), Threads(_MAILS_AT_ONCE, "mail")
+    counts, threads = NotifyMetrics(found), ChannelThreads()
     health = ChannelHealth(found, ground.clock)
     ground.metrics.show_more(counts.families)
     outbox = Outbox(

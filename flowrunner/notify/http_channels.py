@@ -107,7 +107,10 @@ _PING_ENDS = {
 
 
 def _ping_url(base: str, notice: Notice) -> str:
-    parts = urlsplit(base)
+    try:
+        parts = urlsplit(base)
+    except ValueError as error:
+        raise NotSentError("the secret holds no address of HTTP") from error
     path = parts.path.replace("{flow}", notice.flow.name)
     path = path.replace("{account}", notice.flow.account).rstrip("/")
     path += _PING_ENDS.get(notice.on, "/fail")

@@ -18,9 +18,11 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import NotSentError, ReceiversRefusedError, Secret, needed
+from flowrunner.notify.connecting import connected_to
 from flowrunner.notify.mail_text import MailParts, make_mail
 from flowrunner.notify.message import Message
 from flowrunner.system.clock import Clock
@@ -32,6 +34,9 @@ _FOR_GOOD = 500
 
 LETTERS_AT_ONCE = 2
 """Letters of nodes that one channel hands in at once."""
+
+MOST_SAID_BYTES = 256 * 1024
+"""That a server may say in one conversation; a hundred refused receivers are a tenth of it."""
 
 _MOST_NAMED = 5
 _PORTS = {"none": 25, "starttls": 587, "tls": 465}
@@ -64,6 +69,8 @@ class MailChannel:
     """Sends mail.
 
     Attributes:
+        in_thread: Runs conversations.
+        looking_up: Looks names up.
         turns: Bounds the letters of nodes that are handed in at once: flows that mail very much
             wait for each other, and neither for nor before what the daemon tells.
     """
@@ -72,6 +79,7 @@ class MailChannel:
     sender: str
     receivers: tuple[str, ...]
     in_thread: InThread
+    looking_up: InThread
     clock: Clock
     turns: asyncio.Semaphore = field(
         default_factory=lambda: asyncio.Semaphore(LETTERS_AT_ONCE), compare=False
@@ -140,18 +148,29 @@ class MailChannel:
             text = "the server refused the receivers"
             raise ReceiversRefusedError(text, is_refused=is_final) from error
         except (smtplib.SMTPException, OSError, ValueError) as error:
-            raise NotSentError(f"{type(error).__name__}: not handed in") from error
+            raise NotSentError(f"{type(error).__name__}: {_plain(error)}") from error
 
     async def _talk(
         self, mail: EmailMessage, receivers: tuple[str, ...], password: str | None
     ) -> Collection[str]:
-        connected = await _connected_to(self.server)
+        port = self.server.port or _PORTS[self.server.security]
+        connected = await connected_to(self.server.host, port, self.looking_up)
         talk = _Talk(self.server, connected)
         try:
             work = partial(talk.hand_in, mail, self.sender, receivers, password)
             return await self.in_thread(work)
         finally:
             talk.stop()
+
+
+def _plain(error: Exception) -> str:
+    """Returns what this host says of it, without anything that the server has said."""
+    if isinstance(error, (smtplib.SMTPNotSupportedError, smtplib.SMTPServerDisconnected)):
+        return str(error)
+    if isinstance(error, UnicodeEncodeError):
+        return "user or password hold others than ASCII characters"
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or "not handed in"
 
 
 def _written(parts: MailParts) -> EmailMessage:
@@ -209,8 +228,38 @@ class _Talk:
                 self._connected.close()
 
 
+class _Answers:
+    """What a server says, up to a bound: `smtplib` would keep the lines of an answer without end.
+
+    Args:
+        lines: Where it is read.
+    """
+
+    def __init__(self, lines: BinaryIO) -> None:
+        self._lines = lines
+        self._left = MOST_SAID_BYTES
+
+    def readline(self, size: int) -> bytes:
+        """Returns a line; raises `OSError` when it is too much."""
+        line = self._lines.readline(size)
+        self._left -= len(line)
+        if self._left < 0:
+            raise OSError(f"the server said more than {MOST_SAID_BYTES} bytes")
+        return line
+
+    def close(self) -> None:
+        """Reads no more."""
+        self._lines.close()
+
+
 class _Client(smtplib.SMTP):
-    """Speaks over a connection that is there already."""
+    """Speaks over a connection that is there already, and does not listen for ever."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Returns code and text of an answer."""
+        if self.file is None and self.sock is not None:
+            self.file = _Answers(self.sock.makefile("rb"))
+        return super().getreply()
 
     def __init__(self, connected: socket.socket, server: MailServer) -> None:
         self._connected = connected
@@ -219,29 +268,3 @@ class _Client(smtplib.SMTP):
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:  # noqa: ARG002
         """Stands in the place of what would connect."""
         return self._connected
-
-
-async def _connected_to(server: MailServer) -> socket.socket:
-    """Returns a connection to the first address of a server that answers.
-
-    Raises:
-        OSError: None does.
-    """
-    loop, port = asyncio.get_running_loop(), server.port or _PORTS[server.security]
-    failed: OSError = OSError("it has no address")
-    for family, kind, proto, _, address in await loop.getaddrinfo(
-        server.host, port, type=socket.SOCK_STREAM
-    ):
-        held = socket.socket(family, kind, proto)
-        try:
-            held.setblocking(False)
-            await loop.sock_connect(held, address)
-        except OSError as error:
-            held.close()
-            failed = error
-        except BaseException:
-            held.close()
-            raise
-        else:
-            return held
-    raise failed

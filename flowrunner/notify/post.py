@@ -9,14 +9,18 @@ used. Source: RFC 9112.
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from flowrunner.notify.channel import NotSentError
+from flowrunner.notify.connecting import connected_to
+from flowrunner.system.threads import InThread
 
 MOST_HEAD_BYTES = 32 * 1024
 """Of an answer: its head is all that is read."""
@@ -36,10 +40,12 @@ class Poster:
     Attributes:
         timeout_s: Bound of one request, from looking up the name to the head of the answer.
         ca_file: Certificates that are trusted in the place of the system's.
+        in_thread: Looks names up and reads certificates.
     """
 
     timeout_s: float
     ca_file: Path | None = None
+    in_thread: InThread
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
         """Posts a body.
@@ -67,10 +73,14 @@ class Poster:
             raise NotSentError("the secret holds no address of HTTP")
         tls = None
         if parts.scheme == "https":
-            tls = await asyncio.to_thread(ssl.create_default_context, cafile=self.ca_file)
+            tls = await self.in_thread(partial(ssl.create_default_context, cafile=self.ca_file))
         port = parts.port or (80 if tls is None else 443)
+        held = await connected_to(parts.hostname, port, self.in_thread)
         reader, writer = await asyncio.open_connection(
-            parts.hostname, port, ssl=tls, limit=MOST_HEAD_BYTES
+            sock=held,  # from here on it is asyncio's to close
+            ssl=tls,
+            server_hostname=None if tls is None else parts.hostname,
+            limit=MOST_HEAD_BYTES,
         )
         try:
             writer.write(_head(parts, len(body), headers) + body)
@@ -92,15 +102,23 @@ def _head(parts: SplitResult, length: int, headers: Mapping[str, str]) -> bytes:
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     lines = [
         f"POST {target} HTTP/1.1",
-        f"Host: {parts.netloc}",
+        f"Host: {parts.netloc.rpartition('@')[2]}",
         "User-Agent: FlowRunner",
         "Connection: close",
         f"Content-Length: {length}",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        *(f"{name}: {value}" for name, value in {**_login(parts), **headers}.items()),
     ]
     if any(not line.isprintable() or not line.isascii() for line in lines) or " " in target:
         raise NotSentError("the address, or a secret for a header, holds what no header may")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+def _login(parts: SplitResult) -> Mapping[str, str]:
+    """Returns the header for user and password of an address. Source: RFC 7617, section 2."""
+    if parts.username is None:
+        return {}
+    text = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
 
 
 def _plain(error: Exception) -> str:

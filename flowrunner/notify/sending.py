@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from traceback import extract_tb
+from typing import Protocol, TypeVar
 
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import Channel, Mails, NotSentError, ReceiversRefusedError
@@ -21,6 +22,7 @@ from flowrunner.notify.message import Message
 from flowrunner.system.clock import Clock
 
 _LOG = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 5.0, 600.0
 """Between two tries: twice as long each time."""
@@ -116,7 +118,7 @@ class Sending:
         if not isinstance(channel, Mails):
             raise NotSentError("it is not of type email")
         try:
-            count = await channel.post(name, letter)
+            count = await _bordered(channel.post(name, letter))
         except ReceiversRefusedError:
             self._counts.notified(label, "refused", 1)
             self._health.worked(label)
@@ -136,12 +138,32 @@ class Sending:
             NotSentError: It has not arrived, or not for sure.
         """
         try:
-            await outlet.channel.send(message)
+            await _bordered(outlet.channel.send(message))
         except NotSentError as error:
             self._counts.notified(label, "failed", 1)
             self._health.failed(label, error.message)
             raise
         self._health.worked(label)
+
+
+async def _bordered(sending: Awaitable[T]) -> T:
+    """Returns what a channel returns.
+
+    What no channel should raise counts as not sent: beyond here it would end the daemon, and the
+    next one again, for as long as the notice is kept. Its text is not told, which may quote a
+    secret address.
+
+    Raises:
+        NotSentError: Also for an error of any other kind.
+    """
+    try:
+        return await sending
+    except NotSentError:
+        raise
+    except Exception as error:
+        name, frame = type(error).__name__, extract_tb(error.__traceback__)[-1]
+        _LOG.error("notify.channel_fault error=%s at=%s:%s", name, frame.filename, frame.lineno)
+        raise NotSentError(f"unexpected {name} in the channel") from error
 
 
 async def _pause(outlet: Outlet, seconds: float) -> None:

@@ -9,7 +9,9 @@ import json
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from email.message import EmailMessage
@@ -79,7 +81,7 @@ async def posted(talk: Talk, *, timeout_s: float = 30.0) -> None:
     """Posts to a server that talks so."""
     async with serving(talk) as port:
         url = f"http://127.0.0.1:{port}/in"
-        await Poster(timeout_s=timeout_s).post(url, b"{}", {"A": "b"})
+        await Poster(timeout_s=timeout_s, in_thread=asyncio.to_thread).post(url, b"{}", {"A": "b"})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +145,66 @@ def test_server_that_drips_is_left_alone_in_time() -> None:
 def test_secret_that_is_no_address_posts_nothing(url: str) -> None:
     """An address out of a secret is held to what a request line may hold."""
     with pytest.raises(NotSentError):
-        asyncio.run(Poster(timeout_s=30).post(url, b"", {}))
+        asyncio.run(Poster(timeout_s=30, in_thread=asyncio.to_thread).post(url, b"", {}))
+
+
+@pytest.mark.parametrize(
+    ("given", "headers", "expected"),
+    [
+        ("me:p%40ss@", {}, "Basic bWU6cEBzcw=="),
+        ("me@", {}, "Basic bWU6"),
+        ("me:p@", {"Authorization": "Bearer t"}, "Bearer t"),
+    ],
+)
+def test_user_and_password_of_an_address_are_a_login(
+    given: str, headers: dict[str, str], expected: str
+) -> None:
+    """They go by the header for them, which another one may take the place of, and by no other."""
+    heads: list[str] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 204 Fine\r\n\r\n")
+
+    async def main() -> int:
+        async with serving(talk) as port:
+            poster = Poster(timeout_s=30, in_thread=asyncio.to_thread)
+            await poster.post(f"http://{given}127.0.0.1:{port}/in", b"", headers)
+            return port
+
+    port = asyncio.run(main())
+    lines = heads[0].split("\r\n")
+    assert f"Host: 127.0.0.1:{port}" in lines
+    assert [line for line in lines if line.startswith("Authorization")] == [
+        f"Authorization: {expected}"
+    ]
+    assert "@" not in heads[0]
+
+
+def test_names_are_looked_up_by_threads_of_their_own() -> None:
+    """A channel waits for none of the threads that all share, and so takes none from the others."""
+    server, release = Postmaster(), threading.Event()
+
+    async def main() -> None:
+        threads = Threads(2, "own")
+        async with (
+            serving(answering(b"HTTP/1.1 204 Fine\r\n\r\n"), "localhost") as port,
+            mailing_by(server.serve, threads) as channel,
+        ):
+            loop = asyncio.get_running_loop()
+            loop.set_default_executor(ThreadPoolExecutor(1))
+            busy = loop.run_in_executor(None, release.wait)
+            try:
+                poster = Poster(timeout_s=30, in_thread=threads.run)
+                await poster.post(f"http://localhost:{port}/", b"", {})
+                await channel.send(MESSAGE)
+            finally:
+                release.set()
+                await busy
+                threads.close()
+
+    asyncio.run(main())
+    assert len(server.mails) == 1
 
 
 def run_command(argv: tuple[str, ...], timeout_s: float = 30.0) -> None:
@@ -206,6 +267,7 @@ async def mailed(port: int, security: str, *, ca_file: Path | None, timeout_s: f
         sender="a@example.com",
         receivers=("b@example.com",),
         in_thread=threads.run,
+        looking_up=threads.run,
         clock=FakeClock(),
     )
     try:
@@ -285,6 +347,38 @@ def test_mail_server_that_says_nothing_is_left_in_time() -> None:
         asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        pytest.param([b"220-more\r\n" * 100_000], "said more than 262144 bytes", id="endless"),
+        pytest.param(
+            [b"220 here\r\n", b"250 here\r\n"],
+            "SMTPNotSupportedError: STARTTLS extension not supported by server",
+            id="no-starttls",
+        ),
+        pytest.param([b"554 go away: secret\r\n"], "^the server answered 554$", id="unwilling"),
+        pytest.param([], "SMTPServerDisconnected: Connection unexpectedly closed", id="silent"),
+    ],
+)
+def test_mail_server_that_is_none_is_told_by_what_is_wrong(
+    answers: list[bytes], message: str
+) -> None:
+    """What it says is bounded, and no part of what is told."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in answers:
+            writer.write(answer)
+            await writer.drain()
+            await reader.readline()
+
+    async def main() -> None:
+        async with serving(talk, "localhost") as port:
+            await mailed(port, "starttls", ca_file=None, timeout_s=30)
+
+    with pytest.raises(NotSentError, match=message):
+        asyncio.run(main())
+
+
 class Postmaster:
     """An SMTP server that answers each receiver as it is told."""
 
@@ -322,6 +416,7 @@ async def mailing_by(talk: Talk, threads: Threads) -> AsyncIterator[MailChannel]
             sender="flows@example.com",
             receivers=("oncall@example.com",),
             in_thread=threads.run,
+            looking_up=threads.run,
             clock=FakeClock(),
         )
 

@@ -8,7 +8,6 @@ from datetime import datetime
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.mark import MarkKey, MarkKind
 from flowrunner.model.notify import Notice, NotifyOn
-from flowrunner.notify.channel import NotSentError
 from flowrunner.notify.message import Message, Sender
 from tests.fakes.ids import sequential_id
 from tests.fakes.records import BACKUP, NOON
@@ -54,7 +53,7 @@ class FakeChannel:
         tried: Ids of all messages it was given.
     """
 
-    def __init__(self, errors: Iterable[NotSentError] = ()) -> None:
+    def __init__(self, errors: Iterable[Exception] = ()) -> None:
         self.errors = list(errors)
         self.sent: list[Message] = []
         self.tried: list[str] = []

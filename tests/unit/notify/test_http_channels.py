@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from flowrunner.notify.http_channels import (
 )
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
+from flowrunner.system.threads import InThread
 from tests.fakes.clock import FakeClock
 from tests.fakes.records import NOON
 from tests.fakes.virtual_time import run_virtual
@@ -31,6 +33,7 @@ from tests.unit.notify.notices import SENDER, make_notice
 class FakePoster(Poster):
     """Keeps what it is to post."""
 
+    in_thread: InThread = asyncio.to_thread
     posts: list[tuple[str, bytes, Mapping[str, str]]] = field(default_factory=list)
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -103,6 +106,14 @@ def test_ping_ends_as_the_event_says(on: NotifyOn, path: str) -> None:
     send(PingChannel(url=lambda: "https://hc/k/{flow}/?create=1", poster=poster), on)
     ((url, _, _),) = poster.posts
     assert url == "https://hc" + path.format(id=make_notice(0).execution)
+
+
+def test_secret_that_is_no_address_is_pinged_nowhere() -> None:
+    """An address that cannot even be taken apart keeps the message, and is not quoted."""
+    poster = FakePoster(timeout_s=1)
+    with pytest.raises(NotSentError, match=r"^the secret holds no address of HTTP$"):
+        send(PingChannel(url=lambda: "http://[::1/ping", poster=poster), NotifyOn.FAILED)
+    assert poster.posts == []
 
 
 def alerts(*events: NotifyOn) -> list[dict[str, Any]]:

@@ -151,6 +151,25 @@ def test_failing_channel_is_tried_again_and_delays_no_other() -> None:
     lives(story)
 
 
+def test_fault_of_a_channel_ends_nothing_and_is_told_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An error that no channel should raise counts as not sent, and others go on."""
+
+    async def story(world: World) -> None:
+        world.channels["oncall"].errors = [ValueError("https://hooks.example/T/secret")]
+        world.box.take([make_notice(1, at=world.clock.now())])
+        world.box.take([make_notice(2, channel="boss", at=world.clock.now())])
+        await world.live(6)
+        assert (len(world.ids("boss")), len(world.ids())) == (1, 1)
+        assert world.counts.of["oncall", "failed"] == 1
+
+    lives(story)
+    assert "notify.channel_fault error=ValueError at=" in caplog.text
+    assert "unexpected ValueError" in caplog.text
+    assert "secret" not in caplog.text
+
+
 def test_notice_is_given_up_after_a_day() -> None:
     """What nobody takes is told no more, and the next one has its turn."""
 
