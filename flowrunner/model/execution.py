@@ -237,6 +237,7 @@ class SlotRun:
         digest: The version in force when it was decided; None: unknown, or there was none.
         evidence: What the outcome came from, in a few words and small: which rule, who stood in
             the way. It may quote data of a trigger, never a secret.
+        revision: That an execution would have had; None as for the digest.
     """
 
     schedule: ScheduleKey
@@ -248,8 +249,12 @@ class SlotRun:
     decided_at: datetime
     digest: Digest | None = None
     evidence: Mapping[str, Json] = field(default_factory=dict)
+    revision: Revision | None = None
 
     def is_continued_by(self, later: SlotRun) -> bool:
         """Whether later slots of the same schedule have the same outcome for the same reason."""
-        mine = (self.outcome, self.reason, self.digest, self.evidence)
-        return mine == (later.outcome, later.reason, later.digest, later.evidence)
+        return _why(self) == _why(later)
+
+
+def _why(run: SlotRun) -> tuple[object, ...]:
+    return (run.outcome, run.reason, run.digest, run.revision, run.evidence)

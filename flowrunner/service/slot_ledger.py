@@ -117,6 +117,7 @@ def execution_view(execution: Execution) -> SlotView | None:
                 reason=str(ExecutionState.QUEUED),
                 execution=execution.id,
                 digest=execution.digest,
+                revision=execution.revision,
                 first_at=slot,
             )
         outcome, reason, decided_at = SlotOutcome.SKIPPED, execution.reason, execution.ended_at
@@ -127,6 +128,7 @@ def execution_view(execution: Execution) -> SlotView | None:
         decided_at=decided_at,
         execution=execution.id,
         digest=execution.digest,
+        revision=execution.revision,
         first_at=slot,
     )
 
@@ -186,6 +188,7 @@ def _row_view(row: SlotRun, first: datetime, last: datetime) -> SlotView:
         reason=row.reason,
         decided_at=row.decided_at,
         digest=row.digest,
+        revision=row.revision,
         evidence=row.evidence,
         count=1 if first == last else row.count,
         first_at=first,

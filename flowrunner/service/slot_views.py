@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from flowrunner.model.delivery_record import DeliveryRecord
-from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import SlotOutcome
 
 
@@ -36,6 +36,7 @@ class SlotView:
         decided_at: None while it is not decided.
         execution: The execution that stands for it.
         digest: The version in force when it was decided.
+        revision: The one in force then.
         count: How many slots; 1 unless their schedule is not known any more.
         first_at: The first of them.
     """
@@ -46,6 +47,7 @@ class SlotView:
     decided_at: datetime | None = None
     execution: ExecutionId | None = None
     digest: Digest | None = None
+    revision: Revision | None = None
     evidence: Mapping[str, Json] = field(default_factory=dict)
     count: int = 1
     first_at: datetime | None = None

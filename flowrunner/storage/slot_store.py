@@ -34,8 +34,8 @@ class SlotStore(Protocol):
     async def record(self, run: SlotRun) -> None:
         """Adds slots that did not start and moves the cursor to `run.last`, in one write.
 
-        Joins the newest row of the schedule when outcome, reason, digest and evidence are the same
-        and no execution of that schedule started in between. Cursors never go back.
+        Joins the newest row of the schedule when outcome, reason, digest, revision and evidence are
+        the same and no execution of that schedule started in between. Cursors never go back.
         """
 
     async def between(

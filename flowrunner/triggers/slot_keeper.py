@@ -18,11 +18,10 @@ from typing import NamedTuple, Protocol
 from flowrunner.errors import ExecutionError, RefusedError, ValidationError
 from flowrunner.model.execution import Cause, SlotRun
 from flowrunner.model.flow import Catchup
-from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.pause import ALL_SCHEDULES
 from flowrunner.model.schedule import Schedule, SlotCount, count_between, last_between
 from flowrunner.model.states import Reason, SlotOutcome
-from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.slot_store import SlotStore
 from flowrunner.system.clock import Clock
@@ -246,6 +245,7 @@ class SlotKeeper:
         if found.first is None or found.last is None:
             return
         flow = armed.key.flow
+        entry = self._registry.get(flow)
         run = SlotRun(
             schedule=armed.key,
             outcome=outcome,
@@ -254,8 +254,9 @@ class SlotKeeper:
             last=found.last,
             count=found.total,
             decided_at=self._clock.now(),
-            digest=_digest(self._registry.get(flow)),
+            digest=entry.spec.digest if entry and entry.spec else None,
             evidence=no.evidence,
+            revision=self._dispatcher.revision_of(entry) if entry and entry.spec else None,
         )
         await self._slots.record(run)
         armed.cursor = run.last
@@ -264,10 +265,6 @@ class SlotKeeper:
 
 def _cursor(armed: Armed) -> datetime:
     return armed.since if armed.cursor is None else armed.cursor
-
-
-def _digest(entry: FlowEntry | None) -> Digest | None:
-    return entry.spec.digest if entry and entry.spec else None
 
 
 async def _count(schedule: Schedule, after: datetime, until: datetime) -> SlotCount:

@@ -22,6 +22,7 @@ def slot_json(view: SlotView, *, redacted: bool) -> Json:
         "decided_at": time_text(view.decided_at),
         "execution_id": view.execution,
         "digest": view.digest,
+        "revision": view.revision,
         "evidence": {} if redacted else dict(view.evidence),
         "count": view.count,
         "first_slot_at": time_text(view.first_at or view.place.slot_at),

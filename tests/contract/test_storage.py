@@ -16,7 +16,7 @@ import pytest
 from flowrunner.errors import StorageError
 from flowrunner.model.digest import digest_of
 from flowrunner.model.execution import Cause, Failure, ItemEnd, ScheduleKey
-from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.ids import Digest, FlowKey, Revision
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 from flowrunner.storage.factory import BACKENDS, make_storage
@@ -900,12 +900,13 @@ class TestSlots:
     def test_another_outcome_begins_another_row(
         self, use: Use, outcome: SlotOutcome, reason: str
     ) -> None:
-        """A row holds one outcome with one reason; coming back to it begins a row again."""
+        """A row holds one outcome, for one reason, of one version; back to it is another row."""
         rows = [
             replace(make_slots(1, 1), digest=Digest("d")),
             make_slots(2, 2, outcome=outcome, reason=reason),
             replace(make_slots(3, 3), evidence={"by": "x"}),
             make_slots(4, 4),
+            replace(make_slots(5, 5), revision=Revision("r")),
         ]
 
         async def body(storage: Storage) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowrunner.errors import NotFoundError
 from flowrunner.model.delivery_query import DeliveryQuery
-from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.ids import Digest, FlowKey, Revision
 from flowrunner.model.states import SlotOutcome
 from flowrunner.service.delivery_desk import DeliveryPage
 from flowrunner.service.slot_views import DueView, SlotPage, SlotPlace, SlotView, WhyView
@@ -21,6 +21,7 @@ SLOT = SlotView(
     reason="if",
     decided_at=minutes(1),
     digest=Digest("sha256:00"),
+    revision=Revision("4b825dc"),
     evidence={"if": "only for some eyes"},
     first_at=NOON,
 )

@@ -143,6 +143,9 @@ slot_runs = st.builds(
     last=times,
     count=numbers,
     decided_at=times,
+    digest=st.none() | texts.map(Digest),
+    evidence=json_objects(any_texts),
+    revision=st.none() | texts.map(Revision),
 )
 
 

@@ -22,7 +22,7 @@ _TROUBLE = frozenset(
         (ConditionType.SOURCE_WATCHED, Status.FALSE),
     }
 )
-"""What of the source somebody should hear; a check tells of `SourceReady`, the first line of a pin."""
+"""What of the source somebody should hear; a check tells of `SourceReady`, a line of a pin."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -284,5 +284,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX deliveries_unproven ON deliveries (account, flow, at) WHERE NOT is_proven",
         "CREATE UNIQUE INDEX deliveries_by_run ON deliveries (run) WHERE run IS NOT NULL",
     ),
+    # The revision of a slot that did not start; NULL for those of earlier versions.
+    ("ALTER TABLE slot_runs ADD COLUMN revision TEXT",),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 from flowrunner.model.execution import ScheduleKey, SlotRun
-from flowrunner.model.ids import Digest, FlowKey
+from flowrunner.model.ids import Digest, FlowKey, Revision
 from flowrunner.model.states import SlotOutcome
 from flowrunner.storage.local.codec import Row, micros_of, moment_of, text_of
 
 SLOT_RUN_COLUMNS = (
     "account, flow, trigger_id, fingerprint, outcome, reason, first, last, count, decided_at,"
-    " digest, evidence"
+    " digest, evidence, revision"
 )
 """In the order of `slot_run_row` and `slot_run_of`."""
 
@@ -33,6 +33,7 @@ def slot_run_row(run: SlotRun) -> Row:
         micros_of(run.decided_at),
         run.digest,
         text_of(dict(run.evidence)),
+        run.revision,
     )
 
 
@@ -48,4 +49,5 @@ def slot_run_of(row: Row) -> SlotRun:
         decided_at=moment_of(row[9]),
         digest=None if row[10] is None else Digest(row[10]),
         evidence=json.loads(row[11]),
+        revision=None if row[12] is None else Revision(row[12]),
     )

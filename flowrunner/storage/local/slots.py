@@ -37,7 +37,7 @@ _CLOSE_RUN = f"UPDATE cursors SET open_run = NULL WHERE {_THIS}"  # noqa: S608 -
 _FORGET = f"DELETE FROM cursors WHERE {_THIS} AND at <= ?"  # noqa: S608 - constants
 _OPEN_RUN = f"""SELECT position FROM slot_runs
 WHERE position = (SELECT open_run FROM cursors WHERE {_THIS})
-AND outcome = ? AND reason = ? AND digest IS ? AND evidence = ?"""  # noqa: S608 - constants
+AND outcome = ? AND reason = ? AND digest IS ? AND evidence = ? AND revision IS ?"""  # noqa: S608 - constants
 _JOIN = "UPDATE slot_runs SET last = ?, count = count + ?, decided_at = ? WHERE position = ?"
 _ADD = f"INSERT INTO slot_runs ({SLOT_RUN_COLUMNS}) VALUES ({_RUN_MARKS}) RETURNING position"  # noqa: S608 - constants
 _LIST = f"""SELECT {SLOT_RUN_COLUMNS} FROM slot_runs
@@ -161,7 +161,7 @@ def _forget(
 def _record(connection: sqlite3.Connection, *, run: SlotRun) -> None:
     key = schedule_row(run.schedule)
     row = slot_run_row(run)
-    found = connection.execute(_OPEN_RUN, (*key, *row[4:6], *row[10:12])).fetchone()
+    found = connection.execute(_OPEN_RUN, (*key, *row[4:6], *row[10:13])).fetchone()
     if found is not None:
         (position,) = found
         change = (micros_of(run.last), run.count, micros_of(run.decided_at), position)

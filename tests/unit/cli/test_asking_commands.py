@@ -174,7 +174,11 @@ store   failed  storage.full: no space
     ],
 )
 def test_status_tells_what_is_wrong_with_the_source(
-    type_: str, status: str, is_shown: bool, server: ControlServer, capsys: Captured
+    type_: str,
+    status: str,
+    is_shown: bool,  # noqa: FBT001 - a parameter of the case
+    server: ControlServer,
+    capsys: Captured,
 ) -> None:
     """A revision that is refused, or a repository that is away, is seen at a glance."""
     known = documents.status()

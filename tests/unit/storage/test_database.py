@@ -166,7 +166,7 @@ def test_older_database_has_no_marks(path: Path) -> None:
 
 
 def test_slots_of_older_versions_have_no_evidence(path: Path) -> None:
-    """Rows of the ledger of a version that kept no evidence are there, and say nothing more."""
+    """Rows of a version that kept neither evidence nor revision are there, and say no more."""
     position = next(n for n, each in enumerate(MIGRATIONS) if "slot_runs ADD" in each[0])
     with closing(open_writer(path, migrations=MIGRATIONS[:position])) as connection:
         connection.execute(
@@ -176,4 +176,4 @@ def test_slots_of_older_versions_have_no_evidence(path: Path) -> None:
     with closing(open_writer(path)) as connection:
         (row,) = connection.execute(f"SELECT {SLOT_RUN_COLUMNS} FROM slot_runs")
         run = slot_run_of(row)
-        assert (run.count, run.digest, run.evidence) == (3, None, {})
+        assert (run.count, run.digest, run.evidence, run.revision) == (3, None, {}, None)

@@ -458,7 +458,9 @@ def test_row_holds_what_stood_in_the_way(
         (row,) = await world.storage.slots.list(A)
         assert rows([row]) == [("skipped", reason, 60, 120, 2)]
         assert expected in str(row.evidence)
-        assert row.digest == world.registry.require(A).digest
+        entry = world.registry.require(A)
+        assert (row.digest, row.revision) == (entry.digest, entry.revision)
+        assert entry.revision
 
     simulate(story)
 

@@ -41,6 +41,7 @@ def test_slot_has_its_shape() -> None:
                 "decided_at": "2027-03-01T12:01:00Z",
                 "execution_id": None,
                 "digest": "sha256:00",
+                "revision": "4b825dc",
                 "evidence": {"if": "only for some eyes"},
                 "count": 1,
                 "first_slot_at": "2027-03-01T12:00:00Z",
