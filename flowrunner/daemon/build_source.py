@@ -14,6 +14,7 @@ from flowrunner.daemon.host import flow_folder
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Revision
+from flowrunner.reconcile.commit_words import CommitWords
 from flowrunner.reconcile.git_commands import GitCommands
 from flowrunner.reconcile.git_trees import GitTrees
 from flowrunner.reconcile.scan import Scanner
@@ -27,6 +28,7 @@ from flowrunner.reconcile.upstream.signatures import Signatures
 from flowrunner.reconcile.upstream.source import GitSource, SourceLinks, UpstreamRules
 from flowrunner.reconcile.upstream.syncer import Syncer, SyncRules
 from flowrunner.reconcile.upstream.trees import CheckoutTrees
+from flowrunner.reconcile.upstream.values import Commit
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.tools import StoppableTools, run_tool
 from flowrunner.telemetry.metrics_git import GitMetrics
@@ -42,6 +44,7 @@ class Origin:
         has_pinned_files: Whether that folder is covered by the pin of an execution.
         places: Where flows are in which revision; None when there is one live folder.
         source: What pulls; None when nothing is pulled.
+        words: Returns the commit of a revision of a checkout that somebody else pulls.
     """
 
     root: Path
@@ -50,11 +53,12 @@ class Origin:
     has_pinned_files: Callable[[Execution], bool]
     places: FlowPlaces | None = None
     source: GitSource | None = None
+    words: Callable[[Revision], Commit | None] = lambda _: None
 
     @property
     def desk(self) -> SourceDesk:
         """The door to what pulls."""
-        return SourceDesk(self.source)
+        return SourceDesk(self.source, self.words)
 
 
 def make_origin(ground: Ground, reconcile: Callable[[str], Awaitable[object]]) -> Origin:
@@ -68,6 +72,7 @@ def make_origin(ground: Ground, reconcile: Callable[[str], Awaitable[object]]) -
         trees=GitTrees(git, ground.files, ground.clock, source.read),
         flow_folder=lambda execution: flow_folder(registry, source.path, execution.flow),
         has_pinned_files=lambda _: False,
+        words=CommitWords(GitCommands(run_tool, ground.files), ground.files, source.path).of,
     )
 
 

@@ -91,6 +91,18 @@ class GitCommands:
         found = self._ask(checkout.root, checkout.top, "rev-list", "-1", "--ignore-missing", "HEAD")
         return found.decode("ascii", errors="replace").strip()
 
+    def words(self, checkout: Checkout, commit: str) -> tuple[str, str, str]:
+        """Returns author, subject and time of a commit, texts of strangers.
+
+        By `rev-list`, which knows neither signatures nor pagers of the checkout's settings.
+        """
+        form = "--format=%an%x00%s%x00%cI%x00"
+        which = ("-1", "--encoding=UTF-8", form, commit, "--")
+        printed = self._ask(checkout.root, checkout.top, "rev-list", *which)
+        _, _, told = printed.decode(errors="replace").partition("\n")  # below `commit …`
+        author, subject, at, *_ = [*told.split("\0"), "", ""]
+        return author, subject, at
+
     def look(self, checkout: Checkout, at: float) -> Look:
         """Asks for HEAD and the changes at once.
 

@@ -381,6 +381,7 @@ class FlowService:
             accounts=account_views(self._parts.registry, self._parts.engine),
             is_observing=self._parts.is_observing,
             schedules_paused=self._parts.registry.pause_of(ALL_SCHEDULES),
+            commit=await self._parts.desk.commit(self._parts.registry.source.revision),
         )
 
     def schema(self) -> Mapping[str, Json]:

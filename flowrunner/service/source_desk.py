@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from flowrunner.errors import RefusedError
@@ -42,10 +43,24 @@ class SourceDesk:
 
     Args:
         repository: None when the flows come from a folder.
+        words: Returns the commit of a revision of a checkout, None for none; blocks.
     """
 
-    def __init__(self, repository: PullsRepository | None = None) -> None:
+    def __init__(
+        self,
+        repository: PullsRepository | None = None,
+        words: Callable[[Revision], Commit | None] = lambda _: None,
+    ) -> None:
         self._repository = repository
+        self._words = words
+
+    async def commit(self, revision: Revision) -> CommitView | None:
+        """Returns the commit of the revision in force; None: it is that of a plain folder."""
+        if self._repository is not None:
+            found = self._repository.status().commit
+        else:
+            found = await asyncio.to_thread(self._words, revision)
+        return None if found is None else _commit(found)
 
     def upstream(self) -> UpstreamView | None:
         """Returns what is known of the repository; None when there is none."""

@@ -18,7 +18,7 @@ from flowrunner.model.pause import Pause
 from flowrunner.model.schedule import DstPolicy
 from flowrunner.model.states import ExecutionState, NodeState
 from flowrunner.registry.entry import PassResult, PruneHold, RejectedFile
-from flowrunner.service.source_views import UpstreamView
+from flowrunner.service.source_views import CommitView, UpstreamView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +243,7 @@ class StatusView:
 
     Attributes:
         conditions: Those of the daemon itself.
+        commit: That of the revision in force; None: it is none of git's.
         is_observing: Whether it starts nothing, and only records what it would have started.
         schedules_paused: What keeps every schedule from starting anything; None: nothing does.
     """
@@ -259,3 +260,4 @@ class StatusView:
     accounts: tuple[AccountView, ...] = ()
     is_observing: bool = False
     schedules_paused: Pause | None = None
+    commit: CommitView | None = None

@@ -18,7 +18,7 @@ def upstream_json(view: UpstreamView | None, *, redacted: bool) -> Json:
         "url": view.url,
         "ref": view.ref,
         "path": view.path,
-        "commit": None if view.commit is None else _commit(view.commit, redacted=redacted),
+        "commit": commit_json(view.commit, redacted=redacted),
         "pin": None
         if pin is None
         else {
@@ -49,6 +49,11 @@ def history_json(views: Iterable[PublishedView]) -> Json:
         {"published_at": _time(each.at), **_commit(each.commit, redacted=False)} for each in views
     ]
     return {"items": items, "next_cursor": None}
+
+
+def commit_json(view: CommitView | None, *, redacted: bool) -> Json:
+    """Returns the shape of the commit in force; for restricted callers without its texts."""
+    return None if view is None else _commit(view, redacted=redacted)
 
 
 def _commit(view: CommitView, *, redacted: bool) -> dict[str, Json]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from flowrunner.model.ids import Json
 from flowrunner.model.pause import Pause
 from flowrunner.service.views import StatusView
-from flowrunner.web.source_wire import upstream_json
+from flowrunner.web.source_wire import commit_json, upstream_json
 from flowrunner.web.wire import condition_json, health_json, source_json, time_text
 
 
@@ -20,6 +20,7 @@ def status_json(view: StatusView, *, redacted: bool) -> Json:
         "schedules_paused": _pause(view.schedules_paused),
         "source": {
             **source_json(view.source),
+            "commit": commit_json(view.commit, redacted=redacted),
             "git": upstream_json(view.source.upstream, redacted=redacted),
         },
         "flows": view.flows,

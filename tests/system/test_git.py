@@ -67,6 +67,9 @@ def test_executions_carry_the_revision_that_a_pull_brought(
         git(checkout, "pull", "--quiet", "--ff-only")
 
         wait_revision(running, second)
+        for words in (("status",), ("source", "status")):
+            assert "subject" in (shown := running.command(*words).stdout)
+            assert "Say two" in shown
         new = running.ended(running.start("hello"))
         assert new["revision"] == second
         assert new["nodes"][0]["outputs"] == {"word": "two"}

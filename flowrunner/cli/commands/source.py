@@ -121,9 +121,8 @@ def pin_text(git: Json) -> str:
     )
 
 
-def commit_facts(git: Json) -> Iterator[tuple[str, object]]:
-    """Yields what a person knows the commit in force by."""
-    commit = None if git is None else git["commit"]
+def commit_facts(commit: Json) -> Iterator[tuple[str, object]]:
+    """Yields what a person knows the commit in force by; nothing where there is none."""
     if commit is not None:
         yield "author", commit["author"]
         yield "subject", commit["subject"]
@@ -155,9 +154,9 @@ def _facts(source: Json) -> Iterator[tuple[str, object]]:
     git = source["git"]
     yield "kind", source["kind"]
     yield "revision", source["revision"]
+    yield from commit_facts(source["commit"])
     if git is None:
         return
-    yield from commit_facts(git)
     yield "url", git["url"]
     yield "ref", git["ref"] or "the default branch"
     yield "path", git["path"]

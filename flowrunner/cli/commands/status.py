@@ -80,7 +80,7 @@ def _facts(status: Json) -> Iterator[tuple[str, object]]:
     yield "version", status["version"]
     yield "since", moment(status["started_at"])
     yield "revision", source["revision"]
-    yield from commit_facts(source["git"])
+    yield from commit_facts(source["commit"])
     yield "last pass", None if last_pass is None else pass_text(last_pass)
     yield "flows", f"{status['flows']}, {status['flows_ready']} ready"
     yield "rejected files", len(source["rejected"])

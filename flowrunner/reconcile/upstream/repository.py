@@ -10,7 +10,7 @@ from typing import NamedTuple
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.upstream.git_client import GitClient
-from flowrunner.reconcile.upstream.values import Commit, RefusedRevisionError
+from flowrunner.reconcile.upstream.values import Commit, RefusedRevisionError, bounded_text
 from flowrunner.system.files import Files
 from flowrunner.system.tools import StoppedError, ToolFailedError
 
@@ -18,7 +18,6 @@ _LOG = logging.getLogger(__name__)
 _FETCHED = "refs/flowrunner/fetched"
 _KEPT = "refs/flowrunner/kept/"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_LONGEST_TEXT = 200
 _NO_REPOSITORY = "not a git repository"
 _ATTRIBUTES = b"* -text -eol -ident -filter -working-tree-encoding\n"
 """Files are checked out as they are, whatever the repository's own attributes say: these win.
@@ -217,8 +216,8 @@ class Repository:
         author, subject, at, *_ = printed.decode(errors="replace").strip("\n").split("\0")
         return Commit(
             revision=commit,
-            author=_bounded(author),
-            subject=_bounded(subject),
+            author=bounded_text(author),
+            subject=bounded_text(subject),
             committed_at=at[:40],
             is_verified=is_verified,
         )
@@ -246,9 +245,3 @@ def _names_of(ref: str | None) -> tuple[str, ...]:
 
 def _beside(path: Path) -> Path:
     return path.with_name(path.name + ".new")
-
-
-def _bounded(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)[
-        :_LONGEST_TEXT
-    ]

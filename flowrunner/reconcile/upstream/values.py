@@ -24,6 +24,8 @@ class SyncOutcome(StrEnum):
 GOOD = frozenset({SyncOutcome.PUBLISHED, SyncOutcome.UNCHANGED, SyncOutcome.PINNED})
 """Outcomes of syncs that reached the repository and found nothing wrong."""
 
+_LONGEST_TEXT = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
@@ -89,3 +91,9 @@ class RefusedRevisionError(Exception):
     def __init__(self, reason: ConditionReason, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def bounded_text(text: str) -> str:
+    """Returns a text of a stranger, at most 200 characters of it, all of which can be seen."""
+    seen = (char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(seen)[:_LONGEST_TEXT]

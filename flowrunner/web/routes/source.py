@@ -9,12 +9,12 @@ from starlette.responses import Response
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.ids import Revision
-from flowrunner.service.source_views import PublishedView, SyncView, UpstreamView
+from flowrunner.service.source_views import CommitView, PublishedView, SyncView, UpstreamView
 from flowrunner.service.views import SourceView
 from flowrunner.web.body import read_object
 from flowrunner.web.context import is_restricted, unix_peer_of
 from flowrunner.web.responses import json_response
-from flowrunner.web.source_wire import history_json, sync_json, upstream_json
+from flowrunner.web.source_wire import commit_json, history_json, sync_json, upstream_json
 from flowrunner.web.wire import source_json
 
 _LONGEST_REASON = 500
@@ -33,6 +33,9 @@ class CommandsRepository(Protocol):
 
     def upstream(self) -> UpstreamView | None:
         """Returns what is known of the repository; None when there is none."""
+
+    async def commit(self, revision: Revision) -> CommitView | None:
+        """Returns the commit of the revision in force; None: it is that of a plain folder."""
 
     def history(self) -> tuple[PublishedView, ...]:
         """Returns what was put in place, the newest first."""
@@ -55,13 +58,16 @@ class SourceRoutes:
         self._repository = repository
 
     async def state(self, request: Request) -> Response:
-        """Answers with revision, conditions and, under `git`, the repository."""
-        known = source_json(self._service.source())
+        """Answers with revision, its commit, conditions and, under `git`, the repository."""
+        source = self._service.source()
+        known = source_json(source)
         redacted = is_restricted(request.scope)
         git = upstream_json(self._repository.upstream(), redacted=redacted)
         kind = "folder" if git is None else "git"
         shape = {"kind": kind, "revision": known["revision"], "conditions": known["conditions"]}
-        return json_response({**shape, "git": git, "redacted": redacted})
+        found = await self._repository.commit(source.revision)
+        commit = commit_json(found, redacted=redacted)
+        return json_response({**shape, "commit": commit, "git": git, "redacted": redacted})
 
     async def history(self, _request: Request) -> Response:
         """Answers with what was put in place, the newest first."""

@@ -30,7 +30,8 @@ SYNC = {
 def source(**git: Any) -> dict[str, Any]:
     known = {"url": "/srv/x.git", "ref": None, "path": None, "commit": COMMIT, "pin": None}
     shown = {**known, "last_sync": SYNC, "reached_at": None, **git}
-    return {"kind": "git", "revision": REVISION, "conditions": [], "git": shown, "redacted": False}
+    about = {"kind": "git", "revision": REVISION, "conditions": [], "redacted": False}
+    return {**about, "commit": COMMIT, "git": shown}
 
 
 def test_status_names_the_commit_and_is_safe(server: ControlServer, capsys: Captured) -> None:
@@ -72,17 +73,21 @@ def test_unknown_revision_says_where_revisions_stand(
 
 
 def test_status_of_a_folder(server: ControlServer, capsys: Captured) -> None:
-    """Without a repository the kind and the revision are shown."""
+    """Without a repository kind and revision are shown, and the commit if it is a checkout."""
     folder: dict[str, Any] = {
         "kind": "folder",
         "revision": "",
         "conditions": [],
+        "commit": None,
         "git": None,
         "redacted": False,
     }
-    server.put("GET /api/v1/source", folder)
+    server.put("GET /api/v1/source", folder, {**folder, "commit": COMMIT})
     assert main(["source", "status"]) == 0
-    assert "folder" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert ("folder" in shown, "author" in shown) == (True, False)
+    assert main(["source", "status"]) == 0
+    assert "A\\x1b[31m Person" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

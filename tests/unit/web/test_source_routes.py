@@ -44,6 +44,9 @@ class FakeRepository:
             url="/r", ref="main", path=None, commit=COMMIT, pin=PIN, last_sync=SYNC, reached_at=NOW
         )
 
+    async def commit(self, revision: Revision) -> CommitView:
+        return replace(COMMIT, revision=revision)
+
     def history(self) -> tuple[PublishedView, ...]:
         return (PublishedView(commit=COMMIT, at=NOW),)
 
@@ -78,7 +81,9 @@ def test_restricted_callers_see_no_texts_of_strangers() -> None:
     got = ask(app, "GET", "/api/v1/source").json
     assert (got["kind"], got["redacted"]) == ("git", True)
     assert got["git"]["commit"]["revision"] == REVISION
-    assert (got["git"]["commit"]["author"], got["git"]["commit"]["subject"]) == (None, None)
+    for commit in (got["commit"], got["git"]["commit"]):
+        assert (commit["author"], commit["subject"]) == (None, None)
+    assert got["commit"]["revision"] == got["revision"]
     assert got["git"]["pin"]["reason"] is None
     assert got["git"]["last_sync"]["outcome"] == "published"
     assert "private words" not in ask(app, "GET", "/api/v1/reconcile").text
