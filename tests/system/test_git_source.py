@@ -587,6 +587,28 @@ def test_signed_tag_is_what_counts(upstream: Upstream, tmp_path: Path) -> None:
         assert sync(running)["outcome"] == "published"
 
 
+def test_signed_tag_counts_under_its_own_name(upstream: Upstream, tmp_path: Path) -> None:
+    """Who may push and cannot sign gets nothing read by giving a signed tag another name."""
+    signer = Signer(tmp_path, "key")
+    keys = tmp_path / "signers"
+    keys.write_text(signer.line())
+    signer.use(upstream.work)
+    first = upstream.push()
+    git(upstream.work, "tag", "--sign", "live", "--message", "for production")
+    upstream.write("flows/word.txt", "an experiment\n")
+    upstream.push()
+    git(upstream.work, "tag", "--sign", "trial", "--message", "for the test hosts alone")
+    git(upstream.work, "push", "--quiet", "origin", "live", "trial")
+    environment = verify_with(upstream, "tag", keys, ref="live")
+    with daemon(None, tmp_path / "state", env=environment) as running:
+        at_revision(running, first)
+        git(upstream.work, "push", "--quiet", "--force", "origin", "trial:refs/tags/live")
+        result = sync(running)
+        assert (result["outcome"], result["reason"]) == ("refused", "BadSignature")
+        assert "'trial'" in result["message"]
+        assert source_of(running)["revision"] == first
+
+
 def test_keys_of_gnupg(upstream: Upstream, tmp_path: Path) -> None:
     """Exported public keys of GnuPG verify what was signed with them, and nothing else."""
     if shutil.which("gpg") is None:

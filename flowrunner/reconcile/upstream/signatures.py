@@ -45,13 +45,14 @@ class Signatures:
         """What must be signed."""
         return self._mode
 
-    def check(self, git: GitClient, commit: str, fetched: str) -> bool:
+    def check(self, git: GitClient, commit: str, fetched: str, name: str = "") -> bool:
         """Returns whether a signature was asked for; it is good then.
 
         Args:
             git: Asks about the repository.
             commit: Exactly the commit that is to be read.
             fetched: What the ref named: the commit, or an annotated tag of it.
+            name: That ref, in full.
 
         Raises:
             RefusedRevisionError: There is no good signature.
@@ -62,20 +63,25 @@ class Signatures:
         if self._mode == "head":
             self._verify(git, "commit", commit, options, env)
         else:
-            self._check_tag(git, commit, fetched)
+            self._check_tag(git, commit, fetched, name)
             self._verify(git, "tag", fetched, options, env)
         return True
 
-    def _check_tag(self, git: GitClient, commit: str, fetched: str) -> None:
+    def _check_tag(self, git: GitClient, commit: str, fetched: str, name: str) -> None:
         if git.text("cat-file", "-t", fetched) != "tag":
             text = (
                 f"{commit[:12]} is not named by an annotated tag, which source.git.verify asks for"
             )
             raise RefusedRevisionError(ConditionReason.NOT_SIGNED, text)
         # Git dereferences tags of tags: the signature must be about this very commit.
-        head = git.git("cat-file", "tag", fetched).partition(b"\n")[0]
+        head, _, rest = git.git("cat-file", "tag", fetched).partition(b"\n")
         if head != b"object " + commit.encode():
             text = f"the tag does not stand for the commit {commit[:12]} itself"
+            raise RefusedRevisionError(ConditionReason.BAD_SIGNATURE, text)
+        # Whoever may push can give a tag that was signed for something else this name.
+        signed = _name_in(rest)
+        if f"refs/tags/{signed}" != name:
+            text = f"the tag was signed under the name {signed[:60]!r}, not as {name}"
             raise RefusedRevisionError(ConditionReason.BAD_SIGNATURE, text)
 
     def _verify(
@@ -129,6 +135,12 @@ class Signatures:
             text = f"source.git.verify.keys cannot be imported: {error.message}"[:300]
             raise RefusedRevisionError(ConditionReason.KEYS_UNREADABLE, text) from error
         self._imported = content
+
+
+def _name_in(rest: bytes) -> str:
+    """Returns the name in a tag, of its lines below the first. Source: git-mktag(1)."""
+    _, _, line = rest.partition(b"\n")  # below `type commit`
+    return line.partition(b"\n")[0].removeprefix(b"tag ").decode(errors="replace")
 
 
 def _byte(value: int) -> bytes:

@@ -123,17 +123,18 @@ class Syncer:
     def _take(self, target: Target, newest: Revision) -> SyncResult:
         """Judges what was fetched; a broken repository is found out here at the latest."""
         try:
-            return self._judge(newest)
+            return self._judge(target, newest)
         except StoppedError:
             raise
         except ToolFailedError:
             if not self._repository.renew_if_broken(target):
                 raise
-        return self._judge(self._repository.commit())
+        return self._judge(target, self._repository.commit())
 
-    def _judge(self, newest: Revision) -> SyncResult:
+    def _judge(self, target: Target, newest: Revision) -> SyncResult:
         fetched = self._repository.fetched_object()
-        is_verified = self._signatures.check(self._repository.git, newest, fetched)
+        git = self._repository.git
+        is_verified = self._signatures.check(git, newest, fetched, target.name)
         pin, current = self._memory.pin, self._checkouts.current()
         if pin is not None:
             self._remember_reached()
