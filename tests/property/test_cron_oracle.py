@@ -140,7 +140,7 @@ expressions = st.tuples(
     lists(terms(0, 59)),
     st.one_of(nights, lists(terms(0, 23))),
     st.one_of(st.just("*"), st.just("*"), lists(st.one_of(terms(1, 31), st.just("L")))),
-    st.just("*"),
+    st.one_of(st.just("*"), lists(terms(1, 12, ("mar", "OCT", "Nov"))), st.just("*/2")),
     st.one_of(st.just("*"), lists(st.one_of(terms(0, 7, ("mon", "SUN", "Fri")), weekday_words))),
 ).map(" ".join)
 
