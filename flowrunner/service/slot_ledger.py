@@ -187,6 +187,7 @@ def _row_view(row: SlotRun, first: datetime, last: datetime) -> SlotView:
         outcome=row.outcome,
         reason=row.reason,
         decided_at=row.decided_at,
+        is_last=last == row.last,
         digest=row.digest,
         revision=row.revision,
         evidence=row.evidence,

@@ -47,7 +47,8 @@ def sentence_of(view: SlotView) -> str:
     version = f" (version {view.digest.removeprefix('sha256:')[:12]})" if view.digest else ""
     if view.outcome is None:
         return f"waits in line as {view.execution} ({trigger}){version}"
-    decided = "" if view.decided_at is None else f", decided {moment_text(view.decided_at)}"
+    word = "decided" if view.is_last else "decided by"  # a row holds the time of its last slot
+    decided = "" if view.decided_at is None else f", {word} {moment_text(view.decided_at)}"
     if view.outcome is SlotOutcome.STARTED:
         late = ""
         if view.decided_at is not None:

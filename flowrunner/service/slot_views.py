@@ -33,7 +33,8 @@ class SlotView:
     Attributes:
         place: Where it stands: the slot itself (the last one of several), trigger, schedule.
         outcome: None while it is not decided: its execution waits.
-        decided_at: None while it is not decided.
+        decided_at: None while it is not decided; of several alike, when the last one was.
+        is_last: Whether it is that last one, so that the time is its own.
         execution: The execution that stands for it.
         digest: The version in force when it was decided.
         revision: The one in force then.
@@ -45,6 +46,7 @@ class SlotView:
     outcome: SlotOutcome | None
     reason: str = ""
     decided_at: datetime | None = None
+    is_last: bool = True
     execution: ExecutionId | None = None
     digest: Digest | None = None
     revision: Revision | None = None

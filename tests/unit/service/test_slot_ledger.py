@@ -212,6 +212,20 @@ def test_why_says_what_stood_in_the_way(
     simulate(story)
 
 
+def test_why_claims_no_time_of_decision_that_it_does_not_know() -> None:
+    """Slots alike share a row, which has the time of the last one: of others it is a bound."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(suspend=True))
+        for minute in (1, 2, 3):
+            await fire(world, minute * MINUTE)
+        for minute in (1, 2):
+            assert ", decided by 2027-03-01T12:03:00" in await sentence(world, minute * MINUTE)
+        assert ", decided 2027-03-01T12:03:00" in await sentence(world, 3 * MINUTE)
+
+    simulate(story)
+
+
 def test_why_names_the_execution_that_was_in_the_way() -> None:
     """Under `skip` it is said who ran."""
 
