@@ -84,11 +84,14 @@ class _Told:
 
     idle: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
 
-    def note(self, name: str, *, has_some: bool, is_held: bool) -> None:
+    def note(self, name: str, *, has_some: bool, is_held: bool, is_elsewhere: bool = False) -> None:
         """Notes what is odd about a flow."""
         if not has_some:
             self.idle.append(name)
+        elif is_elsewhere:
+            self.elsewhere.append(name)
         elif is_held:
             self.held.append(name)
 
@@ -98,6 +101,8 @@ class _Told:
             host.remark(f"no schedule that is enabled: {_names(self.idle)}")
         if self.held:
             host.remark(f"suspended or paused, so that slots are skipped: {_names(self.held)}")
+        if self.elsewhere:
+            host.remark(f"of other hosts, so that nothing starts here: {_names(self.elsewhere)}")
 
 
 def _names(names: Sequence[str]) -> str:
@@ -206,8 +211,12 @@ def _of_daemon(
         found = [each for each in flow["triggers"] if each["type"] == "schedule"]
         schedules = [each for each in found if each["enabled"]]
         held = [each for each in flow["conditions"] if each["type"] in ("Suspended", "Paused")]
-        is_held = any(each["status"] == "True" for each in held)
-        told.note(full_name(flow), has_some=bool(schedules), is_held=is_held)
+        told.note(
+            full_name(flow),
+            has_some=bool(schedules),
+            is_held=any(each["status"] == "True" for each in held),
+            is_elsewhere=any(each["reason"] == "OtherHost" for each in flow["conditions"]),
+        )
         for trigger in schedules:
             yield _Timed(
                 flow=FlowKey(flow["account"], flow["name"]),

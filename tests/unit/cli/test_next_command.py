@@ -257,6 +257,18 @@ def test_names_are_asked_of_the_daemon(server: ControlServer) -> None:
     assert server.asked == ["GET /api/v1/flows/default/backup"]
 
 
+def test_flow_of_another_host_is_said_to_be(server: ControlServer) -> None:
+    """Its slots are listed, as they are due elsewhere, with the remark that nothing starts here."""
+    elsewhere = {"type": "Scheduled", "status": "False", "reason": "OtherHost", "message": ""}
+    known = {**documents.flow(triggers=TRIGGERS), "conditions": [elsewhere]}
+    server.put("GET /api/v1/flows/default/backup", known)
+    process = Process()
+    line = words("next backup --to 2026-03-30T01:00Z")
+    assert command.execute(line, process.host, FakeFiles(()), CLOCK) == 0
+    assert "often" in process.out
+    assert process.err == "of other hosts, so that nothing starts here: backup\n"
+
+
 def test_unknown_name_is_the_daemons_error(server: ControlServer) -> None:
     """A flow that the daemon does not have ends the command as it ends `flows NAME`."""
     with pytest.raises(NotFoundError):
