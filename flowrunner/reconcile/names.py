@@ -21,9 +21,9 @@ def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     if entry.stat.kind is FileKind.FOLDER or not entry.path.endswith(_SUFFIXES):
         return False
     parts = entry.path.split("/")
-    if entry.path.endswith(_TEST_SUFFIXES) or _is_hidden(parts):
+    if entry.path.endswith(_TEST_SUFFIXES) or is_hidden(parts):
         return False
-    return not _is_ignored(parts, ignored)
+    return not is_ignored(parts, ignored)
 
 
 def is_defaults(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
@@ -31,9 +31,9 @@ def is_defaults(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     if not entry.path.endswith(DEFAULTS_FILE):  # first, for it is asked of every name
         return False
     *folders, name = entry.path.split("/")
-    if entry.stat.kind is FileKind.FOLDER or name != DEFAULTS_FILE or _is_hidden(folders):
+    if entry.stat.kind is FileKind.FOLDER or name != DEFAULTS_FILE or is_hidden(folders):
         return False
-    return not _is_ignored([*folders, name], ignored)
+    return not is_ignored([*folders, name], ignored)
 
 
 def patterns_of(text: str) -> tuple[str, ...]:
@@ -42,11 +42,12 @@ def patterns_of(text: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def _is_hidden(parts: list[str]) -> bool:
+def is_hidden(parts: list[str]) -> bool:
+    """Whether a path, in parts, begins with a dot or `_` at any depth."""
     return any(part.startswith((".", "_")) for part in parts)
 
 
-def _is_ignored(parts: list[str], patterns: tuple[str, ...]) -> bool:
+def is_ignored(parts: list[str], patterns: tuple[str, ...]) -> bool:
     """Whether the last pattern that fits says so; one that begins with `!` takes names back."""
     fitting = [p for p in patterns if _matches(parts, p.removeprefix("!"))]
     return bool(fitting) and not fitting[-1].startswith("!")

@@ -27,6 +27,7 @@ from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
 from flowrunner.reconcile.file_faults import fault, homeless, refused
 from flowrunner.reconcile.folders import LayersOf
 from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
+from flowrunner.reconcile.outward_links import OutwardLinks
 from flowrunner.reconcile.reading import (
     Known,
     KnownDefaults,
@@ -117,6 +118,7 @@ class Scanner:
         self._account_of = account_of
         self._recalls = recalls
         self._trees = trees
+        self._links = OutwardLinks()
         self._clock = clock
         self._last = Reading(root=Path())
         self._currents: dict[date, bool] = {}
@@ -148,6 +150,8 @@ class Scanner:
         tree.check()
         if self._resolve(root) != resolved:
             raise UnstableSourceError("the source changed while it was read: its root moved")
+        if reading is not self._last:
+            self._links.tell(reading.entries, reading.ignored)
         self._last = reading
         return Snapshot(
             revision=tree.revision or reading.folder_revision,

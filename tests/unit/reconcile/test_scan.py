@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -207,6 +208,29 @@ def test_link_that_leaves_the_root_is_a_finding_and_not_read(folder: Path) -> No
     (root / "folder").symlink_to(outside)
     (root / "up.yaml").symlink_to("../outside/a.yaml")
     assert codes(local_scanner().scan(root)) == {"link.yaml": ["FR111"], "up.yaml": ["FR111"]}
+
+
+def test_link_to_a_folder_outside_is_told_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Flows behind it would be looked for in vain; ignored and hidden ones are meant so."""
+    outside, root = folder / "outside", folder / "root"
+    outside.mkdir()
+    root.mkdir()
+    (root / ".flowrunnerignore").write_text("ignored\n")
+    for name in ("team", ".hidden", "_aside", "ignored", "link.yaml"):
+        (root / name).symlink_to(outside)
+    (root / "inside").symlink_to(root)
+    caplog.set_level(logging.INFO)
+    scanner = local_scanner()
+    scanner.scan(root)
+    scanner.scan(root)
+    assert [record.getMessage() for record in caplog.records] == [
+        "source.links_not_followed: outside of the flows: 'link.yaml', 'team'"
+    ]
+    (root / "other").symlink_to(outside)
+    scanner.scan(root)
+    assert caplog.records[-1].getMessage().endswith("outside of the flows: 'other'")
 
 
 def test_link_within_the_root_is_followed(folder: Path) -> None:
