@@ -10,7 +10,7 @@ from flowrunner.model.quantities import render_duration
 from flowrunner.model.states import Reason, SlotOutcome
 from flowrunner.service.slot_views import SlotView
 
-_SKIPPED: Mapping[str, str] = {
+SKIPPED: Mapping[str, str] = {
     Reason.CONCURRENCY: "another execution was in the way",
     Reason.SUPERSEDED: "it waited, and the next slot took its place",
     Reason.REPLACED: "it waited, and a newer start replaced it",
@@ -25,7 +25,7 @@ _SKIPPED: Mapping[str, str] = {
     Reason.DISK: "the disk had too little room",
     Reason.DELETED: "the flow or its schedule was being removed",
 }
-_MISSED: Mapping[str, str] = {
+MISSED: Mapping[str, str] = {
     Reason.DOWN: (
         "the daemon or its host was down, or its clock was set forward,"
         " and the schedule catches nothing up"
@@ -54,7 +54,7 @@ def sentence_of(view: SlotView) -> str:
         if view.decided_at is not None:
             late = f" {(view.decided_at - view.place.slot_at).total_seconds():.1f}s after the slot"
         return f"started {view.execution}{late} ({trigger}){version}"
-    known = _MISSED if view.outcome is SlotOutcome.MISSED else _SKIPPED
+    known = MISSED if view.outcome is SlotOutcome.MISSED else SKIPPED
     why = known.get(view.reason, "")
     colon = ": " if why or text else ""
     many = f", with {view.count - 1} others since {_first(view)}" if view.count > 1 else ""
