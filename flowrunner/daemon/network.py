@@ -30,6 +30,7 @@ from flowrunner.web.app import (
     reading_table,
 )
 from flowrunner.web.callers import Access, AccessRules
+from flowrunner.web.held import Listener
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
@@ -135,8 +136,8 @@ def _names_of(address: Address) -> frozenset[str]:
     return frozenset({address.host.lower()} if isinstance(address, ListenAddress) else ())
 
 
-def _bind(parts: Parts) -> list[socket.socket]:
-    server, bound = parts.settings.server, list[socket.socket]()
+def _bind(parts: Parts) -> list[Listener]:
+    server, bound = parts.settings.server, list[Listener]()
     mode = _MODES[server.socket_access]
     try:
         for name, address in (("listen", server.listen), ("hooks_listen", server.hooks_listen)):
