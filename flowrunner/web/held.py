@@ -21,20 +21,23 @@ class Door:
     """How many connections there are, and may be.
 
     Args:
+        served: Whose requests are answered.
         most: Held at once.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, served: int, most: int) -> None:
+        self._served = served
         self._most = most
         self._held = 0
         self._has_said = False
 
     def enter(self) -> bool:
         """Counts a connection; False if there is no room for it."""
-        if self._held >= self._most:
-            if not self._has_said:  # once: whoever floods the daemon must not flood its log
-                _LOG.warning("http.too_many_connections held=%d", self._held)
+        if self._held >= self._served and not self._has_said:
+            # Once: whoever floods the daemon must not flood its log.
+            _LOG.warning("http.too_many_connections most=%d", self._served)
             self._has_said = True
+        if self._held >= self._most:
             return False
         self._held += 1
         return True
@@ -42,7 +45,7 @@ class Door:
     def leave(self) -> None:
         """Counts one that is over."""
         self._held -= 1
-        if self._held <= self._most // 2:
+        if self._held <= self._served // 2:
             self._has_said = False
 
 

@@ -81,7 +81,7 @@ class HttpServer:
         tls: Tls | None = None,
     ) -> None:
         self._sockets = list(sockets)
-        door = Door(limits.max_connections + TURNED_AWAY)
+        door = Door(limits.max_connections, limits.max_connections + TURNED_AWAY)
         for bound in sockets:
             bound.door = door
         self._bound = " ".join(address_of(bound, tls=tls is not None) for bound in sockets)
@@ -136,7 +136,7 @@ class _Config(Config):
             workers=1,
             access_log=False,
             log_config=None,
-            log_level="warning",
+            log_level="error",  # it warns of each request that is malformed or too many
             proxy_headers=False,
             forwarded_allow_ips=[],
             server_header=False,
