@@ -32,6 +32,7 @@ from flowrunner.web.app import (
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.held import Listener
 from flowrunner.web.middleware.authentication import LocalHosts
+from flowrunner.web.middleware.body_limit import BodyRoom
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix, local_address_of, remove_unix
@@ -94,6 +95,7 @@ def make_servers(
         clock=clock,
         new_id=lambda: numbers.randbytes(_ID_BYTES).hex(),
         max_body=server.max_body,
+        bodies=BodyRoom(server.max_body),
         account_of=partial(_account_of, parts.storage.executions),
         ledger=parts.ledger,
         deliveries=parts.hooks.desk,
