@@ -30,7 +30,9 @@ from flowrunner.web.app import (
     reading_table,
 )
 from flowrunner.web.callers import Access, AccessRules
+from flowrunner.web.held import Listener
 from flowrunner.web.middleware.authentication import LocalHosts
+from flowrunner.web.middleware.body_limit import BodyRoom
 from flowrunner.web.origins import Proxies
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp, bind_unix, local_address_of, remove_unix
@@ -93,6 +95,7 @@ def make_servers(
         clock=clock,
         new_id=lambda: numbers.randbytes(_ID_BYTES).hex(),
         max_body=server.max_body,
+        bodies=BodyRoom(server.max_body),
         account_of=partial(_account_of, parts.storage.executions),
         ledger=parts.ledger,
         deliveries=parts.hooks.desk,
@@ -135,8 +138,8 @@ def _names_of(address: Address) -> frozenset[str]:
     return frozenset({address.host.lower()} if isinstance(address, ListenAddress) else ())
 
 
-def _bind(parts: Parts) -> list[socket.socket]:
-    server, bound = parts.settings.server, list[socket.socket]()
+def _bind(parts: Parts) -> list[Listener]:
+    server, bound = parts.settings.server, list[Listener]()
     mode = _MODES[server.socket_access]
     try:
         for name, address in (("listen", server.listen), ("hooks_listen", server.hooks_listen)):

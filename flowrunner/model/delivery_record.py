@@ -61,6 +61,7 @@ class DeliveryReason(StrEnum):
     OFF_HOST = "off_host"
     SOURCE_RATE = "source_rate"
     TOO_LARGE = "too_large"
+    BUSY = "busy"
     NOT_READY = "not_ready"
     OTHER_HOST = "other_host"
     SUSPENDED = "suspended"

@@ -24,6 +24,7 @@ WORDS: Mapping[DeliveryReason, str] = MappingProxyType(
         DeliveryReason.OFF_HOST: "the hook asks for no proof, and it was not of this machine",
         DeliveryReason.SOURCE_RATE: "its sender came too often (server.rate_limit)",
         DeliveryReason.TOO_LARGE: "the body was too large",
+        DeliveryReason.BUSY: "too many large bodies came at once",
         DeliveryReason.NOT_READY: "the flow was not ready",
         DeliveryReason.OTHER_HOST: "the flow runs on other hosts",
         DeliveryReason.SUSPENDED: "the file of the flow said suspend",

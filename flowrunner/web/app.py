@@ -27,7 +27,7 @@ from flowrunner.web.middleware.authentication import (
     NetworkCallers,
     SocketCallers,
 )
-from flowrunner.web.middleware.body_limit import BodyLimit
+from flowrunner.web.middleware.body_limit import BodyLimit, BodyRoom
 from flowrunner.web.middleware.cors import Cors
 from flowrunner.web.middleware.errors import ErrorBoundary
 from flowrunner.web.middleware.head_limit import HeadLimit
@@ -76,6 +76,7 @@ class WebParts:
             called in a thread.
         new_id: Makes a request id of letters, digits, dots, dashes and underscores.
         max_body: Largest body of a request, in bytes.
+        bodies: Room for what strangers send, on all listeners of the network together.
         account_of: Whose an execution is.
         repository: What the daemon pulls, if it does.
         settings: Reads the settings again.
@@ -92,6 +93,7 @@ class WebParts:
     clock: Clock
     new_id: Callable[[], str]
     max_body: int
+    bodies: BodyRoom
     account_of: AccountOf
     ledger: ReadsSlots
     deliveries: ReadsDeliveries
@@ -119,7 +121,7 @@ def make_public_app(
         Middleware(Cors, rules=lambda: access.rules),
         Middleware(HookRefusals, turned_away=parts.service.turned_away),
         Middleware(RateLimit, access=access),
-        Middleware(BodyLimit, max_bytes=parts.max_body),
+        Middleware(BodyLimit, max_bytes=parts.max_body, room=parts.bodies),
         Middleware(Authentication, table=table or public_table(parts), callers=callers),
         Middleware(RequestValidation),
         Middleware(AccountBorder, account_of=parts.account_of, refused=callers.refused),
@@ -136,7 +138,7 @@ def make_control_app(parts: WebParts, *, is_attempt: Callable[[int, int], bool])
     """
     chain = [
         *_outermost(parts, Proxies().origin_of),
-        Middleware(BodyLimit, max_bytes=parts.max_body),
+        Middleware(BodyLimit, max_bytes=parts.max_body, room=BodyRoom(parts.max_body)),
         Middleware(PeerCheck, is_attempt=is_attempt),
         Middleware(Authentication, table=control_table(parts), callers=SocketCallers()),
         Middleware(RequestValidation),

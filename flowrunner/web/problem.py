@@ -37,6 +37,9 @@ _CHALLENGES: Mapping[str, str] = {
 TOO_OFTEN = "http.rate"
 """Code of what is refused because its source comes too often (429)."""
 
+BUSY = "http.busy"
+"""Code of a body for which there is no room (503)."""
+
 RETRY_AFTER_S = 5
 """Seconds until it is worth asking again when the daemon is busy with itself."""
 
@@ -49,7 +52,7 @@ class HttpError(FlowError):
     """What HTTP itself refuses, before the business is asked.
 
     Codes: ``http.method``, ``http.misdirected``, ``http.too_large``, ``http.head_too_large``,
-    ``http.media_type``, ``http.malformed``, ``http.rate``, ``http.version``.
+    ``http.media_type``, ``http.malformed``, ``http.rate``, ``http.version``, ``http.busy``.
 
     Attributes:
         status: The status it is answered with.

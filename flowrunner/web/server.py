@@ -1,8 +1,9 @@
 """The HTTP server: the one door to uvicorn, and what it lacks.
 
-uvicorn has no limit for the time a request takes to arrive, closes with unread bytes, does not
-know who is at the other end of a unix socket, takes the signals for itself, and believes in
-`X-Forwarded-For`. All of it is settled here. Source: operations.md, section 4, rows 28 to 30.
+uvicorn has no limit for the time a request or a handshake takes to arrive, nor for connections that
+ask nothing, closes with unread bytes, does not know who is at the other end of a unix socket, takes
+the signals for itself, and believes in `X-Forwarded-For`. All of it is settled here. Source:
+operations.md, section 4, rows 28 to 30.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from uvicorn.server import Server, ServerState
 
 from flowrunner.errors import FlowError
 from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
+from flowrunner.web.held import TURNED_AWAY, Door, Listener
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
 from flowrunner.web.problem import HttpError, problem_of, problem_response
@@ -43,9 +45,10 @@ class ServerLimits:
     """How much, and for how long, a server puts up with its clients; times in seconds.
 
     Attributes:
-        max_connections: Requests on further connections are answered 503.
+        max_connections: Requests on some further connections are answered 503; those beyond
+            them are cut.
         head_timeout_s: From a connection, or the first byte of a later request, to the end of
-            the request's head.
+            the request's head; before it as long for a handshake of TLS.
         body_timeout_s: From there to the end of its body.
         keep_alive_s: How long an idle connection is kept after an answer.
         linger_s: How long a connection that is closed drops what its client still sends.
@@ -73,11 +76,14 @@ class HttpServer:
     def __init__(
         self,
         app: ASGIApp,
-        sockets: Sequence[socket.socket],
+        sockets: Sequence[Listener],
         limits: ServerLimits,
         tls: Tls | None = None,
     ) -> None:
         self._sockets = list(sockets)
+        door = Door(limits.max_connections, limits.max_connections + TURNED_AWAY)
+        for bound in sockets:
+            bound.door = door
         self._bound = " ".join(address_of(bound, tls=tls is not None) for bound in sockets)
         self._server = _Server(_Config(app, limits, tls))
         self._serving: asyncio.Task[None] | None = None
@@ -94,7 +100,7 @@ class HttpServer:
             FlowError: ``bind_failed``: the sockets cannot be listened on.
         """
         self._serving = asyncio.create_task(
-            self._server.serve(sockets=self._sockets), name=f"http {self._bound}"
+            self._server.serve(sockets=[*self._sockets]), name=f"http {self._bound}"
         )
         begun = asyncio.create_task(self._server.begun.wait(), name="http begun")
         await asyncio.wait((self._serving, begun), return_when=asyncio.FIRST_COMPLETED)
@@ -130,7 +136,7 @@ class _Config(Config):
             workers=1,
             access_log=False,
             log_config=None,
-            log_level="warning",
+            log_level="error",  # it warns of each request that is malformed or too many
             proxy_headers=False,
             forwarded_allow_ips=[],
             server_header=False,
@@ -155,6 +161,8 @@ class _Server(Server):
     def __init__(self, config: _Config) -> None:
         super().__init__(config)
         self.begun = asyncio.Event()
+        self.servers: list[asyncio.base_events.Server] = []
+        self._settings = config
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -162,8 +170,18 @@ class _Server(Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Starts to answer, then says so."""
-        await super().startup(sockets=sockets)
+        """Starts to answer, then says so; unlike uvicorn with a deadline for handshakes of TLS."""
+        loop, config = asyncio.get_running_loop(), self._settings
+        for bound in sockets or ():
+            server = await loop.create_server(
+                lambda: _Protocol(config, self.server_state, {}),
+                sock=bound,
+                ssl=config.ssl,
+                backlog=config.backlog,
+                ssl_handshake_timeout=config.limits.head_timeout_s if config.ssl else None,
+            )
+            self.servers.append(server)
+        self.started = True
         self.begun.set()
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowrunner.errors import FlowError
+from flowrunner.web.held import Listener
 
 _BACKLOG = 128
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what was bound, not binding
@@ -24,7 +25,7 @@ _LONGEST_UNIX_PATH = 107
 """Bytes; one more would not fit with its end mark. Source: unix(7), `sun_path`."""
 
 
-class UnixListener(socket.socket):
+class UnixListener(Listener):
     """A unix socket that listens, and knows the file that was made for it.
 
     Attributes:
@@ -47,7 +48,7 @@ class UnixListener(socket.socket):
                 self.path.unlink()
 
 
-def bind_tcp(host: str, port: int) -> socket.socket:
+def bind_tcp(host: str, port: int) -> Listener:
     """Returns a socket that listens.
 
     Args:
@@ -60,13 +61,14 @@ def bind_tcp(host: str, port: int) -> socket.socket:
     address = "127.0.0.1" if host.lower() == "localhost" else host
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
-        bound = socket.create_server((address, port), family=family, backlog=_BACKLOG)
+        made = socket.create_server((address, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             text = f"port {port} on {host} is in use; stop what listens there or choose another"
             raise FlowError(text, code="port_in_use") from error
         text = f"cannot listen on {host} port {port}: {error.strerror or error}"
         raise FlowError(text, code="bind_failed") from error
+    bound = Listener(fileno=made.detach())
     # Connections take this over. asyncio would set it only on sockets that were made with the
     # number of TCP, and without it the second half of an answer waits up to 40 ms for the client.
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

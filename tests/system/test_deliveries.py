@@ -192,6 +192,7 @@ def hooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDaemon]:
     own = "auth: {type: hmac, secret: HOOK, header: X-Sign, algorithm: sha512, encoding: base64}"
     write_flow(flows, "hmac", hook(own, "id: it"), NOTHING)
     write_flow(flows, "none", hook("auth: {type: none}", "id: it"), NOTHING)
+    write_flow(flows, "off", hook(GITHUB_AUTH, "id: it", "enabled: false"), NOTHING)
     secrets = {**SECRET_IN_ENVIRONMENT, "FLOWRUNNER_SECRET_WHSEC": WHSEC}
     with daemon(flows, place / "state", env={**OPEN, **secrets}) as running:
         yield running
@@ -221,6 +222,18 @@ def test_webhook_send_proves_itself_to_every_type_of_hook(
     assert shown["delivery"]["reason"] == "accepted"
     assert shown["delivery"]["execution_id"] == shown["body"]["execution_id"]
     assert SECRET not in done.stdout
+
+
+def test_webhook_send_to_a_hook_that_is_not_in_force_says_so(
+    hooks: RunningDaemon, tmp_path: Path
+) -> None:
+    """It is refused like any path that is no hook, and the command shows that this is why."""
+    words = ["webhook", "send", "off", "it", "--state", str(hooks.state)]
+
+    done = command(*words, cwd=tmp_path, env=SECRET_IN_ENVIRONMENT)
+
+    assert done.returncode == 5
+    assert "refused (no_hook): no flow in force had a hook of this path" in done.stdout
 
 
 def test_webhook_send_without_the_secret_sends_nothing(

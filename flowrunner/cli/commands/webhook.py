@@ -125,10 +125,17 @@ def _target(args: argparse.Namespace, client: ControlClient, path: str) -> Targe
 
 
 def _record_of(client: ControlClient, key: FlowKey, trigger: str, request_id: str) -> Json:
-    """Returns what the daemon has recorded; None when the delivery went elsewhere."""
-    query = {"account": key.account, "flow": key.name, "trigger": trigger}
-    items, _ = read_list(client, "/api/v1/deliveries", query, limit=100)
-    return next((each for each in items if each["request_id"] == request_id), None)
+    """Returns what the daemon has recorded; None when the delivery went elsewhere.
+
+    One to a hook that is disabled, or whose flow is not valid, went to no hook.
+    """
+    mine = {"account": key.account, "flow": key.name, "trigger": trigger}
+    for query in (mine, {"reason": "no_hook"}):
+        items, _ = read_list(client, "/api/v1/deliveries", query, limit=100)
+        for each in items:
+            if each["request_id"] == request_id:
+                return each
+    return None
 
 
 def _headers_of(texts: Sequence[str]) -> dict[str, str]:

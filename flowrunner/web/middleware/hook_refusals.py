@@ -15,14 +15,18 @@ from flowrunner.model.delivery import Delivery
 from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.web.context import origin_of, request_id_of
 from flowrunner.web.names import HOOKS
-from flowrunner.web.problem import TOO_OFTEN, HttpError
+from flowrunner.web.problem import BUSY, TOO_OFTEN, HttpError
 from flowrunner.web.routes.hooks import hook_path_of
 
 TurnedAway = Callable[[Delivery, int, DeliveryReason, str], None]
 """Takes note of a delivery, the status of the answer, why, and in words."""
 
 _REASONS: Mapping[str, DeliveryReason] = MappingProxyType(
-    {TOO_OFTEN: DeliveryReason.SOURCE_RATE, "http.too_large": DeliveryReason.TOO_LARGE}
+    {
+        TOO_OFTEN: DeliveryReason.SOURCE_RATE,
+        "http.too_large": DeliveryReason.TOO_LARGE,
+        BUSY: DeliveryReason.BUSY,
+    }
 )
 
 

@@ -31,6 +31,7 @@ from flowrunner.telemetry.metrics_notify import NotifyMetrics
 from flowrunner.telemetry.metrics_samples import unheard_family
 from flowrunner.telemetry.metrics_triggers import TriggerMetrics
 from flowrunner.web.app import Service, WebParts, public_table
+from flowrunner.web.middleware.body_limit import BodyRoom
 from flowrunner.web.routes.backfill import CarriesBackfills
 from flowrunner.web.routes.deliveries import ReadsDeliveries
 from flowrunner.web.routes.maintenance import PausesSchedules
@@ -113,6 +114,7 @@ def test_http_table_lists_every_address() -> None:
         clock=FakeClock(),
         new_id=lambda: "id",
         max_body=1,
+        bodies=BodyRoom(1),
         account_of=make_parts().account_of,
         ledger=cast(ReadsSlots, None),
         deliveries=cast(ReadsDeliveries, None),

@@ -11,6 +11,7 @@ from flowrunner.telemetry.metrics_access import AccessCounts
 from flowrunner.web.app import WebParts, make_control_app, make_public_app
 from flowrunner.web.callers import Access, AccessRules
 from flowrunner.web.middleware.authentication import LocalHosts
+from flowrunner.web.middleware.body_limit import BodyRoom
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeBackfills, FakeDeliveries, FakeLedger, FakePauses
 from tests.fakes.service import FakeService
@@ -47,6 +48,7 @@ def make_parts(
         clock=clock or FakeClock(),
         new_id=lambda: "made-id",
         max_body=MAX_BODY,
+        bodies=BodyRoom(MAX_BODY),
         account_of=lambda execution_id: _account_of(service or FakeService(), execution_id),
         ledger=FakeLedger(),
         deliveries=FakeDeliveries(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flowrunner.web.held import Listener
 from flowrunner.web.responses import text_response
 from flowrunner.web.server import HttpServer, ServerLimits
 from flowrunner.web.sockets import bind_tcp
@@ -31,7 +31,7 @@ def serve(
     work: Callable[[HttpServer], Awaitable[T]],
     *,
     limits: ServerLimits = CLIENT_LIMITS,
-    bound: socket.socket | None = None,
+    bound: Listener | None = None,
 ) -> T:
     """Starts a server, does the work against it, and stops it."""
 

@@ -14,7 +14,7 @@ from flowrunner.web.callers import AccessRules
 from flowrunner.web.middleware.access_log import AccessLog
 from flowrunner.web.middleware.account_border import AccountBorder
 from flowrunner.web.middleware.authentication import Authentication, SocketCallers
-from flowrunner.web.middleware.body_limit import BodyLimit
+from flowrunner.web.middleware.body_limit import BodyLimit, BodyRoom
 from flowrunner.web.middleware.cors import Cors
 from flowrunner.web.middleware.errors import ErrorBoundary
 from flowrunner.web.middleware.peer import PeerCheck
@@ -41,7 +41,7 @@ LINKS: dict[str, Callable[[ASGIApp], ASGIApp]] = {
     "boundary": ErrorBoundary,
     "request-id": lambda app: RequestId(app, new_id=lambda: "x"),
     "access-log": lambda app: AccessLog(app, clock=FakeClock(), origin_of=Proxies().origin_of),
-    "body-limit": lambda app: BodyLimit(app, max_bytes=1),
+    "body-limit": lambda app: BodyLimit(app, max_bytes=1, room=BodyRoom(1)),
     "peer": lambda app: PeerCheck(app, is_attempt=lambda _pid, _uid: True),
     "authentication": lambda app: Authentication(
         app, table=RouteTable([]), callers=SocketCallers()
