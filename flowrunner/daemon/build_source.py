@@ -153,8 +153,15 @@ def _syncer(
 
 def make_scanner(ground: Ground, warm: WarmReader, origin: Origin) -> Scanner:
     """Wires the scan, which asks for what an earlier life has seen before it reads."""
-    account_of = ground.accounts.account_of
-    return Scanner(ground.files, warm, origin.trees, ground.clock, account_of, recalls=warm)
+    return Scanner(
+        ground.files,
+        warm,
+        origin.trees,
+        ground.clock,
+        ground.accounts.account_of,
+        recalls=warm,
+        ahead=warm,
+    )
 
 
 def credential(name: str) -> Path | None:

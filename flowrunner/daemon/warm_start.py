@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+from flowrunner.daemon.compile_ahead import make_ahead
 from flowrunner.daemon.validate_cache import GenerationStore, generation_of
 from flowrunner.definitions.cache_lines import Store
 from flowrunner.definitions.compiler import Compiler
@@ -45,10 +46,10 @@ def make_warm_reader(
         return Version(entry.spec, entry.definition)
 
     store: Store = _NoStore()
+    generation = generation_of(compiler.schema.document, today)
     if state is not None:
-        generation = generation_of(compiler.schema.document, today)
         store = GenerationStore(PrivateFolder(state / FOLDER), generation, "flows")
-    return WarmReader(compiler, nodes, store, in_force)
+    return WarmReader(compiler, nodes, store, in_force, make_ahead(generation))
 
 
 def files_of(registry: FlowRegistry) -> frozenset[str]:

@@ -119,30 +119,41 @@ class Compiler:
     ) -> Candidate:
         """Returns the candidate of a file; never raises for anything the file holds.
 
-        `layers` are the defaults above it. While one of them is broken there is no spec, and its
-        findings come before those of the file. `make` makes the flow of a definition without
-        errors; by default it is built whole.
+        `make` makes the flow of a definition without errors; by default it is built whole.
+        """
+        candidate, definition = self.draft(data, file=file, layers=layers)
+        if definition is None or candidate.name is None:
+            return candidate
+        key, digest = FlowKey(account, candidate.name), digest_of(definition)
+        spec, kept = (make or self.restore)(key, digest, definition)
+        return replace(candidate, spec=spec, definition=kept)
+
+    def draft(
+        self, data: bytes, *, file: str, layers: Layers = NO_LAYERS
+    ) -> tuple[Candidate, Mapping[str, Json] | None]:
+        """Returns the candidate of a file without its flow, and the definition of that.
+
+        `layers` are the defaults above it. While one of them is broken there is no definition, and
+        its findings come before those of the file.
         """
         try:
             document = read_yaml(data, file=file)
         except YamlError as error:
-            return Candidate(file=file, findings=(*layers.broken, error.finding))
+            return Candidate(file=file, findings=(*layers.broken, error.finding)), None
         foreign = not_a_flow(document)
         if foreign is not None:
             certain = is_foreign(document.data)
-            return Candidate(file=file, is_foreign=certain, findings=(foreign,))
+            return Candidate(file=file, is_foreign=certain, findings=(foreign,)), None
         name = _name(document.data)
         findings = layers.broken + self._findings(document, name, layers)
         as_of = self._as_of() if depends_on_date(document.data) else None
         candidate = Candidate(file=file, name=name, findings=findings, as_of=as_of)
         if name is None:
-            return candidate
+            return candidate, None
         if any(finding.is_error for finding in findings):
-            return replace(candidate, claims=name_claim(document))
+            return replace(candidate, claims=name_claim(document)), None
         definition = effective_definition(document, layers, self._catalog)
-        key, digest = FlowKey(account, name), digest_of(definition)
-        spec, kept = (make or self.restore)(key, digest, definition)
-        return replace(candidate, spec=spec, definition=kept, claims=claims_of(document))
+        return replace(candidate, claims=claims_of(document)), definition
 
     def is_current(self, candidate: Candidate) -> bool:
         """Whether reading the same bytes now would give the same candidate."""

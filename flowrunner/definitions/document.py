@@ -155,6 +155,11 @@ class Document:
         """The path for findings."""
         return self._source.file
 
+    @property
+    def text(self) -> str:
+        """What it was read from, without a byte order mark."""
+        return self._source.text
+
     def excerpt(self, line: int) -> str:
         """Returns a source line by its number from 1, cut at 400 code points."""
         return self._source.excerpt(line)

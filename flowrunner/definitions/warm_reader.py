@@ -10,22 +10,14 @@ A file that was seen long enough after its last write is also found by its facts
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from datetime import date
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from flowrunner.definitions.cache_lines import (
-    Store,
-    checked_lines,
-    claims_from,
-    finding_from,
-    key_of,
-    sealed,
-    told,
-    told_claims,
-)
+from flowrunner.definitions.ahead import CrewAhead
+from flowrunner.definitions.ahead_wire import Ask
+from flowrunner.definitions.cache_lines import Store, checked_lines, key_of, sealed
+from flowrunner.definitions.candidate_lines import around_of, candidate_of, candidate_text
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
@@ -33,7 +25,11 @@ from flowrunner.definitions.late_flow import packed_flow, restored_flow
 from flowrunner.definitions.seen import Seen, facts_text
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.packed import PackedDefinition
+from flowrunner.system.crew import NO_CREW
 from flowrunner.system.files import FileStat
+
+T = TypeVar("T")
 
 _NONE = b"-"
 """In the place of what there is none of."""
@@ -57,6 +53,7 @@ class WarmReader:
         catalog: The node types that `compiler` compiles with.
         store: Where entries come from and go to.
         in_force: Returns the version of a flow that is in force, or None.
+        ahead: Compiles many files before they are read.
     """
 
     def __init__(
@@ -65,8 +62,10 @@ class WarmReader:
         catalog: NodeCatalog,
         store: Store,
         in_force: Callable[[FlowKey], Version | None],
+        ahead: CrewAhead | None = None,
     ) -> None:
         self._compiler = compiler
+        self._ahead = ahead or CrewAhead(NO_CREW)
         self._catalog = catalog
         self._store = store
         self._in_force = in_force
@@ -130,7 +129,7 @@ class WarmReader:
 
     def recall(self, file: str, stat: FileStat, *, account: str, layers: Layers) -> Seen | None:
         """Returns what an earlier life has seen of a file whose facts are the same."""
-        around = _around(file, account, layers)
+        around = around_of(file, account, layers)
         line = self._seen.get(_facts_key(stat, around))
         candidate = None if line is None else self._known(line.body, file, account)
         if line is None or candidate is None:
@@ -142,17 +141,28 @@ class WarmReader:
         self, data: bytes, *, file: str, account: str, layers: Layers = NO_LAYERS
     ) -> Candidate:
         """Returns the candidate of a file; see `Compiler.read`."""
-        around = _around(file, account, layers)
+        around = around_of(file, account, layers)
         key = key_of((data, *around))
         body = self._kept.get(key)
         candidate = None if body is None else self._known(body, file, account)
         if candidate is None:
-            candidate = self._compiler.read(
+            candidate = self._compiled(key, file, account) or self._compiler.read(
                 data, file=file, account=account, layers=layers, make=self._made
             )
             self._is_changed = True
         self._read[file] = _Read(key, candidate, around)
         return candidate
+
+    def through(
+        self, items: Iterable[T], ask_of: Callable[[T], Ask | None], count: int
+    ) -> Iterator[T]:
+        """Has files compiled ahead that are not known; see `Ahead.through`."""
+
+        def unknown(item: T) -> Ask | None:
+            ask = ask_of(item)
+            return None if ask is None or (self._kept and ask.key in self._kept) else ask
+
+        return self._ahead.through(items, unknown, count)
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         """Returns what a `_defaults.yaml` says, compiled each time: there are few."""
@@ -171,25 +181,23 @@ class WarmReader:
 
     def _known(self, body: bytes, file: str, account: str) -> Candidate | None:
         """Returns the candidate of an entry; None if it makes no sense or its flow is not there."""
-        try:
-            raw = json.loads(body)
-            as_of, digest, version = raw["as_of"], raw["digest"], None
-            if digest:
-                version = self._in_force(FlowKey(account, raw["name"]))
-                if version is None or version.spec.digest != digest:
-                    return None
-            return Candidate(
-                file=file,
-                name=raw["name"],
-                is_foreign=raw["is_foreign"],
-                spec=version and version.spec,
-                definition=version and version.definition,
-                findings=tuple(finding_from(file, each) for each in raw["findings"]),
-                as_of=None if as_of is None else date.fromisoformat(as_of),
-                claims=claims_from(raw["claims"]),
-            )
-        except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
+
+        def in_force(name: str, digest: Digest) -> Version | None:
+            version = self._in_force(FlowKey(account, name))
+            return version if version is not None and version.spec.digest == digest else None
+
+        return candidate_of(body, file, in_force)
+
+    def _compiled(self, key: bytes, file: str, account: str) -> Candidate | None:
+        """Returns the candidate of a file that was compiled ahead; None if it was not."""
+        found = self._ahead.take(file, key)
+        if found is None:
             return None
+
+        def made(name: str, digest: Digest) -> Version:
+            return self._made(FlowKey(account, name), digest, PackedDefinition(found.definition))
+
+        return candidate_of(found.text, file, made)
 
 
 class _Line(NamedTuple):
@@ -241,7 +249,7 @@ class _Entry(NamedTuple):
             facts=self.facts,
             content=_NONE if self.seen is None else self.seen.content.encode(),
             clean=_ADVISED if candidate.findings else _CLEAN,
-            body=_encoded(candidate),
+            body=candidate_text(candidate, _digest(candidate)),
         )
 
 
@@ -250,31 +258,9 @@ def _found(read: _Read, seen: Seen | None) -> Seen | None:
     return seen if seen is not None and seen.candidate is read.candidate else None
 
 
-def _around(file: str, account: str, layers: Layers) -> tuple[bytes, bytes, bytes]:
-    """Returns what decides besides the text of a file what it compiles to."""
-    return layers.fingerprint.encode(), _bytes(file), account.encode()
-
-
 def _facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
     return key_of((facts_text(stat).encode(), *around))
 
 
 def _digest(candidate: Candidate) -> str:
     return "" if candidate.spec is None else candidate.spec.digest
-
-
-def _encoded(candidate: Candidate) -> bytes:
-    as_of = candidate.as_of
-    entry = {
-        "name": candidate.name,
-        "is_foreign": candidate.is_foreign,
-        "digest": _digest(candidate),
-        "as_of": None if as_of is None else as_of.isoformat(),
-        "findings": [told(finding, candidate.file) for finding in candidate.findings],
-        "claims": told_claims(candidate.claims),
-    }
-    return json.dumps(entry).encode()
-
-
-def _bytes(file: str) -> bytes:
-    return file.encode(errors="surrogateescape")

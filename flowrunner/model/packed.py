@@ -26,6 +26,11 @@ class PackedDefinition(Mapping[str, Json]):
         else:
             self._text = _ENCODER.encode(plain(definition)).encode(errors="surrogatepass")
 
+    @property
+    def text(self) -> bytes:
+        """Its JSON text, on one line."""
+        return self._text
+
     def unpacked(self) -> dict[str, Json]:
         """Returns the definition, a new one each time."""
         definition: dict[str, Json] = json.loads(self._text)

@@ -1,10 +1,46 @@
-"""What is wrong with a file before anybody looks into it."""
+"""The bytes of a file, or what is wrong with it before anybody looks into it."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
-from flowrunner.system.files import FileKind, WalkEntry
+from flowrunner.reconcile.tree import UnstableSourceError
+from flowrunner.system.files import (
+    ChangedWhileReadError,
+    FileKind,
+    FileTooLargeError,
+    NotRegularError,
+    WalkEntry,
+)
+
+FILE_LIMIT = 1024 * 1024
+"""Bytes of a file that is read."""
+
+
+class _Reads(Protocol):
+    """Reads a name; raises as `Tree.read`."""
+
+    def __call__(self, path: str, *, limit: int) -> bytes: ...
+
+
+def bytes_of(name: str, read: _Reads) -> bytes | Finding:
+    """Returns the content of a file, or why there is none.
+
+    Raises:
+        UnstableSourceError: It changed or vanished while it was read.
+    """
+    try:
+        return read(name, limit=FILE_LIMIT)
+    except (ChangedWhileReadError, FileNotFoundError) as error:
+        raise UnstableSourceError(f"{name} changed while it was read") from error
+    except FileTooLargeError:
+        return fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
+    except NotRegularError:
+        return fault(name, codes.NOT_READABLE, "not a regular file")
+    except OSError as error:
+        return fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
 
 
 def refused(entry: WalkEntry) -> Finding | None:

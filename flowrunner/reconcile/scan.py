@@ -8,15 +8,16 @@ commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconci
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from operator import is_
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
-from flowrunner.definitions import codes
+from flowrunner.definitions.ahead import NOT_AHEAD, Ahead
+from flowrunner.definitions.ahead_wire import Ask
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.seen import NO_RECALL, Recalls, Seen
@@ -24,7 +25,7 @@ from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
-from flowrunner.reconcile.file_faults import fault, homeless, refused
+from flowrunner.reconcile.file_faults import FILE_LIMIT, bytes_of, homeless, refused
 from flowrunner.reconcile.folders import LayersOf
 from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
 from flowrunner.reconcile.outward_links import OutwardLinks
@@ -47,14 +48,7 @@ from flowrunner.reconcile.tree import (
     UnusableSourceError,
 )
 from flowrunner.system.clock import Clock
-from flowrunner.system.files import (
-    ChangedWhileReadError,
-    Files,
-    FileTooLargeError,
-    NotRegularError,
-    Walk,
-    WalkEntry,
-)
+from flowrunner.system.files import ChangedWhileReadError, Files, Walk, WalkEntry
 
 __all__ = [
     "FILE_LIMIT",
@@ -71,7 +65,6 @@ __all__ = [
 AccountOf: TypeAlias = Callable[[str], str | None]
 """The account of a path; None where the settings map no folder above it."""
 
-FILE_LIMIT = 1024 * 1024
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
 
@@ -112,11 +105,13 @@ class Scanner:
         clock: Clock,
         account_of: AccountOf = NO_ACCOUNTS.account_of,
         recalls: Recalls = NO_RECALL,
+        ahead: Ahead = NOT_AHEAD,
     ) -> None:
         self._files = files
         self._compiler = compiler
         self._account_of = account_of
         self._recalls = recalls
+        self._ahead = ahead
         self._trees = trees
         self._links = OutwardLinks()
         self._clock = clock
@@ -214,12 +209,14 @@ class Scanner:
         readable = (entry for entry in news if refused(entry) is None)
         recall = recalled(self._recalls, readable, above, self._account_of, settled_ns)
         holding.update((path, it) for path, it in recall if self._is_current(it.file))
-        tree.expect([entry.path for entry in news if entry.path not in holding])
+        news = [entry for entry in news if entry.path not in holding]
+        tree.expect([entry.path for entry in news])
+        read = self._news(tree, news, last.files, above)
         files = {
             entry.path: holding.get(entry.path)
             or Known(
                 stat=entry.stat,
-                file=self._file(tree, entry, last.files.get(entry.path), above(entry.path)),
+                file=next(read),
                 is_settled=entry.stat.mtime_ns < settled_ns,
                 above=above(entry.path).fingerprint,
             )
@@ -242,14 +239,29 @@ class Scanner:
     def _are_current(self, files: Iterable[ScannedFile]) -> bool:
         return all(map(self._is_current, files))
 
-    def _file(
-        self, tree: Tree, entry: WalkEntry, before: Known | None, layers: Layers
-    ) -> ScannedFile:
-        reason = refused(entry)
-        if reason is not None:
-            return self._unread(reason, layers)
-        data = _bytes(entry.path, tree.read)
-        return self._compiled(data, entry.path, before.file if before else None, layers)
+    def _news(
+        self, tree: Tree, entries: Sequence[WalkEntry], last: Mapping[str, Known], above: LayersOf
+    ) -> Iterator[ScannedFile]:
+        """Yields each file, read and compiled; many of them are compiled ahead."""
+        texts = (self._text(tree, entry, last.get(entry.path), above) for entry in entries)
+        for text in self._ahead.through(texts, _ask, len(entries)):
+            if isinstance(text, ScannedFile):
+                yield text
+            else:
+                yield self.compile(text.data, text.file, text.layers)
+
+    def _text(
+        self, tree: Tree, entry: WalkEntry, before: Known | None, above: LayersOf
+    ) -> Ask | ScannedFile:
+        """Returns what is to be compiled, or all there is to say of a file."""
+        layers, reason = above(entry.path), refused(entry)
+        data = bytes_of(entry.path, tree.read) if reason is None else reason
+        if isinstance(data, Finding):
+            return self._unread(data, layers)
+        if before is not None and self._is_same(before.file, data, layers):
+            return before.file
+        account = self._account_of(entry.path) or DEFAULT_ACCOUNT
+        return Ask(data, entry.path, account, layers)
 
     def _defaults(
         self, tree: Tree, entry: WalkEntry, before: KnownDefaults | None
@@ -259,7 +271,7 @@ class Scanner:
         reason = refused(entry)
         if reason is not None:
             return FolderDefaults(file=entry.path, findings=(reason,))
-        return self._compiled_defaults(_bytes(entry.path, tree.read), entry.path)
+        return self._compiled_defaults(bytes_of(entry.path, tree.read), entry.path)
 
     def read_file(
         self,
@@ -273,7 +285,7 @@ class Scanner:
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
-        data = _bytes(name, lambda _, limit: self._files.read(path, limit=limit))
+        data = bytes_of(name, lambda _, limit: self._files.read(path, limit=limit))
         return self._compiled(data, name, before, layers)
 
     def _compiled(
@@ -281,10 +293,12 @@ class Scanner:
     ) -> ScannedFile:
         if isinstance(data, Finding):
             return self._unread(data, layers)
-        is_same = before is not None and before.content == _content(data, layers)
-        if before is not None and is_same and self._is_current(before):
+        if before is not None and self._is_same(before, data, layers):
             return before
         return self.compile(data, name, layers)
+
+    def _is_same(self, before: ScannedFile, data: bytes, layers: Layers) -> bool:
+        return before.content == _content(data, layers) and self._is_current(before)
 
     def read_defaults(self, path: Path, name: str) -> FolderDefaults:
         """Reads one `_defaults.yaml` under the given name.
@@ -292,7 +306,7 @@ class Scanner:
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
-        data = _bytes(name, lambda _, limit: self._files.read(path, limit=limit))
+        data = bytes_of(name, lambda _, limit: self._files.read(path, limit=limit))
         return self._compiled_defaults(data, name)
 
     def _compiled_defaults(self, data: bytes | Finding, name: str) -> FolderDefaults:
@@ -345,24 +359,8 @@ class Scanner:
         return patterns_of(data.decode(errors="replace"))
 
 
-class _Reads(Protocol):
-    """Reads a name; raises as `Tree.read`."""
-
-    def __call__(self, path: str, *, limit: int) -> bytes: ...
-
-
-def _bytes(name: str, read: _Reads) -> bytes | Finding:
-    """Returns the content of a file, or why there is none."""
-    try:
-        return read(name, limit=FILE_LIMIT)
-    except (ChangedWhileReadError, FileNotFoundError) as error:
-        raise UnstableSourceError(f"{name} changed while it was read") from error
-    except FileTooLargeError:
-        return fault(name, codes.TOO_LARGE, f"larger than {FILE_LIMIT // 1024} KiB")
-    except NotRegularError:
-        return fault(name, codes.NOT_READABLE, "not a regular file")
-    except OSError as error:
-        return fault(name, codes.NOT_READABLE, f"cannot be read: {error.strerror}")
+def _ask(text: Ask | ScannedFile) -> Ask | None:
+    return text if isinstance(text, Ask) else None
 
 
 def _content(data: bytes, layers: Layers) -> str:

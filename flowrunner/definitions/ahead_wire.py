@@ -1,0 +1,123 @@
+"""What goes to and comes from processes that compile files ahead: `flowrunner.definitions.ahead`.
+
+A piece of work is some files; the answer has two lines for each, under one hash. JSON and bytes,
+since what comes by a pipe must never be code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from flowrunner.definitions.cache_lines import checked_lines, key_of, sealed
+from flowrunner.definitions.candidate_lines import around_of, candidate_text
+from flowrunner.definitions.compiler import Compiler
+from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.model.digest import digest_of
+from flowrunner.model.packed import packed_definition
+
+_MOST_LAYERS = 256
+"""Defaults of so many folders are kept by who compiles."""
+
+_Told = tuple[tuple[str, str, str], ...]
+"""The defaults above a file: name, hash and text of each."""
+
+
+class Ask(NamedTuple):
+    """A file that is to be compiled; see `Compiler.read`."""
+
+    data: bytes
+    file: str
+    account: str
+    layers: Layers
+
+    @property
+    def key(self) -> bytes:
+        """The key of all that it compiles from."""
+        return key_of((self.data, *around_of(self.file, self.account, self.layers)))
+
+
+class Compiled(NamedTuple):
+    """What a file compiled to.
+
+    Attributes:
+        key: Of all that it compiled from.
+        text: As `candidate_lines` has it.
+        definition: Its effective definition as JSON; empty if it has errors.
+    """
+
+    key: bytes
+    text: bytes
+    definition: bytes
+
+
+def can_be_sent(ask: Ask) -> bool:
+    """Whether a file can be compiled elsewhere: not below defaults of which there is no text."""
+    return all(layer.document is not None for layer in ask.layers.chain)
+
+
+def batch_of(asks: Sequence[Ask]) -> bytes:
+    """Returns the piece of work that some files are."""
+    layers = {ask.layers.fingerprint: _told(ask.layers) for ask in asks}
+    files = [(ask.file, ask.account, ask.layers.fingerprint, len(ask.data)) for ask in asks]
+    head = json.dumps({"layers": layers, "files": files}).encode()
+    return b"\n".join((head, b"".join(ask.data for ask in asks)))
+
+
+def compiled_in(answer: bytes | None, asks: Sequence[Ask]) -> dict[str, Compiled]:
+    """Returns what the files of a batch compiled to, by their names; empty if it makes no sense."""
+    lines = checked_lines(answer or b"")
+    if len(lines) != 2 * len(asks):
+        return {}
+    pairs = zip(asks, lines[::2], lines[1::2], strict=True)
+    heads = ((ask.file, *line.partition(b" "), definition) for ask, line, definition in pairs)
+    return {file: Compiled(key, text, definition) for file, key, _, text, definition in heads}
+
+
+class AheadCompiler:
+    """Answers batches; the other side of `CrewAhead`, in a process of its own."""
+
+    def __init__(self, compiler: Compiler) -> None:
+        self._compiler = compiler
+        self._layers: dict[_Told, Layers] = {}
+
+    def answer(self, batch: bytes) -> bytes:
+        """Returns what the files of a batch compile to."""
+        head, _, data = batch.partition(b"\n")
+        told = json.loads(head)
+        layers = {name: self._layers_of(chain) for name, chain in told["layers"].items()}
+        return sealed(self._lines(told["files"], layers, data))
+
+    def _lines(
+        self, files: Sequence[tuple[str, str, str, int]], layers: Mapping[str, Layers], data: bytes
+    ) -> Iterator[bytes]:
+        start = 0
+        for file, account, above, size in files:
+            ask = Ask(data[start : start + size], file, account, layers[above])
+            start += size
+            candidate, definition = self._compiler.draft(ask.data, file=file, layers=ask.layers)
+            digest = "" if definition is None else digest_of(definition)
+            yield b"%b %b" % (ask.key, candidate_text(candidate, digest))
+            yield b"" if definition is None else packed_definition(definition).text
+
+    def _layers_of(self, chain: Sequence[Sequence[str]]) -> Layers:
+        told: _Told = tuple((file, content, text) for file, content, text in chain)
+        if told not in self._layers:
+            if len(self._layers) >= _MOST_LAYERS:
+                self._layers.clear()
+            self._layers[told] = Layers(tuple(self._layer(*each) for each in told))
+        return self._layers[told]
+
+    def _layer(self, file: str, content: str, text: str) -> FolderDefaults:
+        """Returns the defaults of a text; the hash is that of its bytes, as they were read."""
+        return replace(self._compiler.read_defaults(text.encode(), file=file), content=content)
+
+
+def _told(layers: Layers) -> _Told:
+    return tuple(
+        (layer.file, layer.content, layer.document.text)
+        for layer in layers.chain
+        if layer.document is not None
+    )
