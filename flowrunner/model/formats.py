@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
@@ -69,11 +69,18 @@ def _is_date(text: str) -> bool:
 
 
 def parse_moment(text: str) -> datetime | None:
-    """Returns the time that an RFC 3339 text with a zone names, or None when it names none."""
-    try:
-        return datetime.fromisoformat(text.upper()) if _DATE_TIME.fullmatch(text) else None
-    except ValueError:
+    """Returns the time that an RFC 3339 text with a zone names, or None when it names none.
+
+    One that UTC has no year for, at an edge of the calendar, is none: nothing could be done with it.
+    """
+    if _DATE_TIME.fullmatch(text) is None:
         return None
+    try:
+        moment = datetime.fromisoformat(text.upper())
+        moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment
 
 
 def is_written_moment(text: str) -> bool:

@@ -94,7 +94,8 @@ class PingChannel:
         for notice in message.notices:
             url = _ping_url(needed(self.url, "the address"), notice)
             text = f"{headline(notice, message.sender)}\n{notice.reason}\n{notice.message}"
-            await self.poster.post(url, text.encode(), {"Content-Type": "text/plain"})
+            body = text.encode(errors="replace")  # a message may quote what is no text
+            await self.poster.post(url, body, {"Content-Type": "text/plain"})
 
 
 _PING_ENDS = {

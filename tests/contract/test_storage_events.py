@@ -46,7 +46,7 @@ def make_event(number: int, *, flow: FlowKey = BACKUP, at: int = 0) -> FlowEvent
         type="Ready",
         status=Status.FALSE,
         reason="SecretMissing",
-        message=f"no secret {number} ÄÖ",
+        message=f"no secret {number} ÄÖ" + "\udcff" * (number % 2),  # a name that is no text
         revision=Revision("r1"),
         generation=number,
     )

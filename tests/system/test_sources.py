@@ -177,6 +177,10 @@ def test_odd_file_names_are_no_danger(flows: Path, state: Path) -> None:
                 assert running.ended(running.start(f"odd-{number}"))["state"] == "succeeded"
             assert "odd-0" in running.command("flows", "-o", "wide").stdout
             assert running.request("/metrics").status == 200
+            told = running.request("/api/v1/flows/default/odd-0/events").json["items"]
+            assert (told[-1]["reason"], told[-1]["message"]) == ("Created", "\udcff\udcfe.yaml")
+            assert running.command("flows", "odd-0", "--events").returncode == 0
+            assert "history.not_recorded" not in running.events
 
 
 def test_the_last_of_many_quick_edits_is_in_force(flows: Path, state: Path) -> None:

@@ -26,7 +26,7 @@ def event_row(event: FlowEvent) -> Row:
         event.type,
         event.status,
         event.reason,
-        event.message,
+        _kept_text(event.message),
         event.revision,
         event.generation,
     )
@@ -41,7 +41,7 @@ def event_of(row: Row) -> FlowEvent:
         type=row[4],
         status=None if row[5] is None else Status(row[5]),
         reason=row[6],
-        message=row[7],
+        message=_told_text(row[7]),
         revision=Revision(row[8]),
         generation=row[9],
     )
@@ -78,6 +78,22 @@ def state_of(row: Row, known: dict[str, tuple[Condition, ...]]) -> tuple[FlowKey
         is_held=bool(row[6]),
         is_gone=bool(row[7]),
     )
+
+
+def _kept_text(text: str) -> str | bytes:
+    """Returns a text as it is, or in bytes where it quotes what is none.
+
+    The names of files and the words of people need not be UTF-8, which SQLite asks of a text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="surrogatepass")
+    return text
+
+
+def _told_text(kept: str | bytes) -> str:
+    return kept if isinstance(kept, str) else kept.decode(errors="surrogatepass")
 
 
 @lru_cache(maxsize=64)

@@ -83,7 +83,8 @@ def _moment(content: dict[str, Json], name: str) -> datetime:
     text = content.get(name)
     at = parse_moment(text) if isinstance(text, str) else None
     if at is None or not _FIRST_YEAR <= at.year <= _LAST_YEAR:
-        raise _invalid(f"{name!r} must be a time such as 2027-03-01T12:00:00Z")
+        years = f"from {_FIRST_YEAR} to {_LAST_YEAR}"
+        raise _invalid(f"{name!r} must be a time such as 2027-03-01T12:00:00Z, {years}")
     return at
 
 

@@ -12,6 +12,7 @@ from flowrunner.model.formats import TextFormat, format_example, is_format
     [
         ("date", "2024-02-29"),
         ("date-time", "2026-03-30T02:30:00Z"),
+        ("date-time", "9999-12-31T23:59:59Z"),
         ("date-time", "2026-03-30t02:30:00.123456789+02:00"),
         ("duration", "500ms"),
         ("duration", "0s"),
@@ -45,6 +46,8 @@ def test_text_of_the_format_is_taken(word: str, text: str) -> None:
         ("date-time", "2026-03-30T24:00:00Z"),
         ("date-time", "2026-03-30T02:30:00+24:00"),
         ("date-time", "2026-03-30"),
+        ("date-time", "9999-12-31T23:59:59-00:01"),
+        ("date-time", "0001-01-01T00:00:00+00:01"),
         ("duration", "90"),
         ("duration", "PT1H"),
         ("duration", ""),

@@ -108,6 +108,16 @@ def test_ping_ends_as_the_event_says(on: NotifyOn, path: str) -> None:
     assert url == "https://hc" + path.format(id=make_notice(0).execution)
 
 
+def test_ping_quotes_what_is_no_text() -> None:
+    """A name of a file, or output of a program, that is not UTF-8 keeps no message back."""
+    poster = FakePoster(timeout_s=1)
+    notice = replace(make_notice(1), message="\udcff.yaml is broken")
+    channel = PingChannel(url=lambda: "https://hc/k", poster=poster)
+    run_virtual(channel.send(Message(sender=SENDER, notices=(notice,))))
+    ((_, body, _),) = poster.posts
+    assert body.endswith(b"?.yaml is broken")
+
+
 def test_secret_that_is_no_address_is_pinged_nowhere() -> None:
     """An address that cannot even be taken apart keeps the message, and is not quoted."""
     poster = FakePoster(timeout_s=1)

@@ -122,7 +122,10 @@ def test_pause_names_who_asked() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [{"until": "tomorrow"}, {"until": 5}, {"reason": 5}, {"reason": "x" * 501}, {"for": "1h"}],
+    [
+        *({"until": "tomorrow"}, {"until": 5}, {"reason": 5}, {"reason": "x" * 501}, {"for": "1h"}),
+        {"until": "9999-12-31T23:59:59-12:00"},  # a year that UTC does not have
+    ],
 )
 def test_pause_with_a_bad_body_is_refused(content: Any) -> None:
     """What is no time, no text or no key pauses nothing."""
