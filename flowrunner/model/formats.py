@@ -71,7 +71,7 @@ def _is_date(text: str) -> bool:
 def parse_moment(text: str) -> datetime | None:
     """Returns the time that an RFC 3339 text with a zone names, or None when it names none.
 
-    One that UTC has no year for, at an edge of the calendar, is none: nothing could be done with it.
+    One that UTC has no year for, at an edge of the calendar, is none: nobody could use it.
     """
     if _DATE_TIME.fullmatch(text) is None:
         return None
