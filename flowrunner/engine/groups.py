@@ -47,6 +47,8 @@ def group_named(
     name = str(value)
     if not 0 < len(name) <= LONGEST_GROUP:
         raise _unnamed(f"it has {len(name)} characters, not 1 to {LONGEST_GROUP}")
+    if any("\ud800" <= char <= "\udfff" for char in name):  # JSON can write half of a character
+        raise _unnamed("it is no text in UTF-8")
     return name
 
 

@@ -99,6 +99,7 @@ def test_limit_of_a_shared_group_is_that_of_the_flow_that_starts() -> None:
         ("inputs.data.host", {"data": {"host": True}}, "neither a text nor a whole number"),
         ("inputs.data.host", {"data": {"host": ""}}, "0 characters"),
         ("inputs.data.host", {"data": {"host": "x" * 256}}, "256 characters"),
+        ("inputs.data.host", {"data": {"host": "x\ud800"}}, "no text in UTF-8"),
         ("upper(inputs.data.host)", {"data": {}}, "upper"),
     ],
 )
