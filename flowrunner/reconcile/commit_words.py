@@ -42,16 +42,23 @@ class CommitWords:
     def of(self, revision: Revision) -> Commit | None:
         """Returns the commit of a revision, without the edits of a dirty one. Blocks.
 
-        None when there is none: the folder is no checkout, or git cannot say; it is asked again
-        then.
+        None when there is none: the folder is no checkout, git cannot say, or somebody else is
+        asking it just now; it is asked again then. So a git that hangs holds one thread, whoever
+        wants to see the source meanwhile.
         """
         commit = Revision(revision.removesuffix(_DIRTY))
         if _COMMIT.fullmatch(commit) is None:
             return None
-        with self._lock:
-            if self._known is None or self._known.revision != commit:
-                self._known = self._asked(commit)
+        known = self._known
+        if known is not None and known.revision == commit:
+            return known
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            self._known = self._asked(commit)
             return self._known
+        finally:
+            self._lock.release()
 
     def _asked(self, commit: Revision) -> Commit | None:
         try:

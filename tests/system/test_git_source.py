@@ -439,6 +439,7 @@ def test_hostile_repository_is_bounded_and_said(upstream: Upstream, tmp_path: Pa
         assert not (tree / ".git").exists()
         assert not marker.exists()
         assert "source.links_refused" in running.events
+        assert "source.submodules" in running.events
 
 
 def test_commit_with_too_many_files_is_refused(upstream: Upstream, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +28,11 @@ class Asking:
     def __init__(self) -> None:
         self.asked = 0
         self.is_failing = False
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def run(self, argv: Sequence[str], **more: Any) -> bytes:
         self.asked += 1
+        self.meanwhile()
         if self.is_failing:
             raise ToolFailedError("it is ill", code="tool.failed")
         return run_tool(argv, **more)
@@ -118,3 +120,15 @@ def test_what_git_cannot_say_is_asked_again(checkout: Checkout, tmp_path: Path) 
     assert words.of(revision) is not None
     assert words_of(tmp_path / "missing").of(revision) is None
     assert words_of(Path("/")).of(revision) is None
+
+
+def test_git_that_hangs_keeps_nobody_else_waiting(checkout: Checkout) -> None:
+    """While one caller waits for git, others are told at once that it is not known yet."""
+    revision = said(checkout, "--message", "here")
+    asking = Asking()
+    words = words_of(checkout.path, asking)
+    others: list[object] = []
+    asking.meanwhile = lambda: others.append(words.of(revision))
+    assert words.of(revision) is not None
+    assert others == [None] * asking.asked
+    assert words.of(revision) is not None
