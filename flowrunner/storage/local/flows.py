@@ -17,7 +17,7 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
 from flowrunner.storage.local.record_codec import left_of, left_text, record_of, record_text
 from flowrunner.storage.protocols import FlowRecord
-from flowrunner.system.files import Files
+from flowrunner.system.files import FileKind, Files
 
 _FILE = "definition.json"
 LEFT = "left.json"
@@ -130,7 +130,22 @@ class LocalFlows:
             self._unsynced = None  # a new record has a new folder
         elif self._unsynced is not None:
             self._unsynced[path] = data
-        self._files.replace(path, data)
+        try:
+            self._files.replace(path, data)
+        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+            self._clear_the_way(path)
+            self._files.replace(path, data)
+
+    def _clear_the_way(self, path: Path) -> None:
+        """Removes what is no folder where one must be, and a folder where the file must be.
+
+        Nobody but the daemon has anything to keep here, and one such place would fail every pass.
+        """
+        for place in (path.parent.parent, path.parent, path):
+            facts = self._files.stat(place)
+            if facts is not None and (facts.kind is FileKind.FOLDER) == (place == path):
+                _log.warning("flow_record_in_the_way", extra={"path": str(place)})
+                self._files.remove_tree(place)
 
     def _remove(self, key: FlowKey) -> None:
         folder = self._folder(key)

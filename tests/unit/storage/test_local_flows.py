@@ -15,6 +15,7 @@ import pytest
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
 from flowrunner.storage.local.flows import LocalFlows
+from flowrunner.system.files import LocalFiles
 from tests.fakes.files import FakeFiles
 from tests.fakes.records import BACKUP, make_record
 
@@ -147,6 +148,25 @@ def test_damaged_record_can_be_replaced(files: FakeFiles, flows: LocalFlows) -> 
     files.write(FILE, b"")
     asyncio.run(flows.update(make_record()))
     assert asyncio.run(flows.get(BACKUP)) == make_record()
+
+
+@pytest.mark.parametrize("place", [".", "default", "default/backup"])
+def test_what_is_in_the_place_of_a_record_gives_way(tmp_path: Path, place: str) -> None:
+    """A folder instead of the file, or a file instead of a folder, is no reason to keep nothing."""
+    flows = LocalFlows(tmp_path, LocalFiles())
+    path = tmp_path / "registry/default/backup/definition.json"
+    if place == ".":
+        (path / "within").mkdir(parents=True)
+    elif place == "default":
+        (tmp_path / "registry").mkdir()
+        (tmp_path / "registry/default").write_text("a file")
+    else:
+        path.parent.parent.mkdir(parents=True)
+        path.parent.symlink_to(tmp_path / "elsewhere")
+    assert asyncio.run(flows.list()) == []
+    asyncio.run(flows.put([make_record()]))
+    assert asyncio.run(flows.list()) == [make_record()]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_full_disk_is_told_and_the_old_record_stays(files: FakeFiles, flows: LocalFlows) -> None:
