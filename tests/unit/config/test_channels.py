@@ -139,21 +139,28 @@ def test_rules_are_read(file: Path) -> None:
         pytest.param({"on": ["late"], "channels": ["A"]}, id="name"),
         pytest.param({"on": ["late"], "channels": [1]}, id="number"),
         pytest.param({"on": ["late"], "channels": ["b"]}, id="unknown-channel"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after": 1}, id="key"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after_consecutive": 0}, id="zero"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after_consecutive": True}, id="truth"),
-        pytest.param({"on": ["late"], "channels": ["a"], "window": {"failures": 2}}, id="half"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after": 1}, id="key"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after_consecutive": 0}, id="zero"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after_consecutive": True}, id="truth"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "window": {"failures": 2}}, id="half"),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 1, "within": "1h"}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 1, "within": "1h"}},
             id="one-failure",
         ),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 2, "within": "31d"}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 2, "within": "31d"}},
             id="too-long",
         ),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 2, "within": 5}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 2, "within": 5}},
             id="no-unit",
+        ),
+        pytest.param(
+            {"on": ["late"], "channels": ["a"], "after_consecutive": 2}, id="row-of-no-failures"
+        ),
+        pytest.param(
+            {"on": ["ready"], "channels": ["a"], "window": {"failures": 2, "within": "1h"}},
+            id="window-of-no-failures",
         ),
     ],
 )
