@@ -129,6 +129,36 @@ def test_rules_are_read(file: Path) -> None:
     )
 
 
+def test_channels_say_which_secrets_they_need(file: Path) -> None:
+    """Those that are written by name, of every type."""
+    channels = {
+        "slack": {"type": "slack", "url_secret": "A"},
+        "webhook": {"type": "webhook", "url_secret": "B", "secret": "C"},
+        "open": {"type": "webhook", "url": "https://x.example", "secret": "C"},
+        "alerts": {"type": "alertmanager", "url": "https://x.example", "bearer_secret": "D"},
+        "ping": {"type": "ping", "url_secret": "E"},
+        "exec": {"type": "exec", "argv": ["A"]},
+        "email": {
+            "type": "email",
+            "host": "h",
+            "from": "a@b.example",
+            "to": ["c@d.example"],
+            "user": "u",
+            "password_secret": "F",
+        },
+    }
+    found = load({"notify": {"channels": channels}}, file=file).settings.notify.channels
+    assert {it.name: set(it.secret_names) for it in found} == {
+        "slack": {"A"},
+        "webhook": {"B", "C"},
+        "open": {"C"},
+        "alerts": {"D"},
+        "ping": {"E"},
+        "exec": set(),
+        "email": {"F"},
+    }
+
+
 @pytest.mark.parametrize(
     "rule",
     [
