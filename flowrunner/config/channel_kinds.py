@@ -38,11 +38,15 @@ _HINT = "write NAME: {type: TYPE, …}, one for each channel"
 
 
 class _Key(NamedTuple):
-    """One key of a channel; `default` is the checked value of one that is left out."""
+    """One key of a channel; `default` is the checked value of one that is left out.
+
+    `is_secret`: its value is the name of a secret.
+    """
 
     kind: Kind
     default: Any = None
     is_required: bool = False
+    is_secret: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +62,12 @@ class ChannelSettings:
     type: str
     values: Mapping[str, Any]
     written: Mapping[str, Json]
+
+    @property
+    def secret_names(self) -> tuple[str, ...]:
+        """The names of the secrets that it needs."""
+        found = (self.values[key] for key, known in TYPES[self.type].items() if known.is_secret)
+        return tuple(name for name in found if name is not None)
 
 
 def web_address() -> Kind:
@@ -120,7 +130,7 @@ def _any_text() -> Kind:
 _TIMEOUT = _Key(duration(1, 300), 10.0)
 _CA = _Key(file_path(nullable=True))
 _URL = _Key(web_address())
-_SECRET_KEY = _Key(_secret_name())
+_SECRET_KEY = _Key(_secret_name(), is_secret=True)
 _MAIL = line_of_text(
     lambda text: None if is_mailable(text) else "is no address", "write name@example.com"
 )

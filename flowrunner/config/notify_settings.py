@@ -21,6 +21,7 @@ from flowrunner.model.notify import (
     RULE_WORDS,
     NotifyRules,
     build_rules,
+    thresholds_without_effect,
     written_rules,
 )
 from flowrunner.model.quantities import DURATION_PATTERN, QuantityError, parse_duration
@@ -94,6 +95,9 @@ def _parse(value: Json, _: Path) -> NotifyRules:
         _check_number(rule, "after_consecutive", 1, MOST_IN_A_ROW)
         if "window" in rule:
             _check_window(rule["window"])
+        for key in thresholds_without_effect(rule):
+            text = f"{key} has no effect without failed or recovered in on"
+            raise BadValueError(text, hint=_HINT)
     return build_rules(value)
 
 

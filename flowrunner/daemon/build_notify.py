@@ -6,7 +6,7 @@ A reload exchanges the channels beneath them; how one is made: `flowrunner.daemo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from flowrunner.config.settings import Settings
@@ -18,6 +18,7 @@ from flowrunner.model.channels import ANY_CHANNELS
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.nodes.telling import TellsPeople
 from flowrunner.notify.channel_health import ChannelHealth
+from flowrunner.notify.channel_secrets import ChannelSecrets, Wanted
 from flowrunner.notify.decisions import Decisions
 from flowrunner.notify.desk import NodeDesk
 from flowrunner.notify.message import Sender
@@ -32,6 +33,7 @@ class Notices:
 
     Attributes:
         directory: The channels that flows may name; a daemon that only observes knows them, too.
+        secrets: Tells of channels that lack one.
         desk: Serves nodes.
     """
 
@@ -41,6 +43,7 @@ class Notices:
     directory: ChannelDirectory
     health: ChannelHealth
     counts: NotifyMetrics
+    secrets: ChannelSecrets
     threads: ChannelThreads
 
     async def load(self) -> None:
@@ -90,6 +93,7 @@ def make_notices(ground: Ground) -> Notices:
         directory=directory,
         health=health,
         counts=counts,
+        secrets=ChannelSecrets(ground.secrets, health, threads.lookups.run, _wanted(found)),
         threads=threads,
     )
 
@@ -109,6 +113,12 @@ def follow_settings(notices: Notices, ground: Ground, old: Settings, new: Settin
         {label: make_outlet(it, ground, notices.threads) for label, it in changed.items()},
         before.keys() - now.keys(),
     )
+    notices.secrets.follow(_wanted(now))
+
+
+def _wanted(channels: Mapping[str, OwnedChannel]) -> Mapping[str, Wanted]:
+    """Returns which secrets channels need."""
+    return {label: Wanted(it.account, it.settings.secret_names) for label, it in channels.items()}
 
 
 def _channels(settings: Settings) -> Iterator[tuple[str, OwnedChannel]]:

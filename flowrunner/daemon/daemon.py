@@ -89,6 +89,7 @@ class Daemon:
                 else:
                     works += [events.starts.run, events.followers.run]
                     works += [events.inboxes.run, events.backfills.run, events.notices.outbox.run]
+                    works.append(events.notices.secrets.run)
                 if parts.origin.source is not None:
                     works.append(parts.origin.source.run)
                 if self._watchdog is not None:

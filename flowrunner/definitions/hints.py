@@ -18,7 +18,8 @@ def nearest_word(word: str, known: Collection[str]) -> str:
     """
     if len(known) > _LARGEST_SEARCH:
         return ""
-    close = difflib.get_close_matches(word[:_LONGEST_WORD], sorted(known), n=1)
+    same = [each for each in sorted(known) if each.lower() == word.lower()]
+    close = same or difflib.get_close_matches(word[:_LONGEST_WORD], sorted(known), n=1)
     return close[0] if close else ""
 
 

@@ -37,6 +37,7 @@ from flowrunner.definitions.value_hints import (
 )
 from flowrunner.definitions.ways_round import planned_hint
 from flowrunner.model.ids import Json
+from flowrunner.model.notify import CHANNEL_NAME
 from flowrunner.model.quantities import DURATION_PATTERN, SIZE_PATTERN
 from flowrunner.model.rates import RATE_PATTERN
 
@@ -75,6 +76,11 @@ _PATTERNS: Mapping[str, tuple[Code, str, str]] = {
         codes.MALFORMED_NAME,
         "is not a name of a label",
         "lower-case letters, digits and _./-, beginning with a letter, at most 63 characters",
+    ),
+    CHANNEL_NAME: (
+        codes.MALFORMED_NAME,
+        "is not a name of a channel",
+        "lower-case letters, digits, _ and -, a letter or digit first, at most 63 characters",
     ),
     ENV_NAME: (
         codes.MALFORMED_NAME,

@@ -192,7 +192,11 @@ def _webhook() -> dict[str, Any]:
                 pattern=RATE_PATTERN,
             ),
             "max_body": described(
-                "Largest body.", "64KiB", type="string", pattern=SIZE_PATTERN, default="1MiB"
+                "Largest body, up to 64MiB.",
+                "64KiB",
+                type="string",
+                pattern=SIZE_PATTERN,
+                default="1MiB",
             ),
         },
     }
@@ -232,6 +236,7 @@ def _auth() -> dict[str, Any]:
                 ["NEW", "OLD"],
                 type="array",
                 minItems=1,
+                uniqueItems=True,
                 items={"type": "string", "pattern": SECRET_NAME},
             ),
             "tolerance": duration(

@@ -60,14 +60,25 @@ _TYPES_ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("echo", "print", "debug"), "log"),
         **dict.fromkeys(("sleep", "delay"), "wait"),
     },
+    "auth": {
+        **dict.fromkeys(("forgejo", "gogs"), "gitea"),
+        **dict.fromkeys(("standardwebhooks", "standard-webhooks", "svix"), "standard"),
+        **dict.fromkeys(("token", "api-key", "apikey"), "bearer"),
+        **dict.fromkeys(("signature", "sha256", "hmac-sha256"), "hmac"),
+    },
 }
-"""List of the file → words of crontabs and other tools for a `type` → the word here."""
+"""List of the file, or `auth` → words of crontabs and other tools for a `type` → the word here."""
 
 
 def type_word_hint(path: Path, word: str) -> str:
-    """Returns which `type` of a trigger or a node was probably meant; empty when unknown."""
+    """Returns which `type` of a trigger, a node or a proof was probably meant; else nothing."""
     match path:
-        case (("triggers" | "nodes") as where, _, "type"):
+        case (("triggers" | "nodes") as where, _, "type") | (
+            "triggers",
+            _,
+            "auth" as where,
+            "type",
+        ):
             here = _TYPES_ELSEWHERE[where].get(word.lower())
             return f"that is 'type: {here}' here" if here else ""
     return ""

@@ -62,6 +62,7 @@ class DeliveryReason(StrEnum):
     SOURCE_RATE = "source_rate"
     TOO_LARGE = "too_large"
     BUSY = "busy"
+    INCOMPLETE = "incomplete"
     NOT_READY = "not_ready"
     OTHER_HOST = "other_host"
     SUSPENDED = "suspended"

@@ -82,6 +82,13 @@ class NotifyRule:
 NotifyRules = tuple[NotifyRule, ...]
 
 
+def thresholds_without_effect(rule: Mapping[str, Json]) -> tuple[str, ...]:
+    """Returns the keys of a rule that say from which failure on, where it tells of no failures."""
+    is_about_failures = not {NotifyOn.FAILED, NotifyOn.RECOVERED}.isdisjoint(rule["on"])
+    keys = () if is_about_failures else ("after_consecutive", "window")
+    return tuple(key for key in keys if key in rule)
+
+
 def build_rules(written: Json) -> NotifyRules:
     """Returns the rules of a list that was checked."""
     return tuple(_rule(each) for each in written)

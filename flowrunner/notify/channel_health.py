@@ -1,7 +1,8 @@
 """Which channels fail, since when and why: a condition of the daemon, worked out of its tries.
 
 A channel fails from the first try that did not arrive until one does. That is known in this life of
-the daemon alone: what waits is tried at once after a restart, which tells again.
+the daemon alone: what waits is tried at once after a restart, which tells again. One that lacks a
+secret could send nothing, and is told before it has to.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class ChannelHealth:
         self._labels = frozenset(labels)
         self._clock = clock
         self._failing: dict[str, Trouble] = {}
+        self._lacking: Mapping[str, tuple[str, ...]] = {}
         self._working_since = self._failing_since = clock.now()
 
     @property
@@ -55,7 +57,7 @@ class ChannelHealth:
         """The condition `ChannelsWorking`; none where there are no channels."""
         if not self._labels:
             return ()
-        if not self._failing:
+        if self._is_well:
             working = Condition(
                 type=ConditionType.CHANNELS_WORKING,
                 status=Status.TRUE,
@@ -77,7 +79,7 @@ class ChannelHealth:
         """One line about all channels; empty where there are none."""
         if not self._labels:
             return ""
-        return self._told() if self._failing else f"{len(self._labels)} channels, none fails"
+        return f"{len(self._labels)} channels, none fails" if self._is_well else self._told()
 
     def failed(self, label: str, why: str) -> None:
         """Learns of a try that did not arrive."""
@@ -88,13 +90,22 @@ class ChannelHealth:
             self._failing[label] = replace(known, tries=known.tries + 1, why=why)
             return
         now = self._clock.now()
-        if not self._failing:
+        if self._is_well:
             self._failing_since = now
         self._failing[label] = Trouble(since=now, tries=1, why=why)
 
     def worked(self, label: str) -> None:
         """Learns of one that did."""
-        if self._failing.pop(label, None) is not None and not self._failing:
+        if self._failing.pop(label, None) is not None and self._is_well:
+            self._working_since = self._clock.now()
+
+    def lack(self, found: Mapping[str, tuple[str, ...]]) -> None:
+        """Learns which channels lack which secrets now."""
+        was_well = self._is_well
+        self._lacking = {label: found[label] for label in found if label in self._labels}
+        if was_well and not self._is_well:
+            self._failing_since = self._clock.now()
+        elif self._is_well and not was_well:
             self._working_since = self._clock.now()
 
     def replace(self, labels: Collection[str]) -> None:
@@ -102,12 +113,23 @@ class ChannelHealth:
         self._labels = frozenset(labels)
         for label in self._failing.keys() - self._labels:
             self.worked(label)
+        self.lack(self._lacking)
+
+    @property
+    def _is_well(self) -> bool:
+        return not self._failing and not self._lacking
 
     def _told(self) -> str:
-        named = list(self._failing.items())[:MOST_NAMED]
-        texts = [f"{label}: {it.why} ({_tries(it)})" for label, it in named]
-        if len(self._failing) > MOST_NAMED:
-            texts.append(f"{len(self._failing) - MOST_NAMED} more")
+        texts = [
+            *(f"{label}: {it.why} ({_tries(it)})" for label, it in self._failing.items()),
+            *(
+                f"{label}: it lacks the secret {' and '.join(names)}"
+                for label, names in self._lacking.items()
+                if label not in self._failing
+            ),
+        ]
+        if len(texts) > MOST_NAMED:
+            texts[MOST_NAMED:] = [f"{len(texts) - MOST_NAMED} more"]
         return "; ".join(texts)
 
 

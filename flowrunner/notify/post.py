@@ -58,7 +58,12 @@ class Poster:
                 status, retry_after_s = await self._post(url, body, headers)
         except TimeoutError as error:
             raise NotSentError(f"no answer within {self.timeout_s:g} s") from error
-        except (OSError, ValueError, EOFError, asyncio.LimitOverrunError) as error:
+        except asyncio.LimitOverrunError as error:
+            text = f"the head of the answer is longer than {MOST_HEAD_BYTES // 1024} KiB"
+            raise NotSentError(text) from error
+        except EOFError as error:
+            raise NotSentError("the connection was closed without an answer") from error
+        except (OSError, ValueError) as error:
             raise NotSentError(f"{type(error).__name__}: {_plain(error)}") from error
         if not _DONE <= status < _BEYOND:
             raise NotSentError(

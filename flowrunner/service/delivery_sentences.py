@@ -25,6 +25,7 @@ WORDS: Mapping[DeliveryReason, str] = MappingProxyType(
         DeliveryReason.SOURCE_RATE: "its sender came too often (server.rate_limit)",
         DeliveryReason.TOO_LARGE: "the body was too large",
         DeliveryReason.BUSY: "too many large bodies came at once",
+        DeliveryReason.INCOMPLETE: "the body did not arrive whole: its sender was slow, or left",
         DeliveryReason.NOT_READY: "the flow was not ready",
         DeliveryReason.OTHER_HOST: "the flow runs on other hosts",
         DeliveryReason.SUSPENDED: "the file of the flow said suspend",

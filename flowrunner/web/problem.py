@@ -40,6 +40,9 @@ TOO_OFTEN = "http.rate"
 BUSY = "http.busy"
 """Code of a body for which there is no room (503)."""
 
+CLIENT_LEFT = 499
+"""What logs and records show where nobody waited for an answer; never sent. Source: nginx."""
+
 RETRY_AFTER_S = 5
 """Seconds until it is worth asking again when the daemon is busy with itself."""
 

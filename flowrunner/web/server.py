@@ -288,8 +288,12 @@ class _Protocol(H11Protocol):
             self._deadline = self.loop.call_later(timeout, self._cut)
 
     def _cut(self) -> None:
-        if not self._lingering.is_lingering:  # which has a time of its own
-            self.transport.abort()
+        if self._lingering.is_lingering:  # which has a time of its own
+            return
+        if self._phase() is _Phase.HEAD and self.conn.trailing_data[0]:
+            # No link of the chain has seen it. One that has said nothing is no request.
+            _LOG.info("http.too_slow peer=%s", self._peer())
+        self.transport.abort()
 
     def _has_unread(self) -> bool:
         """Returns whether the client still sends what nobody will read."""

@@ -210,6 +210,28 @@ def told_of(world: World, kind: str) -> list[dict[str, Any]]:
     return [each["data"] for each in told if each["type"] == kind]
 
 
+def failing_channels(running: RunningDaemon) -> list[dict[str, Any]]:
+    """Returns the condition of the channels, if it is False."""
+    conditions = running.request("/api/v1/status").json["conditions"]
+    return [
+        each
+        for each in conditions
+        if (each["type"], each["status"]) == ("ChannelsWorking", "False")
+    ]
+
+
+def test_channel_that_lacks_a_secret_is_told_before_it_is_needed(
+    world: World, flows: Path, state: Path
+) -> None:
+    """The condition names the channel and the secret, and the daemon is ready all the same."""
+    write_flow(flows, "quiet", WORK)
+    env = {**world.env, "FLOWRUNNER_SECRET_CHAT_URL": ""}
+    with daemon(flows, state, env=env, arguments=("--config", str(world.settings))) as running:
+        (told,) = eventually(lambda: failing_channels(running), lambda: running.events)
+        assert told["message"] == "chat: it lacks the secret CHAT_URL"
+        assert running.request("/readyz").status == 200
+
+
 def test_broken_promise_and_interrupted_execution(world: World, flows: Path, state: Path) -> None:
     """A broken promise is told while it lasts, once; what a crash cut short is told to have failed.
 

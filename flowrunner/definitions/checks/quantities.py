@@ -20,6 +20,7 @@ _BOUNDS: Mapping[str, tuple[float, float, str]] = {
     "age": (3_600, 3_650 * 86_400, "from 1h to 3650d"),
     "within": (1e-3, LONGEST_WINDOW_S, "more than nothing, and at most 30d"),
     "log_bytes": (1024, 1024**4, "from 1KiB to 1TiB"),
+    "max_body": (1, 64 * 1024**2, "from 1B to 64MiB, the most that server.max_body may be"),
     "tolerance": (1, 3_600, "from 1s to 1h"),
     "wait_timeout": (1, 300, "from 1s to 5m"),
 }

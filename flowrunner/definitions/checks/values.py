@@ -1,9 +1,9 @@
-"""Concurrency and environments: keys with an effect, names that may be set, data kept out."""
+"""Concurrency, `notify` and environments: keys with an effect, names that may be set, no data."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.checks.subject import Subject
@@ -11,6 +11,7 @@ from flowrunner.definitions.document import Path
 from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
+from flowrunner.model.notify import thresholds_without_effect
 
 _DANGEROUS = re.compile(
     r"PATH|LD_.*|DYLD_.*|BASH_ENV|ENV|IFS|PYTHON.*|PERL.*|RUBY.*|NODE_OPTIONS|GIT_.*|SSH_.*"
@@ -36,8 +37,9 @@ _WITHOUT_EFFECT = {"skip": ("queue_limit",), "allow": ("group", "limit")}
 
 
 def check_values(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about concurrency, environment variables and the bound of `finally`."""
+    """Yields findings about concurrency, `notify`, the environment, the bound of `finally`."""
     yield from _concurrency(subject, subject.data.get("concurrency", {}))
+    yield from _notify(subject, subject.data.get("notify", ()))
     yield from _env(subject, ("env",), subject.data.get("env", {}))
     for path, node in subject.all_nodes:
         yield from _env(subject, (*path, "env"), node.get("env", {}))
@@ -58,6 +60,17 @@ def _concurrency(subject: Subject, raw: Mapping[str, Json]) -> Iterator[Finding]
                 codes.EXCLUSIVE_KEYS,
                 f"{key!r} has no effect with on_conflict: {policy}",
                 path=("concurrency", key),
+                key=True,
+            )
+
+
+def _notify(subject: Subject, rules: Sequence[Mapping[str, Json]]) -> Iterator[Finding]:
+    for index, rule in enumerate(rules):
+        for key in thresholds_without_effect(rule):
+            yield subject.document.finding(
+                codes.EXCLUSIVE_KEYS,
+                f"{key!r} has no effect without 'failed' or 'recovered' in 'on'",
+                path=("notify", index, key),
                 key=True,
             )
 

@@ -26,15 +26,13 @@ from flowrunner.web.context import (
     token_of,
 )
 from flowrunner.web.names import HOOKS
-from flowrunner.web.problem import TOO_OFTEN, problem_of
+from flowrunner.web.problem import CLIENT_LEFT, TOO_OFTEN, problem_of
 
 _LOG = logging.getLogger(__name__)
 
 _LONGEST_PATH = 200
 _LONGEST_METHOD = 20
 _READS = frozenset({"GET", "HEAD"})
-_CLIENT_LEFT = 499
-"""What the log shows when nobody waited for the answer; never sent. Source: nginx."""
 
 
 class AccessLog:
@@ -68,7 +66,7 @@ class AccessLog:
         try:
             await self._app(scope, receive, watch)
         except ClientDisconnect:
-            status = status or _CLIENT_LEFT
+            status = status or CLIENT_LEFT
             raise
         except Exception as error:
             problem = problem_of(error)
@@ -77,7 +75,7 @@ class AccessLog:
             raise
         finally:
             duration_s = self._clock.monotonic() - began
-            _write(scope, status or _CLIENT_LEFT, duration_s, refusal)
+            _write(scope, status or CLIENT_LEFT, duration_s, refusal)
 
 
 def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> None:

@@ -1,7 +1,8 @@
-"""Deliveries that are refused on their way to the hooks leave a record as all others do.
+"""Deliveries that are refused, or lost, on their way to the hooks leave a record as all others do.
 
-The links further in count the requests of a source and the bytes of a body; who asks why his
-delivery started nothing should not have to look for them in the log.
+The links further in count the requests of a source and the bytes of a body, and the server cuts off
+who sends too slowly; who asks why his delivery started nothing should not have to look for them in
+the log.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowrunner.model.delivery import Delivery
 from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.web.context import origin_of, request_id_of
 from flowrunner.web.names import HOOKS
-from flowrunner.web.problem import BUSY, TOO_OFTEN, HttpError
+from flowrunner.web.problem import BUSY, CLIENT_LEFT, TOO_OFTEN, HttpError
 from flowrunner.web.routes.hooks import hook_path_of
 
 TurnedAway = Callable[[Delivery, int, DeliveryReason, str], None]
@@ -49,6 +51,11 @@ class HookRefusals:
             reason = _REASONS.get(error.code)
             if reason is not None and scope["path"].startswith(HOOKS):
                 self._turned_away(_delivery_of(scope), error.status, reason, error.message)
+            raise
+        except ClientDisconnect:
+            if scope["path"].startswith(HOOKS):
+                reason = DeliveryReason.INCOMPLETE
+                self._turned_away(_delivery_of(scope), CLIENT_LEFT, reason, "")
             raise
 
 

@@ -129,6 +129,36 @@ def test_rules_are_read(file: Path) -> None:
     )
 
 
+def test_channels_say_which_secrets_they_need(file: Path) -> None:
+    """Those that are written by name, of every type."""
+    channels = {
+        "slack": {"type": "slack", "url_secret": "A"},
+        "webhook": {"type": "webhook", "url_secret": "B", "secret": "C"},
+        "open": {"type": "webhook", "url": "https://x.example", "secret": "C"},
+        "alerts": {"type": "alertmanager", "url": "https://x.example", "bearer_secret": "D"},
+        "ping": {"type": "ping", "url_secret": "E"},
+        "exec": {"type": "exec", "argv": ["A"]},
+        "email": {
+            "type": "email",
+            "host": "h",
+            "from": "a@b.example",
+            "to": ["c@d.example"],
+            "user": "u",
+            "password_secret": "F",
+        },
+    }
+    found = load({"notify": {"channels": channels}}, file=file).settings.notify.channels
+    assert {it.name: set(it.secret_names) for it in found} == {
+        "slack": {"A"},
+        "webhook": {"B", "C"},
+        "open": {"C"},
+        "alerts": {"D"},
+        "ping": {"E"},
+        "exec": set(),
+        "email": {"F"},
+    }
+
+
 @pytest.mark.parametrize(
     "rule",
     [
@@ -139,21 +169,28 @@ def test_rules_are_read(file: Path) -> None:
         pytest.param({"on": ["late"], "channels": ["A"]}, id="name"),
         pytest.param({"on": ["late"], "channels": [1]}, id="number"),
         pytest.param({"on": ["late"], "channels": ["b"]}, id="unknown-channel"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after": 1}, id="key"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after_consecutive": 0}, id="zero"),
-        pytest.param({"on": ["late"], "channels": ["a"], "after_consecutive": True}, id="truth"),
-        pytest.param({"on": ["late"], "channels": ["a"], "window": {"failures": 2}}, id="half"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after": 1}, id="key"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after_consecutive": 0}, id="zero"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "after_consecutive": True}, id="truth"),
+        pytest.param({"on": ["failed"], "channels": ["a"], "window": {"failures": 2}}, id="half"),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 1, "within": "1h"}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 1, "within": "1h"}},
             id="one-failure",
         ),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 2, "within": "31d"}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 2, "within": "31d"}},
             id="too-long",
         ),
         pytest.param(
-            {"on": ["late"], "channels": ["a"], "window": {"failures": 2, "within": 5}},
+            {"on": ["failed"], "channels": ["a"], "window": {"failures": 2, "within": 5}},
             id="no-unit",
+        ),
+        pytest.param(
+            {"on": ["late"], "channels": ["a"], "after_consecutive": 2}, id="row-of-no-failures"
+        ),
+        pytest.param(
+            {"on": ["ready"], "channels": ["a"], "window": {"failures": 2, "within": "1h"}},
+            id="window-of-no-failures",
         ),
     ],
 )

@@ -71,6 +71,28 @@ def test_channel_that_left_fails_no_more() -> None:
     assert health.conditions == ()
 
 
+def test_channel_that_lacks_a_secret_is_told_like_one_that_fails() -> None:
+    """It has the status and the time of a failure, until it is there or the channel gone."""
+    health, clock = make_health("oncall", "mail")
+    clock.advance(60)
+    health.lack({"mail": ("USER", "PASSWORD"), "gone": ("X",)})
+    assert (the(health).status, the(health).reason) == (Status.FALSE, "ChannelFailing")
+    assert the(health).message == "mail: it lacks the secret USER and PASSWORD"
+    assert the(health).last_transition_at == NOON + timedelta(minutes=1)
+    clock.advance(60)
+    health.failed("mail", "no answer")
+    assert the(health).message == "mail: no answer (1 try since 2027-03-01T12:02:00Z)"
+    health.lack({})
+    assert the(health).status is Status.FALSE
+    clock.advance(60)
+    health.worked("mail")
+    assert (the(health).status, health.summary) == (Status.TRUE, "2 channels, none fails")
+    assert the(health).last_transition_at == NOON + timedelta(minutes=3)
+    health.lack({"mail": ("USER",)})
+    health.replace(["oncall"])
+    assert the(health).status is Status.TRUE
+
+
 def test_many_failing_channels_are_counted() -> None:
     """The message stays short, however many there are."""
     labels = [f"c{n}" for n in range(MOST_NAMED + 3)]

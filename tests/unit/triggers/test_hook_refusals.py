@@ -6,6 +6,7 @@ Each goes through the whole chain of the network listener to the hook of a flow 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -160,10 +161,14 @@ async def deliver(world: World, case: Case, metrics: FakeMetrics) -> Answer:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_refused_delivery(name: str) -> None:
-    """It has its status and code, is counted once under its hook or none, and starts nothing."""
+def test_refused_delivery(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It has its status, body and line in the log, is counted once, and starts nothing.
+
+    Body and line hold nothing of what was sent, nor of the secret.
+    """
     case = CASES[name]
     status, code, result = case.seen
+    caplog.set_level(logging.INFO)
 
     async def story(world: World) -> None:
         metrics = FakeMetrics()
@@ -173,8 +178,15 @@ def test_refused_delivery(name: str) -> None:
         assert {hook for hook, _, _ in metrics.answered} <= {LABEL, "_unknown"}
         assert ("retry-after" in got.headers) == (status == 429)
         assert ("www-authenticate" in got.headers) == (status == 401)
-        assert "evt_1" not in got.text
+        body = {"type": f"urn:flowrunner:problem:{code}", "status": status, "code": code}
+        assert body.items() <= got.json.items()
         assert await world.executions() == []
+        (line,) = [each for each in caplog.messages if each.startswith("http.request ")]
+        assert f" status={status} " in line
+        assert f" code={code}" in line
+        assert (" cause=" in line) == (status == 401)
+        for kept_back in ("evt_1", world.secrets.texts["HOOK"]):
+            assert kept_back not in got.text + caplog.text
 
     simulate(story)
 

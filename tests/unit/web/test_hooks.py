@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 
 import pytest
 
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
+from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.web.app import make_public_app
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.server import HttpServer, ServerLimits
@@ -185,8 +187,14 @@ _LENGTH = b"POST /hooks/default/a/b HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n
     ids=["head", "body", "last-chunk", "chunk"],
 )
 @pytest.mark.parametrize("leaves", [False, True], ids=["slow", "gone"])
-def test_part_of_a_delivery_is_none(pieces: tuple[bytes, ...], *, leaves: bool) -> None:
-    """What does not arrive whole, in time or because its sender goes, is handed to nobody."""
+def test_part_of_a_delivery_is_none(
+    pieces: tuple[bytes, ...], *, leaves: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What does not arrive whole, in time or because its sender goes, is handed to nobody.
+
+    It leaves a record once its head is known; one that is cut off before that a line in the log.
+    """
+    caplog.set_level(logging.INFO)
     service, metrics = FakeService(), FakeMetrics()
 
     async def work(server: HttpServer) -> bytes:
@@ -208,3 +216,12 @@ def test_part_of_a_delivery_is_none(pieces: tuple[bytes, ...], *, leaves: bool) 
 
     assert got == b"" or got.startswith(b"HTTP/1.1 400 ")
     assert (service.deliveries, metrics.answered) == ([], [])
+    has_head = len(pieces) > 1
+    noted = [(it.path, status, reason) for it, status, reason in service.refusals]
+    incomplete = ("default/a/b", 499, DeliveryReason.INCOMPLETE)
+    assert noted == ([incomplete] if has_head else [])
+    logged = [each.partition(" ")[0] for each in caplog.messages]
+    if has_head:
+        assert logged == [*(["http.malformed"] if got else []), "http.request"]
+    else:
+        assert logged == ([] if leaves else ["http.too_slow"])
