@@ -60,13 +60,8 @@ class Duplicates:
         """Returns the execution of the same identity within the window, or None."""
         now = self._clock.now()
         number = int(now.timestamp() // window_s)
-        since = now - timedelta(seconds=window_s)
-        for candidate in (number, number - 1):
-            key = self._key(hook, identity, candidate)
-            found = await self._executions.find(key, since=since)
-            if found is not None:
-                return found
-        return None
+        keys = [self._key(hook, identity, each) for each in (number, number - 1)]
+        return await self._executions.find(*keys, since=now - timedelta(seconds=window_s))
 
     def remember_body(
         self, hook: str, body: bytes, execution_id: ExecutionId, window_s: float = SAME_BODY_S

@@ -25,6 +25,7 @@ from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
+from flowrunner.system.gathering import Gathering
 from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
 from flowrunner.triggers.dedupe import Duplicates
@@ -59,6 +60,8 @@ from flowrunner.triggers.signatures import (
 MOST_WAITING = 100
 """Deliveries that wait for the end of their execution at once; more are answered when accepted, so
 that they cannot take every connection."""
+MOST_GATHERED = 16_384
+"""Bytes of a body that is hashed together with others: a larger one would keep them waiting."""
 _UNKNOWN_HOOK = "_unknown"
 _NO_NAME = "UNKNOWN_HOOK"
 _NOBODY = WebhookAuth(type=AuthType.GITHUB, secrets=(), proof=PROVIDERS[AuthType.GITHUB].proof)
@@ -97,6 +100,7 @@ class Webhooks:
         self._log = log
         self._takes_unproven = takes_unproven
         self._in_thread = in_thread
+        self._gathering: Gathering[_Found] = Gathering(in_thread)
         self._rates = HookRates(clock)
         self._waiting = 0
         self._work = work_of(())
@@ -239,9 +243,10 @@ class Webhooks:
         As many secrets are looked up, and as many HMACs made, as for the hook that has most.
         """
         now_s, work, most = self._clock.now().timestamp(), self._work, self._most_secrets
-        return await self._in_thread(
-            partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
-        )
+        judge_it = partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
+        if len(delivery.body) > MOST_GATHERED:
+            return await self._in_thread(judge_it)
+        return await self._gathering.run(judge_it)
 
     def _judged(
         self,
