@@ -141,8 +141,12 @@ class MemoryExecutions:
         """Returns what is queued or running, oldest first."""
         return [each for each in reversed(self._newest_first()) if not each.state.is_final]
 
-    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
-        """Returns the execution with this key, if it is not older than `since`."""
+    async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
+        """Returns the execution with one of these keys, if it is not older than `since`."""
+        found = (self._found(start_key, since) for start_key in start_keys)
+        return next((each for each in found if each is not None), None)
+
+    def _found(self, start_key: str, since: datetime | None) -> ExecutionId | None:
         found = self._holder(start_key)
         if found is None or since is None:
             return found

@@ -239,8 +239,11 @@ class ExecutionStore(Protocol):
     async def unfinished(self) -> list[Execution]:
         """Returns every queued or running execution with its payload, oldest first."""
 
-    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
-        """Returns the execution that has this key, if created at or after `since`."""
+    async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
+        """Returns an execution that has one of these keys, if created at or after `since`.
+
+        The first key counts that has such an execution.
+        """
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns the executions that attempts of one have asked for, oldest first.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from typing import Protocol
-from uuid import UUID
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.system.clock import Clock
@@ -71,7 +70,8 @@ class Uuid7Ids:
         version_and_counter = 0x7 << 12 | self._counter
         variant_and_tail = 0b10 << 62 | noise & _TAIL_MASK
         value = self._milliseconds << 80 | version_and_counter << 64 | variant_and_tail
-        return ExecutionId(str(UUID(int=value)))
+        text = f"{value:032x}"
+        return ExecutionId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
 
     def _step(self, noise: int) -> None:
         now = int(self._clock.now().timestamp() * 1000)

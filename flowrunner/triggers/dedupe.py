@@ -11,8 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 from weakref import WeakValueDictionary
 
@@ -39,51 +38,42 @@ class Duplicates:
         self._bodies: OrderedDict[str, tuple[float, ExecutionId]] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @asynccontextmanager
-    async def turn(self, hook: str, *identities: str) -> AsyncIterator[None]:
+    def turn(self, hook: str, *identities: str) -> Turn:
         """Lets the copies of one delivery pass one after the other.
 
         `identities` is what copies share, in an order that is the same for every delivery; an
         empty one is shared with nobody.
         """
-        async with AsyncExitStack() as taken:
-            for identity in dict.fromkeys(filter(None, identities)):
-                name = _digest(hook, identity.encode(errors="replace"))
-                await taken.enter_async_context(self._lock(name))
-            yield
+        shared = dict.fromkeys(filter(None, identities))
+        return Turn([self._lock(_name(hook, identity)) for identity in shared])
 
     def start_key(self, hook: str, identity: str, window_s: float) -> str:
         """Returns the unique key of a delivery that is new now."""
-        return self._key(hook, identity, int(self._clock.now().timestamp() // window_s))
+        return f"{_key(hook, identity)}{int(self._clock.now().timestamp() // window_s)}"
 
     async def find(self, hook: str, identity: str, window_s: float) -> ExecutionId | None:
         """Returns the execution of the same identity within the window, or None."""
         now = self._clock.now()
         number = int(now.timestamp() // window_s)
-        since = now - timedelta(seconds=window_s)
-        for candidate in (number, number - 1):
-            key = self._key(hook, identity, candidate)
-            found = await self._executions.find(key, since=since)
-            if found is not None:
-                return found
-        return None
+        key, since = _key(hook, identity), now - timedelta(seconds=window_s)
+        return await self._executions.find(f"{key}{number}", f"{key}{number - 1}", since=since)
 
     def remember_body(
-        self, hook: str, body: bytes, execution_id: ExecutionId, window_s: float = SAME_BODY_S
+        self, hook: str, identity: str, execution_id: ExecutionId, window_s: float = SAME_BODY_S
     ) -> None:
-        """Keeps what was signed in mind for so many seconds."""
-        name = _digest(hook, body)
+        """Keeps the `body_identity` of what was signed in mind for so many seconds."""
+        name = _name(hook, identity)
         self._bodies[name] = (self._clock.monotonic() + window_s, execution_id)
         self._bodies.move_to_end(name)
         if len(self._bodies) > _BODIES_LIMIT:
             self._bodies.popitem(last=False)
 
-    def find_body(self, hook: str, body: bytes) -> ExecutionId | None:
+    def find_body(self, hook: str, identity: str) -> ExecutionId | None:
         """Returns the execution of the same signed bytes, while they are kept in mind, or None."""
         now = self._clock.monotonic()
         while self._bodies and next(iter(self._bodies.values()))[0] < now:
             self._bodies.popitem(last=False)
-        until, found = self._bodies.get(_digest(hook, body), (now, None))
+        until, found = self._bodies.get(_name(hook, identity), (now, None))
         return found if until >= now else None
 
     def _lock(self, name: str) -> asyncio.Lock:
@@ -98,10 +88,38 @@ class Duplicates:
         """Returns an identity for a delivery that has none but its body."""
         return f"body:{hashlib.sha256(body).hexdigest()}"
 
-    @staticmethod
-    def _key(hook: str, identity: str, number: int) -> str:
-        return f"delivery:{hook}:{_digest(identity, b'')}:{number}"
+
+class Turn:
+    """Has all of some locks for the length of a block, taken in their order."""
+
+    def __init__(self, locks: Sequence[asyncio.Lock]) -> None:
+        self._locks = locks
+        self._taken: list[asyncio.Lock] = []
+
+    async def __aenter__(self) -> None:
+        """Takes them; gives back those that it has when it is cancelled."""
+        try:
+            for lock in self._locks:
+                await lock.acquire()
+                self._taken.append(lock)
+        except BaseException:
+            self._give_back()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        """Gives them back."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        while self._taken:
+            self._taken.pop().release()
 
 
-def _digest(name: str, body: bytes) -> str:
-    return hashlib.sha256(name.encode(errors="replace") + b"\0" + body).hexdigest()
+def _key(hook: str, identity: str) -> str:
+    """Returns the unique key of a delivery, but for the number of the window's length."""
+    name = hashlib.sha256(identity.encode(errors="replace") + b"\0").hexdigest()
+    return f"delivery:{hook}:{name}:"
+
+
+def _name(hook: str, identity: str) -> str:
+    return f"{hook}\0{identity}"

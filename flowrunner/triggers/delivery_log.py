@@ -94,7 +94,9 @@ class DeliveryLog:
         names: tuple[str, str] = ("", ""),
         is_proven: bool = False,
     ) -> DeliveryRecord:
-        """Returns the record of a delivery that starts its flow, but for its execution.
+        """Returns the record of a delivery that starts its flow.
+
+        Its id is that of the execution, too, where there is a proof without which none starts.
 
         Args:
             delivery: What was sent.
@@ -106,8 +108,9 @@ class DeliveryLog:
             is_proven: Whether it proved where it comes from.
         """
         event, delivery_id = names
+        execution_id = self._ids.execution_id()
         return DeliveryRecord(
-            id=self._ids.execution_id(),
+            id=execution_id,
             at=came_at,
             first_at=came_at,
             path=storable(delivery.path, LONGEST_PATH),
@@ -122,6 +125,7 @@ class DeliveryLog:
             reason=DeliveryReason.ACCEPTED,
             revision=revision,
             request_id=delivery.request_id,
+            execution=execution_id if is_proven else None,
         )
 
     def answered(self, draft: DeliveryRecord, answer: DeliveryAnswer) -> None:

@@ -7,7 +7,7 @@ of a slot or a delivery is for its own module to record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from flowrunner.engine.engine import Engine
@@ -135,7 +135,8 @@ class Dispatcher:
             StorageError: Nothing was accepted.
         """
         spec = self.startable(entry, is_forced=start.is_forced)
-        execution_id, delivery = self._ids.execution_id(), start.delivery
+        delivery = start.delivery
+        execution_id = (delivery and delivery.execution) or self._ids.execution_id()
         return await self._engine.submit(
             StartRequest(
                 id=execution_id,
@@ -150,7 +151,7 @@ class Dispatcher:
                 is_forced=start.is_forced,
                 parent=start.parent,
                 marks=start.marks,
-                delivery=delivery and replace(delivery, execution=execution_id),
+                delivery=delivery,
             )
         )
 

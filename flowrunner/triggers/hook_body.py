@@ -64,9 +64,7 @@ def read_json(body: bytes) -> Json:
     if not body:
         return None
     try:
-        value = json.loads(
-            body.decode("utf-8-sig"), parse_constant=_refuse_constant, parse_float=_finite
-        )
+        value = _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ValidationError("the body is not JSON", code="delivery.json") from error
     if is_deeper(value, JSON_DEPTH):
@@ -98,3 +96,6 @@ def _finite(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(text)
     return value
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)

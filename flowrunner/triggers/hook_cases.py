@@ -46,16 +46,11 @@ class Signed:
     """What a signature covers, and for how long the same counts as a second copy.
 
     Attributes:
-        data: Empty where nothing of the delivery is signed.
+        identity: What copies share; empty where nothing of the delivery is signed.
     """
 
-    data: bytes = b""
+    identity: str = ""
     window_s: float = 0.0
-
-    @property
-    def identity(self) -> str:
-        """What copies share; empty where nothing is signed."""
-        return Duplicates.body_identity(self.data) if self.window_s else ""
 
 
 def hooks_of(entry: FlowEntry) -> tuple[Hook, ...]:
@@ -79,7 +74,7 @@ def signed_of(hook: Hook, proof: Proof, delivery: Delivery) -> Signed:
         return Signed()
     window_s = 2 * hook.trigger.auth.tolerance_s if proof.has_time else SAME_BODY_S
     data = signed_part(proof, delivery.headers, delivery.body)
-    return Signed(data=data, window_s=window_s)
+    return Signed(identity=Duplicates.body_identity(data), window_s=window_s)
 
 
 def answer_to_trial(hook: Hook, delivery: Delivery, body: Json) -> DeliveryAnswer | None:

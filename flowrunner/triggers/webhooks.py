@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
 from flowrunner.system.clock import Clock
+from flowrunner.system.gathering import Gathering
 from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
 from flowrunner.triggers.dedupe import Duplicates
@@ -59,6 +59,8 @@ from flowrunner.triggers.signatures import (
 MOST_WAITING = 100
 """Deliveries that wait for the end of their execution at once; more are answered when accepted, so
 that they cannot take every connection."""
+MOST_GATHERED = 16_384
+"""Bytes of a body that is hashed together with others: a larger one would keep them waiting."""
 _UNKNOWN_HOOK = "_unknown"
 _NO_NAME = "UNKNOWN_HOOK"
 _NOBODY = WebhookAuth(type=AuthType.GITHUB, secrets=(), proof=PROVIDERS[AuthType.GITHUB].proof)
@@ -97,6 +99,7 @@ class Webhooks:
         self._log = log
         self._takes_unproven = takes_unproven
         self._in_thread = in_thread
+        self._gathering: Gathering[_Found] = Gathering(in_thread)
         self._rates = HookRates(clock)
         self._waiting = 0
         self._work = work_of(())
@@ -182,7 +185,7 @@ class Webhooks:
         *,
         is_proven: bool,
     ) -> DeliveryRecord:
-        """Returns the record of a delivery that starts its flow, but for its execution."""
+        """Returns the record of a delivery that starts its flow."""
         if hook is None:
             return self._log.begin(delivery, came_at)
         row = PROVIDERS[hook.trigger.auth.type]
@@ -239,9 +242,10 @@ class Webhooks:
         As many secrets are looked up, and as many HMACs made, as for the hook that has most.
         """
         now_s, work, most = self._clock.now().timestamp(), self._work, self._most_secrets
-        return await self._in_thread(
-            partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
-        )
+        judge_it = partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
+        if len(delivery.body) > MOST_GATHERED:
+            return await self._in_thread(judge_it)
+        return await self._gathering.run(judge_it)
 
     def _judged(
         self,
@@ -295,11 +299,11 @@ class Webhooks:
             return hook_answers.ignored(hook.label, condition.source if condition else "")
         inputs = trigger_inputs(hook.spec, hook.trigger, scope)
         given = hook.trigger.dedupe_key.evaluate(scope) if hook.trigger.dedupe_key else None
-        start = Start(cause=cause, inputs=inputs, judged_at=moment, delivery=case.draft)
+        start = partial(Start, cause=cause, inputs=inputs, judged_at=moment, delivery=case.draft)
         return await self._submit(hook, signed_of(hook, case.proof, delivery), start, given)
 
     async def _submit(
-        self, hook: Hook, signed: Signed, start: Start, given_id: Json
+        self, hook: Hook, signed: Signed, start: Callable[..., Start], given_id: Json
     ) -> DeliveryAnswer:
         """Starts the flow, unless the delivery's id or what it signed was here before."""
         identity, window_s = signed.identity, signed.window_s
@@ -310,15 +314,13 @@ class Webhooks:
             known = await self._known(hook, signed, identity, window_s)
             if known is not None:
                 return hook_answers.duplicate(hook.label, known)
-            if identity:
-                key = self._duplicates.start_key(hook.label, identity, window_s)
-                start = replace(start, start_key=key)
-            accepted = await self._dispatcher.submit(hook.entry, start)
+            key = self._duplicates.start_key(hook.label, identity, window_s) if identity else None
+            accepted = await self._dispatcher.submit(hook.entry, start(start_key=key))
             if not accepted.created:
                 return hook_answers.duplicate(hook.label, accepted.id, is_recorded=True)
             if signed.window_s:
                 self._duplicates.remember_body(
-                    hook.label, signed.data, accepted.id, signed.window_s
+                    hook.label, signed.identity, accepted.id, signed.window_s
                 )
         return hook_answers.accepted(hook.label, accepted.id)
 
@@ -328,7 +330,7 @@ class Webhooks:
         """Returns the execution of an earlier copy, or None."""
         known: ExecutionId | None = None
         if signed.window_s:
-            known = self._duplicates.find_body(hook.label, signed.data)
+            known = self._duplicates.find_body(hook.label, signed.identity)
         if known is None and identity:
             known = await self._duplicates.find(hook.label, identity, window_s)
         return known

@@ -96,6 +96,12 @@ class LingeringTransport(asyncio.Transport):
         if self._unsent_bytes >= _JOINED_BYTES:
             self._send()
 
+    def write_now(self, data: bytes) -> None:
+        """Sends bytes behind what waits, without waiting for the end of the turn."""
+        if not self.is_lingering:
+            self._send()
+            self._transport.write(data)
+
     def pause_reading(self) -> None:
         """Leaves further bytes with the system."""
         self._transport.pause_reading()

@@ -10,14 +10,19 @@ Source: RFC 7239, section 8.1; MDN, "X-Forwarded-For".
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from flowrunner.config.network_kinds import Proxy
 from flowrunner.web.context import Origin, unix_peer_of
+
+_PEERS = 1_000
+"""Peers whose addresses are kept in mind: each sends many requests, and to read one takes time."""
 
 Address = IPv4Address | IPv6Address
 T = TypeVar("T")
@@ -35,6 +40,16 @@ _NEIGHBOURHOOD = 64
 """Bits of an IPv6 address that one customer has for himself. Source: RFC 6177."""
 
 
+class _Peer(NamedTuple):
+    """Whose the requests of a peer are that is believed nothing."""
+
+    itself: Origin
+    passing_on: Origin
+
+
+_NOBODY = Origin(address="", is_local=False, source="")
+
+
 class Proxies:
     """The proxies whose word about their callers is believed.
 
@@ -46,19 +61,30 @@ class Proxies:
         trusted = tuple(trusted)
         self._trusted = tuple(each for each in trusted if not isinstance(each, str))
         self._trusts_unix = UNIX in trusted
+        self._peer = lru_cache(maxsize=_PEERS)(self._seen)
 
     def origin_of(self, scope: Scope) -> Origin:
         """Returns who asks."""
-        headers, client = Headers(scope=scope), scope.get("client")
-        is_forwarded = _is_forwarded(scope)
+        client, is_forwarded = scope.get("client"), _is_forwarded(scope)
         if unix_peer_of(scope) is not None:
-            return self._behind_unix(headers, is_forwarded=is_forwarded)
-        peer = None if client is None else _address(client[0])
-        if peer is None:
-            return Origin(address="", is_local=False, source="")
-        if not self._trusts(peer):
-            return _origin(peer, is_local=peer.is_loopback and not is_forwarded)
-        return _origin(self._caller(peer, headers.getlist(_FORWARDED_FOR)), is_local=False)
+            return self._behind_unix(Headers(scope=scope), is_forwarded=is_forwarded)
+        if client is None:
+            return _NOBODY
+        peer = self._peer(client[0])
+        if not isinstance(peer, _Peer):
+            said = Headers(scope=scope).getlist(_FORWARDED_FOR)
+            return _origin(self._caller(peer, said), is_local=False)
+        return peer.passing_on if is_forwarded else peer.itself
+
+    def _seen(self, host: str) -> _Peer | Address:
+        """Returns who a peer is, or the address of one that is believed about its callers."""
+        address = _address(host)
+        if address is None:
+            return _Peer(_NOBODY, _NOBODY)
+        if self._trusts(address):
+            return address
+        itself = _origin(address, is_local=address.is_loopback)
+        return _Peer(itself, replace(itself, is_local=False))
 
     def _behind_unix(self, headers: Headers, *, is_forwarded: bool) -> Origin:
         if not self._trusts_unix:
@@ -94,8 +120,10 @@ def _origin(address: Address, *, is_local: bool) -> Origin:
 
 def _is_forwarded(scope: Scope) -> bool:
     """Whether a proxy has left its mark; ASGI hands names over as bytes in lower case."""
-    names = [name for name, _ in scope["headers"]]
-    return any(name in _FORWARDING or name.startswith(_FORWARDING_PREFIX) for name in names)
+    for name, _ in scope["headers"]:
+        if name in _FORWARDING or name.startswith(_FORWARDING_PREFIX):
+            return True
+    return False
 
 
 def _address(text: str) -> Address | None:

@@ -12,6 +12,7 @@ from flowrunner.model.ids import Json
 JSON_TYPE = "application/json"
 TEXT_TYPE = "text/plain"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _PLAIN_TEXT = "text/plain; charset=utf-8"
 
 COMMON_HEADERS: Mapping[str, str] = {
@@ -29,7 +30,7 @@ def json_response(
     media_type: str = JSON_TYPE,
 ) -> Response:
     """Writes JSON in UTF-8; what UTF-8 cannot carry is written as a JSON escape."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(content)
     # A lone surrogate (output that was no UTF-8) becomes \udcXX, which is how JSON writes it.
     body = text.encode("utf-8", "backslashreplace")
     return Response(body, status, {**COMMON_HEADERS, **(headers or {})}, media_type)

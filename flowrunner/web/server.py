@@ -30,6 +30,8 @@ from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
 from flowrunner.web.held import TURNED_AWAY, Door, Listener
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
+from flowrunner.web.plain_cycle import PlainCycle
+from flowrunner.web.plain_requests import PlainRequest, read_plain
 from flowrunner.web.problem import HttpError, problem_of, problem_response
 from flowrunner.web.sockets import address_of, remove_unix
 from flowrunner.web.tls import Tls
@@ -212,6 +214,7 @@ class _Protocol(H11Protocol):
         self._waits_for: tuple[_Phase, RequestResponseCycle | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._is_refused = False
+        self._idle = self.conn.our_state  # as it is between requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Notes who connects and starts the clock."""
@@ -227,8 +230,23 @@ class _Protocol(H11Protocol):
         if self._lingering.is_lingering:
             self._lingering.drop(len(data))
             return
-        super().data_received(data)
+        plain = read_plain(data) if self._is_at_rest() else None
+        if plain is not None:
+            self._unset_keepalive_if_required()
+            self._begin(plain)
+        elif isinstance(self.cycle, PlainCycle) and not self.cycle.response_complete:
+            self.conn.receive_data(data)  # of the next request, whose turn comes with the answer
+            self.flow.pause_reading()
+        else:
+            super().data_received(data)
         self._watch()
+
+    def on_response_complete(self) -> None:
+        """Goes on with what has come behind a plain request."""
+        super().on_response_complete()
+        is_plain = isinstance(self.cycle, PlainCycle)
+        if is_plain and self.conn.trailing_data[0] and not self.transport.is_closing():
+            self.handle_events()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -270,6 +288,30 @@ class _Protocol(H11Protocol):
 
     def _peer(self) -> str:
         return peer_text({"client": self.client})
+
+    def _is_at_rest(self) -> bool:
+        """Returns whether a request may begin here that uvicorn's parser need not see."""
+        cycle: RequestResponseCycle | None = self.cycle
+        is_idle = self.conn.our_state is self.conn.their_state is self._idle
+        is_answered = cycle is None or cycle.response_complete
+        has_place = max(len(self.connections), len(self.tasks)) <= self._limits.max_connections
+        return is_idle and is_answered and has_place and not self.conn.trailing_data[0]
+
+    def _begin(self, request: PlainRequest) -> None:
+        """Has a plain request answered."""
+        peers = {"server": self.server, "client": self.client, "scheme": self.scheme}
+        cycle = PlainCycle(
+            request,
+            peers,
+            line=self._lingering,
+            flow=self.flow,
+            common=self.server_state.default_headers,
+            answered=self.on_response_complete,
+        )
+        self.cycle = cycle  # type: ignore[assignment]  # stands in for uvicorn's
+        task = self.loop.create_task(cycle.run(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _watch(self) -> None:
         waits_for = self._phase(), self.cycle

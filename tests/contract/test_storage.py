@@ -457,6 +457,20 @@ class TestExecutions:
 
         use(body)
 
+    def test_find_takes_the_first_of_several_keys_that_fits(self, use: Use) -> None:
+        """Of several keys the first one counts whose execution is not too old."""
+
+        async def body(storage: Storage) -> None:
+            await storage.executions.create(make_execution(1, start_key="old"))
+            await storage.executions.create(make_execution(2, start_key="new"))
+            find = storage.executions.find
+            assert await find("other", "new", "old") == sequential_id(2)
+            assert await find("old", "new") == sequential_id(1)
+            assert await find("old", "new", since=minutes(2)) == sequential_id(2)
+            assert await find("old", "other", since=minutes(2)) is None
+
+        use(body)
+
     def test_last_of_each_is_the_newest_that_ended(self, use: Use) -> None:
         """Per flow and account, unfinished ones and flows without an ended one left out."""
         cases = [

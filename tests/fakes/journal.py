@@ -198,8 +198,8 @@ class FakeExecutions:
     async def unfinished(self) -> list[Execution]:
         return await self._inner.unfinished()
 
-    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
-        return await self._inner.find(start_key, since=since)
+    async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
+        return await self._inner.find(*start_keys, since=since)
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         return await self._inner.children(parent, limit=limit)

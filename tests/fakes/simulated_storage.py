@@ -249,9 +249,9 @@ class SimulatedExecutions:
         await self._writer.reading()
         return await self._inner.unfinished()
 
-    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
+    async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
         await self._writer.reading()
-        return await self._inner.find(start_key, since=since)
+        return await self._inner.find(*start_keys, since=since)
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         await self._writer.reading()

@@ -155,9 +155,9 @@ class LocalExecutions:
         """Returns what is queued or running, with payloads, oldest first."""
         return await self._readers.run(partial(_select, sql=_UNFINISHED))
 
-    async def find(self, start_key: str, *, since: datetime | None = None) -> ExecutionId | None:
-        """Returns the execution with this key, if it is not older than `since`."""
-        return await self._readers.run(partial(_find, start_key=start_key, since=since))
+    async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
+        """Returns the execution with one of these keys, if it is not older than `since`."""
+        return await self._readers.run_soon(partial(_find, start_keys=start_keys, since=since))
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns what attempts of an execution have asked for, oldest first."""
@@ -294,9 +294,11 @@ def _inputs(
 
 
 def _find(
-    connection: sqlite3.Connection, *, start_key: str, since: datetime | None
+    connection: sqlite3.Connection, *, start_keys: Sequence[str], since: datetime | None
 ) -> ExecutionId | None:
-    row = connection.execute(_BY_KEY, (start_key, start_key)).fetchone()
-    if row is None or (since is not None and row[1] < micros_of(since)):
-        return None
-    return ExecutionId(row[0])
+    earliest = None if since is None else micros_of(since)
+    for start_key in start_keys:
+        row = connection.execute(_BY_KEY, (start_key, start_key)).fetchone()
+        if row is not None and (earliest is None or row[1] >= earliest):
+            return ExecutionId(row[0])
+    return None

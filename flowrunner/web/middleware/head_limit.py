@@ -10,6 +10,7 @@ section 15.6.6.
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import chain
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -55,12 +56,13 @@ def _check(scope: Scope) -> None:
         text = "this server speaks HTTP/1.1"
         status = HTTPStatus.HTTP_VERSION_NOT_SUPPORTED
         raise HttpError(status, text, code="http.version", headers=_LAST)
-    if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
+    names = [name for name, _ in headers]
+    if b"content-length" in names and b"transfer-encoding" in names:
         text = "a request has a Content-Length or a Transfer-Encoding, not both"
         raise HttpError(HTTPStatus.BAD_REQUEST, text, code="http.malformed", headers=_LAST)
     if len(headers) > HEAD_FIELDS:
         raise head_error(f"a request may have {HEAD_FIELDS} headers")
-    fields = sum(len(name) + len(value) + _FIELD_MARKS for name, value in headers)
+    fields = sum(map(len, chain.from_iterable(headers))) + len(headers) * _FIELD_MARKS
     size = fields + len(scope["method"]) + len(scope["raw_path"]) + len(scope["query_string"])
     if size > HEAD_BYTES:
         raise head_error(f"the head of a request may have {HEAD_BYTES} bytes")

@@ -144,63 +144,63 @@ def test_key_is_short_and_plain_whatever_the_identity(world: World) -> None:
 
 def test_same_body_is_found_for_five_minutes(world: World) -> None:
     """A signed body is a duplicate for 5 minutes from the moment it was accepted."""
-    world.duplicates.remember_body(HOOK, b"body", FIRST)
+    world.duplicates.remember_body(HOOK, "body", FIRST)
     assert SAME_BODY_S == 300
     for seconds, expected in ((0, FIRST), (299, FIRST), (1, FIRST), (0.5, None), (600, None)):
         world.clock.advance(seconds)
-        assert world.duplicates.find_body(HOOK, b"body") == expected
+        assert world.duplicates.find_body(HOOK, "body") == expected
 
 
 def test_other_body_is_new(world: World) -> None:
     """Another body, or the same at another hook, is another delivery."""
-    world.duplicates.remember_body(HOOK, b"body", FIRST)
-    assert world.duplicates.find_body(HOOK, b"body ") is None
-    assert world.duplicates.find_body(HOOK, b"") is None
-    assert world.duplicates.find_body(OTHER_HOOK, b"body") is None
-    assert world.duplicates.find_body(HOOK + "\0", b"body") is None
+    world.duplicates.remember_body(HOOK, "body", FIRST)
+    assert world.duplicates.find_body(HOOK, "body ") is None
+    assert world.duplicates.find_body(HOOK, "") is None
+    assert world.duplicates.find_body(OTHER_HOOK, "body") is None
+    assert world.duplicates.find_body(HOOK + "\0", "body") is None
 
 
 @pytest.mark.parametrize("jump", [-HOUR, HOUR])
 def test_body_is_remembered_by_a_clock_that_does_not_jump(world: World, jump: float) -> None:
     """Setting the clock of the host neither forgets a body nor remembers it for longer."""
-    world.duplicates.remember_body(HOOK, b"body", FIRST)
+    world.duplicates.remember_body(HOOK, "body", FIRST)
     world.clock.jump(jump)
-    assert world.duplicates.find_body(HOOK, b"body") == FIRST
+    assert world.duplicates.find_body(HOOK, "body") == FIRST
     world.clock.advance(SAME_BODY_S + 1)
-    assert world.duplicates.find_body(HOOK, b"body") is None
+    assert world.duplicates.find_body(HOOK, "body") is None
 
 
 def test_body_accepted_anew_counts_from_then(world: World) -> None:
     """Each acceptance begins 5 minutes of its own, in whatever order they came."""
     second = sequential_id(2)
-    world.duplicates.remember_body(HOOK, b"one", FIRST)
+    world.duplicates.remember_body(HOOK, "one", FIRST)
     world.clock.advance(10)
-    world.duplicates.remember_body(HOOK, b"two", FIRST)
+    world.duplicates.remember_body(HOOK, "two", FIRST)
     world.clock.advance(10)
-    world.duplicates.remember_body(HOOK, b"one", second)
+    world.duplicates.remember_body(HOOK, "one", second)
     world.clock.advance(295)
-    assert world.duplicates.find_body(HOOK, b"two") is None
-    assert world.duplicates.find_body(HOOK, b"one") == second
+    assert world.duplicates.find_body(HOOK, "two") is None
+    assert world.duplicates.find_body(HOOK, "one") == second
     world.clock.advance(10)
-    assert world.duplicates.find_body(HOOK, b"one") is None
+    assert world.duplicates.find_body(HOOK, "one") is None
 
 
 @pytest.mark.heavy
 def test_memory_of_bodies_is_bounded(world: World) -> None:
     """At most 100,000 bodies are remembered; the oldest goes first."""
     for number in range(100_001):
-        world.duplicates.remember_body(HOOK, str(number).encode(), FIRST)
-    assert world.duplicates.find_body(HOOK, b"0") is None
-    assert world.duplicates.find_body(HOOK, b"1") == FIRST
-    assert world.duplicates.find_body(HOOK, b"100000") == FIRST
+        world.duplicates.remember_body(HOOK, str(number), FIRST)
+    assert world.duplicates.find_body(HOOK, "0") is None
+    assert world.duplicates.find_body(HOOK, "1") == FIRST
+    assert world.duplicates.find_body(HOOK, "100000") == FIRST
 
 
 def test_expired_bodies_are_forgotten(world: World) -> None:
     """Memory does not grow with time."""
     for number in range(100):
-        world.duplicates.remember_body(HOOK, str(number).encode(), FIRST)
+        world.duplicates.remember_body(HOOK, str(number), FIRST)
     world.clock.advance(SAME_BODY_S + 1)
-    world.duplicates.find_body(HOOK, b"anything")
+    world.duplicates.find_body(HOOK, "anything")
     assert not world.duplicates._bodies
 
 

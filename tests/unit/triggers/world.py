@@ -186,7 +186,7 @@ class World:
             host=HOST,
         )
         self.answers: list[DeliveryReason] = []
-        self.delivery_log = DeliveryLog(self.storage.deliveries, self, SequentialIds())
+        self.delivery_log = DeliveryLog(self.storage.deliveries, self, self.ids)
         self.webhooks = self.make_webhooks()
         self.skipped: list[tuple[str, str, str, str]] = []
         self.occasions = Occasions(
