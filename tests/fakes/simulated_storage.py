@@ -35,12 +35,12 @@ from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange, MarkKey, MarkKind
 from flowrunner.model.pause import PauseRecord
 from flowrunner.storage.health import Restored, StoreHealth
-from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.local.translate import storage_error
 from flowrunner.storage.memory import MemoryExecutions, MemoryStorage
 from flowrunner.storage.memory_deliveries import MemoryDeliveries
 from flowrunner.storage.memory_events import MemoryEvents
+from flowrunner.storage.memory_flows import MemoryDefinitions
 from flowrunner.storage.memory_journal import MemoryJournal
 from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
@@ -63,7 +63,7 @@ class Write:
     Attributes:
         kind: The method that asked for it: `create`, `update`, `begin`, `finish`, `settle`,
             `open`, `forget`, `record`, `pause`, `resume`, `events`, `delete`, `prune`,
-            `forget_keys` or `check`.
+            `forget_keys`, `define`, `undefine` or `check`.
         values: Its arguments.
         apply: Carries it out on what is durable.
     """
@@ -533,6 +533,53 @@ class SimulatedMarks:
         return await self._inner.list(kind)
 
 
+class SimulatedDefinitions:
+    """Meets `DefinitionStore`; one that was kept in this life is not written again."""
+
+    def __init__(self, inner: MemoryDefinitions, writer: SimulatedWriter) -> None:
+        self._inner = inner
+        self._writer = writer
+        self._kept: set[Digest] = set()
+        self._puts = 0
+        self._last_put: dict[Digest, int] = {}
+
+    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        self._puts += 1
+        self._last_put[digest] = self._puts
+        if digest not in self._kept:
+            await self._writer.submit(
+                Write(
+                    kind="define",
+                    values=(digest,),
+                    apply=lambda: _driven(self._inner.put(digest, definition)),
+                )
+            )
+            self._kept.add(digest)
+
+    async def get(self, digest: Digest) -> dict[str, Json] | None:
+        await self._writer.reading()
+        return await self._inner.get(digest)
+
+    async def list(self) -> list[Digest]:
+        await self._writer.reading()
+        return await self._inner.list()
+
+    def mark(self) -> int:
+        return self._puts
+
+    async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
+        if unless_put_since is not None and self._last_put.get(digest, 0) > unless_put_since:
+            return
+        self._kept.discard(digest)
+        await self._writer.submit(
+            Write(
+                kind="undefine",
+                values=(digest,),
+                apply=lambda: _driven(self._inner.delete(digest)),
+            )
+        )
+
+
 class SimulatedStorage:
     """The stores of one life over what earlier lives left on the disk."""
 
@@ -550,7 +597,7 @@ class SimulatedStorage:
         self.health = StoreHealth()
         self.writer = SimulatedWriter(loop, disk, self.health, watch)
         self.flows = LocalFlows(state, files)
-        self.definitions = LocalDefinitions(state, files)
+        self.definitions = SimulatedDefinitions(durable.definitions, self.writer)
         self.executions = SimulatedExecutions(durable.executions, self.writer)
         self.journal = SimulatedJournal(durable.journal, self.writer)
         self.slots = SimulatedSlots(durable.slots, self.writer)

@@ -17,15 +17,18 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.errors import StorageError
 from flowrunner.model.delivery_record import DeliveryRecord
-from flowrunner.model.digest import canonical_json
 from flowrunner.model.execution import Attempt, Execution, NodeStatus, ScheduleKey
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.storage.protocols import Submitted
 from flowrunner.triggers.slot_keeper import SlotKeeper
-from tests.fakes.simulated_storage import SimulatedExecutions, SimulatedJournal, Write
+from tests.fakes.simulated_storage import (
+    SimulatedDefinitions,
+    SimulatedExecutions,
+    SimulatedJournal,
+    Write,
+)
 from tests.simulation.bugs import Bug, exchange
 from tests.simulation.life import Ground
 from tests.simulation.planted_children import CHILD_BUGS
@@ -73,17 +76,12 @@ def _starts_twice(original: Any) -> Any:
 
 
 def _keeps_no_definition(_: Any) -> Any:
-    async def put(self: LocalDefinitions, digest: Digest, definition: Mapping[str, Json]) -> None:
+    async def put(
+        self: SimulatedDefinitions, digest: Digest, definition: Mapping[str, Json]
+    ) -> None:
         """Keeps nothing."""
 
     return put
-
-
-def _does_not_sync_definitions(_: Any) -> Any:
-    def write(self: LocalDefinitions, digest: Digest, definition: Mapping[str, Json]) -> None:
-        self._files.replace(self._path(digest), canonical_json(definition))
-
-    return write
 
 
 def _does_not_sync_flows(_: Any) -> Any:
@@ -236,12 +234,7 @@ BUGS = {
         found_as="the slot .* started.* and",
     ),
     "keep no definition": Bug(
-        plant=exchange(LocalDefinitions, "put", _keeps_no_definition),
-        found_as="definition_lost|has ended, and its node",
-        seed=1,
-    ),
-    "skip the fsync of a definition": Bug(
-        plant=exchange(LocalDefinitions, "_write", _does_not_sync_definitions),
+        plant=exchange(SimulatedDefinitions, "put", _keeps_no_definition),
         found_as="definition_lost|has ended, and its node",
         seed=1,
     ),

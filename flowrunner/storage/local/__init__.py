@@ -1,1 +1,1 @@
-"""The embedded backend: one SQLite database for what happens, plain files for definitions."""
+"""The embedded backend: one SQLite database for what happens, files for the last good flows."""

@@ -1,6 +1,8 @@
-"""Effective definitions by their content: `definitions/<64 hex digits>.json`.
+"""Effective definitions by their content, in SQLite: each text once, under its digest.
 
-A file holds the canonical text, so its name is its own `sha256sum`.
+A definition is kept before the execution that names it is accepted, and with a thousand flows due
+at the same moment that is a thousand definitions. As rows they share the commits of the writer; as
+files each of them took two syncs and a name.
 """
 
 from __future__ import annotations
@@ -8,114 +10,110 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 from flowrunner.errors import StorageError
-from flowrunner.model.digest import PREFIX, canonical_json, digest_of_bytes
+from flowrunner.model.digest import canonical_json, digest_of_bytes
 from flowrunner.model.ids import Digest, Json
 from flowrunner.model.packed import plain
-from flowrunner.storage.local.disk import below, in_thread, read_steadily
-from flowrunner.system.files import Files
+from flowrunner.storage.local.readers import Readers
+from flowrunner.storage.local.writer import Writer
 
-_SUFFIX = ".json"
+_PUT = """INSERT INTO definitions (digest, text) VALUES (?, ?)
+ON CONFLICT (digest) DO UPDATE SET text = excluded.text WHERE text <> excluded.text"""
+_GET = "SELECT text FROM definitions WHERE digest = ?"
+_LIST = "SELECT digest FROM definitions ORDER BY digest"
+_DELETE = "DELETE FROM definitions WHERE digest = ?"
 
 _log = logging.getLogger(__name__)
 
 
 class LocalDefinitions:
-    """Meets `DefinitionStore`."""
+    """Meets `DefinitionStore` over the shared writer and readers."""
 
-    def __init__(self, state: Path, files: Files) -> None:
-        self._root = state / "definitions"
-        self._files = files
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
         self._kept: set[Digest] = set()
         self._writing: dict[Digest, asyncio.Future[None]] = {}
-        self._removing: dict[Digest, asyncio.Future[None]] = {}
         self._puts = 0
         self._last_put: dict[Digest, int] = {}
 
     async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        """Writes a definition once in the life of this store.
+        """Writes a definition once in the life of this store, over one that is damaged.
 
-        A file from an earlier life is written again: it may be damaged, or not have reached
-        the disk before a crash. Those who ask at a time share the write, which waits for a removal
-        under way.
+        Those who ask at a time share the write.
         """
         self._puts += 1
         self._last_put[digest] = self._puts
-        while (removing := self._removing.get(digest)) is not None:
-            await asyncio.wait([removing])
         if digest in self._kept:
             return
         writing = self._writing.get(digest)
         if writing is None:
-            work = in_thread(partial(self._write, digest, definition))
-            writing = self._writing[digest] = asyncio.ensure_future(work)
+            operation = partial(_put, digest=digest, definition=definition)
+            writing = self._writing[digest] = self._writer.submit(operation)
             writing.add_done_callback(partial(self._written, digest))
         await asyncio.shield(writing)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition whose text has this digest."""
-        return await in_thread(partial(self._read, digest))
+        return await self._readers.run(partial(_get, digest=digest))
 
     async def list(self) -> list[Digest]:
-        """Returns what the files are called."""
-        names = await in_thread(self._names)
-        stems = (name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX))
-        return [Digest(f"{PREFIX}{stem}") for stem in stems]
+        """Returns the digests of all rows."""
+        return await self._readers.run(_list)
 
     def mark(self) -> int:
         """Returns how many puts there were."""
         return self._puts
 
     async def delete(self, digest: Digest, *, unless_put_since: int | None = None) -> None:
-        """Removes the file; a later `put` writes it again."""
+        """Removes the row; a later `put` is a later write, and so adds it again."""
         if unless_put_since is not None and self._last_put.get(digest, 0) > unless_put_since:
             return
-        while (busy := self._writing.get(digest) or self._removing.get(digest)) is not None:
-            await asyncio.wait([busy])
         self._kept.discard(digest)
+        self._writing.pop(digest, None)
         self._last_put.pop(digest, None)
-        work = in_thread(partial(self._files.remove, self._path(digest)))
-        removing = self._removing[digest] = asyncio.ensure_future(work)
-        removing.add_done_callback(partial(self._removed, digest))
-        await asyncio.shield(removing)
-
-    def _removed(self, digest: Digest, removing: asyncio.Future[None]) -> None:
-        del self._removing[digest]
-        if not removing.cancelled():
-            removing.exception()  # told to who asked, if that one still waits
+        await self._writer.submit(partial(_delete, digest=digest))
 
     def _written(self, digest: Digest, writing: asyncio.Future[None]) -> None:
+        if self._writing.get(digest) is not writing:  # it was removed again
+            return
         del self._writing[digest]
         if not writing.cancelled() and writing.exception() is None:
             self._kept.add(digest)
 
-    def _names(self) -> Sequence[str]:
-        try:
-            return self._files.names(self._root)
-        except FileNotFoundError:
-            return []
 
-    def _path(self, digest: Digest) -> Path:
-        return below(self._root, f"{digest.removeprefix(PREFIX)}{_SUFFIX}")
+def has_digest(digest: Digest | str, text: str) -> bool:
+    """Whether a text is that of the definition with a digest."""
+    return digest_of_bytes(text.encode(errors="surrogatepass")) == digest
 
-    def _write(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        text = canonical_json(plain(definition))
-        if digest_of_bytes(text) != digest:
-            raise StorageError(f"the definition to keep does not have the digest {digest}")
-        self._files.replace_durably(self._path(digest), text)
 
-    def _read(self, digest: Digest) -> dict[str, Json] | None:
-        path = self._path(digest)
-        try:
-            text = read_steadily(self._files, path)
-        except FileNotFoundError:
-            return None
-        if digest_of_bytes(text) != digest:
-            _log.warning("definition_damaged", extra={"digest": digest, "path": str(path)})
-            return None
-        definition: dict[str, Json] = json.loads(text)
-        return definition
+def _put(connection: sqlite3.Connection, *, digest: Digest, definition: Mapping[str, Json]) -> None:
+    """Runs in the writer's thread, where the text is made: it may have a megabyte."""
+    text = canonical_json(plain(definition))
+    if digest_of_bytes(text) != digest:
+        raise StorageError(f"the definition to keep does not have the digest {digest}")
+    connection.execute(_PUT, (digest, text.decode()))
+
+
+def _get(connection: sqlite3.Connection, *, digest: Digest) -> dict[str, Json] | None:
+    row = connection.execute(_GET, (digest,)).fetchone()
+    if row is None:
+        return None
+    (text,) = row
+    if not has_digest(digest, text):
+        _log.warning("definition_damaged", extra={"digest": digest})
+        return None
+    definition: dict[str, Json] = json.loads(text)
+    return definition
+
+
+def _list(connection: sqlite3.Connection) -> list[Digest]:
+    return [Digest(digest) for (digest,) in connection.execute(_LIST)]
+
+
+def _delete(connection: sqlite3.Connection, *, digest: Digest) -> None:
+    connection.execute(_DELETE, (digest,))

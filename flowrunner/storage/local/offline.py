@@ -13,16 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flowrunner.errors import StorageError
-from flowrunner.model.digest import PREFIX, digest_of_bytes
 from flowrunner.storage.local.backups import FOLDER, backup_database, backup_path
 from flowrunner.storage.local.database import open_read_only
+from flowrunner.storage.local.definition_files import file_of
+from flowrunner.storage.local.definitions import has_digest
 from flowrunner.storage.local.flows import LEFT
 from flowrunner.storage.local.record_codec import left_of, record_of
 from flowrunner.storage.local.restore import Swap, swap
 from flowrunner.storage.local.schema import MIGRATIONS
 from flowrunner.storage.local.storage import DATABASE
+from flowrunner.storage.local.translate import storage_error
 from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.lock import StateLock
+
+_HAS_DEFINITIONS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'definitions'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +88,7 @@ def check_state(state: Path) -> StateReport:
             text = f"schema version {version} is newer than this FlowRunner's {len(MIGRATIONS)}"
             return StateReport(findings=(text,), schema_version=version, executions=0)
         (count,) = connection.execute("SELECT count(*) FROM executions").fetchone()
-        used = connection.execute("SELECT digest, count(*) FROM executions GROUP BY digest")
-        lost = list(_lost_definitions(state / "definitions", used.fetchall()))
+        lost = list(_lost_definitions(connection, state))
     found = (
         *lost,
         *_damaged_records(state / "registry"),
@@ -104,16 +107,34 @@ def _damage(database: Path) -> list[str]:
     return [text for (text,) in rows if text != "ok"]
 
 
-def _lost_definitions(folder: Path, used: list[tuple[str, int]]) -> Iterator[str]:
+def _lost_definitions(connection: sqlite3.Connection, state: Path) -> Iterator[str]:
+    are_rows = connection.execute(_HAS_DEFINITIONS).fetchone() is not None
+    used = connection.execute("SELECT digest, count(*) FROM executions GROUP BY digest").fetchall()
     for digest, count in used:
-        path = folder / f"{digest.removeprefix(PREFIX)}.json"
-        try:
-            is_whole = digest_of_bytes(path.read_bytes()) == digest
-        except OSError as error:
-            yield f"{path}: {error.strerror}; {count} executions ran it"
-            continue
-        if not is_whole:
-            yield f"{path}: its content does not fit its name; {count} executions ran it"
+        text = _definition(connection if are_rows else None, state, digest)
+        if text is None:
+            yield f"the definition {digest} is lost; {count} executions ran it"
+        elif not has_digest(digest, text):
+            yield f"the definition {digest} was changed; {count} executions ran it"
+
+
+def _definition(connection: sqlite3.Connection | None, state: Path, digest: str) -> str | None:
+    """Returns the text of a definition; of a state that is to be taken forward, that of its file.
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
+    if connection is not None:
+        query = "SELECT text FROM definitions WHERE digest = ?"
+        row = connection.execute(query, (digest,)).fetchone()
+        if row is not None:
+            return str(row[0])
+    try:
+        return file_of(state, digest).read_text(errors="surrogateescape")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise storage_error(error) from error
 
 
 def _damaged_records(folder: Path) -> Iterator[str]:

@@ -239,6 +239,15 @@ CREATE TABLE deliveries (
 ) WITHOUT ROWID
 """
 
+# What executions ran, as canonical JSON. A table with row numbers: texts may be long, and in a
+# table without them they would lie in the tree that is searched.
+_DEFINITIONS = """
+CREATE TABLE definitions (
+  digest TEXT NOT NULL PRIMARY KEY,
+  text TEXT NOT NULL
+)
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _EXECUTIONS,
@@ -286,5 +295,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # The revision of a slot that did not start; NULL for those of earlier versions.
     ("ALTER TABLE slot_runs ADD COLUMN revision TEXT",),
+    # Before, each was a file: `definition_files.py` takes those over.
+    (_DEFINITIONS,),
 )
 """What makes each version out of the one before; the last one is what this code reads."""

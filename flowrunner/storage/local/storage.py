@@ -26,6 +26,7 @@ from flowrunner.storage.local.database import (
     open_writer,
     reopen_writer,
 )
+from flowrunner.storage.local.definition_files import take_over
 from flowrunner.storage.local.definitions import LocalDefinitions
 from flowrunner.storage.local.deliveries import LocalDeliveries
 from flowrunner.storage.local.disk import in_thread
@@ -109,7 +110,7 @@ class LocalStorage:
         )
         self._readers = Readers(partial(open_reader, self._database))
         self._flows = LocalFlows(folder, files)
-        self._definitions = LocalDefinitions(folder, files)
+        self._definitions = LocalDefinitions(self._writer, self._readers)
         self._executions = LocalExecutions(self._writer, self._readers)
         self._journal = LocalJournal(self._writer, self._readers)
         self._slots = LocalSlots(self._writer, self._readers)
@@ -224,6 +225,15 @@ class LocalStorage:
         return 0 if log is None else log.size
 
     def _connect(self) -> sqlite3.Connection:
+        connection = self._connect_soundly()
+        try:
+            take_over(connection, self._database.parent, self._files)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _connect_soundly(self) -> sqlite3.Connection:
         finish_swap(self._database)
         if self._files.stat(self._database) is None:
             # SQLite takes an empty file for a new database, and its mode for the files beside.

@@ -39,6 +39,7 @@ from flowrunner.storage.protocols import ExecutionQuery
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.ids import sequential_id
+from tests.fakes.inline_database import InlineDatabase
 from tests.fakes.inline_threads import run_inline
 from tests.fakes.records import BACKUP, DEFINITION, make_delivery, make_execution, make_slots
 
@@ -250,11 +251,12 @@ def test_definition_of_a_start_under_way_stays() -> None:
 
 
 class OnDisk(MemoryStorage):
-    """A store whose definitions are files, so that their removal takes turns of the loop."""
+    """A store whose definitions are rows, so that their removal takes turns of the loop."""
 
-    def __init__(self, files: FakeFiles) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._local = LocalDefinitions(STATE, files)
+        rows = InlineDatabase()
+        self._local = LocalDefinitions(rows.writer, rows.readers)
 
     @property
     def definitions(self) -> LocalDefinitions:  # type: ignore[override]  # another kind of store
@@ -267,8 +269,7 @@ def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> N
     """Whenever an unused definition is put again while a sweep removes it, the execution has it."""
 
     async def story(turns: int, seen: set[bool]) -> None:
-        files = FakeFiles()
-        past = Past(storage=OnDisk(files))
+        past = Past(storage=OnDisk())
         definitions, digest = past.storage.definitions, digest_of(DEFINITION)
         await definitions.put(digest, DEFINITION)
         await past.retention.sweep()
@@ -276,8 +277,7 @@ def test_start_at_any_moment_of_a_sweep_finds_its_definition(comes_by: str) -> N
         await asyncio.sleep(4 * PAUSE_S)  # start keys, slots, events and deliveries come before
         for _ in range(turns):
             await asyncio.sleep(0)
-        is_removed = ("remove", STATE / "definitions" / f"{digest[7:]}.json") in files.calls
-        seen.add(is_removed)
+        seen.add(await definitions.get(digest) is None)
         if comes_by == "a version in force":
             past.in_force.add(digest)
         await definitions.put(digest, DEFINITION)

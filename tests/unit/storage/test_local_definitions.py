@@ -3,65 +3,102 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from flowrunner.errors import StorageError
-from flowrunner.model.digest import digest_of
+from flowrunner.model.digest import canonical_json, digest_of
+from flowrunner.model.ids import Digest, Json
 from flowrunner.storage.local.definitions import LocalDefinitions
-from tests.fakes.files import FakeFiles
-from tests.fakes.inline_threads import run_inline
+from flowrunner.storage.local.storage import DATABASE, LocalStorage
+from flowrunner.system.files import LocalFiles
+from tests.fakes.clock import FakeClock
+from tests.fakes.inline_database import InlineDatabase
 from tests.fakes.records import DEFINITION
 
-STATE = Path("/var/lib/flowrunner")
 DIGEST = digest_of(DEFINITION)
-FILE = STATE / "definitions" / f"{DIGEST.removeprefix('sha256:')}.json"
+TEXT = canonical_json(DEFINITION).decode()
 
 
 @pytest.fixture
-def files() -> FakeFiles:
-    return FakeFiles()
+def rows() -> InlineDatabase:
+    return InlineDatabase()
 
 
-def test_definition_is_durable_when_put_returns(files: FakeFiles) -> None:
-    """After a crash the definition is there for the execution that names it."""
-    asyncio.run(LocalDefinitions(STATE, files).put(DIGEST, DEFINITION))
-    files.crash()
-    assert asyncio.run(LocalDefinitions(STATE, files).get(DIGEST)) == DEFINITION
+def store(rows: InlineDatabase) -> LocalDefinitions:
+    """One life of the store over what lies in the database."""
+    return LocalDefinitions(rows.writer, rows.readers)
 
 
-def test_file_is_named_by_its_own_checksum(files: FakeFiles) -> None:
-    """`sha256sum` over a definition's file gives its name."""
-    asyncio.run(LocalDefinitions(STATE, files).put(DIGEST, DEFINITION))
-    assert hashlib.sha256(files.read(FILE, limit=10_000)).hexdigest() == FILE.stem
+def test_definition_outlives_its_store(tmp_path: Path) -> None:
+    """What `put` has kept is there for the next life, under its digest and as canonical text."""
+
+    async def put() -> None:
+        storage = LocalStorage(tmp_path, LocalFiles(), FakeClock())
+        await storage.open()
+        await storage.definitions.put(DIGEST, DEFINITION)
+        await storage.close()
+
+    async def get() -> dict[str, Json] | None:
+        storage = LocalStorage(tmp_path, LocalFiles(), FakeClock())
+        await storage.open()
+        found = await storage.definitions.get(DIGEST)
+        await storage.close()
+        return found
+
+    asyncio.run(put())
+    assert asyncio.run(get()) == DEFINITION
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as connection:
+        assert connection.execute("SELECT * FROM definitions").fetchall() == [(DIGEST, TEXT)]
 
 
-def test_same_digest_again_costs_nothing(files: FakeFiles) -> None:
+def test_same_digest_again_costs_nothing(rows: InlineDatabase) -> None:
     """A definition is written once, however many executions name it."""
-    definitions = LocalDefinitions(STATE, files)
-    for _ in range(3):
-        asyncio.run(definitions.put(DIGEST, DEFINITION))
-    assert files.calls == [("replace_durably", FILE)]
+
+    async def main() -> None:
+        definitions = store(rows)
+        for _ in range(3):
+            await definitions.put(DIGEST, DEFINITION)
+
+    asyncio.run(main())
+    assert rows.writer.done == 1
 
 
-def test_puts_at_the_same_time_share_one_write(files: FakeFiles) -> None:
+def test_puts_at_the_same_time_share_one_write(rows: InlineDatabase) -> None:
     """A thousand executions of one flow that start together write its definition once."""
 
     async def main() -> None:
-        definitions = LocalDefinitions(STATE, files)
+        definitions = store(rows)
         await asyncio.gather(*(definitions.put(DIGEST, DEFINITION) for _ in range(5)))
 
     asyncio.run(main())
-    assert files.calls == [("replace_durably", FILE)]
+    assert rows.writer.done == 1
 
 
-def test_removal_during_a_write_is_not_forgotten(files: FakeFiles) -> None:
+def test_cancelled_put_leaves_the_write_to_the_others(rows: InlineDatabase) -> None:
+    """Who shares a write and goes away does not take it from those who wait for it."""
+
+    async def main() -> None:
+        definitions = store(rows)
+        leaving, staying = (
+            asyncio.create_task(definitions.put(DIGEST, DEFINITION)) for _ in range(2)
+        )
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await staying
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    asyncio.run(main())
+
+
+def test_removal_during_a_write_is_not_forgotten(rows: InlineDatabase) -> None:
     """A definition removed while it is written counts as gone: the next put writes it again."""
 
     async def main() -> None:
-        definitions = LocalDefinitions(STATE, files)
+        definitions = store(rows)
         await asyncio.gather(definitions.put(DIGEST, DEFINITION), definitions.delete(DIGEST))
         assert await definitions.get(DIGEST) is None
         await definitions.put(DIGEST, DEFINITION)
@@ -70,11 +107,11 @@ def test_removal_during_a_write_is_not_forgotten(files: FakeFiles) -> None:
     asyncio.run(main())
 
 
-def test_put_during_a_removal_writes_anew(files: FakeFiles) -> None:
-    """What is put while its file is being removed is there when `put` returns, and stays."""
+def test_put_during_a_removal_writes_anew(rows: InlineDatabase) -> None:
+    """What is put while its row is being removed is there when `put` returns, and stays."""
 
     async def main() -> None:
-        definitions = LocalDefinitions(STATE, files)
+        definitions = store(rows)
         await definitions.put(DIGEST, DEFINITION)
         removing = asyncio.create_task(definitions.delete(DIGEST))
         await asyncio.sleep(0)
@@ -82,52 +119,84 @@ def test_put_during_a_removal_writes_anew(files: FakeFiles) -> None:
         await asyncio.gather(removing, putting)
         assert await definitions.get(DIGEST) == DEFINITION
 
-    run_inline(main())
-    assert [operation for operation, _ in files.calls if operation != "read"] == [
-        "replace_durably",
-        "remove",
-        "replace_durably",
-    ]
+    asyncio.run(main())
+    assert rows.writer.done == 3
 
 
-def test_removal_that_fails_is_told_and_leaves_the_definition(files: FakeFiles) -> None:
-    """The file is of use as before, and the next put makes sure of it."""
+def test_removal_that_fails_is_told_and_leaves_the_definition(rows: InlineDatabase) -> None:
+    """The row is of use as before, and the next put makes sure of it."""
 
     async def main() -> None:
-        definitions = LocalDefinitions(STATE, files)
+        definitions = store(rows)
         await definitions.put(DIGEST, DEFINITION)
-        files.fail("remove", ".json", PermissionError(13, "Permission denied"))
+        rows.writer.fault = StorageError("no room", code="storage.full")
         with pytest.raises(StorageError):
             await definitions.delete(DIGEST)
+        rows.writer.fault = None
         await definitions.put(DIGEST, DEFINITION)
         assert await definitions.get(DIGEST) == DEFINITION
 
-    run_inline(main())
+    asyncio.run(main())
+    assert rows.writer.done == 2
 
 
-def test_damaged_definition_is_none_and_healed_by_the_next_start(files: FakeFiles) -> None:
-    """A changed file is never run; a store that opens anew writes it again."""
-    files.write(FILE, b'{"version":2}')
-    definitions = LocalDefinitions(STATE, files)
-    assert asyncio.run(definitions.get(DIGEST)) is None
-    asyncio.run(definitions.put(DIGEST, DEFINITION))
-    assert asyncio.run(definitions.get(DIGEST)) == DEFINITION
+def test_damaged_definition_is_none_and_healed_by_the_next_start(rows: InlineDatabase) -> None:
+    """A changed text is never run; a store that opens anew writes it again."""
+    rows.connection.execute("INSERT INTO definitions VALUES (?, ?)", (DIGEST, '{"version":2}'))
+
+    async def main() -> None:
+        definitions = store(rows)
+        assert await definitions.get(DIGEST) is None
+        await definitions.put(DIGEST, DEFINITION)
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    asyncio.run(main())
 
 
-def test_definition_with_another_digest_is_refused(files: FakeFiles) -> None:
+def test_definition_with_another_digest_is_refused(rows: InlineDatabase) -> None:
     """Nothing is kept under a name that does not fit."""
-    with pytest.raises(StorageError):
-        asyncio.run(LocalDefinitions(STATE, files).put(DIGEST, {"version": 2}))
-    assert files.calls == []
+
+    async def main() -> None:
+        definitions = store(rows)
+        with pytest.raises(StorageError):
+            await definitions.put(DIGEST, {"version": 2})
+        assert await definitions.list() == []
+
+    asyncio.run(main())
 
 
-def test_failed_write_is_tried_again_by_the_next_put(files: FakeFiles) -> None:
+def test_failed_write_is_tried_again_by_the_next_put(rows: InlineDatabase) -> None:
     """A definition counts as kept only when it is."""
-    definitions = LocalDefinitions(STATE, files)
-    files.fail("replace_durably", ".json", PermissionError(13, "Permission denied"))
-    with pytest.raises(StorageError) as caught:
-        asyncio.run(definitions.put(DIGEST, DEFINITION))
-    assert caught.value.code == "storage.read_only"
-    files.mend()
-    asyncio.run(definitions.put(DIGEST, DEFINITION))
-    assert asyncio.run(definitions.get(DIGEST)) == DEFINITION
+
+    async def main() -> None:
+        definitions = store(rows)
+        rows.writer.fault = StorageError("read only", code="storage.read_only")
+        with pytest.raises(StorageError) as caught:
+            await definitions.put(DIGEST, DEFINITION)
+        assert caught.value.code == "storage.read_only"
+        rows.writer.fault = None
+        await definitions.put(DIGEST, DEFINITION)
+        assert await definitions.get(DIGEST) == DEFINITION
+
+    asyncio.run(main())
+
+
+def test_files_of_an_earlier_version_are_taken_over(tmp_path: Path) -> None:
+    """Each that fits its name becomes a row, at the first start; their folder is gone then."""
+    folder = tmp_path / "definitions"
+    folder.mkdir()
+    (folder / f"{DIGEST.removeprefix('sha256:')}.json").write_text(TEXT)
+    damaged = digest_of({"version": 2})
+    (folder / f"{damaged.removeprefix('sha256:')}.json").write_text("{}")
+    (folder / "notes.txt").write_text("not ours")
+
+    async def main() -> tuple[list[Digest], dict[str, Json] | None]:
+        storage = LocalStorage(tmp_path, LocalFiles(), FakeClock())
+        await storage.open()
+        found = await storage.definitions.list(), await storage.definitions.get(DIGEST)
+        await storage.close()
+        return found
+
+    assert asyncio.run(main()) == ([DIGEST], DEFINITION)
+    assert not folder.exists()
+    assert asyncio.run(main()) == ([DIGEST], DEFINITION)

@@ -78,26 +78,43 @@ def test_whole_state_has_no_findings(state: Path) -> None:
     assert report.executions == 1
 
 
-@pytest.mark.parametrize(
-    ("pattern", "content", "expected"),
-    [
-        pytest.param("definitions/*", None, "1 executions ran it", id="lost-definition"),
-        pytest.param("definitions/*", b"{}", "does not fit its name", id="changed-definition"),
-        pytest.param("registry/*/*/*", b"{}", "definition.json: damaged", id="bad-record"),
-    ],
-)
-def test_each_damage_is_a_finding(
-    state: Path, pattern: str, content: bytes | None, expected: str
-) -> None:
-    """What is lost or changed is named with its file."""
-    (path,) = state.glob(pattern)
-    if content is None:
-        path.unlink()
-    else:
-        path.write_bytes(content)
+def test_damaged_record_is_a_finding(state: Path) -> None:
+    """A last good definition that was changed is named with its file."""
+    (path,) = state.glob("registry/*/*/*")
+    path.write_bytes(b"{}")
     (finding,) = check_state(state).findings
     assert str(path) in finding
-    assert expected in finding
+    assert "definition.json: damaged" in finding
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param("DELETE FROM definitions", "is lost", id="lost"),
+        pytest.param("UPDATE definitions SET text = '{}'", "was changed", id="changed"),
+    ],
+)
+def test_damaged_definition_is_a_finding(state: Path, change: str, expected: str) -> None:
+    """What an execution ran and is not known any more is said with its digest."""
+    with closing(sqlite3.connect(state / DATABASE)) as connection, connection:
+        connection.execute(change)
+    (finding,) = check_state(state).findings
+    assert f"{make_record().digest} {expected}; 1 executions ran it" in finding
+
+
+def test_state_of_an_earlier_version_has_its_definitions_as_files(state: Path) -> None:
+    """It is whole as it is, before a daemon takes it forward, and not without them."""
+    file = state / "definitions" / f"{make_record().digest[7:]}.json"
+    file.parent.mkdir()
+    with closing(sqlite3.connect(state / DATABASE)) as connection, connection:
+        (text,) = connection.execute("SELECT text FROM definitions").fetchone()
+        connection.execute("DROP TABLE definitions")
+        connection.execute("PRAGMA user_version = 11")
+    file.write_text(text)
+    assert check_state(state).findings == ()
+    file.unlink()
+    (finding,) = check_state(state).findings
+    assert "is lost" in finding
 
 
 def test_damaged_database_is_a_finding(state: Path) -> None:
