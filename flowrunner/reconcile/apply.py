@@ -124,6 +124,8 @@ class Applier:
         self._lacking = _Lacks({}, {})
         self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
+        self._is_first = True
+        """Whether conditions are still those that an earlier life has told."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -167,6 +169,7 @@ class Applier:
             entry = plan.entries[key]
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
         self._lacking, self._was_read = lacks, self._was_read or plan.is_read
+        self._is_first = False
         is_same_set = entries.keys() == current.keys()
         changed = not is_same_set or any(entries[key] is not current[key] for key in touched)
         if changed:
@@ -234,8 +237,10 @@ class Applier:
 
     def _may_differ(self, entry: FlowEntry) -> bool:
         """Whether the conditions of an entry may be others though nothing about it has changed."""
+        if self._is_first or not entry.conditions:
+            return True
         recorded = () if self._was_read else self.history.recorded(entry.key)
-        return not entry.conditions or bool(recorded and entry.conditions is not recorded)
+        return bool(recorded and entry.conditions is not recorded)
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
@@ -243,14 +248,16 @@ class Applier:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
         current, bar = self._registry.get(entry.key), self._bar(entry)
         lacking = lacking._replace(bar=bar)
-        if entry is before and current is not None:
+        is_known = entry is before and current is not None
+        if is_known and current is not None:
             entry = current
-            told = _Lacking(entry.missing_secrets, entry.refused_user, entry.bar)
-            if lacking == told and not self._may_differ(entry):
-                return entry
-        known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
-        settled = self._conditioned(known, now)
-        return current if current == settled else settled
+        if lacking != _Lacking(entry.missing_secrets, entry.refused_user, entry.bar):
+            secrets, user = lacking.secrets, lacking.user
+            entry = replace(entry, missing_secrets=secrets, refused_user=user, bar=bar)
+        elif is_known and not self._may_differ(entry):
+            return entry
+        settled = self._conditioned(entry, now)
+        return current if current is not None and current == settled else settled
 
     def _bar(self, entry: FlowEntry) -> Bar | None:
         """Returns what is in the way of a flow; the channels of another host are not known here."""
@@ -265,7 +272,8 @@ class Applier:
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
         conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
-        return replace(entry, conditions=conditions)
+        is_same = conditions is entry.conditions
+        return entry if is_same else replace(entry, conditions=conditions)
 
     async def _keep(
         self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool

@@ -39,13 +39,12 @@ def flow_conditions(
 
     `labels` are those that this host lacks for it.
     """
-    new = (
-        _ready(entry, now),
-        _valid(entry, now),
-        _scheduled(entry, labels, now),
-        _suspended(entry, now),
-        _paused(pause, now),
-    )
+    if entry.findings or entry.bar or entry.missing_secrets or entry.refused_user:
+        ready, valid = _ready(entry, now), _valid(entry, now)
+    else:
+        ready, valid = _good(now)
+    scheduled, suspended = _scheduled(entry, labels, now), _suspended(entry, now)
+    new = (ready, valid, scheduled, suspended, _paused(pause, now))
     return merge_conditions(entry.conditions, new)
 
 
@@ -130,6 +129,15 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
             ConditionType.READY, Status.FALSE, ConditionReason.FLOW_MISSING, _text(unknown), now
         )
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
+
+
+@lru_cache(maxsize=16)
+def _good(now: datetime) -> tuple[Condition, Condition]:
+    """Returns the first two conditions of a flow without trouble, as most are."""
+    return (
+        _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now),
+        _condition(ConditionType.VALID, Status.TRUE, ConditionReason.VALID, "", now),
+    )
 
 
 def _whose(account: str) -> str:
