@@ -72,7 +72,7 @@ def flow_of_gist(
 
     Raises what data of no known form raises.
     """
-    raw = json.loads(gist)
+    raw = json.loads(gist.decode())
     users, node_types, channels = raw[_SAID]
     parts = {
         **_late_parts(definition, raw[_LATE], catalog),
