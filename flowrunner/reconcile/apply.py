@@ -20,7 +20,7 @@ from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
-from flowrunner.reconcile.conditions import flow_conditions, unread_conditions
+from flowrunner.reconcile.conditions import flow_conditions, is_invalid, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
@@ -61,7 +61,6 @@ class _Lacking(NamedTuple):
 
     secrets: tuple[str, ...] = ()
     user: str = ""
-    bar: Bar | None = None
 
 
 class _Lacks(NamedTuple):
@@ -159,12 +158,9 @@ class Applier:
         lacks = await asyncio.to_thread(self._lacks, plan)
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
-        touched: AbstractSet[FlowKey] = plan.entries.keys()
         self._is_reading = plan.is_read
-        entries: dict[FlowKey, FlowEntry] = {}
-        if plan.touched is not None:
-            touched = plan.touched | lacks.news(self._lacking)
-            entries = dict(current)
+        touched = self._touched(plan, before) | (lacks.news(self._lacking) & plan.entries.keys())
+        entries = {key: current.get(key, entry) for key, entry in plan.entries.items()}
         for key in touched:
             entry = plan.entries[key]
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
@@ -178,6 +174,19 @@ class Applier:
         if self._unannounced is not None:
             self.announce(self._unannounced)
         return changed
+
+    def _touched(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> AbstractSet[FlowKey]:
+        """Returns the flows whose entry may be another one than is in force.
+
+        At a first look at the source, also those of which it may say more than was known.
+        """
+        if plan.touched is not None:
+            return plan.touched
+        return {
+            key
+            for key, entry in plan.entries.items()
+            if entry is not before.get(key) or self._may_differ(entry)
+        }
 
     def renew_conditions(self, key: FlowKey) -> None:
         """Makes the conditions of a flow say what is known of its pause."""
@@ -232,6 +241,8 @@ class Applier:
         if self._was_read:
             return now
         recorded = self.history.recorded(entry.key)
+        if now is recorded:
+            return now
         now = merge_conditions(recorded, now)
         return now if self._is_reading else unread_conditions(recorded, now)
 
@@ -240,22 +251,19 @@ class Applier:
         if self._is_first or not entry.conditions:
             return True
         recorded = () if self._was_read else self.history.recorded(entry.key)
-        return bool(recorded and entry.conditions is not recorded)
+        is_same = not recorded or entry.conditions is recorded
+        return not is_same or is_invalid(recorded)  # it was not looked at yet in this life
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
         current, bar = self._registry.get(entry.key), self._bar(entry)
-        lacking = lacking._replace(bar=bar)
-        is_known = entry is before and current is not None
-        if is_known and current is not None:
+        if entry is before and current is not None:
             entry = current
-        if lacking != _Lacking(entry.missing_secrets, entry.refused_user, entry.bar):
-            secrets, user = lacking.secrets, lacking.user
+        if (entry.missing_secrets, entry.refused_user, entry.bar) != (*lacking, bar):
+            secrets, user = lacking
             entry = replace(entry, missing_secrets=secrets, refused_user=user, bar=bar)
-        elif is_known and not self._may_differ(entry):
-            return entry
         settled = self._conditioned(entry, now)
         return current if current is not None and current == settled else settled
 

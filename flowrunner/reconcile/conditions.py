@@ -55,15 +55,21 @@ def unread_conditions(
 
     A file that was invalid when it was last read counts as invalid until it is read again.
     """
+    if not is_invalid(recorded):
+        return now
     of_file: dict[ConditionType, Condition] = {
         condition.type: condition
         for condition in recorded
         if condition.type in (ConditionType.VALID, ConditionType.READY)
         and condition.status is Status.FALSE
     }
-    if ConditionType.VALID not in of_file:
-        return now
     return tuple(of_file.get(condition.type, condition) for condition in now)
+
+
+def is_invalid(conditions: tuple[Condition, ...]) -> bool:
+    """Whether they say that the file of a flow is invalid."""
+    found = (each.status for each in conditions if each.type is ConditionType.VALID)
+    return next(found, None) is Status.FALSE
 
 
 def source_condition(
