@@ -7,8 +7,9 @@ went through `flowrunner.definitions.checks` nothing does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 from flowrunner.definitions.build_triggers import build_triggers
@@ -50,50 +51,75 @@ from flowrunner.model.quantities import parse_duration, parse_size
 NODE_LISTS = ("nodes", "finally")
 """The keys of a flow that hold nodes, in the order in which they run."""
 
+NODE_FIELDS = ("nodes", "finals")
+"""The fields of a `FlowSpec` that they become."""
+
+PARTS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict(zip(NODE_FIELDS, NODE_LISTS, strict=True)),
+        "inputs": "inputs",
+        "env": "env",
+        "outputs": "outputs",
+    }
+)
+"""The fields that nobody looks into before an execution; the key of a definition for each."""
+
 
 def build_flow(
     key: FlowKey,
     digest: Digest,
     definition: Mapping[str, Json],
     catalog: NodeCatalog,
-    node_lists: Iterable[Sequence[NodeSpec]] | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> FlowSpec:
-    """Returns the spec of a definition, with the nodes of both lists if they are at hand.
+    """Returns the spec of a definition.
+
+    Args:
+        key: Of the flow.
+        digest: Of the definition.
+        definition: Without what the parts come from, if those are given.
+        catalog: The node types.
+        parts: What `flow_parts` gives, if it is at hand.
 
     Raises:
         ValidationError: The definition is not one that the checks let through.
     """
-    if node_lists is None:
-        raw_lists = (definition["nodes"], definition.get("finally", []))
-        node_lists = (flow_nodes(raw, catalog) for raw in raw_lists)
-    nodes, finals = node_lists
     return FlowSpec(
         key=key,
         digest=digest,
         description=definition.get("description", ""),
         labels=definition.get("labels", {}),
-        inputs={name: _input(raw) for name, raw in (definition.get("inputs") or {}).items()},
         vars=definition.get("vars", {}),
-        env=_env(definition.get("env", {})),
         secrets=tuple(definition.get("secrets", ())),
-        **said_by_nodes(definition),
         triggers=build_triggers(key, definition),
-        concurrency=_concurrency(definition.get("concurrency", {})),
+        concurrency=_concurrency(definition.get("concurrency")),
         runs_on=_labels(definition.get("runs_on", [])),
         is_suspended=definition.get("suspend", False),
         is_protected=definition.get("protect", False),
         pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
-        nodes=nodes,
-        finals=finals,
-        outputs={
-            name: text_or_template(value) for name, value in definition.get("outputs", {}).items()
-        },
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
         sla=build_sla(definition.get("sla")),
-        retention=_retention(definition.get("retention", {})),
+        retention=_retention(definition.get("retention")),
         notify=build_rules(definition["notify"]) if "notify" in definition else None,
+        **(flow_parts(definition, catalog) if parts is None else parts),
     )
+
+
+def flow_parts(definition: Mapping[str, Json], catalog: NodeCatalog) -> dict[str, Any]:
+    """Returns the fields of a `FlowSpec` that need not be built, or found, at every start."""
+    built = {field: build_part(field, definition, catalog) for field in PARTS}
+    return {**built, **said_by_nodes(definition)}
+
+
+def build_part(field: str, definition: Mapping[str, Json], catalog: NodeCatalog) -> Any:
+    """Returns what belongs into one of the fields of `PARTS`; raises as `build_flow`."""
+    if field == "nodes":
+        return flow_nodes(definition["nodes"], catalog)
+    raw = definition.get(PARTS[field])
+    if field == "finals":
+        return flow_nodes(raw or [], catalog)
+    return _MAPPED[field](raw or {})
 
 
 def _labels(written: Json) -> tuple[str, ...]:
@@ -190,11 +216,26 @@ def _constraints(raw: Mapping[str, Json]) -> dict[str, Any]:
     }
 
 
+def _inputs(raw: Mapping[str, Json]) -> dict[str, InputSpec]:
+    return {name: _input(each) for name, each in raw.items()}
+
+
 def _env(raw: Mapping[str, Json]) -> dict[str, Template | str | None]:
     return {name: text_or_template(value) for name, value in raw.items()}
 
 
-def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
+_MAPPED: Mapping[str, Callable[[Mapping[str, Json]], dict[str, Any]]] = MappingProxyType(
+    {"inputs": _inputs, "env": _env, "outputs": _env}
+)
+
+
+_USUAL_CONCURRENCY, _USUAL_RETENTION = ConcurrencySpec(), RetentionSpec()
+"""Most flows share them."""
+
+
+def _concurrency(raw: Mapping[str, Json] | None) -> ConcurrencySpec:
+    if not raw:
+        return _USUAL_CONCURRENCY
     group = raw.get("group")
     return ConcurrencySpec(
         group=None if group is None else condition_of(group),
@@ -204,7 +245,9 @@ def _concurrency(raw: Mapping[str, Json]) -> ConcurrencySpec:
     )
 
 
-def _retention(raw: Mapping[str, Json]) -> RetentionSpec:
+def _retention(raw: Mapping[str, Json] | None) -> RetentionSpec:
+    if not raw:
+        return _USUAL_RETENTION
     return RetentionSpec(
         executions=_maybe_int(raw.get("executions")),
         age_s=parse_duration(raw["age"]) if "age" in raw else None,

@@ -40,6 +40,8 @@ def build_triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigge
 
 def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
     """Returns the id of each trigger: its own, else its type if it is the only one of it."""
+    if len(triggers) == 1:
+        return [triggers[0].get("id") or triggers[0]["type"]]
     counts = Counter(raw["type"] for raw in triggers)
     return [
         raw.get("id") or (raw["type"] if counts[raw["type"]] == 1 else None) for raw in triggers

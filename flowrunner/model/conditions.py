@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from operator import is_
 
 
 class ConditionType(StrEnum):
@@ -36,6 +37,8 @@ class ConditionType(StrEnum):
 class Status(StrEnum):
     """Kubernetes' three words."""
 
+    __hash__ = str.__hash__
+
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
@@ -43,6 +46,8 @@ class Status(StrEnum):
 
 class ConditionReason(StrEnum):
     """Reason constants; each is explained in `docs/conditions.md`."""
+
+    __hash__ = str.__hash__
 
     READY = "Ready"
     VALID = "Valid"
@@ -117,16 +122,22 @@ class Condition:
 def merge_conditions(
     before: Iterable[Condition], after: Iterable[Condition]
 ) -> tuple[Condition, ...]:
-    """Returns `after`, each keeping its old transition time where the status did not change."""
+    """Returns `after`, each keeping its old transition time where the status did not change.
+
+    Where nothing changed, that is `before`: thousands of flows share what they say.
+    """
     known = {condition.type: condition for condition in before}
-    return tuple(_merged(known.get(new.type), new) for new in after)
+    merged = tuple([_merged(known.get(new.type), new) for new in after])
+    if isinstance(before, tuple) and len(before) == len(merged) and all(map(is_, before, merged)):
+        return before
+    return merged
 
 
 def _merged(old: Condition | None, new: Condition) -> Condition:
     if old is None or old.status is not new.status:
         return new
-    if (old.reason, old.message) == (new.reason, new.message):
-        return old  # the same object: thousands of flows share it
+    if old.reason is new.reason and old.message == new.message:
+        return old
     return Condition(
         type=new.type,
         status=new.status,

@@ -37,15 +37,15 @@ def walls_after(expression: str, wall: datetime) -> Iterator[datetime]:
     The expression has five good fields in capitals.
     """
     minute, hour, days = expression.split(maxsplit=2)
-    hours, minutes, calendar = _hours(hour), _minutes(minute), _days(days)
-    if _fits(calendar, wall.date()):
+    hours, minutes, today = _hours(hour), _minutes(minute), wall.date()
+    if _fits(days, today):
         for each in _times(hours, minutes, wall.time()):
-            yield datetime.combine(wall.date(), each)
-    day = _next_day(calendar, wall.date())
+            yield datetime.combine(today, each)
+    day = _next_day(days, today)
     while day is not None:
         for each in _times(hours, minutes):
             yield datetime.combine(day, each)
-        day = _next_day(calendar, day)
+        day = _next_day(days, day)
 
 
 def walls_between(expression: str, start: datetime, end: datetime) -> Iterator[datetime]:
@@ -54,10 +54,10 @@ def walls_between(expression: str, start: datetime, end: datetime) -> Iterator[d
     For short intervals: it looks at every day. The expression is as for `walls_after`.
     """
     minute, hour, days = expression.split(maxsplit=2)
-    hours, minutes, calendar = _hours(hour), _minutes(minute), _days(days)
+    hours, minutes = _hours(hour), _minutes(minute)
     day = start.date()
     while day <= end.date():
-        if _fits(calendar, day):
+        if _fits(days, day):
             walls = (datetime.combine(day, each) for each in _times(hours, minutes))
             yield from (wall for wall in walls if start <= wall < end)
         day += _DAY
@@ -76,8 +76,10 @@ def _times(
     yield from (time(hour, minute) for hour in hours for minute in minutes)
 
 
-def _next_day(calendar: CronSim, day: date) -> date | None:
+@lru_cache(maxsize=4_096)  # thousands of schedules ask on the same day
+def _next_day(days: str, day: date) -> date | None:
     """Returns the first day after another that fits."""
+    calendar = _days(days)
     last = day.year + LONGEST_YEARS
     day += _DAY
     while day.year <= last:
@@ -90,7 +92,9 @@ def _next_day(calendar: CronSim, day: date) -> date | None:
     return None
 
 
-def _fits(calendar: CronSim, day: date) -> bool:
+@lru_cache(maxsize=1_024)
+def _fits(days: str, day: date) -> bool:
+    calendar = _days(days)
     return day.month in calendar.months and calendar.match_day(day)
 
 

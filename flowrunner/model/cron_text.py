@@ -13,7 +13,8 @@ from datetime import datetime
 from functools import lru_cache
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.cron_calendar import is_good, walls_after
+from flowrunner.model.cron_calendar import is_good as fits_cron
+from flowrunner.model.cron_calendar import walls_after
 
 EXPRESSION_LIMIT = 500
 """Longest cron expression in characters; every value listed in every field is about 360."""
@@ -74,10 +75,11 @@ def check_fields(expression: str) -> None:
             f"the cron expression {cut(expression)} does not have exactly five fields",
             hint="minute hour day-of-month month day-of-week, without seconds, year, zone or user",
         )
-    for check in (_check_form, _check_values):
-        for index, text in enumerate(texts):
-            check(index, text)
-    if texts[_DAY] != "*" and texts[_MONTH] != "*" and not is_good(expression.upper()):
+    if not all(map(_is_good, range(len(_FIELDS)), texts)):
+        for check in (_check_form, _check_values):  # the form of all of them first
+            for index, text in enumerate(texts):
+                check(index, text)
+    if texts[_DAY] != "*" and texts[_MONTH] != "*" and not fits_cron(expression.upper()):
         raise _never_due(expression)
 
 
@@ -89,7 +91,7 @@ def normal_fields(expression: str) -> str:
     """
     fields = expand(expression)
     check_fields(fields)  # complains of what was written, not of what it is in capitals
-    if next(walls_after(fields.upper(), _LEAP_START), None) is None:
+    if not _has_day(fields.upper().split(maxsplit=2)[2]):
         raise _never_due(" ".join(expression.split()))
     return fields.upper()
 
@@ -123,16 +125,31 @@ def expand(expression: str) -> str:
 
 
 @lru_cache(maxsize=1_024)  # thousands of expressions share few fields
+def _has_day(days: str) -> bool:
+    """Whether some day fits the fields of day, month and day of the week."""
+    return next(walls_after(f"0 0 {days}", _LEAP_START), None) is not None
+
+
+@lru_cache(maxsize=1_024)
+def _is_good(index: int, text: str) -> bool:
+    """Whether a field raises nothing."""
+    try:
+        _check_form(index, text)
+        _check_values(index, text)
+    except ScheduleError:
+        return False
+    return True
+
+
 def _check_form(index: int, text: str) -> None:
     name, term, _ = _FIELDS[index]
     if not all(re.fullmatch(term, part.upper()) for part in text.split(",")):
         raise _field_error(name, text)
 
 
-@lru_cache(maxsize=1_024)
 def _check_values(index: int, text: str) -> None:
     fields = [text if index == other else "*" for other in range(len(_FIELDS))]
-    if not is_good(" ".join(fields).upper()):
+    if not fits_cron(" ".join(fields).upper()):
         raise _field_error(_FIELDS[index][0], text)
 
 

@@ -1,33 +1,33 @@
-"""A sequence that is made when somebody looks into it: most flows wait for hours."""
+"""Sequences and mappings made when somebody looks into them: most flows wait for hours.
+
+Both ask `make` for what they stand for, by the word `of`, so that what belongs to one flow can
+share it. It must return the same at any time, and may be called twice by two threads.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar, overload
 
 T = TypeVar("T")
 
 
 class Late(Sequence[T], Generic[T]):
-    """Stands for the tuple that `make` returns, and keeps it from the first look on.
-
-    `make` must return the same at any time; it may be called twice by two threads.
-    """
+    """Stands for the tuple that `make` returns, and keeps it from the first look on."""
 
     __slots__ = ("_made", "_make")
 
-    def __init__(self, make: Callable[[], tuple[T, ...]]) -> None:
-        self._make: Callable[[], tuple[T, ...]] | None = make
-        self._made: tuple[T, ...] = ()
+    def __init__(self, make: Callable[[str], tuple[T, ...]], of: str) -> None:
+        self._make = make
+        self._made: str | tuple[T, ...] = of
 
     @property
     def made(self) -> tuple[T, ...]:
         """The tuple."""
-        make = self._make
-        if make is not None:
-            self._made = make()
-            self._make = None
-        return self._made
+        made = self._made
+        if isinstance(made, str):
+            made = self._made = self._make(made)
+        return made
 
     @overload
     def __getitem__(self, index: int) -> T: ...
@@ -57,4 +57,46 @@ class Late(Sequence[T], Generic[T]):
 
     def __repr__(self) -> str:
         """Shows the tuple."""
+        return repr(self.made)
+
+
+class LateMapping(Mapping[str, T], Generic[T]):
+    """Stands for the dictionary that `make` returns, likewise."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[str], dict[str, T]], of: str) -> None:
+        self._make = make
+        self._made: str | dict[str, T] = of
+
+    @property
+    def made(self) -> dict[str, T]:
+        """The dictionary."""
+        made = self._made
+        if isinstance(made, str):
+            made = self._made = self._make(made)
+        return made
+
+    def __getitem__(self, key: str) -> T:
+        """Returns one value."""
+        return self.made[key]
+
+    def __len__(self) -> int:
+        """Returns how many there are."""
+        return len(self.made)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterates as the dictionary does."""
+        return iter(self.made)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the dictionaries are equal."""
+        if self is other:
+            return True
+        return self.made == (other.made if isinstance(other, LateMapping) else other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping
+
+    def __repr__(self) -> str:
+        """Shows the dictionary."""
         return repr(self.made)

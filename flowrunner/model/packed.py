@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 
 from flowrunner.model.ids import Json
-
-_LINE_BREAK = re.compile(rb"\n *")
-"""In JSON a line may break only between two values; what follows is indentation."""
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
@@ -22,7 +18,8 @@ class PackedDefinition(Mapping[str, Json]):
     def __init__(self, definition: Mapping[str, Json] | bytes) -> None:
         """Packs a definition, or takes its JSON text without looking into it."""
         if isinstance(definition, bytes):
-            self._text = _LINE_BREAK.sub(b"", definition)
+            # In JSON a line may break only between two values; what follows is indentation.
+            self._text = b"".join([line.lstrip(b" ") for line in definition.split(b"\n")])
         else:
             self._text = _ENCODER.encode(plain(definition)).encode(errors="surrogatepass")
 

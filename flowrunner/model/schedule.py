@@ -84,12 +84,16 @@ class Slots(ABC):
 class Skipped(StrEnum):
     """What becomes of the wall times that are lost when the clock is set forward."""
 
+    __hash__ = str.__hash__  # that of `Enum` is ten times slower, and schedules are keys
+
     RUN_AFTER = "run_after"
     SKIP = "skip"
 
 
 class Repeated(StrEnum):
     """What becomes of the wall times that come twice when the clock is set back."""
+
+    __hash__ = str.__hash__
 
     ONCE = "once"
     TWICE = "twice"

@@ -20,7 +20,7 @@ from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
-from flowrunner.reconcile.conditions import flow_conditions, unread_conditions
+from flowrunner.reconcile.conditions import flow_conditions, is_invalid, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
@@ -61,7 +61,6 @@ class _Lacking(NamedTuple):
 
     secrets: tuple[str, ...] = ()
     user: str = ""
-    bar: Bar | None = None
 
 
 class _Lacks(NamedTuple):
@@ -124,6 +123,8 @@ class Applier:
         self._lacking = _Lacks({}, {})
         self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
+        self._is_first = True
+        """Whether conditions are still those that an earlier life has told."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -157,16 +158,14 @@ class Applier:
         lacks = await asyncio.to_thread(self._lacks, plan)
         now = self._clock.now()
         current = self._registry.entries  # a pause may have come or gone meanwhile
-        touched: AbstractSet[FlowKey] = plan.entries.keys()
         self._is_reading = plan.is_read
-        entries: dict[FlowKey, FlowEntry] = {}
-        if plan.touched is not None:
-            touched = plan.touched | lacks.news(self._lacking)
-            entries = dict(current)
+        touched = self._touched(plan, before) | (lacks.news(self._lacking) & plan.entries.keys())
+        entries = {key: current.get(key, entry) for key, entry in plan.entries.items()}
         for key in touched:
             entry = plan.entries[key]
             entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
         self._lacking, self._was_read = lacks, self._was_read or plan.is_read
+        self._is_first = False
         is_same_set = entries.keys() == current.keys()
         changed = not is_same_set or any(entries[key] is not current[key] for key in touched)
         if changed:
@@ -175,6 +174,19 @@ class Applier:
         if self._unannounced is not None:
             self.announce(self._unannounced)
         return changed
+
+    def _touched(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> AbstractSet[FlowKey]:
+        """Returns the flows whose entry may be another one than is in force.
+
+        At a first look at the source, also those of which it may say more than was known.
+        """
+        if plan.touched is not None:
+            return plan.touched
+        return {
+            key
+            for key, entry in plan.entries.items()
+            if entry is not before.get(key) or self._may_differ(entry)
+        }
 
     def renew_conditions(self, key: FlowKey) -> None:
         """Makes the conditions of a flow say what is known of its pause."""
@@ -229,28 +241,31 @@ class Applier:
         if self._was_read:
             return now
         recorded = self.history.recorded(entry.key)
+        if now is recorded:
+            return now
         now = merge_conditions(recorded, now)
         return now if self._is_reading else unread_conditions(recorded, now)
 
     def _may_differ(self, entry: FlowEntry) -> bool:
         """Whether the conditions of an entry may be others though nothing about it has changed."""
+        if self._is_first or not entry.conditions:
+            return True
         recorded = () if self._was_read else self.history.recorded(entry.key)
-        return not entry.conditions or bool(recorded and entry.conditions is not recorded)
+        is_same = not recorded or entry.conditions is recorded
+        return not is_same or is_invalid(recorded)  # it was not looked at yet in this life
 
     def _settled(
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
         current, bar = self._registry.get(entry.key), self._bar(entry)
-        lacking = lacking._replace(bar=bar)
         if entry is before and current is not None:
             entry = current
-            told = _Lacking(entry.missing_secrets, entry.refused_user, entry.bar)
-            if lacking == told and not self._may_differ(entry):
-                return entry
-        known = replace(entry, missing_secrets=lacking.secrets, refused_user=lacking.user, bar=bar)
-        settled = self._conditioned(known, now)
-        return current if current == settled else settled
+        if (entry.missing_secrets, entry.refused_user, entry.bar) != (*lacking, bar):
+            secrets, user = lacking
+            entry = replace(entry, missing_secrets=secrets, refused_user=user, bar=bar)
+        settled = self._conditioned(entry, now)
+        return current if current is not None and current == settled else settled
 
     def _bar(self, entry: FlowEntry) -> Bar | None:
         """Returns what is in the way of a flow; the channels of another host are not known here."""
@@ -265,7 +280,8 @@ class Applier:
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
         conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
-        return replace(entry, conditions=conditions)
+        is_same = conditions is entry.conditions
+        return entry if is_same else replace(entry, conditions=conditions)
 
     async def _keep(
         self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool

@@ -39,13 +39,12 @@ def flow_conditions(
 
     `labels` are those that this host lacks for it.
     """
-    new = (
-        _ready(entry, now),
-        _valid(entry, now),
-        _scheduled(entry, labels, now),
-        _suspended(entry, now),
-        _paused(pause, now),
-    )
+    if entry.findings or entry.bar or entry.missing_secrets or entry.refused_user:
+        ready, valid = _ready(entry, now), _valid(entry, now)
+    else:
+        ready, valid = _good(now)
+    scheduled, suspended = _scheduled(entry, labels, now), _suspended(entry, now)
+    new = (ready, valid, scheduled, suspended, _paused(pause, now))
     return merge_conditions(entry.conditions, new)
 
 
@@ -56,15 +55,21 @@ def unread_conditions(
 
     A file that was invalid when it was last read counts as invalid until it is read again.
     """
+    if not is_invalid(recorded):
+        return now
     of_file: dict[ConditionType, Condition] = {
         condition.type: condition
         for condition in recorded
         if condition.type in (ConditionType.VALID, ConditionType.READY)
         and condition.status is Status.FALSE
     }
-    if ConditionType.VALID not in of_file:
-        return now
     return tuple(of_file.get(condition.type, condition) for condition in now)
+
+
+def is_invalid(conditions: tuple[Condition, ...]) -> bool:
+    """Whether they say that the file of a flow is invalid."""
+    found = (each.status for each in conditions if each.type is ConditionType.VALID)
+    return next(found, None) is Status.FALSE
 
 
 def source_condition(
@@ -130,6 +135,15 @@ def _ready(entry: FlowEntry, now: datetime) -> Condition:
             ConditionType.READY, Status.FALSE, ConditionReason.FLOW_MISSING, _text(unknown), now
         )
     return _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now)
+
+
+@lru_cache(maxsize=16)
+def _good(now: datetime) -> tuple[Condition, Condition]:
+    """Returns the first two conditions of a flow without trouble, as most are."""
+    return (
+        _condition(ConditionType.READY, Status.TRUE, ConditionReason.READY, "", now),
+        _condition(ConditionType.VALID, Status.TRUE, ConditionReason.VALID, "", now),
+    )
 
 
 def _whose(account: str) -> str:

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Protocol
 
 from flowrunner.errors import FlowError
-from flowrunner.model.conditions import Condition
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
-from flowrunner.reconcile.conditions import flow_conditions, unread_conditions
+from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -43,13 +42,13 @@ async def load_last_good(
     """Puts the last good definitions in force at start, before the source is read.
 
     Returns how many there were. One that does not compile any more (a node type is gone, another
-    version of the format) is left out and logged; its file will say why.
+    version of the format) is left out and logged; its file will say why. Conditions are as an
+    earlier life has told them, until `Applier.arm` works them out.
 
     Raises:
         StorageError: The store cannot be read.
     """
     entries: dict[FlowKey, FlowEntry] = {}
-    shared: dict[tuple[Condition, ...], tuple[Condition, ...]] = {}  # most flows are alike
     now = clock.now()
     for record in await store.list():
         try:
@@ -65,7 +64,7 @@ async def load_last_good(
             # Nothing has checked it since it was written, maybe by another version.
             _LOG.warning("registry.not_restored flow=%s: %s: %s", record.key, type(e).__name__, e)
             continue
-        recorded = history.recorded(record.key)  # what is still so is so since then
+        recorded = history.recorded(record.key)
         entry = FlowEntry(
             key=record.key,
             path=record.path,
@@ -77,12 +76,9 @@ async def load_last_good(
             observed_generation=record.generation,
             conditions=recorded,
         )
-        pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
-        conditions = flow_conditions(entry, pause, now, labels)
-        conditions = unread_conditions(recorded, conditions)
-        if conditions != recorded:
-            conditions = shared.setdefault(conditions, conditions)
-            entry = replace(entry, conditions=conditions)
+        if not recorded:
+            pause, labels = registry.pause_of(record.key), registry.lacking_labels(spec)
+            entry = replace(entry, conditions=flow_conditions(entry, pause, now, labels))
         entries[record.key] = entry
     registry.replace(entries)
     return len(entries)

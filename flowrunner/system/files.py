@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
 
@@ -43,6 +45,8 @@ __all__ = [
 
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _LEAST_CHUNK_BYTES = 4096
+_FACTS = attrgetter("st_size", "st_mtime_ns", "st_ino", "st_dev", "st_ctime_ns")
+"""By which it is noticed that a file changed under the reader; its kind is that of the inode."""
 
 
 class FileTooLargeError(OSError):
@@ -138,17 +142,17 @@ class LocalFiles:
         """Reads a regular file whose size, time and inode hold still meanwhile."""
         fd = _open_to_read(path)
         try:
-            before = make_file_stat(os.fstat(fd))
-            if before.kind is not FileKind.FILE:
+            before = os.fstat(fd)
+            if not stat.S_ISREG(before.st_mode):
                 raise NotRegularError(f"{path} is not a regular file")
-            data = _read_up_to(limit, fd, path, before.size)
+            data = _read_up_to(limit, fd, path, before.st_size)
         finally:
             os.close(fd)
         try:
-            after = make_file_stat(path.stat())
+            after = path.stat()
         except FileNotFoundError as error:
             raise ChangedWhileReadError(f"{path} vanished while it was read") from error
-        if after != before:
+        if _FACTS(after) != _FACTS(before):
             raise ChangedWhileReadError(f"{path} changed while it was read")
         return data
 
@@ -214,13 +218,16 @@ def _open_to_read(path: Path) -> int:
 
 
 def _read_up_to(limit: int, fd: int, path: Path, size: int) -> bytes:
-    """Reads to the end, whatever the size said: a file may grow meanwhile."""
+    """Reads to the end, whatever the size said: a file may grow meanwhile.
+
+    As many bytes as it said, and no more where more were asked for, are all of them.
+    """
     chunks: list[bytes] = []
     room = limit + 1
     while size <= limit and room > 0:
         chunk = os.read(fd, min(room, max(size + 1, _LEAST_CHUNK_BYTES)))
-        if not chunk:
-            return b"".join(chunks)
+        if not chunk or (len(chunk) == size and not chunks):
+            return b"".join([*chunks, chunk])
         chunks.append(chunk)
         room -= len(chunk)
     raise FileTooLargeError(f"{path} has more than {limit} bytes")

@@ -155,8 +155,10 @@ class LocalFlows:
             self._files.remove_tree(folder)
 
     def _read(self, key: FlowKey) -> FlowRecord | None:
+        return self._read_at(self._folder(key) / _FILE, key)
+
+    def _read_at(self, path: Path, key: FlowKey) -> FlowRecord | None:
         """Reads and checks a record; a damaged one is logged and counts as missing."""
-        path = self._folder(key) / _FILE
         try:
             record = record_of(read_steadily(self._files, path))
             if record.key != key:
@@ -173,12 +175,13 @@ class LocalFlows:
 
     def _read_all(self, account: str | None) -> Sequence[FlowRecord]:
         accounts = self._names(self._root) if account is None else [account]
-        keys = [
-            FlowKey(each, name)
-            for each in accounts
-            for name in self._names(below(self._root, each))
-        ]
-        return [record for key in sorted(keys) if (record := self._read(key)) is not None]
+        folders = ((each, below(self._root, each)) for each in sorted(accounts))
+        found = (
+            self._read_at(Path(f"{folder}/{name}/{_FILE}"), FlowKey(each, name))
+            for each, folder in folders
+            for name in self._names(folder)  # sorted, and made of one part each
+        )
+        return [record for record in found if record is not None]
 
     def _names(self, folder: Path) -> Sequence[str]:
         try:

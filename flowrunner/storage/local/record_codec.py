@@ -67,7 +67,7 @@ def _record_as_written(data: bytes) -> FlowRecord | None:
         return None
     definition = rest.removesuffix(_END)
     try:
-        fields = json.loads(head + b"}")
+        fields = json.loads(head.decode(errors="surrogatepass") + "}")
     except ValueError:  # laid out by somebody else
         return None
     if fields.get("written") != _hash_of(fields["digest"], definition):

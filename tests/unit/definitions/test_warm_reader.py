@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from flowrunner.definitions.cache_lines import checked_lines, sealed
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.definitions.late_flow import MOST_NODES
 from flowrunner.definitions.warm_reader import Version, WarmReader
@@ -98,6 +99,46 @@ def test_few_nodes_are_not_built() -> None:
     assert isinstance(candidate.spec.nodes, Late)
     assert isinstance(candidate.definition, PackedDefinition)
     assert [node.id for node in candidate.spec.nodes] == ["a", "b"]
+
+
+def test_a_start_looks_into_no_definition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What arms a flow is kept beside its record; the rest is built at the first look at it."""
+    store = MemoryStore()
+    first = Life(store)
+    data = (
+        FLOW
+        + b"inputs: {day: {default: x}}\nenv: {A: b}\noutputs: {x: y}\ntriggers: [{type: start}]\n"
+    )
+    (told,) = first.read(("f.yaml", data))
+    looks: list[object] = []
+    unpack = PackedDefinition.unpacked
+
+    def unpacked(packed: PackedDefinition) -> dict[str, Any]:
+        looks.append(packed)
+        return unpack(packed)
+
+    again = Life(store)
+    assert told.spec is not None
+    assert told.definition is not None
+    record = PackedDefinition(told.definition)
+    monkeypatch.setattr(PackedDefinition, "unpacked", unpacked)
+    spec, _ = again.reader.restore(told.spec.key, told.spec.digest, record)
+    assert (spec.starts, spec.node_types, looks) == (told.spec.starts, ("noop", "shell"), [])
+    assert (list(spec.inputs), list(spec.env), list(spec.outputs)) == (["day"], ["A"], ["x"])
+    assert looks
+
+
+def test_a_gist_that_makes_no_sense_is_not_used() -> None:
+    """The record alone restores the flow then."""
+    store = MemoryStore()
+    first = Life(store)
+    (told,) = first.read(("f.yaml", FLOW))
+    assert store.data
+    assert told.spec is not None
+    lines = [line.rpartition(b"\t")[0] + b'\t{"late":1}' for line in checked_lines(store.data)]
+    store.data = sealed(lines)
+    (restored,) = Life(store, first.in_force).in_force.values()
+    assert restored.spec == told.spec
 
 
 def test_many_nodes_stay_built() -> None:

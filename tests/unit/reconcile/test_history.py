@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -11,17 +11,18 @@ import pytest
 
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.flow_events import FlowEvent, FlowState
-from flowrunner.model.ids import FlowKey
+from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import Pause
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
-from flowrunner.reconcile.last_good import load_last_good
+from flowrunner.reconcile.last_good import Restorer, load_last_good
 from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import FolderTrees
-from flowrunner.registry.entry import PassResult
+from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_events import MemoryEvents
 from flowrunner.storage.memory_flows import MemoryFlows
@@ -73,6 +74,7 @@ class World:
         self.files.make_folder(ROOT)
         self.store, self.events = MemoryFlows(), FaultyEvents()
         self.secrets, self.clock = FakeSecrets(), FakeClock()
+        self.restorer: Restorer = COMPILER
         self.begin()
 
     def begin(self) -> None:
@@ -103,7 +105,7 @@ class World:
 
     async def _start(self) -> None:
         await self.history.load()
-        await load_last_good(self.store, COMPILER, self.registry, self.clock, self.history)
+        await load_last_good(self.store, self.restorer, self.registry, self.clock, self.history)
         await self.reconciler.start()
 
     def put(self, **files: bytes) -> None:
@@ -135,6 +137,21 @@ class World:
 
     def _conditions(self, key: FlowKey) -> tuple[Condition, ...]:
         return self.registry.entries[key].conditions
+
+
+class Remembers:
+    """Meets `Restorer`; knows the content of the files that flows came from, as a cache does."""
+
+    def __init__(self, entries: Iterable[FlowEntry]) -> None:
+        self._contents = {entry.digest: entry.content for entry in entries}
+
+    def restore(
+        self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]
+    ) -> tuple[FlowSpec, Mapping[str, Json]]:
+        return COMPILER.restore(key, digest, definition)
+
+    def content_of(self, digest: Digest) -> str:
+        return self._contents[digest]
 
 
 @pytest.fixture
@@ -355,3 +372,14 @@ def test_a_flow_that_stays_for_an_unreadable_file_is_not_rejected(world: World) 
     world.files.remove(ROOT / "a.yaml")
     world.put(z=NOT_YAML)
     assert world.told() == ["Created", "Ready=False", "Valid=False"]
+
+
+def test_a_file_mended_while_the_daemon_was_down_is_valid(world: World) -> None:
+    """Also where it is again what is in force, so that the first pass has nothing to change."""
+    world.put(a=flow_text("a"))
+    world.restorer = Remembers(world.registry.entries.values())
+    world.put(a=broken_text("a"))
+    world.files.write(ROOT / "a.yaml", flow_text("a"))
+    world.restart()
+    assert world.registry.entries[A].is_ready
+    assert world.told()[-2:] == ["Ready=True", "Valid=True"]

@@ -1,0 +1,175 @@
+"""One entry of what a daemon keeps of compiled files: a line of fields, the candidate in them.
+
+Fields stand between tabs, which JSON never holds. What a restart asks of each of ten thousand
+files is a field of its own; what it seldom asks for stays text until somebody does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import date
+from typing import Any, NamedTuple
+
+from flowrunner.definitions.cache_lines import (
+    claims_from,
+    finding_from,
+    key_of,
+    told,
+    told_claims,
+)
+from flowrunner.definitions.claims import Claims
+from flowrunner.definitions.compiler import Candidate
+from flowrunner.definitions.late_flow import gist_of
+from flowrunner.definitions.seen import Seen, facts_text
+from flowrunner.model.flow import FlowSpec
+from flowrunner.model.ids import Json
+from flowrunner.system.files import FileStat
+
+_NO_FINDINGS = b"[]"
+_FOREIGN = b"f"
+_FIELD = b"\t"
+
+
+class Version(NamedTuple):
+    """A version of a flow: its spec, and the definition it was built from."""
+
+    spec: FlowSpec
+    definition: Mapping[str, Json]
+
+
+class Line(NamedTuple):
+    """One entry as it is kept; a field is empty where there is nothing to say.
+
+    Attributes:
+        key: Of what the file compiled from.
+        facts: By which it is found unread.
+        content: Its hash, as the scan knows it.
+        digest: Of the flow.
+        name: Of the flow.
+        as_of: The month for which the findings hold, as its first day.
+        foreign: Whether it is known to be no flow.
+        findings: As JSON.
+        claims: As JSON.
+        gist: What arms the flow; see `flowrunner.definitions.late_flow`.
+    """
+
+    key: bytes
+    facts: bytes
+    content: bytes
+    digest: bytes
+    name: bytes
+    as_of: bytes
+    foreign: bytes
+    findings: bytes
+    claims: bytes
+    gist: bytes
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether there are no findings."""
+        return self.findings == _NO_FINDINGS
+
+    def candidate(self, file: str, version: Version | None) -> Candidate:
+        """Returns the candidate of a file, with the version of its digest.
+
+        Raises:
+            ValueError: It makes no sense; so do `TypeError`, `KeyError`, `AttributeError`.
+        """
+        findings = () if self.is_clean else json.loads(self.findings)
+        return Candidate(
+            file=file,
+            name=self.name.decode() or None,
+            is_foreign=self.foreign == _FOREIGN,
+            spec=version and version.spec,
+            definition=version and version.definition,
+            findings=tuple(finding_from(file, each) for each in findings),
+            as_of=date.fromisoformat(self.as_of.decode()) if self.as_of else None,
+            claims=LateClaims(self.claims),
+        )
+
+
+class LateClaims(Claims):
+    """Claims that stay text until one is asked for: most files never quarrel with another."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: bytes) -> None:
+        object.__setattr__(self, "_text", text)
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads the text: a field that has no value yet was asked for."""
+        if name not in _CLAIMS:
+            raise AttributeError(name)
+        made = claims_from(json.loads(self._text))
+        for field in _CLAIMS:
+            object.__setattr__(self, field, getattr(made, field))
+        return getattr(made, name)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether other claims, late or not, say the same."""
+        if not isinstance(other, Claims):
+            return NotImplemented
+        return all(getattr(self, field) == getattr(other, field) for field in _CLAIMS)
+
+    __hash__ = None  # type: ignore[assignment]  # as of all claims: they hold dictionaries
+
+
+_CLAIMS = tuple(field.name for field in fields(Claims))
+
+
+class ReadFile(NamedTuple):
+    """A file of this life: what it compiled to, and what its text stood in."""
+
+    key: bytes
+    candidate: Candidate
+    around: tuple[bytes, bytes, bytes]
+
+
+class Entry(NamedTuple):
+    """An entry of the next life."""
+
+    file: str
+    read: ReadFile
+    seen: Seen | None
+
+    @property
+    def facts(self) -> bytes:
+        """By which it is found unread."""
+        return b"" if self.seen is None else facts_key(self.seen.stat, self.read.around)
+
+    @property
+    def text(self) -> bytes:
+        """The line in which it is kept."""
+        candidate = self.read.candidate
+        spec, definition, as_of = candidate.spec, candidate.definition, candidate.as_of
+        is_flow = spec is not None and definition is not None
+        line = Line(
+            key=self.read.key,
+            facts=self.facts,
+            content=b"" if self.seen is None else self.seen.content.encode(),
+            digest=b"" if spec is None else spec.digest.encode(),
+            name=(candidate.name or "").encode(),
+            as_of=b"" if as_of is None else as_of.isoformat().encode(),
+            foreign=_FOREIGN if candidate.is_foreign else b"",
+            findings=_json([told(finding, candidate.file) for finding in candidate.findings]),
+            claims=_json(told_claims(candidate.claims)),
+            gist=gist_of(spec, definition) if is_flow and spec and definition else b"",
+        )
+        return _FIELD.join(line)
+
+
+def line_of(text: bytes) -> Line | None:
+    """Returns the line of `Entry.text`; None for another one."""
+    parts = text.split(_FIELD)
+    return Line(*parts) if len(parts) == len(Line._fields) else None
+
+
+def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
+    """Returns the key of a file by its facts alone."""
+    return key_of((facts_text(stat).encode(), *around))
+
+
+def _json(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
