@@ -240,10 +240,7 @@ class ExecutionStore(Protocol):
         """Returns every queued or running execution with its payload, oldest first."""
 
     async def find(self, *start_keys: str, since: datetime | None = None) -> ExecutionId | None:
-        """Returns an execution that has one of these keys, if created at or after `since`.
-
-        The first key counts that has such an execution.
-        """
+        """Returns the execution of the first key that has one created at or after `since`."""
 
     async def children(self, parent: ExecutionId, *, limit: int) -> list[Execution]:
         """Returns the executions that attempts of one have asked for, oldest first.
