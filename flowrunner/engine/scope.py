@@ -106,22 +106,29 @@ def execution_context(
     execution: Execution, spec: FlowSpec, directories: Directories
 ) -> dict[str, Json]:
     """Returns what `execution` is; times are RFC 3339, the date is that in the trigger's zone."""
-    slot_at = execution.cause.slot_at
     return {
         "id": execution.id,
         "revision": execution.revision,
         "retry_of": execution.retry_of,
-        "slot_at": None if slot_at is None else slot_at.isoformat(),
-        "slot_date": None if slot_at is None else _slot_date(slot_at, execution, spec),
-        "created_at": execution.created_at.isoformat(),
+        **times_context(execution.cause, spec, execution.created_at),
         "work_dir": str(directories.work),
         "flow_dir": str(directories.flow),
     }
 
 
-def _slot_date(slot_at: datetime, execution: Execution, spec: FlowSpec) -> str:
+def times_context(cause: Cause, spec: FlowSpec, created_at: datetime) -> dict[str, Json]:
+    """Returns what is known of `execution` before there is one."""
+    slot_at = cause.slot_at
+    return {
+        "slot_at": None if slot_at is None else slot_at.isoformat(),
+        "slot_date": None if slot_at is None else _slot_date(slot_at, cause, spec),
+        "created_at": created_at.isoformat(),
+    }
+
+
+def _slot_date(slot_at: datetime, cause: Cause, spec: FlowSpec) -> str:
     """Returns the date of a slot in the zone of its schedule; one without a zone is in UTC."""
-    found = (each for each in spec.schedules if each.id == execution.cause.declared_trigger)
+    found = (each for each in spec.schedules if each.id == cause.declared_trigger)
     schedule = next((each.schedule for each in found), None)
     zone = ZoneInfo(schedule.timezone) if isinstance(schedule, CronSchedule) else UTC
     return slot_at.astimezone(zone).date().isoformat()

@@ -12,7 +12,13 @@ from datetime import datetime
 
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
-from flowrunner.engine.scope import ContextScope, flow_contexts, resolve, trigger_context
+from flowrunner.engine.scope import (
+    ContextScope,
+    flow_contexts,
+    resolve,
+    times_context,
+    trigger_context,
+)
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.delivery_record import DeliveryRecord
@@ -213,7 +219,11 @@ def ready_spec(entry: FlowEntry) -> FlowSpec:
 
 def trigger_scope(spec: FlowSpec, cause: Cause, moment: datetime) -> ContextScope:
     """Returns what `if`, `inputs` and `dedupe.key` of a trigger see; `moment` is their `now()`."""
-    contexts = {**flow_contexts(spec), "trigger": trigger_context(cause)}
+    contexts: dict[str, Json] = {
+        **flow_contexts(spec),
+        "trigger": trigger_context(cause),
+        "execution": times_context(cause, spec, moment),
+    }
     return ContextScope(contexts, lambda name: name in ("success", "always"), moment)
 
 

@@ -44,7 +44,7 @@ _BASE: Mapping[Kind, frozenset[str]] = {
         {"inputs", "vars", "env", "trigger", "execution", "nodes", "flow", "host", "secrets"}
     ),
     Kind.FLOW_ENV: frozenset({"inputs", "vars", "secrets", "trigger", "execution", "flow", "host"}),
-    Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "flow", "secrets"}),
+    Kind.TRIGGER_CONDITION: frozenset({"vars", "trigger", "execution", "flow", "secrets"}),
     Kind.GROUP: frozenset({"inputs", "vars", "env", "trigger", "flow", "secrets"}),
 }
 _CONTEXTS: Mapping[Kind, frozenset[str]] = {
@@ -86,6 +86,8 @@ _MEMBERS = {
     "attempt": frozenset({"number", "exit_code", "error", "outputs", "reason"}),
     "flow": frozenset({"name", "account", "labels"}),
 }
+_BEFORE_IT_IS = frozenset({"slot_at", "slot_date", "created_at"})
+"""Members of `execution` that a trigger sees, which decides whether there will be one."""
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
 _KEPT = 1_024
 """Texts whose uses are kept: many flows share some."""
@@ -213,11 +215,16 @@ class _Checker:
     def _member(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, name = reference.root, str(reference.path[0])
         names = self._names[root]
+        is_early = place.kind in (Kind.TRIGGER_CONDITION, Kind.TRIGGER_INPUT)
+        if root == "execution" and is_early and name in names:
+            names = _BEFORE_IT_IS
         if (root, name) == ("trigger", "headers") and len(reference.path) > 1:
             yield from self._header(place, reference)
         if name in names or self._subject.is_doubtful(root, name):
             return
         message, hint = f"there is no {root}.{name}", meant_or_known(name, names)
+        if names is _BEFORE_IT_IS:
+            message, hint = f"{message} before the execution is there", known_here(names)
         if root == "env" and name in self._subject.data.get("env", {}):
             message = f"env.{name} has no literal value, so expressions cannot read it"
             hint = "use the expression that it stands for"

@@ -71,13 +71,16 @@ def test_each_slot_of_the_interval_starts_once() -> None:
 
     async def story(world: World) -> None:
         await wait_until(world, LATE)
-        inputs = {"day": {"default": ""}}
-        trigger = every("1m", inputs={"day": "${{ trigger.id }}"})
+        inputs = {"by": {"default": ""}, "at": {"default": ""}}
+        given = {"by": "${{ trigger.id }}", "at": "${{ date('%T', execution.slot_at) }}"}
+        trigger = every("1m", inputs=given)
         await begin(world, flow_text("a", inputs=inputs, triggers=[trigger]))
         identity, count = await wanted(world, 60, 240)
         found = await filled(world)
         assert (count, slots(found)) == (3, [60, 120, 180])
-        assert [each.inputs for each in found] == [{"day": "backfill"}] * 3
+        assert [each.inputs for each in found] == [
+            {"by": "backfill", "at": f"12:0{minute}:00"} for minute in (1, 2, 3)
+        ]
         assert {each.cause.declared_trigger for each in found} == {"schedule"}
         assert await world.storage.marks.list(MarkKind.BACKFILL) == {}
         assert identity

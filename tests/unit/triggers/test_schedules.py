@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from flowrunner.errors import RefusedError
+from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState, SlotOutcome
 from flowrunner.triggers.slot_keeper import GRACE
 from tests.fakes.clock import DEFAULT_START as NOON
@@ -206,6 +207,28 @@ def test_slot_that_cannot_start_is_skipped_with_its_reason(data: bytes, reason: 
         assert world.decided == [("a", SKIPPED, reason, 1)] * 2
         assert await world.storage.slots.cursor(ledger_key()) == at(2 * MINUTE)
         assert slots(await world.executions()) == []
+
+    simulate(story)
+
+
+def test_trigger_sees_its_slot() -> None:
+    """Its `if` and `inputs` know the slot and its date in the zone of the schedule."""
+    trigger: dict[str, Json] = {
+        "type": "schedule",
+        "cron": "* * * * *",
+        "timezone": "Pacific/Auckland",
+        "if": "date('%M', execution.slot_at) != '01'",
+        "inputs": {"day": "${{ execution.slot_date }}"},
+    }
+
+    async def story(world: World) -> None:
+        inputs: Json = {"day": {"default": ""}}
+        await begin(world, flow_text("a", inputs=inputs, triggers=[trigger]))
+        await fire(world, MINUTE)
+        assert await world.executions() == []
+        await fire(world, 2 * MINUTE)
+        (started,) = await world.executions()
+        assert started.inputs == {"day": "2027-03-02"}
 
     simulate(story)
 
