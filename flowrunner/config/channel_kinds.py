@@ -70,9 +70,9 @@ class ChannelSettings:
         return tuple(name for name in found if name is not None)
 
 
-def web_address() -> Kind:
+def web_address(hint: str = "write https://HOST/PATH") -> Kind:
     """The address of something that speaks HTTP, without a user or password."""
-    return line_of_text(_wrong_address, "write https://HOST/PATH")
+    return line_of_text(_wrong_address, hint)
 
 
 def _wrong_address(text: str) -> str | None:
@@ -129,7 +129,9 @@ def _any_text() -> Kind:
 
 _TIMEOUT = _Key(duration(1, 300), 10.0)
 _CA = _Key(file_path(nullable=True))
-_URL = _Key(web_address())
+_URL = _Key(
+    web_address("write https://HOST/PATH; one that is secret into a secret that url_secret names")
+)
 _SECRET_KEY = _Key(_secret_name(), is_secret=True)
 _MAIL = line_of_text(
     lambda text: None if is_mailable(text) else "is no address", "write name@example.com"
@@ -205,7 +207,7 @@ def _channel(name: str, written: Json, folder: Path) -> ChannelSettings:
         hint = "small letters, digits, '_' and '-', at most 63, a letter or digit first"
         raise BadValueError(f"{quote(name)} cannot be the name of a channel", hint=hint)
     if not isinstance(written, dict):
-        raise _not_shown(f"channel {name}", written)
+        raise _not_shown(f"a map, which channel {name} is", written)
     kind = written.get("type")
     keys = TYPES.get(kind) if isinstance(kind, str) else None
     if keys is None:

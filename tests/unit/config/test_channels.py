@@ -106,6 +106,12 @@ def test_secret_in_the_place_of_its_name_is_not_quoted(file: Path) -> None:
     written = {"a": {"type": "slack", "url_secret": "https://hooks.example.com/T/B/hidden"}}
     assert "hidden" not in problem({"notify": {"channels": written}}, file)
     assert "hidden" not in problem({"notify": {"channels": {"a": "hidden"}}}, file)
+    written = {"a": {"type": "ping", "url": "https://me:hidden@hooks.example.com/"}}
+    with pytest.raises(SettingsError) as caught:
+        load({"notify": {"channels": written}}, file=file)
+    (finding,) = caught.value.findings
+    assert "hidden" not in str(finding)
+    assert "a secret that url_secret names" in finding["hint"]
 
 
 def test_rules_are_read(file: Path) -> None:
