@@ -53,9 +53,12 @@ class ChannelThreads:
     lookups: Threads = field(default_factory=lambda: Threads(_LOOKUPS_AT_ONCE, "lookup"))
 
     def close(self) -> None:
-        """Waits for what is under way, and ends them; blocks."""
+        """Waits for mails under way, and ends the threads; blocks.
+
+        Not for names: a resolver that hangs would hold up the stop, and nobody waits for one.
+        """
+        self.lookups.dismiss()
         self.mails.close()
-        self.lookups.close()
 
 
 def make_outlet(owned: OwnedChannel, ground: Ground, threads: ChannelThreads) -> Outlet:

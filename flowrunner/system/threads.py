@@ -72,11 +72,16 @@ class Threads:
 
     def close(self) -> None:
         """Waits for all that was queued, and ends the threads; blocks."""
+        threads = list(self._threads)
+        self.dismiss()
+        for thread in threads:
+            thread.join()
+
+    def dismiss(self) -> None:
+        """Ends the threads, each when all that was queued is done; waits for none."""
         self._is_closed = True
         for _ in self._threads:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join()
         self._threads.clear()
 
     def _start_thread(self) -> None:

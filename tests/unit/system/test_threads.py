@@ -126,3 +126,19 @@ def test_fault_in_the_loop_arrives(threads: Threads) -> None:
 
     with pytest.raises(OSError, match="no more"):
         asyncio.run(main())
+
+
+def test_dismissed_threads_are_not_waited_for() -> None:
+    """Each ends when what it does is done, however long that takes; what was queued is done."""
+    threads, gate, done = Threads(1, "test"), threading.Event(), threading.Event()
+
+    async def main() -> None:
+        blocked = threads.run(gate.wait)
+        queued = threads.run(done.set)
+        threads.dismiss()
+        assert not blocked.done()
+        gate.set()
+        await asyncio.gather(blocked, queued)
+
+    asyncio.run(main())
+    assert done.is_set()
