@@ -379,6 +379,28 @@ def test_mail_server_that_is_none_is_told_by_what_is_wrong(
         asyncio.run(main())
 
 
+def test_login_that_smtp_cannot_say_is_told_as_what_it_is() -> None:
+    """The conversation is over before anything of it is sent, and the secret is not quoted."""
+    said: list[str] = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := (await reader.readline()).decode():
+            said.append(line)
+            writer.write(b"250-here\r\n250 AUTH PLAIN\r\n")
+
+    async def main() -> None:
+        threads = Threads(1, "mail")
+        async with mailing_by(talk, threads) as channel:
+            server = replace(channel.server, user="me", password=lambda: "geheimnisvoll-ä")
+            await replace(channel, server=server).send(MESSAGE)
+
+    with pytest.raises(NotSentError, match="user or password hold others than ASCII") as caught:
+        asyncio.run(main())
+    assert "geheimnis" not in caught.value.message
+    assert not [line for line in said if line.startswith("AUTH")]
+
+
 class Postmaster:
     """An SMTP server that answers each receiver as it is told."""
 
