@@ -251,6 +251,20 @@ def test_body_of_one_who_comes_too_often_is_not_read() -> None:
     assert statuses == [413, 429]
 
 
+def test_page_may_read_that_it_came_too_often() -> None:
+    """CORS stands before the rate limit: a browser would hide the 429, and when to come again."""
+    rules = AccessRules(rate=(1, 10.0), cors=frozenset({PAGE}))
+    app = public_app(access=make_access(rules))
+
+    answers = [
+        ask(app, "GET", "/api/v1/flows", peer=REMOTE, headers={"origin": PAGE}) for _ in range(2)
+    ]
+
+    assert [got.status for got in answers] == [401, 429]
+    assert answers[1].headers["access-control-allow-origin"] == PAGE
+    assert "retry-after" in answers[1].headers["access-control-expose-headers"]
+
+
 def test_new_rate_counts_from_its_reload_on() -> None:
     """Other rules are in force for the next request; a rate that stays keeps what it counted."""
     clock = FakeClock()
