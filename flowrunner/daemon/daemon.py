@@ -137,6 +137,7 @@ class Daemon:
         await parts.clock_watch.load()
         parts.timers.start()
         await parts.reconciler.start()
+        await parts.hooks.webhooks.recall(parts.storage.executions)
         parts.schedules.lift_catchup(FIRST_PASS)
 
     def _say_ready(self) -> None:

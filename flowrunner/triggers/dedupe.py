@@ -3,7 +3,7 @@
 A delivery's identity becomes the unique `start_key` of its execution, so that two copies at the
 same moment start it once, also across a restart. Where the sender signs neither an id nor a
 time, a changed id would let a recorded body pass again: such bodies are remembered for five
-minutes, in memory.
+minutes, in memory (what a restart knows of them: `flowrunner.triggers.recalling`).
 """
 
 from __future__ import annotations

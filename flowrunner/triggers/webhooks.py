@@ -23,6 +23,7 @@ from flowrunner.model.secret import SecretValue
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.secrets.lookup import Secrets
+from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.gathering import Gathering
 from flowrunner.system.threads import InThread
@@ -48,6 +49,7 @@ from flowrunner.triggers.hook_cases import (
     signed_of,
 )
 from flowrunner.triggers.hook_rates import HookRates
+from flowrunner.triggers.recalling import recall_bodies
 from flowrunner.triggers.signatures import (
     MOST_WORK,
     Work,
@@ -133,6 +135,14 @@ class Webhooks:
         self._work = work_of(auths)
         self._most_secrets = min(max((len(it.secrets) for it in auths), default=1), MOST_WORK)
         self._rates.keep(self._hooks.keys())
+
+    async def recall(self, executions: ExecutionStore) -> None:
+        """Learns which bodies the life before has accepted lately; once the hooks are in force.
+
+        Raises:
+            StorageError: They cannot be read.
+        """
+        await recall_bodies(executions, self._duplicates, self._by_flow, self._clock.now())
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""

@@ -355,3 +355,18 @@ def test_a_secret_that_is_gone_at_the_next_start_makes_its_flow_not_ready(
     with daemon(flows, state, env=SECRET_IN_ENVIRONMENT) as running:
         eventually(lambda: running.condition("deploy")["status"] == "True")
         assert push(running, "deploy/webhook", {}).status == 202
+
+
+def test_recorded_delivery_cannot_be_sent_again_after_a_crash(flows: Path, state: Path) -> None:
+    """The same signed body under another id is known to the next life as well."""
+    write_flow(flows, "deploy", hook(), NOTHING)
+
+    with daemon(flows, state, env=SECRET_IN_ENVIRONMENT) as running:
+        first = push(running, "deploy/webhook", {"ref": "main"}, "delivery-1")
+        assert first.status == 202
+        running.kill()
+
+    with daemon(flows, state, env=SECRET_IN_ENVIRONMENT) as running:
+        again = push(running, "deploy/webhook", {"ref": "main"}, "delivery-2")
+        assert (again.status, again.json["execution_id"]) == (200, first.json["execution_id"])
+        assert push(running, "deploy/webhook", {"ref": "topic"}, "delivery-3").status == 202

@@ -22,6 +22,7 @@ from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
+from flowrunner.triggers import recalling
 from flowrunner.triggers.dedupe import Duplicates
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
@@ -617,6 +618,53 @@ def test_same_body_under_another_id_is_a_duplicate_for_five_minutes() -> None:
         assert (await sender.send(x_github_delivery="id-3")).status == 202
 
     told(story, flow())
+
+
+async def next_life(sender: Sender) -> Sender:
+    """A restart of the daemon, as far as hooks are concerned."""
+    after = await sender.world.next_life()
+    after.secrets.texts["HOOK"] = SECRET
+    await after.apply(flow())
+    await after.webhooks.recall(after.storage.executions)
+    return Sender(after)
+
+
+def test_same_body_under_another_id_is_a_duplicate_across_a_restart() -> None:
+    """The five minutes are those since it was accepted, whatever becomes of the daemon."""
+
+    async def story(sender: Sender) -> None:
+        first = await sender.send(b"[1]", x_github_delivery="id-1")
+        await asyncio.sleep(100)
+        late = await sender.send(b"[2]", x_github_delivery="id-2")
+        await asyncio.sleep(150)
+        after = await next_life(sender)
+        for body, known in ((b"[1]", first), (b"[2]", late)):
+            again = await after.send(body, x_github_delivery="id-3")
+            assert (again.result, again.body["execution_id"]) == (
+                "duplicate",
+                known.body["execution_id"],
+            )
+        await asyncio.sleep(51)
+        after = await next_life(after)
+        assert (await after.send(b"[1]", x_github_delivery="id-4")).status == 202
+        assert (await after.send(b"[2]", x_github_delivery="id-5")).result == "duplicate"
+
+    told(story, flow())
+
+
+def test_so_many_bodies_are_recalled_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start looks at the newest executions alone, however many came in the last minutes."""
+    monkeypatch.setattr(recalling, "MOST_RECALLED", 200)
+
+    async def story(sender: Sender) -> None:
+        for number in range(250):
+            await sender.send(b"[%d]" % number, x_github_delivery=f"id-{number}")
+        after = await next_life(sender)
+        old = await after.send(b"[49]", x_github_delivery="other")
+        recalled = await after.send(b"[50]", x_github_delivery="another")
+        assert (old.status, recalled.result) == (202, "duplicate")
+
+    told(story, flow(top={"concurrency": {"limit": 1, "queue_limit": 1_000}}))
 
 
 @pytest.mark.parametrize("auth", [pytest.param(GITHUB, id="github"), pytest.param(HMAC, id="hmac")])

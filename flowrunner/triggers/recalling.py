@@ -1,0 +1,80 @@
+"""Signed bodies of the life before: a copy of one is a duplicate after a restart, too.
+
+Where a provider signs neither id nor time, bodies are kept in mind for some minutes, because a copy
+under another id would pass. What was accepted in the last of them is on disk with its body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from flowrunner.model.execution import Execution
+from flowrunner.model.ids import ExecutionId, FlowKey
+from flowrunner.storage.protocols import ExecutionQuery, ExecutionStore
+from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
+from flowrunner.triggers.hook_cases import Hook
+
+MOST_RECALLED = 1_000
+"""Executions that are looked at, the newest: a start shall not wait for the bodies of a storm."""
+
+_PAGE = 100
+
+
+async def recall_bodies(
+    executions: ExecutionStore,
+    duplicates: Duplicates,
+    hooks: Mapping[FlowKey, Sequence[Hook]],
+    now: datetime,
+) -> None:
+    """Keeps in mind again what was signed by bodies alone.
+
+    Args:
+        executions: Those of the life before.
+        duplicates: Keeps bodies in mind.
+        hooks: Those in force, of each flow.
+        now: Bodies count for some minutes before it.
+
+    Raises:
+        StorageError: They cannot be read.
+    """
+    by_trigger = {
+        (flow, hook.trigger.id): hook
+        for flow, of_flow in hooks.items()
+        for hook in of_flow
+        if _is_known_by_its_body(hook)
+    }
+    if not by_trigger:
+        return
+    since = now - timedelta(seconds=SAME_BODY_S)
+    found = [
+        (execution, hook)
+        async for execution in _latest(executions, since)
+        if (hook := by_trigger.get((execution.flow, execution.cause.trigger_id))) is not None
+    ]
+    for execution, hook in reversed(found):  # as they came: what came first is forgotten first
+        whole = await executions.get(execution.id)
+        if whole is not None and whole.cause.payload is not None:
+            left_s = (execution.created_at - since).total_seconds()
+            identity = Duplicates.body_identity(whole.cause.payload)
+            duplicates.remember_body(hook.label, identity, execution.id, left_s)
+
+
+async def _latest(executions: ExecutionStore, since: datetime) -> AsyncIterator[Execution]:
+    """Yields what was created since then, the newest first."""
+    before: ExecutionId | None = None
+    for _ in range(MOST_RECALLED // _PAGE):
+        page = await executions.list(ExecutionQuery(before=before, limit=_PAGE))
+        for execution in page:
+            if execution.created_at < since:
+                return
+            yield execution
+        if len(page) < _PAGE:
+            return
+        before = page[-1].id
+
+
+def _is_known_by_its_body(hook: Hook) -> bool:
+    """Whether what a hook's deliveries sign is their body alone."""
+    proof = hook.trigger.auth.proof
+    return proof.signs_body and not proof.has_time
