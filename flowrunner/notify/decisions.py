@@ -235,8 +235,11 @@ def _why(execution: Execution) -> tuple[str, str]:
 
 
 def _about(breach: Breach) -> str:
-    """Returns what a breach is known by: it is the same one as long as it lasts."""
-    since = breach.since.astimezone(UTC).isoformat()
+    """Returns what a breach is known by: it is the same one as long as it lasts.
+
+    Without a dot, as all ids: ISO 8601 has a comma as well.
+    """
+    since = breach.since.astimezone(UTC).isoformat().replace(".", ",")
     return f"{breach.execution or f'{breach.flow}:{since}'}:{breach.kind}"
 
 

@@ -104,5 +104,8 @@ class NodeDesk:
 
 
 def attempt_id(key: AttemptKey) -> str:
-    """Returns what names an attempt in every life of the daemon."""
-    return f"{key.execution}:{key.node}.{key.item_index}.{key.number}"
+    """Returns what names an attempt in every life of the daemon.
+
+    Without a dot, which ends an id where it is signed as Standard Webhooks.
+    """
+    return f"{key.execution}:{key.node}:{key.item_index}:{key.number}"

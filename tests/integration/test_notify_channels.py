@@ -505,7 +505,7 @@ def test_letter_without_receivers_goes_to_those_of_the_channel() -> None:
     assert asyncio.run(letter_to(server)) == 1
     (text,) = server.mails
     mail = email.message_from_string(text.removesuffix(".\r\n"), policy=email.policy.default)
-    assert f"X-FlowRunner-Id: {sequential_id(1)}:{'n' * 63}.9999.100\r\n" in text
+    assert f"X-FlowRunner-Id: {sequential_id(1)}:{'n' * 63}:9999:100\r\n" in text
     assert (mail["To"], mail["Subject"]) == ("oncall@example.com", "Grüße")
     assert isinstance(mail, EmailMessage)
     assert mail.get_content().splitlines() == [".", "ä" * 2_000]

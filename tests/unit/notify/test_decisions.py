@@ -239,7 +239,11 @@ def test_breach_is_one_write_with_that_it_was_told() -> None:
     async def story() -> None:
         world = World(flow_text("a", notify=[rule("late")]))
         breach = Breach(
-            flow=A, kind=SlaKind.MAX_SINCE_SUCCESS, execution=None, since=NOON, limit_s=60.0
+            flow=A,
+            kind=SlaKind.MAX_SINCE_SUCCESS,
+            execution=None,
+            since=NOON + timedelta(microseconds=1),
+            limit_s=60.0,
         )
         marks = world.decisions.left_by_breach(breach)
         assert (len(marks), world.told()) == (1, [])
@@ -254,6 +258,7 @@ def test_breach_is_one_write_with_that_it_was_told() -> None:
         await world.box.settle()
         (other,) = world.sent()
         assert (other.count, other.id == notice.id) == (3, False)
+        assert "." not in notice.id  # a receiver could not tell where a signed id ends
         assert len(await world.marks.list(MarkKind.NOTICE)) == 1
 
     run_virtual(story())

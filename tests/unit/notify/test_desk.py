@@ -121,7 +121,7 @@ def test_what_is_not_waited_for_is_kept_for_the_channels_of_the_account() -> Non
         marks = await world.marks.list(MarkKind.NOTICE)
         ids = {key.trigger: key.name for key in marks}
         assert ids == {
-            label: f"{KEY.execution}:tell.0.2:message:{label}" for label in ("pay/oncall", "mail")
+            label: f"{KEY.execution}:tell:0:2:message:{label}" for label in ("pay/oncall", "mail")
         }
         assert world.oncall.tried == world.of_pay.tried == []
 
@@ -155,7 +155,7 @@ def test_mail_has_the_id_of_its_attempt() -> None:
     async def story(world: World) -> None:
         assert await world.write() == "mailed by mail to 3 receivers"
         ((name, _),) = world.mail.letters
-        assert name == f"{KEY.execution}:tell.0.2"
+        assert name == f"{KEY.execution}:tell:0:2"
         world.mail.errors = [NotSentError("the server answered 451")]
         with pytest.raises(ExecutionError, match="channel mail: the server answered 451") as caught:
             await world.write()

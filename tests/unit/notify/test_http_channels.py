@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 
+from flowrunner.model.hook_auth import PROVIDERS, AuthType, WebhookAuth
+from flowrunner.model.ids import AttemptKey
 from flowrunner.model.notify import NotifyOn
+from flowrunner.model.secret import SecretValue
 from flowrunner.notify.channel import Channel, NotSentError
+from flowrunner.notify.desk import attempt_id
 from flowrunner.notify.http_channels import (
     AlertmanagerChannel,
     PingChannel,
@@ -23,7 +27,9 @@ from flowrunner.notify.http_channels import (
 from flowrunner.notify.message import Message
 from flowrunner.notify.post import Poster
 from flowrunner.system.threads import InThread
+from flowrunner.triggers.signatures import judge
 from tests.fakes.clock import FakeClock
+from tests.fakes.ids import sequential_id
 from tests.fakes.records import NOON
 from tests.fakes.virtual_time import run_virtual
 from tests.unit.notify.notices import SENDER, make_notice
@@ -69,6 +75,26 @@ def test_webhook_is_signed_at_each_try() -> None:
     assert first["webhook-id"] == second["webhook-id"] == make_notice(0).id
     assert int(second["webhook-timestamp"]) - int(first["webhook-timestamp"]) == 3_600
     assert first["webhook-signature"] != second["webhook-signature"]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("on", [NotifyOn.FAILED, NotifyOn.LATE, NotifyOn.READY, NotifyOn.MESSAGE])
+def test_hook_of_another_daemon_believes_a_webhook(on: NotifyOn, count: int) -> None:
+    """What is told, alone or together, has an id that receivers of the standard take."""
+    poster, clock = FakePoster(timeout_s=1), FakeClock(start=NOON)
+    channel = WebhookChannel(
+        url=lambda: "https://x/in", secret=lambda: "a2V5", poster=poster, clock=clock
+    )
+    notices = [make_notice(number, on) for number in range(count)]
+    if on is NotifyOn.MESSAGE:
+        key = AttemptKey(sequential_id(1), "tell", 3, 1)
+        notices = [replace(it, id=f"{attempt_id(key)}:{it.channel}") for it in notices]
+    run_virtual(channel.send(Message(sender=SENDER, notices=tuple(notices))))
+    ((_, body, headers),) = poster.posts
+    proof = PROVIDERS[AuthType.STANDARD].proof
+    auth = WebhookAuth(type=AuthType.STANDARD, secrets=("KEY",), proof=proof)
+    sent = {name.lower(): value for name, value in headers.items()}
+    assert judge(auth, [SecretValue("a2V5")], sent, body, clock.now().timestamp()) is proof
 
 
 def test_slack_reads_no_markup() -> None:
