@@ -141,6 +141,12 @@ class MailChannel:
                 return await self._talk(mail, receivers, password)
         except TimeoutError as error:
             raise NotSentError(f"not done within {self.server.timeout_s:g} s") from error
+        except smtplib.SMTPDataError as error:
+            # About this mail and no other: tried for a day, one that a filter hates, and whoever
+            # can write into one, would keep all others back.
+            is_final = error.smtp_code >= _FOR_GOOD
+            text = f"the server answered {error.smtp_code} to the mail"
+            raise NotSentError(text, is_refused=is_final) from error
         except smtplib.SMTPResponseException as error:
             raise NotSentError(f"the server answered {error.smtp_code}") from error
         except smtplib.SMTPRecipientsRefused as error:

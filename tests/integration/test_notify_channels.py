@@ -404,7 +404,8 @@ def test_login_that_smtp_cannot_say_is_told_as_what_it_is() -> None:
 class Postmaster:
     """An SMTP server that answers each receiver as it is told."""
 
-    def __init__(self, **answers: str) -> None:
+    def __init__(self, *, to_mails: str = "250 fine", **answers: str) -> None:
+        self._to_mails = to_mails
         self._answers = answers
         self.mails: list[str] = []
 
@@ -417,6 +418,7 @@ class Postmaster:
             elif line == "data":
                 writer.write(b"354 go\r\n")
                 self.mails.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+                answer = self._to_mails
             writer.write(f"{answer}\r\n".encode())
 
 
@@ -509,6 +511,29 @@ def test_letter_without_receivers_goes_to_those_of_the_channel() -> None:
     assert (mail["To"], mail["Subject"]) == ("oncall@example.com", "Grüße")
     assert isinstance(mail, EmailMessage)
     assert mail.get_content().splitlines() == [".", "ä" * 2_000]
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_refused"), [("554 looks like spam", True), ("451 later", False)]
+)
+def test_mail_that_the_server_will_never_take_keeps_no_other_back(
+    answer: str, *, is_refused: bool
+) -> None:
+    """What it says to the text of a mail is about that mail alone: for good, or for now."""
+    server = Postmaster(to_mails=answer)
+
+    async def main() -> None:
+        threads = Threads(1, "mail")
+        try:
+            async with mailing_by(server.serve, threads) as channel:
+                await channel.send(MESSAGE)
+        finally:
+            await asyncio.to_thread(threads.close)
+
+    with pytest.raises(NotSentError, match=rf"the server answered {answer[:3]} to the") as caught:
+        asyncio.run(main())
+    assert caught.value.is_refused is is_refused
+    assert "spam" not in caught.value.message
 
 
 def test_refused_receivers_fail_a_letter() -> None:
