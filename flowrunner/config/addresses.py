@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from flowrunner.config.kinds import BadValueError, Kind, printable, quote
 from flowrunner.model.ids import Json
+
+Key: TypeAlias = tuple[str, ...]
+"""A setting: the sections it stands in, and its name."""
 
 LONGEST_SOCKET_PATH = 107
 """Bytes. Source: unix(7), `sun_path` holds 108 with its terminating zero."""
@@ -100,21 +104,21 @@ def check_socket_path(path: Path, key: str) -> None:
         )
 
 
-def check_distinct(sockets: dict[str, Any]) -> None:
-    """Refuses two listeners on one unix socket; raises `BadValueError`.
+def shared_sockets(sockets: Mapping[Key, Any]) -> Iterator[tuple[Key, BadValueError]]:
+    """Yields each setting that names the unix socket of one before it, and what is wrong with that.
 
     Args:
         sockets: Setting → its address or path; what is no unix socket is passed over.
     """
-    taken: dict[str, str] = {}
+    taken: dict[str, Key] = {}
     for key, address in sockets.items():
         path = address.path if isinstance(address, UnixAddress) else address
         if not isinstance(path, Path):
             continue
         other = taken.setdefault(os.path.realpath(path), key)
         if other != key:
-            text = f"{quote(str(path))} is the socket of {other}, too"
-            raise BadValueError(text, hint="give each its own path")
+            text = f"{quote(str(path))} is the socket of {'.'.join(other)}, too"
+            yield key, BadValueError(text, hint="give each its own path")
 
 
 def _tcp(value: str) -> ListenAddress:

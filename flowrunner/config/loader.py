@@ -16,7 +16,7 @@ from typing import Any
 
 from flowrunner.config.account_reader import AccountReader
 from flowrunner.config.accounts import SECTION as ACCOUNTS
-from flowrunner.config.addresses import UnixAddress, check_distinct, check_socket_path
+from flowrunner.config.addresses import Key, UnixAddress, check_socket_path, shared_sockets
 from flowrunner.config.kinds import BadValueError, Kind, printable, quote
 from flowrunner.config.notify_settings import NotifySettings, notify_problems
 from flowrunner.config.settings import SECTIONS, SETTINGS, Setting, Settings
@@ -34,7 +34,6 @@ from flowrunner.config.unknown import explain_unknown
 from flowrunner.errors import SettingsError
 from flowrunner.model.quantities import render_duration
 
-Key = tuple[str, ...]
 """Section and name of a setting."""
 
 Values = dict[Key, Any]
@@ -142,6 +141,7 @@ class _Merge:
             written = [self._origins[it] for it in paths if self._origins[it] != _DEFAULT]
             with self._reporting(written[0] if written else _DEFAULT, SETTINGS[paths[0]]):
                 check(self._values)
+        self._check_sockets()
         self._check_tokens()
         self._check_notify()
         for shared, origin in self._accounts.shared(environment):
@@ -167,6 +167,14 @@ class _Merge:
             elif path in self._values:
                 parts[part.name] = self._values[path]
         return cls(**parts)
+
+    def _check_sockets(self) -> None:
+        """Refuses two listeners on one socket, in the words of who wrote the second."""
+        keys: tuple[Key, ...] = (_SOCKET, _LISTEN, _HOOKS_LISTEN)
+        sockets = {key: self._values[key] for key in keys}
+        for key, error in shared_sockets(sockets):
+            with self._reporting(self._origins[key], SETTINGS[key]):
+                raise error
 
     def _check_tokens(self) -> None:
         """Judges what only all tokens together, and the accounts, can tell."""
@@ -243,10 +251,6 @@ def _check_listener(key: Key, values: Values) -> None:
         check_socket_path(address.path, ".".join(key))
 
 
-def _check_distinct(values: Values) -> None:
-    check_distinct({".".join(key): values[key] for key in (_SOCKET, _LISTEN, _HOOKS_LISTEN)})
-
-
 def _check_state(values: Values) -> None:
     """Keeps the scan of the flows away from the state, which holds YAML, too.
 
@@ -305,7 +309,6 @@ _CHECKS: tuple[tuple[Callable[[Values], None], tuple[Key, ...]], ...] = (
     (_check_tls, (_CERTIFICATE, _KEY)),
     (partial(_check_listener, _LISTEN), (_LISTEN,)),
     (partial(_check_listener, _HOOKS_LISTEN), (_HOOKS_LISTEN,)),
-    (_check_distinct, (_HOOKS_LISTEN, _LISTEN, _SOCKET)),
 )
 """What is judged about the winners, and the settings that can be to blame, the nearest first."""
 

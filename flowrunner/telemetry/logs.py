@@ -20,6 +20,10 @@ from flowrunner.telemetry.log_format import JsonFormatter, TextFormatter
 PENDING_LIMIT: Final = 8 * 1024 * 1024
 """Characters waiting for the stream above which records are dropped: some 50,000 lines."""
 
+REST_S: Final = 0.01
+"""From one write to the next at least: to wake the thread for each line of many takes the time of
+the event loop. A line that comes alone is written at once."""
+
 STOP_TIMEOUT_S: Final = 2.0
 """How long the end of the daemon waits for its log."""
 
@@ -128,6 +132,7 @@ class _LineWriter:
         self._dropped = 0
         self._reported = 0
         self._closing = False
+        self._is_awaited = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
@@ -145,7 +150,8 @@ class _LineWriter:
                 return
             self._pending += len(line)
             self._lines.append(line)
-            if len(self._lines) == 1:  # else the thread has been woken already
+            if self._is_awaited:  # else the thread has been woken already, or rests
+                self._is_awaited = False
                 self._changed.notify()
 
     def close(self, timeout_s: float) -> None:
@@ -161,11 +167,14 @@ class _LineWriter:
             if not lines and not notice:
                 break
             self._write(lines, notice)
+            self._rest()
         self._sink.close()
 
     def _take(self) -> tuple[list[str], str]:
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._closing)
+            while not (self._lines or self._closing):
+                self._is_awaited = True
+                self._changed.wait()
             lines, self._lines = self._lines, []
             lost, self._reported = self._dropped - self._reported, self._dropped
         if not lost:
@@ -173,6 +182,11 @@ class _LineWriter:
         return lines, self._formatter.format(
             _own_record("logging.dropped", {"records": lost})
         ) + "\n"
+
+    def _rest(self) -> None:
+        """Lets lines gather, but for the last ones."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, REST_S)
 
     def _write(self, lines: list[str], notice: str) -> None:
         text = "".join(lines)

@@ -2,7 +2,8 @@
 
 Works on the raw bytes, before anything is parsed, and compares in constant time. Every secret
 is tried, so that the time does not tell which one fits; and who is refused has cost as many HMACs
-of the body as any hook would, so that the time does not tell one hook from another, or from none.
+of the body, and as many looks into its headers, as any hook would, so that the time does not tell
+one hook from another, or from none.
 Source: RFC 2104 (HMAC), RFC 6750 section 2.1 (bearer), RFC 7617 (basic); what is signed by whom is
 the table of `flowrunner.model.hook_auth`.
 """
@@ -14,20 +15,37 @@ import hmac
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from flowrunner.model.delivery import Unproven
 from flowrunner.model.hook_auth import WHSEC, Proof, ProofKind, WebhookAuth
 from flowrunner.model.secret import SecretValue
 
-Work = Mapping[str, int]
-"""How many HMACs of a body are made, by their algorithm."""
-
-LEAST_WORK: Work = MappingProxyType({"sha256": 1})
 MOST_WORK = 4
 """HMACs of one algorithm that a refusal costs at most: a stranger decides how large a body is."""
+MOST_FORMS = 8
+"""Forms of proofs that a refusal looks for at most."""
 
+_DECOY = Proof(header="x-hub-signature-256", prefix="sha256=")
+
+
+class Work(NamedTuple):
+    """What every refusal costs.
+
+    Attributes:
+        hmacs: How many HMACs of a body are made, by their algorithm.
+        forms: What is looked for in its headers.
+    """
+
+    hmacs: Mapping[str, int] = MappingProxyType({_DECOY.algorithm: 1})
+    forms: tuple[Proof, ...] = (_DECOY,)
+
+
+LEAST_WORK = Work()
 _DUMMY = SecretValue("a secret nobody has")
+_NO_DIGEST = bytes(32)
 _MOST_SIGNATURES = 16
 """Signatures in one header that are looked at: those of a rotation are two or three."""
 _TIME = re.compile(r"[0-9]{1,12}")
@@ -59,19 +77,23 @@ def judge(
     found = _judged(auth, held, headers, body, now_s)
     if isinstance(found, Unproven):
         done = Counter(proof.algorithm for proof, _ in held if proof.signs_body)
-        pretend(headers, body, {name: most - done[name] for name, most in work.items()})
+        left = {name: most - done[name] for name, most in work.hmacs.items()}
+        pretend(headers, body, work._replace(hmacs=left), held[0][0] if held else _DECOY)
     return found
 
 
 def work_of(auths: Iterable[WebhookAuth]) -> Work:
     """Returns what the refusal of any of these costs at most, and at least one HMAC."""
-    most = dict(LEAST_WORK)
+    hmacs, forms = dict(LEAST_WORK.hmacs), dict.fromkeys(LEAST_WORK.forms)
     for auth in auths:
         times = min(len(auth.secrets), MOST_WORK)
         for proof in (auth.proof, auth.whsec_proof):
-            if proof is not None and proof.signs_body and times > most.get(proof.algorithm, 0):
-                most[proof.algorithm] = times
-    return most
+            if proof is not None and proof.kind is not ProofKind.NOTHING:
+                forms[proof] = None
+            if proof is not None and proof.signs_body and times > hmacs.get(proof.algorithm, 0):
+                hmacs[proof.algorithm] = times
+    slowest = sorted(forms, key=lambda form: (form != _DECOY, not form.separator))
+    return Work(hmacs, tuple(slowest[:MOST_FORMS]))
 
 
 def _judged(
@@ -90,12 +112,27 @@ def _judged(
     return proof
 
 
-def pretend(headers: Mapping[str, str], body: bytes, work: Work = LEAST_WORK) -> None:
-    """Does the work of verifications that nobody needs, so that time does not tell it."""
-    for algorithm, times in work.items():
-        proof = Proof(header="x-hub-signature-256", prefix="sha256=", algorithm=algorithm)
+def pretend(
+    headers: Mapping[str, str], body: bytes, work: Work = LEAST_WORK, known: Proof = _DECOY
+) -> None:
+    """Does the work of verifications that nobody needs, so that time does not tell it.
+
+    Args:
+        headers: Of the delivery.
+        body: Of the delivery.
+        work: What is to be done.
+        known: The form that has been looked for, whatever came of it.
+    """
+    for algorithm, times in work.hmacs.items():
+        proof = replace(_DECOY, algorithm=algorithm)
         for _ in range(times):
             _fits(proof, _DUMMY, headers, body)
+    for form in work.forms:
+        if form.signs_body and form != known:
+            _signed_before(form, headers)
+            _shows(form, _NO_DIGEST, headers)
+        elif form != known:
+            _SHOWN[form.kind](_NO_DIGEST, headers.get(form.header, ""))
 
 
 def signed_part(proof: Proof, headers: Mapping[str, str], body: bytes) -> bytes:
@@ -141,11 +178,15 @@ def _is_signed(proof: Proof, key: bytes, headers: Mapping[str, str], body: bytes
     # one piece: a copy of a large body takes long enough to tell that something stands before it.
     made = hmac.new(key, _signed_before(proof, headers), proof.algorithm)
     made.update(body)
-    digest = made.digest()
+    return _shows(proof, made.digest(), headers) and bool(key)
+
+
+def _shows(proof: Proof, digest: bytes, headers: Mapping[str, str]) -> bool:
+    """Whether one of the signatures of a header is this one, and covers all that it must."""
     parts = _parts(proof, headers.get(proof.header, ""))
     results = [hmac.compare_digest(digest, _decoded(proof, text)) for text in parts]
     is_whole = not proof.has_time or bool(_time_of(proof, headers))
-    return any(results) and is_whole and _has_id(proof, headers) and bool(key)
+    return any(results) and is_whole and _has_id(proof, headers)
 
 
 def _has_id(proof: Proof, headers: Mapping[str, str]) -> bool:

@@ -54,7 +54,6 @@ from flowrunner.triggers.signatures import (
     MOST_WORK,
     Work,
     judge,
-    pretend,
     work_of,
 )
 
@@ -275,7 +274,7 @@ class Webhooks:
         proof = judge(auth, secrets, delivery.headers, delivery.body, now_s, work)
         is_bare = auth.proof.kind is ProofKind.NOTHING
         if is_bare and not (delivery.is_local or self._takes_unproven):
-            pretend(delivery.headers, delivery.body, work)
+            judge(_NOBODY, (), delivery.headers, delivery.body, now_s, work)
             return _Found(Unproven.OFF_HOST, secrets)
         return _Found(proof, secrets)
 

@@ -19,6 +19,7 @@ from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.clock import Clock
 from flowrunner.web.callers import Access
 from flowrunner.web.context import Origin, match_of
+from flowrunner.web.middleware.absolute_form import AbsoluteForm
 from flowrunner.web.middleware.access_log import AccessLog
 from flowrunner.web.middleware.account_border import AccountBorder, AccountOf
 from flowrunner.web.middleware.authentication import (
@@ -215,6 +216,7 @@ def _outermost(parts: WebParts, origin_of: Callable[[Scope], Origin]) -> list[Mi
         Middleware(ErrorBoundary),
         Middleware(RequestId, new_id=parts.new_id),
         Middleware(AccessLog, clock=parts.clock, origin_of=origin_of),
+        Middleware(AbsoluteForm),
         Middleware(HeadLimit),
     ]
 

@@ -159,8 +159,9 @@ CASES = {
     "http-1.0": taken(delivery(line=f"POST {PATH} HTTP/1.0")),
     "http-2": refused(delivery(line=f"POST {PATH} HTTP/2.0"), (505, "http.version")),
     # paths
-    "whole-address": refused(
-        delivery(line=f"POST http://localhost{PATH} HTTP/1.1"), (404, "not_found")
+    "whole-address": taken(delivery(line=f"POST http://localhost{PATH} HTTP/1.1")),
+    "whole-address-with-a-user": refused(
+        delivery(line=f"POST http://a@localhost{PATH} HTTP/1.1"), MALFORMED
     ),
     "double-slash": refused(delivery(line=f"POST /{PATH} HTTP/1.1"), (404, "not_found")),
     "encoded-upwards": refused(

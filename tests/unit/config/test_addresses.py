@@ -75,19 +75,32 @@ def test_path_that_is_too_long_is_refused(file: Path, key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "server",
+    ("server", "named", "other"),
     [
-        pytest.param({"listen": SOCKET, "hooks_listen": SOCKET}, id="both-listeners"),
-        pytest.param({"listen": "unix:/run/c", "control_socket": "/run/./c"}, id="control-socket"),
-        pytest.param({"hooks_listen": "unix:/a/../run/c", "control_socket": "/run/c"}, id="hooks"),
+        pytest.param(
+            {"listen": SOCKET, "hooks_listen": SOCKET}, "hooks_listen", "listen", id="listeners"
+        ),
+        pytest.param(
+            {"listen": "unix:/run/c", "control_socket": "/run/./c"},
+            *("listen", "control_socket"),
+            id="control-socket",
+        ),
+        pytest.param(
+            {"hooks_listen": "unix:/a/../run/c", "control_socket": "/run/c"},
+            *("hooks_listen", "control_socket"),
+            id="hooks",
+        ),
     ],
 )
-def test_one_path_is_one_listener(file: Path, server: dict[str, str]) -> None:
+def test_one_path_is_one_listener(
+    file: Path, server: dict[str, str], named: str, other: str
+) -> None:
     """Who may command the daemon and who may read it come by different sockets."""
     code, message = problem(file, **server)
 
     assert code == "settings.value"
-    assert "is the socket of server." in message
+    assert message.startswith(f"server.{named}: ")
+    assert f"is the socket of server.{other}, too" in message
 
 
 def test_certificate_without_a_port_is_refused(file: Path) -> None:

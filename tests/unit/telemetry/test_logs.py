@@ -284,6 +284,20 @@ class TestBothFormats:
         assert json_of("Hello you", name="flowrunner_plugin")["event"] == "flowrunner_plugin"
 
 
+class Writes(io.StringIO):
+    """A stream that knows what it was given in one piece."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.first = threading.Event()
+
+    def write(self, text: str, /) -> int:
+        self.texts.append(text)
+        self.first.set()
+        return len(text)
+
+
 class TestConfigured:
     """The way from a logger to the stream."""
 
@@ -367,6 +381,19 @@ class TestConfigured:
         logging.getLogger(OURS).warning("event")
         assert (root.level, ours.level, root.handlers) == before
         assert log.stream.getvalue() == ""
+
+    def test_lines_that_come_close_together_are_one_write(self) -> None:
+        """The first of many lines is written at once, those behind it together."""
+        stream = Writes()
+        control = configure_logging("info", "text", stream)
+        logging.getLogger(OURS).info("first")
+        assert stream.first.wait(10)
+        for number in range(1_000):
+            logging.getLogger(OURS).info("later.%d", number)
+        control.stop()
+        assert stream.texts[0].endswith(" first\n")
+        assert len("".join(stream.texts).splitlines()) == 1_001
+        assert len(stream.texts) < 100
 
     def test_what_was_printed_before_stands_before(self) -> None:
         """A stream with a buffer and a descriptor keeps its order, in UTF-8 whatever its own."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections import Counter
 from collections.abc import Mapping
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from flowrunner.model.delivery import Unproven
 from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, WebhookAuth
 from flowrunner.model.secret import SecretValue
-from flowrunner.triggers.signatures import MOST_WORK, judge, pretend, work_of
+from flowrunner.triggers.signatures import MOST_FORMS, MOST_WORK, judge, pretend, work_of
 from tests.profile import examples
 
 GITHUB = WebhookAuth(type=AuthType.GITHUB, secrets=("S",), proof=PROVIDERS[AuthType.GITHUB].proof)
@@ -353,5 +354,51 @@ def test_work_is_bounded() -> None:
     """A hook with many secrets does not multiply what each stranger's body costs."""
     many = WebhookAuth(type=AuthType.GITHUB, secrets=("S",) * 50, proof=GITHUB.proof)
 
-    assert work_of([many]) == {"sha256": MOST_WORK}
-    assert work_of([]) == {"sha256": 1}
+    assert work_of([many]).hmacs == {"sha256": MOST_WORK}
+    assert work_of([]).hmacs == {"sha256": 1}
+
+
+def test_forms_are_bounded() -> None:
+    """Hooks with proofs of their own do not multiply what each stranger's headers cost."""
+    found = work_of([signed_by(prefix=f"{number}=") for number in range(50)])
+
+    assert len(found.forms) == MOST_FORMS
+    assert GITHUB.proof in found.forms
+
+
+class Looked(dict[str, str]):
+    """Headers that know which of them were looked at, and how often."""
+
+    def __init__(self) -> None:
+        super().__init__({"stripe-signature": "t=1,v1=00", "authorization": "Bearer x"})
+        self.at: Counter[str] = Counter()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.at[name] += 1
+        return super().get(name, default)
+
+
+STRIPE = WebhookAuth(type=AuthType.STRIPE, secrets=("S",), proof=PROVIDERS[AuthType.STRIPE].proof)
+
+
+@pytest.mark.parametrize("auth", [GITHUB, STRIPE, BEARER, TOKEN])
+@pytest.mark.parametrize("held", [0, 1])
+def test_every_refusal_looks_at_the_same_headers(auth: WebhookAuth, held: int) -> None:
+    """Whatever the type, the headers of all types are read: how they are parsed takes time."""
+    headers = Looked()
+
+    judge(
+        auth,
+        [SecretValue("y")] * held,
+        headers,
+        BODY,
+        0.0,
+        work_of((GITHUB, STRIPE, BEARER, TOKEN)),
+    )
+
+    assert headers.at.keys() - {""} == {
+        "x-hub-signature-256",
+        "stripe-signature",
+        "authorization",
+        "x-gitlab-token",
+    }
