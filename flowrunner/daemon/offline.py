@@ -16,6 +16,7 @@ from flowrunner.daemon.account_places import AccountPlaces, of_default
 from flowrunner.daemon.defaults_above import layers_above
 from flowrunner.definitions import codes
 from flowrunner.definitions.candidate_cache import CachingReader
+from flowrunner.definitions.checks.texts import MANY_TEXTS
 from flowrunner.definitions.compiler import Candidate, Compiler, Reader
 from flowrunner.definitions.defaults_schema import defaults_schema
 from flowrunner.definitions.flow_schema import flow_schema
@@ -73,7 +74,7 @@ class MissingPathError(ValidationError):
 
 def make_compiler() -> Compiler:
     """Returns a compiler with the built-in node types; they cannot execute."""
-    return Compiler(_node_types(), SystemClock())
+    return Compiler(_node_types(), SystemClock(), MANY_TEXTS)
 
 
 def _node_types() -> NodeRegistry:
@@ -183,7 +184,9 @@ def _cache(paths: Sequence[str], environment: Mapping[str, str]) -> CachingReade
     now = clock.now()
     generation = generation_of(flow_schema(nodes.schemas()), now.date())
     store = GenerationStore(PrivateFolder(folder), generation)
-    return CachingReader(Compiler(nodes, clock), nodes, store, int(now.timestamp() // _DAY_S))
+    return CachingReader(
+        Compiler(nodes, clock, MANY_TEXTS), nodes, store, int(now.timestamp() // _DAY_S)
+    )
 
 
 @contextmanager

@@ -1,22 +1,23 @@
 """What goes to and comes from processes that compile files ahead: `flowrunner.definitions.ahead`.
 
-A piece of work is some files; the answer has two lines for each, under one hash. JSON and bytes,
-since what comes by a pipe must never be code.
+A piece of work is some files, an answer what they compile to, under one hash. JSON and bytes, since
+what comes by a pipe must never be code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from flowrunner.definitions.cache_lines import checked_lines, key_of, sealed
+from flowrunner.definitions.cache_lines import key_of
 from flowrunner.definitions.candidate_lines import around_of, candidate_text
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.model.digest import digest_of
-from flowrunner.model.packed import packed_definition
+from flowrunner.model.packed import laid_out
 
 _MOST_LAYERS = 256
 """Defaults of so many folders are kept by who compiles."""
@@ -45,7 +46,7 @@ class Compiled(NamedTuple):
     Attributes:
         key: Of all that it compiled from.
         text: As `candidate_lines` has it.
-        definition: Its effective definition as JSON; empty if it has errors.
+        definition: Its effective definition, laid out; empty if it has errors.
     """
 
     key: bytes
@@ -68,12 +69,34 @@ def batch_of(asks: Sequence[Ask]) -> bytes:
 
 def compiled_in(answer: bytes | None, asks: Sequence[Ask]) -> dict[str, Compiled]:
     """Returns what the files of a batch compiled to, by their names; empty if it makes no sense."""
-    lines = checked_lines(answer or b"")
-    if len(lines) != 2 * len(asks):
+    seal, _, rest = (answer or b"").partition(b"\n")
+    if seal != _seal(rest):
         return {}
-    pairs = zip(asks, lines[::2], lines[1::2], strict=True)
-    heads = ((ask.file, *line.partition(b" "), definition) for ask, line, definition in pairs)
-    return {file: Compiled(key, text, definition) for file, key, _, text, definition in heads}
+    try:
+        found = list(_parts_of(rest))
+    except (ValueError, TypeError, AttributeError):
+        return {}
+    return {ask.file: each for ask, each in zip(asks, found, strict=False)}
+
+
+def _parts_of(rest: bytes) -> Iterator[Compiled]:
+    head, _, data = rest.partition(b"\n")
+    start = 0
+    for key, length, size in json.loads(head):
+        middle, end = start + length, start + length + size
+        yield Compiled(key.encode(), data[start:middle], data[middle:end])
+        start = end
+
+
+def _answer_of(found: Sequence[Compiled]) -> bytes:
+    head = json.dumps([(each.key.decode(), len(each.text), len(each.definition)) for each in found])
+    parts = (part for each in found for part in (each.text, each.definition))
+    rest = b"\n".join((head.encode(), b"".join(parts)))
+    return b"\n".join((_seal(rest), rest))
+
+
+def _seal(rest: bytes) -> bytes:
+    return hashlib.sha256(rest).hexdigest().encode()
 
 
 class AheadCompiler:
@@ -88,19 +111,19 @@ class AheadCompiler:
         head, _, data = batch.partition(b"\n")
         told = json.loads(head)
         layers = {name: self._layers_of(chain) for name, chain in told["layers"].items()}
-        return sealed(self._lines(told["files"], layers, data))
+        return _answer_of(list(self._compiled(told["files"], layers, data)))
 
-    def _lines(
+    def _compiled(
         self, files: Sequence[tuple[str, str, str, int]], layers: Mapping[str, Layers], data: bytes
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Compiled]:
         start = 0
         for file, account, above, size in files:
             ask = Ask(data[start : start + size], file, account, layers[above])
             start += size
             candidate, definition = self._compiler.draft(ask.data, file=file, layers=ask.layers)
             digest = "" if definition is None else digest_of(definition)
-            yield b"%b %b" % (ask.key, candidate_text(candidate, digest))
-            yield b"" if definition is None else packed_definition(definition).text
+            text = b"" if definition is None else laid_out(definition)
+            yield Compiled(ask.key, candidate_text(candidate, digest), text)
 
     def _layers_of(self, chain: Sequence[Sequence[str]]) -> Layers:
         told: _Told = tuple((file, content, text) for file, content, text in chain)

@@ -187,7 +187,9 @@ def has_script(raw: Mapping[str, Json]) -> bool:
 
 def facts_of(raw: Mapping[str, Json], catalog: NodeCatalog) -> NodeFacts | None:
     """Returns the facts of a node as written, which its params may decide; None if unknown."""
-    return catalog.get(node_type(raw), node_params(raw))
+    if "run" in raw:
+        return catalog.get("shell", {"script": raw["run"]})
+    return catalog.get(str(raw["type"]), raw.get("params") or {})
 
 
 def value_spec(raw: Mapping[str, Json]) -> ValueSpec:

@@ -13,6 +13,7 @@ from typing import Any
 from flowrunner.definitions.cache_lines import claims_from, finding_from, told, told_claims
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.definitions.folder_defaults import Layers
+from flowrunner.errors import FlowError
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, Json
 
@@ -61,7 +62,7 @@ def candidate_of(
             as_of=None if as_of is None else date.fromisoformat(as_of),
             claims=claims_from(raw["claims"]),
         )
-    except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
+    except (FlowError, TypeError, ValueError, KeyError, AttributeError, RecursionError):
         return None
 
 

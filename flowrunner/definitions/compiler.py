@@ -17,11 +17,12 @@ from typing import Protocol, TypeAlias
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import check_defaults, check_definition, depends_on_date
+from flowrunner.definitions.checks.texts import FEW_TEXTS, Texts
 from flowrunner.definitions.claims import NO_CLAIMS, Claims, claims_of, name_claim
 from flowrunner.definitions.defaults_schema import defaults_schema
 from flowrunner.definitions.document import Document
 from flowrunner.definitions.effective import effective_definition, env_text
-from flowrunner.definitions.examine import Examiner, Surroundings
+from flowrunner.definitions.examine import Check, Examiner, Surroundings
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.foreign import is_foreign, not_a_flow
@@ -88,11 +89,18 @@ class Reader(Protocol):
 
 
 class Compiler:
-    """Compiles files and stored definitions with the node types of this host."""
+    """Compiles files and stored definitions with the node types of this host.
 
-    def __init__(self, catalog: NodeCatalog, clock: Clock) -> None:
+    Args:
+        catalog: The node types.
+        clock: Tells for which month findings are worked out.
+        texts: How many texts with expressions are kept parsed.
+    """
+
+    def __init__(self, catalog: NodeCatalog, clock: Clock, texts: int = FEW_TEXTS) -> None:
         self._catalog = catalog
         self._clock = clock
+        self._texts = Texts(texts)
 
     @property
     def schema(self) -> FlowSchema:
@@ -102,11 +110,14 @@ class Compiler:
     @cached_property
     def _flows(self) -> Examiner:
         schema = FlowSchema(flow_schema(self._catalog.schemas()))
-        return Examiner(schema, check_definition, self._catalog, self._as_of)
+        return self._examiner(schema, check_definition)
 
     @cached_property
     def _defaults(self) -> Examiner:
-        return Examiner(FlowSchema(defaults_schema()), check_defaults, self._catalog, self._as_of)
+        return self._examiner(FlowSchema(defaults_schema()), check_defaults)
+
+    def _examiner(self, schema: FlowSchema, check: Check) -> Examiner:
+        return Examiner(schema, check, self._catalog, self._as_of, self._texts)
 
     def read(
         self,

@@ -14,6 +14,7 @@ from itertools import count, islice
 
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject
+from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.salvage import Salvager
 from flowrunner.definitions.schema import FlowSchema, SchemaProblem
@@ -51,7 +52,8 @@ class Surroundings:
 class Examiner:
     """Examines documents against one schema and the checks that belong to it.
 
-    `as_of` gives the date for which findings that name dates are worked out.
+    `as_of` gives the date for which findings that name dates are worked out; `texts` parses what
+    holds expressions.
     """
 
     def __init__(
@@ -60,11 +62,13 @@ class Examiner:
         check: Check,
         catalog: NodeCatalog,
         as_of: Callable[[], date],
+        texts: Texts,
     ) -> None:
         self.schema = schema
         self._check = check
         self._catalog = catalog
         self._as_of = as_of
+        self._texts = texts
 
     def examine(self, document: Document, data: Json, around: Surroundings) -> tuple[Finding, ...]:
         """Returns the findings, sorted; `document` tells where things stand in `data`."""
@@ -98,6 +102,7 @@ class Examiner:
             as_of=self._as_of(),
             doubtful=around.doubtful | doubtful,
             inherited=around.inherited,
+            texts=self._texts,
         )
 
     @cached_property

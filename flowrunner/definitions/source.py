@@ -107,7 +107,10 @@ class Source:
     def lines(self) -> list[str]:
         """The lines without their breaks (LF, CRLF or CR), at least one."""
         if self._lines is None:
-            self._lines = _LINE_BREAK.split(self.text)
+            is_plain = (
+                "\r" not in self.text
+            )  # nearly all are, and a plain split is ten times faster
+            self._lines = self.text.split("\n") if is_plain else _LINE_BREAK.split(self.text)
         return self._lines
 
     def excerpt(self, line: int) -> str:

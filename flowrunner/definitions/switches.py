@@ -50,6 +50,8 @@ def _choices(params: Mapping[str, Json]) -> Iterator[Choice]:
 
 def naming_switches(nodes: Sequence[Mapping[str, Json]]) -> dict[int, tuple[str, ...]]:
     """Returns for each node that a switch above it names the ids of those switches, in order."""
+    if not any(raw.get("type") == SWITCH for raw in nodes):
+        return {}  # as most flows are
     named: dict[str, list[str]] = {}
     found: dict[int, tuple[str, ...]] = {}
     for index, raw in enumerate(nodes):

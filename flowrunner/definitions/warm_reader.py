@@ -206,7 +206,8 @@ class WarmReader:
             return None
 
         def made(name: str, digest: Digest) -> Version:
-            return self._made(FlowKey(account, name), digest, PackedDefinition(found.definition))
+            packed = PackedDefinition(found.definition, keep_lines=True)
+            return self._made(FlowKey(account, name), digest, packed)
 
         return candidate_of(found.text, file, made)
 

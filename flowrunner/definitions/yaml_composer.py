@@ -47,6 +47,9 @@ _NEAR = 40
 
 _TAG_PREFIX = "tag:yaml.org,2002:"
 
+_ODD_KEYS = frozenset({"", "<<"})
+"""Keys that are none unless they are quoted."""
+
 
 class CollectionStart(Marked, Protocol):
     """The beginning of a list or mapping as the parser reports it."""
@@ -101,10 +104,17 @@ class Composer:
         if self._nodes > MAX_NODES:
             self._refuse_size(event)
         frame = self._frame
-        if isinstance(frame, MappingFrame) and frame.awaits_key:
-            self._key(event, frame)
+        if frame.awaits_key and isinstance(frame, MappingFrame):
+            key = event.value
+            if event.tag or event.anchor or len(key) > MAX_KEY_LENGTH or key in _ODD_KEYS:
+                self._key(event, frame)
+            elif key in frame.data:
+                self._take_key(key, event, frame)
+            else:
+                frame.take_key(key, event)
         elif event.style or event.tag or event.anchor:
-            frame.add(self._value(event), event)
+            is_text = not (event.tag or event.anchor)
+            frame.add(event.value if is_text else self._value(event), event)
         else:
             try:
                 frame.add(resolve_plain(event.value), event)
@@ -197,7 +207,7 @@ class Composer:
             self._refuse_tag(tag, event)
 
     def _key(self, event: Leaf, frame: MappingFrame) -> None:
-        if not event.style and event.value in {"", "<<"}:
+        if not event.style and event.value in _ODD_KEYS:
             self._refuse_plain_key(event)
         if event.tag and event.tag != _TAG_PREFIX + "str":
             self._refuse_tag(event.tag, event)

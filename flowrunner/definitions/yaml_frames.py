@@ -37,6 +37,8 @@ class SequenceFrame:
 
     __slots__ = ("anchor", "data", "height", "shape")
 
+    awaits_key = False
+
     def __init__(self, start: Mark) -> None:
         self.data: list[Json] = []
         self.shape = SequenceShape(start)

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import yaml
+from yaml.cyaml import CParser  # type: ignore[attr-defined]  # by which its loaders parse
 from yaml.events import (
     AliasEvent,
     DocumentEndEvent,
@@ -22,6 +23,7 @@ from yaml.events import (
     ScalarEvent,
     SequenceEndEvent,
     SequenceStartEvent,
+    StreamEndEvent,
 )
 
 from flowrunner.definitions import codes
@@ -61,7 +63,7 @@ def read_yaml(data: bytes, *, file: str) -> Document:
     _refuse_directives(source)
     composer = Composer(source)
     try:
-        end = _feed(composer, yaml.parse(data.removeprefix(codecs.BOM_UTF8), yaml.CSafeLoader))
+        end = _feed(composer, CParser(data.removeprefix(codecs.BOM_UTF8)).get_event)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(source, error) from error
     if end is not None:
@@ -106,26 +108,30 @@ def _refuse_directives(source: Source) -> None:
     raise _error(source, codes.SYNTAX, message, position)
 
 
-def _feed(composer: Composer, events: Iterator[Any]) -> Mark | None:
+def _feed(composer: Composer, get_event: Callable[[], Any]) -> Mark | None:
     """Returns the end of the document; None when the file is empty, which reads as null."""
-    start = next(events)
-    for event in events:
+    start, scalar = get_event(), composer.scalar
+    takers: dict[type, Callable[[Any], None]] = {
+        MappingStartEvent: composer.open_mapping,
+        SequenceStartEvent: composer.open_sequence,
+        MappingEndEvent: composer.close,
+        SequenceEndEvent: composer.close,
+        AliasEvent: composer.alias,
+    }
+    while True:
+        event = get_event()
         kind = type(event)
         if kind is ScalarEvent:
-            composer.scalar(event)
-        elif kind is MappingStartEvent:
-            composer.open_mapping(event)
-        elif kind is SequenceStartEvent:
-            composer.open_sequence(event)
-        elif kind is MappingEndEvent or kind is SequenceEndEvent:
-            composer.close(event)
-        elif kind is AliasEvent:
-            composer.alias(event)
+            scalar(event)
+        elif kind in takers:
+            takers[kind](event)
         elif kind is DocumentEndEvent:
             end: Mark = event.end_mark
             return end
+        elif kind is StreamEndEvent:
+            break
     null: Any = ScalarEvent(None, None, (True, False), "", start.start_mark, start.end_mark)
-    composer.scalar(null)
+    scalar(null)
     return None
 
 

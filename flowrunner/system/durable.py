@@ -7,6 +7,7 @@ only a sync of the file and then of its folder brings it over a loss of power.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY_PREFIX = ".tmp-"
@@ -35,7 +36,7 @@ def _make_folder(folder: Path, mode: int) -> bool:
         if not folder.is_dir():
             raise
         return False
-    folder.chmod(mode)  # the umask took part in mkdir
+    os.chmod(folder, mode)  # noqa: PTH101 - hot path; the umask took part in mkdir
     return True
 
 
@@ -46,7 +47,8 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
     `durable`, file, folder and new parents are on disk at the return.
     """
     made: list[Path] = []
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+    # As text: thousands of these are written at a first start, and paths cost more than the calls.
+    temporary = f"{path.parent}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
     try:
         fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
     except FileNotFoundError:
@@ -54,9 +56,10 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
         fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
     try:
         _fill(fd, data, mode=mode, durable=durable)
-        temporary.replace(path)
+        os.replace(temporary, path)  # noqa: PTH105 - hot path
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)  # noqa: PTH108 - as above
         raise
     if durable:
         for folder in (path.parent, *(each.parent for each in made)):

@@ -17,11 +17,13 @@ from flowrunner.model.expressions import (
     ExpressionSyntaxError,
     Reference,
     Template,
+    calls,
     condition,
     parse_expression,
     parse_template,
     references,
     render,
+    uses_status_function,
 )
 from flowrunner.model.expressions.function_table import ANY, Kinds
 from flowrunner.model.expressions.syntax import (
@@ -200,6 +202,40 @@ def test_printing_a_tree_and_reading_it_gives_the_tree(tree: Node) -> None:
     expression = parse_expression(text)
     assert expression.tree == tree
     assert render(expression) == text
+
+
+@given(trees)
+def test_calls_are_those_of_the_tree(tree: Node) -> None:
+    """Every call is found, outer ones first, however the text that holds them is searched."""
+    expression = parse_expression(_parsable(tree))
+    found = [call.function for call in _calls_in(expression.tree)]
+    assert [name for name, _ in calls(expression)] == found
+    assert uses_status_function(expression) == any(name in STATUS_FUNCTIONS for name in found)
+
+
+def _parsable(tree: Node) -> str:
+    """Returns the text of a tree that the bounds of the language allow."""
+    text = render_node(tree)
+    try:
+        parse_expression(text)
+    except ExpressionSyntaxError:
+        assume(False)
+    return text
+
+
+def _calls_in(node: Node) -> list[Call]:
+    match node:
+        case Call(arguments=arguments):
+            return [node, *(call for part in arguments for call in _calls_in(part))]
+        case Path(base=base):
+            return _calls_in(base)
+        case Not(operand=operand):
+            return _calls_in(operand)
+        case Comparison(left=left, right=right):
+            return [*_calls_in(left), *_calls_in(right)]
+        case Logical(operands=operands):
+            return [call for part in operands for call in _calls_in(part)]
+    return []
 
 
 @given(trees, scopes)

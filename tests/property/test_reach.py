@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.reach import dead_nodes
+from flowrunner.definitions.checks.texts import Texts
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import NodeStatus
@@ -109,7 +110,7 @@ def test_node_that_starts_is_never_called_dead(nodes: list[dict[str, Json]], see
     definition = {"version": 1, "name": "x", "nodes": nodes}
     spec = build_flow(FlowKey("default", "x"), Digest("d"), definition, CATALOG)
     chance = random.Random(seed)
-    dead = {nodes[found.index]["id"] for found in dead_nodes(nodes, NeedsGraph(nodes))}
+    dead = {nodes[found.index]["id"] for found in dead_nodes(nodes, NeedsGraph(nodes), Texts())}
 
     begun = set().union(*(started(spec, chance) for _ in range(ROUNDS)))
     assert not begun & dead
@@ -120,4 +121,6 @@ def test_condition_that_is_never_true_is_found(nodes: list[dict[str, Json]]) -> 
     """Whatever stands around it: a node whose own condition is never true has the warning."""
     never = {raw["id"] for raw in nodes if raw.get("if") in ("false", "1 == 2", "cancelled()")}
 
-    assert never <= {nodes[found.index]["id"] for found in dead_nodes(nodes, NeedsGraph(nodes))}
+    assert never <= {
+        nodes[found.index]["id"] for found in dead_nodes(nodes, NeedsGraph(nodes), Texts())
+    }

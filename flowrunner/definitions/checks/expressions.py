@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
-from typing import NamedTuple
+from functools import cached_property
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import facts_of, node_type
@@ -18,23 +17,12 @@ from flowrunner.definitions.checks.secrecy import (
     complaints_about,
 )
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.texts import Uses
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.hints import did_you_mean, known_here, meant_or_known
-from flowrunner.definitions.templates import (
-    condition_of,
-    find_expression,
-    template_of,
-)
+from flowrunner.definitions.templates import find_expression
 from flowrunner.model.delivery import HIDDEN_HEADERS
-from flowrunner.model.expressions import (
-    STATUS_FUNCTIONS,
-    Expression,
-    ExpressionSyntaxError,
-    Reference,
-    Template,
-    calls,
-    references,
-)
+from flowrunner.model.expressions import ExpressionSyntaxError, Reference
 from flowrunner.model.expressions.secrecy import SECRETS
 from flowrunner.model.expressions.types import Misfit
 from flowrunner.model.finding import Finding, Severity
@@ -89,8 +77,6 @@ _MEMBERS = {
 _BEFORE_IT_IS = frozenset({"slot_at", "slot_date", "created_at"})
 """Members of `execution` that a trigger sees, which decides whether there will be one."""
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
-_KEPT = 1_024
-"""Texts whose uses are kept: many flows share some."""
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
 _LONGEST_QUOTE = 60
 
@@ -104,33 +90,6 @@ def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Findi
     checker = _Checker(subject, names=names)
     for place in places(subject):
         yield from checker.check(place)
-
-
-class _Uses(NamedTuple):
-    """What an expression uses, whatever flow it stands in."""
-
-    expression: Expression
-    references: tuple[Reference, ...]
-    status_calls: tuple[tuple[str, int], ...]
-
-
-@lru_cache(maxsize=_KEPT)
-def _template_and_uses(
-    text: str,
-    is_bare: bool,  # noqa: FBT001 - a key of the cache
-) -> tuple[Template, tuple[_Uses, ...]]:
-    """Returns what a text is, and what each of its expressions uses.
-
-    Raises:
-        ExpressionSyntaxError: As `condition_of` and `template_of`.
-    """
-    template = condition_of(text) if is_bare else template_of(text)
-    return template, tuple(map(_uses_of, template.expressions))
-
-
-def _uses_of(expression: Expression) -> _Uses:
-    status_calls = tuple(call for call in calls(expression) if call[0] in STATUS_FUNCTIONS)
-    return _Uses(expression, references(expression), status_calls)
 
 
 class _Checker:
@@ -147,14 +106,17 @@ class _Checker:
                 yield self._forbidden(place, *found)
             return
         try:
-            template, expressions = _template_and_uses(place.text, place.kind.is_bare)
+            template, expressions = self._subject.texts.parsed(
+                place.text, is_bare=place.kind.is_bare
+            )
         except ExpressionSyntaxError as error:
             yield self._finding(
                 codes.EXPRESSION_SYNTAX, error.message, place, error.offset, error.hint
             )
             return
         for uses in expressions:
-            yield from self._functions(place, uses)
+            if uses.status_calls:
+                yield from self._functions(place, uses)
             if any(reference.root == SECRETS for reference in uses.references):
                 for complaint in complaints_about(uses.expression, place.kind):
                     yield from self._secret(place, complaint)
@@ -185,7 +147,7 @@ class _Checker:
         message = "an expression in text that an interpreter parses would run as code"
         return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
 
-    def _functions(self, place: Place, uses: _Uses) -> Iterator[Finding]:
+    def _functions(self, place: Place, uses: Uses) -> Iterator[Finding]:
         if place.kind is Kind.CONDITION:
             return
         for name, offset in uses.status_calls:

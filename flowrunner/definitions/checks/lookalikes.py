@@ -83,7 +83,7 @@ def _own_env(subject: Subject) -> dict[str, Json]:
 
 def _env(subject: Subject, path: Path, env: Mapping[str, Json]) -> Iterator[Finding]:
     for name, value in env.items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or "{" not in value:
             continue
         yield from _braces(subject, (*path, name), value)
         match = _IN_BRACES.search(value)

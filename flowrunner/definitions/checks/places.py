@@ -117,9 +117,13 @@ def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[P
         yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=at)
     if isinstance(node.get("stdin"), str):
         yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=at)
-    if "run" in node:
+    if "run" not in node:
+        yield from _of_params(subject, at, node)
+    elif "${{" in node["run"]:
         yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=at)
-        return
+
+
+def _of_params(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Place]:
     facts = facts_of(node, subject.catalog)
     schema = facts.schema if facts is not None else {}
     params = node_params(node)
@@ -159,12 +163,19 @@ def _is_time(value: Json) -> bool:
     return isinstance(value, str) and is_written_moment(value)
 
 
-def _texts(value: Json, path: Path) -> Iterator[tuple[Path, str]]:
-    """Yields the texts below a list or mapping that hold `${{`."""
+def _texts(value: Json, path: Path) -> list[tuple[Path, str]]:
+    """Returns the texts below a list or mapping that hold `${{`, in their order."""
+    found: list[tuple[Path, str]] = []
+    _collect(value, path, found)
+    return found
+
+
+def _collect(value: Json, path: Path, found: list[tuple[Path, str]]) -> None:
+    """Adds to what was found: everything of every flow passes here, so nothing else is made."""
     items = value.items() if isinstance(value, dict) else enumerate(value)
     for part, item in items:
         if isinstance(item, str):
             if "${{" in item:
-                yield (*path, part), item
+                found.append(((*path, part), item))
         elif isinstance(item, dict | list):
-            yield from _texts(item, (*path, part))
+            _collect(item, (*path, part), found)

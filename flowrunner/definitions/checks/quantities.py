@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.checks.subject import Subject
@@ -30,8 +31,6 @@ _BOUNDS: Mapping[str, tuple[float, float, str]] = {
 def check_quantities(subject: Subject) -> Iterator[Finding]:
     """Yields findings about durations and sizes that are zero or beyond reason."""
     for path, key, holder in _places(subject):
-        if key not in holder:
-            continue
         read = parse_size if key in _SIZES else parse_duration
         try:
             value = read(holder[key])
@@ -57,31 +56,33 @@ def _beyond(
         yield subject.document.finding(codes.VALUE_NOT_ALLOWED, message, path=path)
 
 
-def _places(subject: Subject) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
-    yield (), "timeout", subject.data
-    yield (), "finally_timeout", subject.data
-    for key in ("age", "log_bytes"):
-        yield ("retention",), key, subject.data.get("retention", {})
-    for index, rule in enumerate(subject.data.get("notify", ())):
-        yield ("notify", index, "window"), "within", rule.get("window", {})
-    yield from _of_attempts(("defaults",), subject.data.get("defaults", {}))
+_Placed: TypeAlias = tuple[Path, str, Mapping[str, Json]]
+"""A key that is there, the path of what holds it, and that."""
+
+
+def _places(subject: Subject) -> Iterator[_Placed]:
+    data = subject.data
+    yield from _among(("timeout", "finally_timeout"), (), data)
+    yield from _among(("age", "log_bytes"), ("retention",), data.get("retention"))
+    for index, rule in enumerate(data.get("notify", ())):
+        yield from _among(("within",), ("notify", index, "window"), rule.get("window"))
+    yield from _of_attempts(("defaults",), data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _of_attempts(path, node)
-        for key in ("memory", "cpu_time"):
-            yield (*path, "limits"), key, node.get("limits", {})
+        yield from _among(("memory", "cpu_time"), (*path, "limits"), node.get("limits"))
     for index, trigger in enumerate(subject.triggers):
-        yield ("triggers", index), "every", trigger
-        yield ("triggers", index), "max_body", trigger
-        yield ("triggers", index), "wait_timeout", trigger
-        yield ("triggers", index, "dedupe"), "window", trigger.get("dedupe", {})
-        yield ("triggers", index, "auth"), "tolerance", trigger.get("auth", {})
+        at: Path = ("triggers", index)
+        yield from _among(("every", "max_body", "wait_timeout"), at, trigger)
+        yield from _among(("window",), (*at, "dedupe"), trigger.get("dedupe"))
+        yield from _among(("tolerance",), (*at, "auth"), trigger.get("auth"))
 
 
-def _of_attempts(
-    path: Path, holder: Mapping[str, Json]
-) -> Iterator[tuple[Path, str, Mapping[str, Json]]]:
+def _of_attempts(path: Path, holder: Mapping[str, Json]) -> Iterator[_Placed]:
     """Yields what bounds the attempts of a node, or of all through `defaults`."""
-    yield path, "timeout", holder
-    yield path, "kill_after", holder
-    yield (*path, "retry"), "delay", holder.get("retry", {})
-    yield (*path, "retry"), "max_delay", holder.get("retry", {})
+    yield from _among(("timeout", "kill_after"), path, holder)
+    yield from _among(("delay", "max_delay"), (*path, "retry"), holder.get("retry"))
+
+
+def _among(keys: Sequence[str], path: Path, holder: Mapping[str, Json] | None) -> Sequence[_Placed]:
+    """Returns those of the keys that something holds."""
+    return [(path, key, holder) for key in keys if key in holder] if holder else ()

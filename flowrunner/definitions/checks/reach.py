@@ -9,22 +9,21 @@ speak about. Source: FLOW_FORMAT 4, `if`, `switch`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.needs import NeedsGraph
+from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.switches import SWITCH, choices, naming_switches
-from flowrunner.definitions.templates import condition_of
 from flowrunner.model.expressions import (
     ALWAYS,
     EITHER,
     NEVER,
-    Expression,
     ExpressionSyntaxError,
     Outlook,
     outlook_of,
-    uses_status_function,
 )
 from flowrunner.model.ids import Json
 
@@ -66,26 +65,27 @@ _DECIDING = frozenset({"fail", SWITCH})
 _ANY = _SUCCESS | _FAILURE | _LEFT_OUT
 
 
-def dead_nodes(nodes: list[dict[str, Json]], graph: NeedsGraph) -> Iterator[DeadNode]:
+def dead_nodes(nodes: list[dict[str, Json]], graph: NeedsGraph, texts: Texts) -> Iterator[DeadNode]:
     """Yields the nodes that never start, in the order of the file; none where needs are at odds."""
     if not any("if" in node or node.get("type") in _DECIDING for node in nodes):
         return
     names_exist = all(name in graph.by_id for names in graph.names for name in names)
     if graph.cycles() or not names_exist or len(graph.by_id) != len(nodes):
         return
-    found = _Foretelling(nodes, graph)
+    found = _Foretelling(nodes, graph, texts)
     yield from sorted(found.dead, key=lambda dead: dead.index)
 
 
 class _Foretelling:
     """Goes through the nodes, each behind those that it needs."""
 
-    def __init__(self, nodes: list[dict[str, Json]], graph: NeedsGraph) -> None:
+    def __init__(self, nodes: list[dict[str, Json]], graph: NeedsGraph, texts: Texts) -> None:
         self._nodes = nodes
+        self._texts = texts
         self._by_id = graph.by_id
         self._needs = graph.names
         self._named = naming_switches(nodes)
-        self._chosen = {name for node in nodes for name in _live_targets(node)}
+        self._chosen = {name for node in nodes for name in _live_targets(node, texts)}
         self._ends = [_ANY] * len(nodes)
         self.dead: list[DeadNode] = []
         for index in graph.order:
@@ -128,14 +128,17 @@ class _Foretelling:
         raw = self._nodes[index]
         if "if" not in raw:
             return ALWAYS, False
-        expression = _expression(raw["if"])
-        if expression is None:
+        text = _text(raw["if"])
+        try:
+            _, (uses,) = self._texts.parsed(text, is_bare=True)
+            if not uses.status_calls:  # then nothing about the needs takes part in it
+                return self._texts.outlook(text), False
+        except ExpressionSyntaxError:
             return EITHER, True
         before = EITHER if self._needs[index] else NEVER
         known = {"success": success, "failure": before, "skipped": before}
         known |= {"always": ALWAYS, "cancelled": NEVER}  # a cancel ends what has not begun
-        outlook = outlook_of(expression.tree, lambda name: known.get(name, EITHER))
-        return outlook, uses_status_function(expression)
+        return outlook_of(uses.expression.tree, lambda name: known.get(name, EITHER)), True
 
     def _why(self, index: int, success: Outlook) -> DeadNode:
         """Blames the condition where it would be false whatever became of the needs."""
@@ -159,23 +162,19 @@ def _end(raw: dict[str, Json], *, starts: bool, skips: bool, left_out: bool, has
     return end | _LEFT_OUT if left_out else end
 
 
-def _live_targets(raw: dict[str, Json]) -> Iterator[str]:
+def _live_targets(raw: dict[str, Json], texts: Texts) -> Iterator[str]:
     """Yields the nodes that a switch can choose: a case that is always true ends the search."""
     for choice in choices(raw):
-        expression = None if choice.when is None else _expression(choice.when)
         outlook = EITHER
-        if expression is not None:
-            outlook = outlook_of(expression.tree, lambda _: EITHER)
+        if choice.when is not None:
+            with suppress(ExpressionSyntaxError):
+                outlook = texts.outlook(_text(choice.when))
         if outlook != NEVER:
             yield choice.target
         if outlook == ALWAYS:
             return
 
 
-def _expression(value: Json) -> Expression | None:
-    """Returns the expression of an `if` or `when`, or None where it is malformed."""
-    text = value if isinstance(value, str) else str(value).lower()
-    try:
-        return condition_of(text).expressions[0]
-    except ExpressionSyntaxError:
-        return None
+def _text(value: Json) -> str:
+    """Returns the text of an `if` or `when`, which may be written as `true` or `false`."""
+    return value if isinstance(value, str) else str(value).lower()

@@ -10,6 +10,7 @@ from functools import cached_property
 from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks.needs import NeedsGraph
+from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
 from flowrunner.model.ids import Json
 
@@ -25,6 +26,7 @@ class Subject:
             on the calendar.
         doubtful: Paths at which the file did not fit the schema.
         inherited: The `defaults` of the folders above; None when they are not known.
+        texts: Parses what holds expressions.
     """
 
     document: Document
@@ -33,6 +35,7 @@ class Subject:
     as_of: date
     doubtful: frozenset[Path] = frozenset()
     inherited: Mapping[str, Json] | None = field(default_factory=dict)
+    texts: Texts = field(default_factory=Texts)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""

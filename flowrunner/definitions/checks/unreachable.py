@@ -19,7 +19,7 @@ def check_unreachable(subject: Subject) -> Iterator[Finding]:
         return
     nodes = subject.nodes
     types = {node["id"]: node_type(node) for node in nodes}
-    for dead in dead_nodes(nodes, subject.graphs["nodes"]):
+    for dead in dead_nodes(nodes, subject.graphs["nodes"], subject.texts):
         reason, path, hint = _explained(dead, nodes[dead.index], types)
         yield subject.document.finding(
             codes.NEVER_RUNS,

@@ -5,8 +5,8 @@ Whether the names exist, and whether a node is upstream, is judged by whoever kn
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from flowrunner.model.expressions.expression import Expression
 from flowrunner.model.expressions.functions import STATUS_FUNCTIONS
@@ -39,48 +39,57 @@ class Reference(NamedTuple):
 
 def references(expression: Expression) -> tuple[Reference, ...]:
     """Returns every use of a context, in the order of the text; repeated uses are repeated."""
-    return tuple(_references(expression.tree))
+    found: list[Reference] = []
+    _collect_references(expression.tree, found)
+    return tuple(found)
 
 
-def _references(node: Node) -> Iterator[Reference]:
+def _collect_references(node: Node, found: list[Reference]) -> None:
     if isinstance(node, Path) and isinstance(node.base, Name):
-        yield Reference(node.base.name, node.keys, node.offset)
+        found.append(Reference(node.base.name, node.keys, node.offset))
     elif isinstance(node, Name):
-        yield Reference(node.name, (), node.offset)
+        found.append(Reference(node.name, (), node.offset))
     else:
         for part in parts_of(node):
-            yield from _references(part)
+            _collect_references(part, found)
 
 
 def calls(expression: Expression) -> tuple[tuple[str, int], ...]:
     """Returns every called function and where the call begins, outer calls before inner ones."""
-    return tuple((call.function, call.offset) for call in _calls(expression.tree))
+    return tuple((call.function, call.offset) for call in _calls(expression))
 
 
 def uses_status_function(expression: Expression) -> bool:
     """Whether it calls `success failure always cancelled skipped`, so that nothing is implied."""
-    return any(call.function in STATUS_FUNCTIONS for call in _calls(expression.tree))
+    return any(call.function in STATUS_FUNCTIONS for call in _calls(expression))
 
 
-def _calls(node: Node) -> Iterator[Call]:
+def _calls(expression: Expression) -> list[Call]:
+    found: list[Call] = []
+    if "(" in expression.source:  # else there is none
+        _collect_calls(expression.tree, found)
+    return found
+
+
+def _collect_calls(node: Node, found: list[Call]) -> None:
     if isinstance(node, Call):
-        yield node
+        found.append(node)
     for part in parts_of(node):
-        yield from _calls(part)
+        _collect_calls(part, found)
 
 
 def parts_of(node: Node) -> tuple[Node, ...]:
     """Returns the trees directly below a tree, in the order of the text."""
-    match node:
-        case Literal() | Name():
-            return ()
-        case Path():
-            return (node.base,)
-        case Not():
-            return (node.operand,)
-        case Comparison():
-            return (node.left, node.right)
-        case Logical():
-            return node.operands
-        case Call():
-            return node.arguments
+    return _PARTS[type(node)](node)
+
+
+_PARTS: Mapping[type[Node], Callable[[Any], tuple[Node, ...]]] = {
+    Literal: lambda _: (),
+    Name: lambda _: (),
+    Path: lambda node: (node.base,),
+    Not: lambda node: (node.operand,),
+    Comparison: lambda node: (node.left, node.right),
+    Logical: lambda node: node.operands,
+    Call: lambda node: node.arguments,
+}
+"""By the type of a tree: a `match` asks one type after the other, for each part of each tree."""

@@ -105,8 +105,11 @@ class LocalFlows:
     def _folder(self, key: FlowKey) -> Path:
         return below(self._root, key.account, key.name)
 
+    def _path(self, key: FlowKey) -> Path:
+        return below(self._root, key.account, key.name, _FILE)
+
     def _write(self, record: FlowRecord, *, expected: bool) -> None:
-        path = self._folder(record.key) / _FILE
+        path = self._path(record.key)
         data = record_text(record)
         with self._change:
             exists = self._files.stat(path) is not None
@@ -118,7 +121,7 @@ class LocalFlows:
     def _put(self, records: Sequence[FlowRecord]) -> None:
         is_small = len(records) <= _FEW
         for record in records:
-            path, data = self._folder(record.key) / _FILE, record_text(record)
+            path, data = self._path(record.key), record_text(record)
             with self._change:  # for each: nobody else waits for ten thousand
                 is_known = is_small and self._files.stat(path) is not None
                 self._replace(path, data, is_known=is_known)
@@ -155,7 +158,7 @@ class LocalFlows:
             self._files.remove_tree(folder)
 
     def _read(self, key: FlowKey) -> FlowRecord | None:
-        return self._read_at(self._folder(key) / _FILE, key)
+        return self._read_at(self._path(key), key)
 
     def _read_at(self, path: Path, key: FlowKey) -> FlowRecord | None:
         """Reads and checks a record; a damaged one is logged and counts as missing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Sequence
 
 import pytest
@@ -12,11 +13,10 @@ from hypothesis import strategies as st
 from benchmarks.flow_files import flow_text
 from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.ahead_wire import AheadCompiler, Ask, batch_of
-from flowrunner.definitions.cache_lines import sealed
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate
 from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.warm_reader import WarmReader
-from flowrunner.model.packed import packed_definition
+from flowrunner.model.packed import laid_out
 from flowrunner.system.crew import Answers
 from tests.definitions.examples import BAD, GOOD
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
@@ -108,7 +108,7 @@ MANY = [(f"t/f{number}.yaml", flow_text(number).encode()) for number in range(40
 def told(candidates: Iterable[Candidate]) -> list[object]:
     """All that is said of files, down to the bytes of their definitions."""
     return [
-        (each, None if each.definition is None else packed_definition(each.definition).text)
+        (each, None if each.definition is None else laid_out(each.definition))
         for each in candidates
     ]
 
@@ -181,17 +181,47 @@ def test_crew_is_let_go_when_the_reading_stops() -> None:
     assert crew.is_closed
 
 
+Part = tuple[bytes, bytes, bytes]
+
+
+def sealed_as(rest: bytes) -> bytes:
+    return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def parts_of(answer: bytes) -> list[Part]:
+    """The key, the text and the definition of each file of an answer."""
+    _, head, data = answer.split(b"\n", 2)
+    found = []
+    for key, length, size in json.loads(head):
+        text, definition, data = data[:length], data[length : length + size], data[length + size :]
+        found.append((key.encode(), text, definition))
+    return found
+
+
+def answer_of(parts: Iterable[Part]) -> bytes:
+    """An answer of these files, sealed as if all were well."""
+    found = list(parts)
+    head = [(key.decode(), len(text), len(definition)) for key, text, definition in found]
+    rest = b"".join(text + definition for _, text, definition in found)
+    return sealed_as(json.dumps(head).encode() + b"\n" + rest)
+
+
 SPOILS: dict[str, Spoil] = {
     "no answer": lambda _: None,
     "empty": lambda _: b"",
     "cut": lambda answer: answer[:-7],
     "another byte": lambda answer: answer.replace(b"export", b"exporT", 1),
-    "no lines": lambda _: sealed([]),
-    "lines of nothing": lambda answer: sealed([b""] * (answer.count(b"\n") - 1)),
-    "of other files": lambda answer: sealed(answer.split(b"\n")[3:-1] + answer.split(b"\n")[1:3]),
-    "no JSON": lambda answer: sealed(line[:65] + b"{" for line in answer.split(b"\n")[1:-1]),
-    "no candidate": lambda answer: sealed(
-        line[:65] + b'{"name": 5}' for line in answer.split(b"\n")[1:-1]
+    "no parts": lambda _: sealed_as(b""),
+    "parts of nothing": lambda _: sealed_as(b"[[1, 2], []]"),
+    "parts of no texts": lambda _: sealed_as(b'[[5, 1, 1], ["a", "b", null]]'),
+    "of other files": lambda answer: answer_of(reversed(parts_of(answer))),
+    "no JSON": lambda answer: answer_of((key, b"{", b"") for key, *_ in parts_of(answer)),
+    "no candidate": lambda answer: answer_of(
+        (key, b'{"name": 5}', text) for key, _, text in parts_of(answer)
+    ),
+    "no definition": lambda answer: answer_of((key, it, b"x") for key, it, _ in parts_of(answer)),
+    "a list for a definition": lambda answer: answer_of(
+        (key, it, b"[]") for key, it, _ in parts_of(answer)
     ),
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.reach import dead_nodes
+from flowrunner.definitions.checks.texts import Texts
 from flowrunner.model.ids import Json
 from tests.fakes.nodes import builtin_compiler
 
@@ -20,7 +21,8 @@ def node(name: str, **keys: Json) -> dict[str, Json]:
 def dead(*nodes: dict[str, Json]) -> list[str]:
     """Returns the ids of the nodes that never start."""
     return [
-        str(nodes[found.index]["id"]) for found in dead_nodes(list(nodes), NeedsGraph(list(nodes)))
+        str(nodes[found.index]["id"])
+        for found in dead_nodes(list(nodes), NeedsGraph(list(nodes)), Texts())
     ]
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 
 import pytest
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.source import Source
 from flowrunner.definitions.yaml_reader import Document, Position, YamlError, read_yaml
 from flowrunner.errors import ValidationError
 from flowrunner.model.finding import Finding, Severity
@@ -131,6 +133,13 @@ def test_empty_document_has_no_data(text: str) -> None:
 def test_position_of_nothing_at_the_end_is_the_end_of_the_last_line() -> None:
     """The parser counts a line that the file does not have; a position never leaves the file."""
     assert read("---").position(()) == Position(1, 4)
+
+
+@pytest.mark.parametrize("text", ["", "\n", "a\n\nb", "a\vb\x0cc\x1cd\u2028e\n", "a\r\nb\rc\n\n"])
+def test_lines_end_where_yaml_ends_them(text: str) -> None:
+    """At LF, CRLF and CR alone, with or without any of the latter two; never fewer than one."""
+    expected = re.split("\r\n|\r|\n", text)
+    assert Source(text, file="f.yaml").lines == expected
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from flowrunner.model.digest import digest_of
-from flowrunner.model.packed import PackedDefinition, plain
+from flowrunner.model.packed import PackedDefinition, laid_out, plain
 
 DEFINITION = {"version": 1, "name": "a", "vars": {"ü": [1, 1.5, None, True], "s": "\udcff"}}
 
@@ -54,3 +54,39 @@ def test_text_of_a_file_is_packed_without_its_lines() -> None:
     packed = PackedDefinition(json.dumps(definition, indent=2).encode())
     assert packed == definition
     assert b"\n" not in packed._text
+
+
+MANY_LINES = {
+    "version": 1,
+    "name": "a",
+    "nodes": [{"id": "b", "run": "one\n  two\n"}, {"id": "c", "type": "noop"}],
+    "finally": [{"id": "d", "type": "noop"}],
+    "vars": {"ü": [1, 2.5, None], "s": "\udcff"},
+}
+
+
+def test_definition_is_laid_out_for_persons() -> None:
+    """Each key has a line, and each of several nodes; what is said is the same."""
+    text = laid_out(MANY_LINES)
+    assert json.loads(text.decode(errors="surrogatepass")) == MANY_LINES
+    lines = text.decode(errors="surrogatepass").splitlines()
+    assert lines[3:6] == [
+        '    "nodes": [',
+        '      {"id": "b", "run": "one\\n  two\\n"},',
+        '      {"id": "c", "type": "noop"}',
+    ]
+
+
+def test_text_that_is_laid_out_is_laid_out_as_it_is() -> None:
+    """Whoever writes it down need not unpack it, and gets what laying out would have given."""
+    text = laid_out(MANY_LINES)
+    kept = PackedDefinition(text, keep_lines=True)
+    assert kept == MANY_LINES == plain(kept)
+    assert laid_out(kept) is text
+    assert laid_out(PackedDefinition(text)) == laid_out(PackedDefinition(MANY_LINES)) == text
+
+
+def test_what_is_no_json_is_not_laid_out() -> None:
+    """A record cannot hold what no reader would take."""
+    with pytest.raises(ValueError, match="JSON compliant"):
+        laid_out({"a": float("nan")})
