@@ -101,7 +101,7 @@ class SourceSettings:
     person can try an edit in place. A folder without git is read as it is, except by `head`."""
 
     resync: float = field(default=60.0, metadata=_about(duration(1, 86_400), example="5m"))
-    """Longest time between two passes when nothing seems to change, a duration. Default `60s`, from
+    """Longest time between two passes that look at every file, a duration. Default `60s`, from
     `1s` to `1d`. The watcher is only a hint: network file systems and overflowing queues lose
     events, and this bounds how long such a loss can last."""
 

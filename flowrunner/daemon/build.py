@@ -36,7 +36,8 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
 from flowrunner.reconcile.history import FlowHistory
-from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.reconciler import Reconciler
+from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.service.backups import BackupDuty
 from flowrunner.service.drain import Drain

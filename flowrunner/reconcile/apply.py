@@ -160,19 +160,33 @@ class Applier:
         current = self._registry.entries  # a pause may have come or gone meanwhile
         self._is_reading = plan.is_read
         touched = self._touched(plan, before) | (lacks.news(self._lacking) & plan.entries.keys())
-        entries = {key: current.get(key, entry) for key, entry in plan.entries.items()}
-        for key in touched:
-            entry = plan.entries[key]
-            entries[key] = self._settled(entry, before.get(key), lacks.of(key), now)
+        settled = {
+            key: self._settled(plan.entries[key], before.get(key), lacks.of(key), now)
+            for key in touched
+        }
         self._lacking, self._was_read = lacks, self._was_read or plan.is_read
         self._is_first = False
-        is_same_set = entries.keys() == current.keys()
-        changed = not is_same_set or any(entries[key] is not current[key] for key in touched)
+        changed = self._put(plan, settled, current)
         if changed:
-            self._registry.replace(entries)
             self._unannounced = (self._unannounced or frozenset()) | plan.removed
         if self._unannounced is not None:
             self.announce(self._unannounced)
+        return changed
+
+    def _put(
+        self, plan: Plan, settled: Mapping[FlowKey, FlowEntry], current: Mapping[FlowKey, FlowEntry]
+    ) -> bool:
+        """Puts entries in force; returns whether any is new, or one has left."""
+        changed = any(entry is not current.get(key) for key, entry in settled.items())
+        if plan.touched is not None:  # the same flows are there, and nobody looks at the others
+            if changed:
+                self._registry.edit(settled)
+            return changed
+        rest = {key: current.get(key, entry) for key, entry in plan.entries.items()}
+        entries = {**rest, **settled}
+        changed = changed or entries.keys() != current.keys()
+        if changed:
+            self._registry.replace(entries)
         return changed
 
     def _touched(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> AbstractSet[FlowKey]:
@@ -193,7 +207,7 @@ class Applier:
         entry = self._registry.get(key)
         if entry is not None:
             renewed = self._conditioned(entry, self._clock.now())
-            self._registry.replace({**self._registry.entries, key: renewed})
+            self._registry.edit({key: renewed})
             self.history.renewed(renewed, self._registry.source.revision)
 
     def channels_changed(self) -> None:
@@ -204,7 +218,7 @@ class Applier:
             if bar != entry.bar:
                 renewed[key] = self._conditioned(replace(entry, bar=bar), now)
         if renewed:
-            self._registry.replace({**self._registry.entries, **renewed})
+            self._registry.edit(renewed)
         for entry in renewed.values():
             self.history.renewed(entry, self._registry.source.revision)
 

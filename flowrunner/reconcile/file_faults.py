@@ -19,13 +19,13 @@ FILE_LIMIT = 1024 * 1024
 """Bytes of a file that is read."""
 
 
-class _Reads(Protocol):
+class Reads(Protocol):
     """Reads a name; raises as `Tree.read`."""
 
-    def __call__(self, path: str, *, limit: int) -> bytes: ...
+    def __call__(self, path: str, *, limit: int) -> bytes: ...  # noqa: D102 - above
 
 
-def bytes_of(name: str, read: _Reads) -> bytes | Finding:
+def bytes_of(name: str, read: Reads) -> bytes | Finding:
     """Returns the content of a file, or why there is none.
 
     Raises:

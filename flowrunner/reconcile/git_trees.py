@@ -20,6 +20,7 @@ from flowrunner.reconcile.tree import (
     FolderTree,
     FolderTrees,
     LookAgainError,
+    Names,
     Tree,
     UnstableSourceError,
     UnusableSourceError,
@@ -69,6 +70,16 @@ class GitTrees:
                 self._say("source.git_failed", f"{root}: {error.message}")
                 return self._plain(root, error.message)
             raise UnstableSourceError(error.message) from error
+
+    def names(self, root: Path) -> Names | None:
+        """Returns those of a plain folder: in a checkout git says what belongs together."""
+        if self._mode == "head":
+            return None
+        try:
+            checkout = self._git.checkout(root)
+        except ToolFailedError:
+            return None
+        return self._folders.names(root) if checkout is None else None
 
     def ignore_lock(self, root: Path) -> None:
         """Takes the lock that is there now for none, until another one is in its place."""

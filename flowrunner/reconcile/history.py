@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -154,6 +155,7 @@ class FlowHistory:
         await self._flush()
 
     def _look(self, entries: _Flows, revision: Revision) -> None:
+        keys: AbstractSet[FlowKey]
         if self._seen is None:
             keys = set(entries) | self._told.keys()
         elif self._seen is entries:

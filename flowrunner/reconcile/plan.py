@@ -38,6 +38,7 @@ class Plan:
         touched: Keys whose entry may be another one than in force; None when any may be.
         is_read: Whether it says what the source is; else it keeps what is in force.
         is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
+        faulty: Keys of flows with a finding that is an error.
     """
 
     entries: Mapping[FlowKey, FlowEntry]
@@ -49,11 +50,12 @@ class Plan:
     touched: frozenset[FlowKey] | None = None
     is_plain: bool = False
     is_read: bool = True
+    faulty: frozenset[FlowKey] = frozenset()
 
     @property
     def errors(self) -> int:
         """Findings that keep a file, or its new version, out; one for many flows counts once."""
-        findings = {f for entry in self.entries.values() for f in entry.findings}
+        findings = {f for key in self.faulty for f in self.entries[key].findings}
         findings.update(f for file in self.rejected for f in file.findings)
         return sum(1 for finding in findings if finding.is_error)
 
@@ -140,6 +142,14 @@ def make_plan(
         is_plain=not (
             refused or names.contested or names.unidentified or names.has_losers or missing
         ),
+        faulty=faulty_of(entries),
+    )
+
+
+def faulty_of(entries: Mapping[FlowKey, FlowEntry]) -> frozenset[FlowKey]:
+    """Returns the keys of flows with a finding that is an error."""
+    return frozenset(
+        key for key, entry in entries.items() if any(f.is_error for f in entry.findings)
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
-from flowrunner.reconcile.plan import Plan
+from flowrunner.reconcile.plan import Plan, faulty_of
 from flowrunner.registry.entry import FlowEntry, PruneHold
 from flowrunner.storage.protocols import FlowStore
 
@@ -110,19 +110,27 @@ def _without(plan: Plan, observed: _Flows, accounts: AbstractSet[str]) -> Plan:
         removed=frozenset(key for key in plan.removed if key.account not in accounts),
         touched=None,
         is_plain=False,
+        faulty=faulty_of(entries),
     )
 
 
 def _left_after(plan: Plan, observed: _Flows, left: _Keys, released: _Keys) -> frozenset[FlowKey]:
     """Returns what has left without approval once the plan is carried out."""
-    armed = _armed(observed)
-    known = (left | (plan.removed & armed)) - plan.entries.keys() - released
-    come = [key.account for key in plan.changed - armed - left]
+    gone = left | {key for key in plan.removed if _is_armed(observed, key)}
+    known = {key for key in gone if key not in plan.entries and key not in released}
+    new = (key for key in plan.changed if key not in left and not _is_armed(observed, key))
+    come = [key.account for key in new]
     replaced: set[FlowKey] = set()
     for account in set(come):
         those = sorted(key for key in known if key.account == account)
         replaced.update(islice(those, come.count(account)))
     return frozenset(known - replaced)
+
+
+def _is_armed(observed: _Flows, key: FlowKey) -> bool:
+    """Whether a version of a flow is in force."""
+    entry = observed.get(key)
+    return entry is not None and entry.spec is not None
 
 
 def _armed(observed: _Flows) -> set[FlowKey]:

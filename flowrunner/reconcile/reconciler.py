@@ -1,7 +1,10 @@
 """The reconcile loop: one pass at a time, asked for by events, timers, signals and people.
 
-The scan is the truth, an event only a hint: hints are debounced into one pass, and a pass comes
-every `resync` anyway. A pass that cannot see the whole source changes nothing.
+The scan is the truth, an event only a hint: hints are debounced into one pass, and a pass that
+looks at everything comes every `resync` anyway (`flowrunner.reconcile.wakes`). After such a pass,
+and while the watcher can be relied on, a hint that names files is answered by a look at those files
+alone; any doubt leads to a look at everything. A pass that cannot see the whole source changes
+nothing.
 """
 
 from __future__ import annotations
@@ -9,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,10 +32,11 @@ from flowrunner.reconcile.prune import empty_hold
 from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from flowrunner.reconcile.tree import LookAgainError, UnstableSourceError, UnusableSourceError
+from flowrunner.reconcile.wakes import ReconcilerTimes, Wakes
 from flowrunner.registry.entry import FlowEntry, PassResult, PruneHold
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.system.clock import Clock
-from flowrunner.system.watcher import Watcher
+from flowrunner.system.watcher import Changed, Watcher
 
 _LOG = logging.getLogger(__name__)
 _TRIES = 3
@@ -84,15 +87,6 @@ class PassObserver(Protocol):
         """Learns how a pass ended."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReconcilerTimes:
-    """Seconds: between passes, after the last hint, and at most after the first."""
-
-    resync_s: float
-    debounce_s: float
-    debounce_limit_s: float
-
-
 class _HeldError(Exception):
     """The source cannot be used as it is; everything stays as it was."""
 
@@ -127,13 +121,14 @@ class Reconciler:
         self._registry = registry
         self._watcher = watcher
         self._clock = clock
-        self._times = times
+        self._debounce_s = times.debounce_s
+        self._wakes = Wakes(times)
         self._observer = observer
         self._lock = asyncio.Lock()
-        self._hinted = asyncio.Event()
-        self._asked = ""
         self._planner = Planner()
         self._is_watching = False
+        self._is_sure = False
+        """Whether everything was looked at and applied, so that what is new says what there is."""
 
     async def start(self) -> PassResult:
         """Puts in force what the registry holds already, then runs the first pass."""
@@ -141,10 +136,15 @@ class Reconciler:
             await self._applier.arm(keep_all(self._registry.entries))
         return await self.request("start")
 
-    async def request(self, trigger: str) -> PassResult:
-        """Runs a pass that begins after this call and returns how it ended; never raises."""
+    async def request(self, trigger: str, changed: Changed = None) -> PassResult:
+        """Runs a pass that begins after this call and returns how it ended; never raises.
+
+        Args:
+            trigger: As in `PassResult`.
+            changed: All names that have changed since the pass before; None looks at everything.
+        """
         async with self._lock:
-            return await self._pass(trigger)
+            return await self._pass(trigger, changed=changed)
 
     async def allow_prune(self, revision: Revision) -> PassResult:
         """Runs a pass that lets leave what is held now, and returns how it ended.
@@ -184,12 +184,11 @@ class Reconciler:
 
         It is carried out by `run`, without debouncing; until it begins, further calls join it.
         """
-        self._asked = trigger
-        self._hinted.set()
+        self._wakes.ask(trigger)
 
-    def hint(self) -> None:
-        """Learns that something may have changed; called in the loop by the watcher."""
-        self._hinted.set()
+    def hint(self, changed: Changed = None) -> None:
+        """Learns what may have changed; called in the loop by the watcher."""
+        self._wakes.hint(changed)
 
     async def run(self) -> None:
         """Reconciles until cancelled: when asked, on hints, debounced, and at every resync."""
@@ -198,36 +197,15 @@ class Reconciler:
         self.hint()  # for what changed between the first pass and the watch
         try:
             while True:
-                trigger = await self._next_trigger()
-                await self.request(trigger)
+                wake = await self._wakes.next()
+                await self.request(wake.trigger, wake.changed)
         finally:
             await asyncio.shield(asyncio.to_thread(self._watcher.stop))
 
-    async def _next_trigger(self) -> str:
-        try:
-            async with asyncio.timeout(self._times.resync_s):
-                await self._hinted.wait()
-        except TimeoutError:
-            return "resync"
-        await self._settle()
-        asked, self._asked = self._asked, ""
-        return asked or "watch"
-
-    async def _settle(self) -> None:
-        """Waits until no hint came for a while, but not for ever, nor when a pass is asked for."""
-        loop = asyncio.get_running_loop()
-        limit = loop.time() + self._times.debounce_limit_s
-        while True:
-            self._hinted.clear()
-            if self._asked:
-                return
-            try:
-                async with asyncio.timeout_at(min(loop.time() + self._times.debounce_s, limit)):
-                    await self._hinted.wait()
-            except TimeoutError:
-                return
-
-    async def _pass(self, trigger: str, approved: PruneHold | None = None) -> PassResult:
+    async def _pass(
+        self, trigger: str, approved: PruneHold | None = None, changed: Changed = None
+    ) -> PassResult:
+        is_sure, self._is_sure = self._is_sure, False
         started_at, began = self._clock.now(), self._clock.monotonic()
         result = PassResult(
             trigger=trigger,
@@ -239,7 +217,9 @@ class Reconciler:
         try:
             if trigger == "resync":
                 await asyncio.to_thread(self._watcher.rearm)
-            result = await self._read_and_apply(result, approved)
+            paths = changed if is_sure and self._watcher.status().is_alive else None
+            result = await self._read_and_apply(result, approved, paths)
+            self._is_sure = self._registry.source.hold is None and result.result != "held"
         except FlowError as error:
             result = replace(result, message=f"{error.code}: {error.message}")
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
@@ -252,10 +232,12 @@ class Reconciler:
         self._observer.pass_ended(result)
         return result
 
-    async def _read_and_apply(self, result: PassResult, approved: PruneHold | None) -> PassResult:
+    async def _read_and_apply(
+        self, result: PassResult, approved: PruneHold | None, paths: Changed
+    ) -> PassResult:
         observed = self._registry.entries
         try:
-            snapshot = await self._usable_snapshot(approved)
+            snapshot = await self._glance(paths) or await self._usable_snapshot(approved)
         except _HeldError as held:
             self._set_source(held.reason, str(held))
             if held.hold is not None:
@@ -278,11 +260,11 @@ class Reconciler:
         self._registry.source = replace(
             before,
             revision=before.revision if is_held else snapshot.revision,
-            fresh_at=self._clock.monotonic(),
+            fresh_at=before.fresh_at if snapshot.glance else self._clock.monotonic(),
             rejected=plan.rejected,
         )
         await self._tell_history(snapshot.revision, hold)
-        ended = _counted(result, plan, observed.keys(), snapshot.revision, changed=changed)
+        ended = _counted(result, plan, observed, snapshot.revision, changed=changed)
         return replace(ended, result="held", message=hold.message) if hold and is_held else ended
 
     async def _tell_history(
@@ -290,6 +272,15 @@ class Reconciler:
     ) -> None:
         seen = PassSeen(revision=revision, hold=hold, is_read=is_read)
         await self._applier.history.passed(self._registry.entries, seen)
+
+    async def _glance(self, paths: Changed) -> Snapshot | None:
+        """Returns the source by what is new in some names; None if that does not say it all."""
+        if paths is None:
+            return None
+        try:
+            return await asyncio.to_thread(self._scanner.glance, self._root, paths)
+        except (OSError, UnstableSourceError):
+            return None  # a look at everything finds it again, and has a name for it
 
     async def _usable_snapshot(self, approved: PruneHold | None) -> Snapshot:
         """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""
@@ -314,7 +305,7 @@ class Reconciler:
             except LookAgainError as error:
                 message, wait_s = str(error), error.after_s
             except UnstableSourceError as error:
-                message, wait_s = str(error), self._times.debounce_s
+                message, wait_s = str(error), self._debounce_s
                 tries += 1
             except UnusableSourceError as error:
                 raise _HeldError(error.reason, str(error)) from error
@@ -373,12 +364,12 @@ def _moved(shown: Revision, hold: PruneHold) -> RefusedError:
 def _counted(
     result: PassResult,
     plan: Plan,
-    before: AbstractSet[FlowKey],
+    before: Mapping[FlowKey, FlowEntry],
     revision: Revision,
     *,
     changed: bool,
 ) -> PassResult:
-    added = len(plan.changed - before)
+    added = sum(1 for key in plan.changed if key not in before)
     return replace(
         result,
         result="applied" if changed else "unchanged",

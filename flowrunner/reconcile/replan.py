@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.ids import FlowKey
-from flowrunner.reconcile.plan import Plan, make_plan, next_entry
+from flowrunner.reconcile.plan import Plan, faulty_of, make_plan, next_entry
 from flowrunner.reconcile.reading import ScannedFile
 from flowrunner.reconcile.refusals import said_to_others
 from flowrunner.reconcile.scan import Snapshot
 from flowrunner.reconcile.unknown_flows import unknown_flows
 from flowrunner.registry.entry import FlowEntry
+from flowrunner.registry.flow_set import with_edits
 
 _MOST_EDITS = 1_000
 """Edits of one pass beyond which the short way is no longer the shorter one."""
@@ -50,7 +52,7 @@ class Planner:
             return make_plan(snapshot, observed, released)
         if basis is None or not _is_like(snapshot, basis.snapshot):
             return make_plan(snapshot, observed)
-        edited = _edited(basis.snapshot.files, snapshot.files)
+        edited = _edited(basis.snapshot, snapshot)
         if edited is None:
             return make_plan(snapshot, observed)
         if edited and not basis.plan.is_plain:
@@ -68,20 +70,20 @@ class Planner:
 
 def _is_like(snapshot: Snapshot, before: Snapshot) -> bool:
     """Whether what concerns more than one file is as before."""
-    return (
-        snapshot.is_whole == before.is_whole
-        and snapshot.defaults == before.defaults
-        and len(snapshot.files) == len(before.files)
-    )
+    is_same_above = snapshot.defaults is before.defaults or snapshot.defaults == before.defaults
+    is_same_count = len(snapshot.files) == len(before.files)
+    return snapshot.is_whole == before.is_whole and is_same_above and is_same_count
 
 
-def _edited(
-    before: tuple[ScannedFile, ...], after: tuple[ScannedFile, ...]
-) -> list[ScannedFile] | None:
+def _edited(before: Snapshot, after: Snapshot) -> list[ScannedFile] | None:
     """Returns the files that changed; None when one came, went, or has another name."""
-    if before is after:
+    if before.files is after.files:
         return []
-    pairs = [(old, new) for old, new in zip(before, after, strict=True) if old is not new]
+    if after.glance is not None and after.glance.before is before.files:
+        pairs = list(after.glance.edits)
+    else:
+        both = zip(before.files, after.files, strict=True)
+        pairs = [(old, new) for old, new in both if old is not new]
     is_simple = len(pairs) <= _MOST_EDITS and all(
         old.candidate.file == new.candidate.file
         and old.candidate.name is not None
@@ -98,7 +100,7 @@ def _replanned(
     observed: Mapping[FlowKey, FlowEntry],
 ) -> Plan | None:
     """Returns the plan for some edits; None when one says something else to other flows."""
-    entries = dict(observed)
+    edits: dict[FlowKey, FlowEntry] = {}
     changed: set[FlowKey] = set()
     for file in edited:
         candidate = file.candidate
@@ -110,16 +112,25 @@ def _replanned(
             return None
         advised = (
             unknown_flows(observed, {key: candidate}).get(key, ())
-            if snapshot.is_whole and candidate.spec and candidate.spec.references.names
+            if snapshot.is_whole and _names_unknown(key, candidate, observed)
             else ()
         )
-        entry = entries[key] = next_entry(key, file, old, snapshot.revision, advised)
+        entry = edits[key] = next_entry(key, file, old, snapshot.revision, advised)
         if entry.spec is not None and entry.digest != old.digest:
             changed.add(key)
     return Plan(
-        entries=entries,
+        entries=with_edits(observed, edits),
         changed=frozenset(changed),
         rejected=before.rejected,
-        touched=frozenset(key for file in edited if (key := file.key)),
+        touched=frozenset(edits),
         is_plain=before.is_plain,
+        faulty=(before.faulty - edits.keys()) | faulty_of(edits),
     )
+
+
+def _names_unknown(
+    key: FlowKey, candidate: Candidate, observed: Mapping[FlowKey, FlowEntry]
+) -> bool:
+    """Whether a flow names another that is not there: most do not, and then nobody is searched."""
+    names = candidate.spec.references.names if candidate.spec else ()
+    return any(FlowKey(key.account, name) not in observed for name in names)

@@ -7,26 +7,23 @@ commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconci
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date
 from operator import is_
 from pathlib import Path
-from typing import TypeAlias
 
 from flowrunner.definitions.ahead import NOT_AHEAD, Ahead
-from flowrunner.definitions.ahead_wire import Ask
-from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Reader
+from flowrunner.definitions.compiler import NO_LAYERS, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.seen import NO_RECALL, Recalls, Seen
 from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
-from flowrunner.model.finding import Finding
-from flowrunner.model.ids import DEFAULT_ACCOUNT, Revision
-from flowrunner.reconcile.file_faults import FILE_LIMIT, bytes_of, homeless, refused
+from flowrunner.model.ids import Revision
+from flowrunner.reconcile.file_faults import FILE_LIMIT, bytes_of, refused
+from flowrunner.reconcile.file_reader import AccountOf, FileReader
 from flowrunner.reconcile.folders import LayersOf
+from flowrunner.reconcile.glance import Glance, glanced
 from flowrunner.reconcile.names import IGNORE_FILE, is_considered, is_defaults, patterns_of
 from flowrunner.reconcile.outward_links import OutwardLinks
 from flowrunner.reconcile.reading import (
@@ -34,8 +31,9 @@ from flowrunner.reconcile.reading import (
     KnownDefaults,
     Reading,
     ScannedFile,
-    folder_revision,
+    dates_of,
     holds,
+    sums_of,
 )
 from flowrunner.reconcile.recalling import recalled, seen_in
 from flowrunner.reconcile.tree import (
@@ -47,11 +45,18 @@ from flowrunner.reconcile.tree import (
     UnstableSourceError,
     UnusableSourceError,
 )
+from flowrunner.registry.entry import NO_REVISION
 from flowrunner.system.clock import Clock
-from flowrunner.system.files import ChangedWhileReadError, Files, Walk, WalkEntry
+from flowrunner.system.files import (
+    ChangedWhileReadError,
+    Files,
+    Walk,
+    WalkEntry,
+)
 
 __all__ = [
     "FILE_LIMIT",
+    "AccountOf",
     "LookAgainError",
     "ScannedFile",
     "Scanner",
@@ -59,11 +64,7 @@ __all__ = [
     "SourceProblem",
     "UnstableSourceError",
     "UnusableSourceError",
-    "folder_revision",
 ]
-
-AccountOf: TypeAlias = Callable[[str], str | None]
-"""The account of a path; None where the settings map no folder above it."""
 
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
@@ -85,6 +86,7 @@ class Snapshot:
         defaults: Every `_defaults.yaml`, the broken ones too.
         problem: Why not everything could be read; nothing is applied then.
         is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
+        glance: What is new, if nothing else was looked at; None if everything was.
     """
 
     revision: Revision
@@ -92,6 +94,7 @@ class Snapshot:
     defaults: tuple[FolderDefaults, ...] = ()
     problem: SourceProblem | None = None
     is_whole: bool = True
+    glance: Glance | None = None
 
 
 class Scanner:
@@ -108,15 +111,13 @@ class Scanner:
         ahead: Ahead = NOT_AHEAD,
     ) -> None:
         self._files = files
-        self._compiler = compiler
+        self._reader = FileReader(compiler, account_of, ahead)
         self._account_of = account_of
         self._recalls = recalls
-        self._ahead = ahead
         self._trees = trees
         self._links = OutwardLinks()
         self._clock = clock
         self._last = Reading(root=Path())
-        self._currents: dict[date, bool] = {}
 
     def ignore_lock(self, root: Path) -> None:
         """Takes the lock of the source, if there is one, for one that was left behind."""
@@ -138,7 +139,7 @@ class Scanner:
             UnstableSourceError: The root moved or a file changed under the reading.
             UnusableSourceError: The source cannot be used as it is.
         """
-        self._currents.clear()
+        self._reader.begin()
         resolved = self._resolve(root)
         tree = self._trees.open(resolved)
         reading = self._read(resolved, tree)
@@ -151,9 +152,38 @@ class Scanner:
         return Snapshot(
             revision=tree.revision or reading.folder_revision,
             files=reading.scanned,
-            defaults=tuple(each.found for each in reading.defaults.values()),
+            defaults=reading.found,
             problem=_problem(tree.walk),
         )
+
+    def glance(self, root: Path, paths: Collection[str]) -> Snapshot | None:
+        """Returns the source as it is, if nothing but some names has changed since the last scan.
+
+        Looks at those names alone. None, or an error as `scan` raises them, says that only a
+        `scan` can tell what the source is now.
+        """
+        self._reader.begin()
+        resolved, last = self._resolve(root), self._last
+        names = self._trees.names(resolved) if last.is_plain and last.root == resolved else None
+        if (
+            names is None
+            or not last.is_sure_above
+            or not self._reader.are_current(last.dates.values())
+        ):
+            return None
+        found = glanced(last, names, paths, self._reader, self._settled_ns())
+        if found is None or self._resolve(root) != resolved:
+            return None
+        self._last, glance = found
+        return Snapshot(
+            revision=self._last.folder_revision,
+            files=self._last.scanned,
+            defaults=self._last.found,
+            glance=glance,
+        )
+
+    def _settled_ns(self) -> int:
+        return int(self._clock.now().timestamp() * 1e9) - _RACY_NS
 
     def _resolve(self, root: Path) -> Path:
         """Returns the folder that the root is now, by the shortest walk: only it knows links."""
@@ -167,9 +197,10 @@ class Scanner:
             # Another root holds other files, many of them with the content of those that are known.
             unsure = {path: replace(it, is_settled=False) for path, it in last.files.items()}
             last = Reading(root=root, ignored=ignored, files=unsure)
-        if last.is_settled and last.entries == entries and self._are_current(last.scanned):
+        is_as_before = last.is_settled and last.entries == entries
+        if is_as_before and self._reader.are_current(last.dates.values()):
             return last
-        settled_ns = int(self._clock.now().timestamp() * 1e9) - _RACY_NS
+        settled_ns = self._settled_ns()
         defaults = {
             entry.path: KnownDefaults(
                 stat=entry.stat,
@@ -193,7 +224,7 @@ class Scanner:
         """Reads the flow files that are new, and joins them with those that are known."""
         entries, ignored = tree.walk.entries, last.ignored
         found, before = ([it.found for it in each.values()] for each in (defaults, last.defaults))
-        is_same_above = found == before
+        is_same_above, is_current = found == before, self._reader.is_current
         holding = {
             path: known
             for entry in entries
@@ -202,16 +233,18 @@ class Scanner:
             and known.is_settled
             and known.file.content
             and (is_same_above or known.above == above(path).fingerprint)
-            and self._is_current(known.file)
+            and is_current(known.file.candidate)
         }
         flows = [e for e in entries if e.path in holding or is_considered(e, ignored)]
         news = [entry for entry in flows if entry.path not in holding]
         readable = (entry for entry in news if refused(entry) is None)
         recall = recalled(self._recalls, readable, above, self._account_of, settled_ns)
-        holding.update((path, it) for path, it in recall if self._is_current(it.file))
+        holding.update(
+            (path, it) for path, it in recall if self._reader.is_current(it.file.candidate)
+        )
         news = [entry for entry in news if entry.path not in holding]
         tree.expect([entry.path for entry in news])
-        read = self._news(tree, news, last.files, above)
+        read = self._reader.files(news, tree.read, last.files, above)
         files = {
             entry.path: holding.get(entry.path)
             or Known(
@@ -225,80 +258,37 @@ class Scanner:
         scanned = tuple(known.file for known in files.values())
         if len(scanned) == len(last.scanned) and all(map(is_, scanned, last.scanned)):
             scanned = last.scanned  # the same object: whoever compares need not look inside
-        is_new = scanned is not last.scanned or not last.folder_revision
+        is_new = scanned is not last.scanned
         return replace(
             last,
             entries=entries,
             files=files,
             defaults=defaults,
             scanned=scanned,
-            is_settled=all(map(holds, files.values())) and all(map(holds, defaults.values())),
-            folder_revision=folder_revision(scanned) if is_new else last.folder_revision,
+            found=last.found if is_same_above else tuple(found),
+            above=above,
+            unsure=frozenset(path for path, known in files.items() if not holds(known)),
+            is_sure_above=all(map(holds, defaults.values())),
+            dates=dates_of(scanned) if is_new else last.dates,
+            sums=sums_of(scanned) if is_new else last.sums,
+            is_plain=tree.revision == NO_REVISION and _is_plain(tree.walk),
         )
-
-    def _are_current(self, files: Iterable[ScannedFile]) -> bool:
-        return all(map(self._is_current, files))
-
-    def _news(
-        self, tree: Tree, entries: Sequence[WalkEntry], last: Mapping[str, Known], above: LayersOf
-    ) -> Iterator[ScannedFile]:
-        """Yields each file, read and compiled; many of them are compiled ahead."""
-        texts = (self._text(tree, entry, last.get(entry.path), above) for entry in entries)
-        for text in self._ahead.through(texts, _ask, len(entries)):
-            if isinstance(text, ScannedFile):
-                yield text
-            else:
-                yield self.compile(text.data, text.file, text.layers)
-
-    def _text(
-        self, tree: Tree, entry: WalkEntry, before: Known | None, above: LayersOf
-    ) -> Ask | ScannedFile:
-        """Returns what is to be compiled, or all there is to say of a file."""
-        layers, reason = above(entry.path), refused(entry)
-        data = bytes_of(entry.path, tree.read) if reason is None else reason
-        if isinstance(data, Finding):
-            return self._unread(data, layers)
-        if before is not None and self._is_same(before.file, data, layers):
-            return before.file
-        account = self._account_of(entry.path) or DEFAULT_ACCOUNT
-        return Ask(data, entry.path, account, layers)
 
     def _defaults(
         self, tree: Tree, entry: WalkEntry, before: KnownDefaults | None
     ) -> FolderDefaults:
         if before is not None and before.still_holds(entry.stat):
             return before.found
-        reason = refused(entry)
-        if reason is not None:
-            return FolderDefaults(file=entry.path, findings=(reason,))
-        return self._compiled_defaults(bytes_of(entry.path, tree.read), entry.path)
+        return self._reader.defaults(entry, tree.read)
 
-    def read_file(
-        self,
-        path: Path,
-        name: str,
-        before: ScannedFile | None = None,
-        layers: Layers = NO_LAYERS,
-    ) -> ScannedFile:
-        """Reads and compiles one file under the given name; `before` spares the same content.
+    def read_file(self, path: Path, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
+        """Reads and compiles one file under the given name.
 
         Raises:
             UnstableSourceError: It changed or vanished while it was read.
         """
         data = bytes_of(name, lambda _, limit: self._files.read(path, limit=limit))
-        return self._compiled(data, name, before, layers)
-
-    def _compiled(
-        self, data: bytes | Finding, name: str, before: ScannedFile | None, layers: Layers
-    ) -> ScannedFile:
-        if isinstance(data, Finding):
-            return self._unread(data, layers)
-        if before is not None and self._is_same(before, data, layers):
-            return before
-        return self.compile(data, name, layers)
-
-    def _is_same(self, before: ScannedFile, data: bytes, layers: Layers) -> bool:
-        return before.content == _content(data, layers) and self._is_current(before)
+        return self._reader.compiled(data, name, layers)
 
     def read_defaults(self, path: Path, name: str) -> FolderDefaults:
         """Reads one `_defaults.yaml` under the given name.
@@ -307,41 +297,11 @@ class Scanner:
             UnstableSourceError: It changed or vanished while it was read.
         """
         data = bytes_of(name, lambda _, limit: self._files.read(path, limit=limit))
-        return self._compiled_defaults(data, name)
-
-    def _compiled_defaults(self, data: bytes | Finding, name: str) -> FolderDefaults:
-        if isinstance(data, Finding):
-            return FolderDefaults(file=name, findings=(data,))
-        return self._compiler.read_defaults(data, file=name)
-
-    def _is_current(self, file: ScannedFile) -> bool:
-        """Whether the same content would still give the same findings: some name dates.
-
-        Asked once in a pass for each month: half of the flows may have one.
-        """
-        as_of = file.candidate.as_of
-        if as_of is None:
-            return True
-        found = self._currents.get(as_of)
-        if found is None:
-            found = self._currents[as_of] = self._compiler.is_current(file.candidate)
-        return found
+        return self._reader.compiled_defaults(data, name)
 
     def compile(self, data: bytes, name: str, layers: Layers = NO_LAYERS) -> ScannedFile:
         """Compiles bytes that were read elsewhere, such as standard input."""
-        account = self._account_of(name)
-        candidate = self._compiler.read(
-            data, file=name, account=account or DEFAULT_ACCOUNT, layers=layers
-        )
-        if account is None and not candidate.is_foreign:
-            candidate = Candidate(file=name, findings=(homeless(name),))
-        return ScannedFile(content=_content(data, layers), candidate=candidate, account=account)
-
-    def _unread(self, finding: Finding, layers: Layers) -> ScannedFile:
-        """Returns a file without content; its time stamp says nothing: it is looked at again."""
-        candidate = Candidate(file=finding.file, findings=(*layers.broken, finding))
-        account = self._account_of(finding.file)
-        return ScannedFile(content="", candidate=candidate, account=account)
+        return self._reader.compile(data, name, layers)
 
     def _ignored(self, tree: Tree) -> tuple[str, ...]:
         """Returns the patterns of the ignore file.
@@ -359,13 +319,10 @@ class Scanner:
         return patterns_of(data.decode(errors="replace"))
 
 
-def _ask(text: Ask | ScannedFile) -> Ask | None:
-    return text if isinstance(text, Ask) else None
-
-
-def _content(data: bytes, layers: Layers) -> str:
-    """Returns a hash of everything that decides what a file compiles to."""
-    return hashlib.sha256(data + layers.fingerprint.encode()).hexdigest()
+def _is_plain(walk: Walk) -> bool:
+    """Whether each name was seen, and stands for nothing that has another name."""
+    is_whole = not (walk.truncated or walk.unreadable or walk.changed)
+    return is_whole and not any(entry.is_link for entry in walk.entries)
 
 
 def _problem(walk: Walk) -> SourceProblem | None:

@@ -13,7 +13,7 @@ from typing import Protocol
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.registry.entry import NO_REVISION
-from flowrunner.system.files import Files, Walk
+from flowrunner.system.files import FileKind, Files, Walk, WalkEntry
 
 DEPTH_LIMIT = 16
 FILES_LIMIT = 50_000
@@ -68,6 +68,24 @@ class Tree(Protocol):
         """Raises `UnstableSourceError` if what was read may belong to more than one state."""
 
 
+class Names(Protocol):
+    """Names of the source, each looked at alone. Its methods block.
+
+    Only for a source in which what a name stands for hangs on no other name.
+    """
+
+    def look(self, path: str) -> WalkEntry | None:
+        """Returns what a name relative to the root stands for, a link for itself; None if missing.
+
+        Raises:
+            UnstableSourceError: A folder above it is none any more.
+            OSError: As `Files.stat`.
+        """
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """Returns the content of a name; raises as `Files.read`."""
+
+
 class Trees(Protocol):
     """Opens the source. Blocks; not for two threads at once, but for `ignore_lock`."""
 
@@ -79,6 +97,15 @@ class Trees(Protocol):
             UnstableSourceError: It changed meanwhile.
             UnusableSourceError: There is no state that could be read.
             OSError: The root cannot be read.
+        """
+
+    def names(self, root: Path) -> Names | None:
+        """Returns the names of the source, or None: it says something only as a whole.
+
+        So says one whose files belong together, as those of a commit do; `root` is as for `open`.
+
+        Raises:
+            OSError: The root cannot be looked at.
         """
 
     def ignore_lock(self, root: Path) -> None:
@@ -126,6 +153,36 @@ class FolderTree:
             raise UnstableSourceError("a link moved while the source was read")
 
 
+class FolderNames:
+    """The names of a plain folder: as many looks as a path has parts, however many names it has."""
+
+    def __init__(self, files: Files, root: Path) -> None:
+        self._files = files
+        self._root = root
+        self._folders: set[str] = set()
+
+    def look(self, path: str) -> WalkEntry | None:
+        """Looks at the folders above a name, so that it leads through no link, and at the name."""
+        at = path.find("/")
+        while at >= 0:
+            self._check_folder(path[:at])
+            at = path.find("/", at + 1)
+        facts = self._files.stat(self._root / path)
+        return None if facts is None else WalkEntry(path, facts)
+
+    def _check_folder(self, folder: str) -> None:
+        if folder in self._folders:
+            return
+        facts = self._files.stat(self._root / folder)
+        if facts is None or facts.kind is not FileKind.FOLDER:
+            raise UnstableSourceError(f"{folder} is no folder any more")
+        self._folders.add(folder)
+
+    def read(self, path: str, *, limit: int) -> bytes:
+        """Reads a file."""
+        return self._files.read(self._root / path, limit=limit)
+
+
 class FolderTrees:
     """Takes every root for a plain folder: for checks outside a daemon, which need no git."""
 
@@ -135,6 +192,10 @@ class FolderTrees:
     def open(self, root: Path) -> Tree:
         """Returns the folder."""
         return FolderTree(self._files, root)
+
+    def names(self, root: Path) -> Names:
+        """Returns the names in the folder."""
+        return FolderNames(self._files, root)
 
     def ignore_lock(self, root: Path) -> None:
         """Does nothing: a plain folder has no lock."""

@@ -12,7 +12,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import islice
-from types import MappingProxyType
 
 from flowrunner.errors import NotFoundError
 from flowrunner.model.flow import FlowSpec, RetentionSpec, StartRules
@@ -20,7 +19,9 @@ from flowrunner.model.host import lacking_labels
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.model.pause import Pause
 from flowrunner.model.states import Reason
+from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry, SourceStatus
+from flowrunner.registry.flow_set import FlowSet
 
 SETTINGS_HOLD = RetentionSpec()
 
@@ -38,7 +39,7 @@ class FlowRegistry:
     ) -> None:
         self._accounts = tuple(accounts)
         self._labels = labels
-        self._entries: Mapping[FlowKey, FlowEntry] = MappingProxyType({})
+        self._entries = FlowSet({})
         self._keys: tuple[FlowKey, ...] = ()
         self._pauses: dict[FlowKey, Pause] = {}
         self.source = SourceStatus()
@@ -82,10 +83,15 @@ class FlowRegistry:
     def replace(self, entries: Mapping[FlowKey, FlowEntry]) -> None:
         """Puts a new set in force."""
         keys = tuple(entries)
-        if keys != self._keys:  # as they are after an edit
+        if keys != self._keys:
             keys = tuple(sorted(keys))
-        self._entries = MappingProxyType({key: entries[key] for key in keys})
+        ordered = {key: entries[key] for key in keys}
+        self._entries = FlowSet(ordered, self._entries, changed_keys(self._entries, ordered))
         self._keys = keys
+
+    def edit(self, edits: Mapping[FlowKey, FlowEntry]) -> None:
+        """Puts other entries of flows in force that are in force, and looks at no other one."""
+        self._entries = self._entries.with_edits(edits)
 
     def rules_of(self, key: FlowKey) -> StartRules | None:
         """Returns what the version in force says about starts; None when the flow is gone."""

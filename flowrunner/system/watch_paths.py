@@ -11,6 +11,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+ANY_NAME = ""
+"""Stands in a hint for everything below the root, and the root itself."""
+
 _IGNORE_FILE = ".flowrunnerignore"
 _GIT_FOLDERS = frozenset({".git", ".git/refs", ".git/refs/heads"})
 _GIT_FILES = frozenset({".git/HEAD", ".git/packed-refs", ".git/index", ".git/index.lock"})
@@ -30,17 +33,19 @@ def is_watched(folder: str) -> bool:
     return not _is_hidden(folder)
 
 
-def is_hint(path: str) -> bool:
-    """Whether a change of this path, relative to the root, may matter to a scan.
+def hint_of(path: str) -> str | None:
+    """Returns what a hint names when this path, relative to the root, has changed.
 
-    A moved branch or HEAD matters because it is the revision, even if no file changes; the index
-    and its lock because a pass may wait for git to end its work.
+    That is the path itself where it says something for itself alone. It is `ANY_NAME` where it
+    says something of others: a moved branch or HEAD is the revision, even if no file changes; the
+    index and its lock tell when git ends its work; patterns and mounted volumes decide about other
+    names. None: no scan looks at it.
     """
-    if path in _GIT_FILES or path.rpartition("/")[2] == _MOUNTED_DATA:
-        return True
+    if path in _GIT_FILES or path.rpartition("/")[2] == _MOUNTED_DATA or path == _IGNORE_FILE:
+        return ANY_NAME
     if path.startswith(_GIT_BRANCHES):
-        return not path.endswith(".lock")
-    return path == _IGNORE_FILE or not _is_hidden(path)
+        return None if path.endswith(".lock") else ANY_NAME
+    return None if _is_hidden(path) else path
 
 
 def find_doors(root: Path) -> Mapping[Path, frozenset[str]]:

@@ -43,7 +43,17 @@ from watchdog.observers.inotify_c import (
 )
 
 from flowrunner.system.mounts import network_file_system
-from flowrunner.system.watch_paths import find_doors, find_git_files, is_hint, is_watched, resolve
+from flowrunner.system.watch_hints import Changed, Hints
+from flowrunner.system.watch_paths import (
+    ANY_NAME,
+    find_doors,
+    find_git_files,
+    hint_of,
+    is_watched,
+    resolve,
+)
+
+__all__ = ["Changed", "NoWatcher", "WatchStatus", "WatchdogWatcher", "Watcher"]
 
 _log = logging.getLogger(__name__)
 
@@ -73,13 +83,16 @@ class WatchStatus:
 
 
 class Watcher(Protocol):
-    """Gives a hint, soon after, that a scan of the root may see something new.
+    """Gives a hint, soon after, that a scan of the root may see something new, and where.
+
+    What a hint names is all that has changed since the one before, as far as a watcher can tell:
+    it cannot tell of what happened to an inode by another name, nor while it was not alive.
 
     `start`, `rearm` and `stop` block (they walk the tree or wait for threads): call them in a
     thread, one at a time.
     """
 
-    def start(self, root: Path, hint: Callable[[], None]) -> None:
+    def start(self, root: Path, hint: Callable[[Changed], None]) -> None:
         """Begins to watch; `hint` runs in the event loop. Never fails: see `is_alive`."""
 
     def rearm(self) -> bool:
@@ -113,7 +126,7 @@ class NoWatcher:
         """None: nothing is watched."""
         return 0
 
-    def start(self, root: Path, hint: Callable[[], None]) -> None:
+    def start(self, root: Path, hint: Callable[[Changed], None]) -> None:
         """Does nothing."""
 
     def rearm(self) -> bool:
@@ -148,17 +161,17 @@ class WatchdogWatcher:
         self._loop = loop
         self._stop_timeout = stop_timeout
         self._root = Path()
-        self._hints = _Hints(loop, lambda: None)
+        self._hints = Hints(loop, lambda _: None)
         self._observer: _Observer | None = None
         self._identity: _Identity | None = None
         self._last_failure = ""
         self._network = ""
         self._overflows = 0
 
-    def start(self, root: Path, hint: Callable[[], None]) -> None:
+    def start(self, root: Path, hint: Callable[[Changed], None]) -> None:
         """Begins to watch `root`, a folder or a link to one; it may still be missing."""
         self._root = root
-        self._hints = _Hints(self._loop, hint)
+        self._hints = Hints(self._loop, hint)
         self._arm()
 
     def rearm(self) -> bool:
@@ -251,47 +264,23 @@ def _identify(real: Path) -> _Identity | None:
     return (real, facts.st_dev, facts.st_ino)
 
 
-class _Hints:
-    """Carries hints from the threads of watchdog into the loop, many as one."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, hint: Callable[[], None]) -> None:
-        self._loop = loop
-        self._hint = hint
-        self._pending = False
-        self._closed = False
-
-    def give(self) -> None:
-        """Asks the loop to run the hint; called from any thread, never raises."""
-        if self._pending or self._closed:
-            return
-        self._pending = True
-        try:
-            self._loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:  # the loop is closed
-            self._closed = True
-
-    def close(self) -> None:
-        """Drops all later hints, and one that is on its way."""
-        self._closed = True
-
-    def _deliver(self) -> None:
-        self._pending = False  # first: a change seen from here on is a hint of its own
-        if not self._closed:
-            self._hint()
-
-
 class _Handler(FileSystemEventHandler):
-    """Judges events by their paths; an exception here would end watchdog's thread."""
+    """Judges events by their paths; an exception here would end watchdog's thread.
 
-    def __init__(self, matters: Callable[[str], bool], hint: Callable[[], None]) -> None:
-        self._matters = matters
+    Args:
+        name_of: Returns what a hint says of a path; None if it does not matter.
+    """
+
+    def __init__(self, name_of: Callable[[str], str | None], hint: Callable[[str], None]) -> None:
+        self._name_of = name_of
         self._hint = hint
 
     def dispatch(self, event: FileSystemEvent) -> None:
-        """Gives a hint if the source or the destination matters."""
-        paths = (os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
-        if any(path and self._matters(path) for path in paths):
-            self._hint()
+        """Gives a hint for the source and the destination, if they matter."""
+        for path in (event.src_path, event.dest_path):
+            name = self._name_of(os.fsdecode(path)) if path else None
+            if name is not None:
+                self._hint(ANY_NAME if event.is_directory else name)
 
 
 class _Reader(InotifyFD):
@@ -336,7 +325,9 @@ class _Reader(InotifyFD):
 class _Observer(BaseObserver):
     """An observer over its own `_Reader`, which the one of watchdog cannot be given."""
 
-    def __init__(self, root: str, hint: Callable[[], None], overflowed: Callable[[], None]) -> None:
+    def __init__(
+        self, root: str, hint: Callable[[str], None], overflowed: Callable[[], None]
+    ) -> None:
         self._root = root
         self._hint = hint
         self._watches_root = False
@@ -348,20 +339,20 @@ class _Observer(BaseObserver):
         """Watches the tree; raises `OSError` if the root itself cannot be watched."""
         prefix = self._root.rstrip("/") + "/"
 
-        def matters(path: str) -> bool:
-            return path == self._root or is_hint(path.removeprefix(prefix))
+        def name_of(path: str) -> str | None:
+            return ANY_NAME if path == self._root else hint_of(path.removeprefix(prefix))
 
         # One inode may have two names in one walk, of which watchdog warns each time.
         warnings.filterwarnings("ignore", "Callback with id", RuntimeWarning)
-        handler = _Handler(matters, self._hint)
+        handler = _Handler(name_of, self._hint)
         self.schedule(handler, self._root, recursive=True, event_filter=_EVENTS)
         self._watches_root = True
 
     def watch_doors(self, root: Path) -> None:
         """Watches the names that lead to the root, and git's outside it, as far as they exist."""
         for folder, names in (*find_doors(root).items(), *find_git_files(root).items()):
-            paths = frozenset(str(folder / name) for name in names)
-            handler = _Handler(paths.__contains__, self._hint)
+            doors = {str(folder / name): ANY_NAME for name in names}
+            handler = _Handler(doors.get, self._hint)
             with suppress(OSError):
                 self.schedule(handler, str(folder), recursive=False, event_filter=_EVENTS)
 

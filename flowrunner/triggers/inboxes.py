@@ -150,13 +150,15 @@ class Inboxes:
         removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Arms what is new, disarms what is gone, leaves what has not changed untouched."""
-        for key in sorted(changed_keys(self._entries, entries)):
-            entry = entries.get(key)
-            wanted = self._wanted(entry)
-            for place in [each for each in self._inboxes if each[0] == key]:
-                if place[1] not in wanted:
-                    del self._inboxes[place]
-            for trigger in wanted.values():
+        wanted = {
+            key: self._wanted(entries.get(key))
+            for key in sorted(changed_keys(self._entries, entries))
+        }
+        for flow, trigger_id in list(self._inboxes):
+            if trigger_id not in wanted.get(flow, (trigger_id,)):
+                del self._inboxes[flow, trigger_id]
+        for key, triggers in wanted.items():
+            for trigger in triggers.values():
                 self._arm(key, trigger)
         self._entries = entries
 

@@ -179,7 +179,8 @@ class Pauses:
         removal of the flow and that of its record: by the first call all that is to come is there.
         """
         known_of = self._cleared.keys() | self._registry.pauses.keys()
-        for key in removed | (known_of - entries.keys() - {ALL_SCHEDULES}):
+        strays = {key for key in known_of if key not in entries and key != ALL_SCHEDULES}
+        for key in removed | strays:
             self._series.pop(key, None)
             known = self._cleared.pop(key, None) is not None
             if self._registry.pause_of(key) is not None or known:

@@ -62,6 +62,8 @@ class Schedules:
         )
         self._holds: set[str] = {FIRST_PASS}
         self._armed: dict[tuple[FlowKey, str], Armed] = {}
+        self._ids: dict[FlowKey, dict[str, None]] = {}
+        """Which triggers of a flow are armed, in the order of their arming."""
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
         self._many: set[asyncio.Task[None]] = set()
@@ -105,10 +107,9 @@ class Schedules:
             if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
         }
-        gone = [place for place in self._armed if place[0] in changed and place not in wanted]
-        for place in gone:
-            self._timers.disarm(_name(place))
-            self._close(self._armed.pop(place))
+        for key in sorted(changed & self._ids.keys()):
+            for place in [(key, each) for each in self._ids[key] if (key, each) not in wanted]:
+                self._disarm(place)
         fresh = [armed for place, trigger in wanted.items() if (armed := self._arm(place, trigger))]
         if fresh:
             self._begin(self._open(fresh), "slots: open")
@@ -215,6 +216,15 @@ class Schedules:
         armed.left_at, armed.left_for = self._clock.now(), reason
         self._wake(armed, armed.left_at)
 
+    def _disarm(self, place: tuple[FlowKey, str]) -> None:
+        """Ends a schedule that leaves force."""
+        self._timers.disarm(_name(place))
+        ids = self._ids[place[0]]
+        del ids[place[1]]
+        if not ids:
+            del self._ids[place[0]]
+        self._close(self._armed.pop(place))
+
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> Armed | None:
         """Arms a schedule; returns it if its cursor is still to be opened."""
         key, now = schedule_key(place[0], trigger), self._clock.now()
@@ -233,6 +243,7 @@ class Schedules:
                     armed.turn = before.turn  # it begins where the one before has ended
                 self._close(before, Reason.DISABLED if before.key == key else Reason.DELETED)
             self._armed[place] = armed
+            self._ids.setdefault(place[0], {})[place[1]] = None
         starts = delayed(trigger.schedule, delay)
         self._timers.arm(_name(place), starts, partial(self._due, armed))
         if before is None:

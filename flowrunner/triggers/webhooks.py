@@ -115,21 +115,32 @@ class Webhooks:
         removed: frozenset[FlowKey],  # noqa: ARG002 - the whole new set says it too
     ) -> None:
         """Puts the hooks of a new set of flows in force, all at once."""
-        by_flow = dict(self._by_flow)
-        for key in changed_keys(self._entries, entries):
-            entry = entries.get(key)
-            is_here = entry is not None and self._dispatcher.is_here(entry)
-            hooks = hooks_of(entry) if entry and is_here else ()
-            by_flow.pop(key, None)
-            if hooks:
-                by_flow[key] = hooks
+        changed = {
+            key: self._hooks_here(entries.get(key)) for key in changed_keys(self._entries, entries)
+        }
+        before = self._by_flow
+        by_flow = {**before, **changed}
+        for key in [key for key, hooks in changed.items() if not hooks]:
+            del by_flow[key]
+        if all(_is_like(before.get(key, ()), hooks) for key, hooks in changed.items()):
+            self._exchange(changed)
+        else:
+            self._put_all(by_flow)
+        self._by_flow, self._entries = by_flow, entries
+
+    def _exchange(self, changed: Mapping[FlowKey, tuple[Hook, ...]]) -> None:
+        """Puts hooks in the place of those with the same paths and secrets."""
+        news = [(key, hook) for key, hooks in changed.items() for hook in hooks]
+        mine = {hook.label: hook for key, hook in news if self._hooks[hook.label].entry.key == key}
+        self._hooks = {**self._hooks, **mine} if mine else self._hooks
+
+    def _put_all(self, by_flow: Mapping[FlowKey, tuple[Hook, ...]]) -> None:
         # Where two flows have one path (records of two passes, after a crash) the first keeps it.
         self._hooks = {
             hook.label: hook
             for key in sorted(by_flow, reverse=True)
             for hook in reversed(by_flow[key])
         }
-        self._by_flow, self._entries = by_flow, entries
         auths = [hook.trigger.auth for hook in self._hooks.values()]
         self._work = work_of(auths)
         self._most_secrets = min(max((len(it.secrets) for it in auths), default=1), MOST_WORK)
@@ -142,6 +153,10 @@ class Webhooks:
             StorageError: They cannot be read.
         """
         await recall_bodies(executions, self._duplicates, self._by_flow, self._clock.now())
+
+    def _hooks_here(self, entry: FlowEntry | None) -> tuple[Hook, ...]:
+        is_here = entry is not None and self._dispatcher.is_here(entry)
+        return hooks_of(entry) if entry is not None and is_here else ()
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
@@ -343,3 +358,9 @@ class Webhooks:
         if known is None and identity:
             known = await self._duplicates.find(hook.label, identity, window_s)
         return known
+
+
+def _is_like(these: tuple[Hook, ...], those: tuple[Hook, ...]) -> bool:
+    """Whether hooks take deliveries at the same paths by the same proofs."""
+    facts = ([(hook.label, hook.trigger.auth) for hook in hooks] for hooks in (these, those))
+    return next(facts) == next(facts)

@@ -39,5 +39,8 @@ class FakeTrees:
         folder = FolderTree(self._files, root)
         return WorktreeTree(folder, revision, (), lambda: self._revisions.read(root) == revision)
 
+    def names(self, root: Path) -> None:
+        """Has a revision, and so is read as a whole."""
+
     def ignore_lock(self, root: Path) -> None:
         self.ignored_locks.append(root)

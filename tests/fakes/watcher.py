@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from flowrunner.system.watcher import WatchStatus
+from flowrunner.system.watcher import Changed, WatchStatus
 
 
 class FakeWatcher:
@@ -28,9 +28,9 @@ class FakeWatcher:
         self.network = False
         self.overflows = 0
         self.rearmed = 0
-        self._hint: Callable[[], None] | None = None
+        self._hint: Callable[[Changed], None] | None = None
 
-    def start(self, root: Path, hint: Callable[[], None]) -> None:
+    def start(self, root: Path, hint: Callable[[Changed], None]) -> None:
         self.root = root
         self._hint = hint
 
@@ -54,7 +54,7 @@ class FakeWatcher:
         message = "" if self.is_alive() else "no room for more watches"
         return WatchStatus(is_alive=self.is_alive(), message=message)
 
-    def poke(self) -> None:
-        """Gives a hint, as if something had changed; a stopped watcher stays silent."""
+    def poke(self, *names: str) -> None:
+        """Gives a hint, as if these, or anything, had changed; a stopped watcher stays silent."""
         if self._hint is not None:
-            self._hint()
+            self._hint(frozenset(names) or None)

@@ -25,9 +25,10 @@ from flowrunner.model.states import SlotOutcome
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.last_good import load_last_good
-from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import FolderTrees
+from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.local.flows import LocalFlows
@@ -140,6 +141,8 @@ class Lives(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.versions = 0
         self.files: dict[str, Content] = {}
+        self.touched: set[str] = set()
+        """What the watcher tells of: a pass looks at nothing else, unless it must."""
         self.model = Outcome({}, frozenset())
         self.held_files: dict[str, Content] = {}
         self.times: Times = {}
@@ -170,12 +173,14 @@ class Lives(RuleBasedStateMachine):
             preparers=(self.schedules,),
         )
         self.applier.history = FlowHistory(self.events, self.clock)
+        watcher = FakeWatcher()
+        watcher.start(ROOT, lambda _: None)
         self.reconciler = Reconciler(
             root=ROOT,
             scanner=Scanner(self.source, COMPILER, FolderTrees(self.source), self.clock),
             applier=self.applier,
             registry=self.registry,
-            watcher=FakeWatcher(),
+            watcher=watcher,
             clock=self.clock,
             times=TIMES,
             observer=self,
@@ -195,7 +200,8 @@ class Lives(RuleBasedStateMachine):
         await self.schedules.settle()
 
     async def _request(self) -> None:
-        await self.reconciler.request("watch")
+        names, self.touched = frozenset(self.touched), set()
+        await self.reconciler.request("watch", names)
         await self.schedules.settle()
 
     async def _allow(self) -> bool:
@@ -223,6 +229,7 @@ class Lives(RuleBasedStateMachine):
         return self.versions
 
     def _put(self, path: str, content: Content | None) -> None:
+        self.touched.add(path)
         if content is not None:
             self.files[path] = content
             self.source.write(ROOT / path, text_of(content))

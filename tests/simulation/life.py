@@ -28,9 +28,10 @@ from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.last_good import load_last_good
-from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import FolderTrees
+from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.masking import MaskerCache

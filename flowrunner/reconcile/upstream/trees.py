@@ -57,5 +57,8 @@ class CheckoutTrees:
             raise UnusableSourceError(ConditionReason.SOURCE_UNREADABLE, text)
         return CheckoutTree(FolderTree(self._files, root), revision)
 
+    def names(self, root: Path) -> None:
+        """Returns None: a revision does not change."""
+
     def ignore_lock(self, root: Path) -> None:
         """Does nothing: a revision has no lock."""

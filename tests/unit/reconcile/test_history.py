@@ -19,9 +19,10 @@ from flowrunner.model.pause import Pause
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.last_good import Restorer, load_last_good
-from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import FolderTrees
+from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_events import MemoryEvents

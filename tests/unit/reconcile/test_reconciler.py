@@ -17,9 +17,10 @@ from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import make_plan
-from flowrunner.reconcile.reconciler import Reconciler, ReconcilerTimes
+from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.scan import Scanner
 from flowrunner.reconcile.tree import LookAgainError, UnusableSourceError
+from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.memory_flows import MemoryFlows

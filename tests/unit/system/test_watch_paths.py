@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowrunner.system.watch_paths import find_doors, find_git_files, is_hint, is_watched
+from flowrunner.system.watch_paths import ANY_NAME, find_doors, find_git_files, hint_of, is_watched
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,15 @@ def test_hidden_folders_are_not_watched(folder: str) -> None:
     assert not is_watched(folder)
 
 
+@pytest.mark.parametrize("path", ["a.yaml", "a/b/c.yaml", "a/_defaults.yaml", "README.md", "a"])
+def test_a_name_that_a_scan_looks_at_is_a_hint_of_itself(path: str) -> None:
+    """Whoever is told of it may look at it alone."""
+    assert hint_of(path) == path
+
+
 @pytest.mark.parametrize(
     "path",
     [
-        "a.yaml",
-        "a/b/c.yaml",
         ".flowrunnerignore",
         ".git/HEAD",
         ".git/packed-refs",
@@ -41,9 +45,9 @@ def test_hidden_folders_are_not_watched(folder: str) -> None:
         ".git/refs/heads/feature/x",
     ],
 )
-def test_flows_and_the_revision_are_hints(path: str) -> None:
-    """A change that a scan could see is a hint."""
-    assert is_hint(path)
+def test_what_decides_about_other_names_is_a_hint_of_all(path: str) -> None:
+    """A revision, patterns and the link of a volume say something of every file."""
+    assert hint_of(path) == ANY_NAME
 
 
 @pytest.mark.parametrize(
@@ -59,7 +63,7 @@ def test_flows_and_the_revision_are_hints(path: str) -> None:
 )
 def test_work_of_git_editors_and_the_daemon_is_no_hint(path: str) -> None:
     """What a scan passes over wakes nobody; above all not the daemon by its own writing."""
-    assert not is_hint(path)
+    assert hint_of(path) is None
 
 
 def test_doors_of_a_plain_root_are_its_own_name(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
-from flowrunner.system.watcher import WatchdogWatcher, Watcher, _Hints, _Reader
+from flowrunner.system.watch_hints import _MOST_NAMES, Changed, Hints
+from flowrunner.system.watcher import WatchdogWatcher, Watcher, _Reader
 from tests.fakes.watcher import FakeWatcher
 from tests.profile import IS_LONG
 
@@ -38,19 +39,31 @@ class Watched:
     def __init__(self, watcher: WatchdogWatcher) -> None:
         self.watcher = watcher
         self.hinted = asyncio.Event()
+        self.names: set[str] = set()
+        self.is_all = False
+
+    def hint(self, changed: Changed) -> None:
+        self.names |= changed or set()
+        self.is_all = self.is_all or changed is None
+        self.hinted.set()
 
     async def after(self, change: Callable[[], object]) -> None:
         """Waits for a hint that follows a change; fails the test if none comes."""
         self.hinted.clear()
         change()
+        await self.next()
+
+    async def next(self) -> None:
+        """Waits for a hint that was not waited for yet."""
         await asyncio.wait_for(self.hinted.wait(), PATIENCE_S)
+        self.hinted.clear()
 
 
 @asynccontextmanager
 async def watching(root: Path) -> AsyncIterator[Watched]:
     watcher = WatchdogWatcher(asyncio.get_running_loop())
     watched = Watched(watcher)
-    await asyncio.to_thread(watcher.start, root, watched.hinted.set)
+    await asyncio.to_thread(watcher.start, root, watched.hint)
     try:
         yield watched
     finally:
@@ -113,6 +126,62 @@ def test_every_change_below_the_root_is_a_hint(change: Callable[[Path], None], r
         async with watching(root) as watched:
             assert watched.watcher.is_alive()
             await watched.after(lambda: change(root))
+
+    asyncio.run(scenario())
+
+
+def replace(root: Path) -> None:
+    (root / ".a.tmp").write_text("new")
+    (root / ".a.tmp").replace(root / "a.yaml")
+
+
+def ignore(root: Path) -> None:
+    (root / ".flowrunnerignore").write_text("team/")
+
+
+def rename_folder(root: Path) -> None:
+    (root / "team").rename(root / "crew")
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        pytest.param(write, {"a.yaml"}, id="write"),
+        pytest.param(write_below, {"team/b.yaml"}, id="below"),
+        pytest.param(replace, {"a.yaml"}, id="replace"),
+        pytest.param(rename, {"a.yaml", "team/a.yaml"}, id="rename"),
+        pytest.param(move_out, {"a.yaml"}, id="out"),
+        pytest.param(move_in, {"b.yaml"}, id="in"),
+        pytest.param(delete, {"a.yaml"}, id="delete"),
+        pytest.param(link, {"b.yaml"}, id="link"),
+    ],
+)
+def test_a_hint_names_the_files(
+    change: Callable[[Path], None], names: set[str], root: Path
+) -> None:
+    """Whoever is told looks at those alone; both names of a file that was renamed are told."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(lambda: change(root))
+            while not names <= watched.names:
+                await watched.next()
+            assert (watched.names, watched.is_all) == (names, False)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("change", [ignore, remove_folder, rename_folder, remove_root])
+def test_what_concerns_many_files_is_a_hint_of_all(
+    change: Callable[[Path], None], root: Path
+) -> None:
+    """A folder and a list of patterns say something of files that nothing has happened to."""
+
+    async def scenario() -> None:
+        async with watching(root) as watched:
+            await watched.after(lambda: change(root))
+            while not watched.is_all:
+                await watched.next()
 
     asyncio.run(scenario())
 
@@ -270,7 +339,7 @@ def test_a_start_without_descriptors_warns_and_recovers(
     async def scenario() -> None:
         watcher = WatchdogWatcher(asyncio.get_running_loop())
         with no_more_descriptors():
-            watcher.start(root, lambda: None)
+            watcher.start(root, lambda _: None)
         assert not watcher.is_alive()
         assert watcher.rearm()
         assert watcher.is_alive()
@@ -456,7 +525,7 @@ def test_stop_ends_all_threads_and_hints(root: Path) -> None:
 def test_a_hint_for_a_closed_loop_is_dropped() -> None:
     """An event that comes while the daemon ends does not kill the thread that brings it."""
     loop = asyncio.new_event_loop()
-    hints = _Hints(loop, lambda: None)
+    hints = Hints(loop, lambda _: None)
     loop.close()
     hints.give()
     hints.give()
@@ -467,7 +536,7 @@ def test_hints_that_come_together_reach_the_loop_as_one() -> None:
     hints: list[str] = []
 
     async def scenario() -> None:
-        carrier = _Hints(asyncio.get_running_loop(), lambda: hints.append("hint"))
+        carrier = Hints(asyncio.get_running_loop(), lambda _: hints.append("hint"))
         for _ in range(1_000):
             carrier.give()
         await settle()
@@ -482,13 +551,40 @@ def test_hints_that_come_together_reach_the_loop_as_one() -> None:
     assert hints == ["hint", "hint"]
 
 
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(["a", "b", "a"], {"a", "b"}, id="names"),
+        pytest.param(["a", "", "b"], None, id="anything-among-them"),
+        pytest.param([str(at) for at in range(_MOST_NAMES)], "all", id="as-many-as-it-holds"),
+        pytest.param([str(at) for at in range(_MOST_NAMES + 1)], None, id="too-many"),
+    ],
+)
+def test_hints_that_come_together_name_everything(
+    given: list[str], expected: set[str] | str | None
+) -> None:
+    """No name gets lost: where there are too many, anything may have changed."""
+    told: list[Changed] = []
+
+    async def scenario() -> None:
+        carrier = Hints(asyncio.get_running_loop(), told.append)
+        for name in given:
+            carrier.give(name)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(scenario())
+    wanted = set(given) if expected == "all" else expected
+    assert [None if names is None else set(names) for names in told] == [wanted]
+
+
 def test_the_fake_behaves_as_a_watcher_does() -> None:
     """Tests of others poke it, break it and let it heal."""
     hints: list[str] = []
     fake = FakeWatcher()
     watcher: Watcher = fake
     assert not watcher.is_alive()
-    watcher.start(Path("/flows"), lambda: hints.append("hint"))
+    watcher.start(Path("/flows"), lambda _: hints.append("hint"))
     fake.poke()
     assert not watcher.rearm()
     fake.alive = False

@@ -311,6 +311,42 @@ def test_hook_that_is_not_in_force_does_not_exist(data: bytes) -> None:
     told(story, data)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        pytest.param({"top": {"description": "new"}}, id="another-version"),
+        pytest.param({"methods": ["PUT", "POST"]}, id="another-hook"),
+    ],
+)
+def test_an_edit_puts_the_new_version_behind_its_hook(edit: dict[str, Json]) -> None:
+    """A delivery starts what the file says now; hooks of other flows stay as they are."""
+
+    async def story(sender: Sender) -> None:
+        other = flow_text("b", triggers=[hook("b/push", "HOOK")])
+        await sender.world.apply(flow(), other)
+        before = sender.world.registry.entries[A].digest
+        await sender.world.apply(flow(**edit), other)
+        assert (await sender.send()).status == 202
+        (execution,) = await sender.world.executions()
+        assert execution.digest == sender.world.registry.entries[A].digest != before
+        sender.auth = BEARER
+        assert (await sender.send(path="default/b/push")).status == 202
+
+    told(story, flow())
+
+
+def test_an_edit_of_the_proof_holds_at_once() -> None:
+    """What let a sender in before the edit does not any more, and the new proof does."""
+
+    async def story(sender: Sender) -> None:
+        await sender.world.apply(flow(BEARER))
+        assert (await sender.send()).status == 401
+        sender.auth = BEARER
+        assert (await sender.send()).status == 202
+
+    told(story, flow())
+
+
 def test_label_of_a_known_hook_is_its_path() -> None:
     """Metrics count refusals of a hook under its path, and all other paths under one word."""
 
