@@ -115,7 +115,13 @@ def make_servers(
     return (
         *(
             # The proxy before a unix socket has the certificate.
-            HttpServer(app, [bound], limits, None if bound.family == socket.AF_UNIX else tls)
+            HttpServer(
+                app,
+                [bound],
+                limits,
+                None if bound.family == socket.AF_UNIX else tls,
+                source_of=access.source_of,
+            )
             for app, bound in zip(apps, networks, strict=True)
         ),
         HttpServer(control, [unix], limits),

@@ -94,6 +94,10 @@ class Access:
         """Returns where a request comes from."""
         return self._rules.proxies.origin_of(scope)
 
+    def source_of(self, host: str) -> str | None:
+        """Returns under what the connections of a peer are counted; None: they are not."""
+        return self._rules.proxies.source_of(host)
+
     def replace(self, rules: AccessRules) -> None:
         """Puts others in force, for every request that begins from now on."""
         if rules.rate != self._rules.rate:

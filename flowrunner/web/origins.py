@@ -76,6 +76,16 @@ class Proxies:
             return _origin(self._caller(peer, said), is_local=False)
         return peer.passing_on if is_forwarded else peer.itself
 
+    def source_of(self, host: str) -> str | None:
+        """Returns under what the connections of a peer are counted.
+
+        None for one of this machine, and for a proxy that is believed: its callers are many.
+        """
+        peer = self._peer(host)
+        if not isinstance(peer, _Peer) or peer.itself.is_local:
+            return None
+        return peer.itself.source or None
+
     def _seen(self, host: str) -> _Peer | Address:
         """Returns who a peer is, or the address of one that is believed about its callers."""
         address = _address(host)

@@ -27,7 +27,7 @@ from uvicorn.server import Server, ServerState
 
 from flowrunner.errors import FlowError
 from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
-from flowrunner.web.held import TURNED_AWAY, Door, Listener
+from flowrunner.web.held import TURNED_AWAY, Door, Listener, SourceOf
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
 from flowrunner.web.plain_cycle import PlainCycle
@@ -73,6 +73,7 @@ class HttpServer:
         sockets: Closed by `stop`, which also removes the files of unix sockets.
         limits: What clients may take.
         tls: The certificate; None for HTTP without TLS.
+        source_of: Under what the connections of a peer are counted.
     """
 
     def __init__(
@@ -81,9 +82,10 @@ class HttpServer:
         sockets: Sequence[Listener],
         limits: ServerLimits,
         tls: Tls | None = None,
+        source_of: SourceOf | None = None,
     ) -> None:
         self._sockets = list(sockets)
-        door = Door(limits.max_connections, limits.max_connections + TURNED_AWAY)
+        door = Door(limits.max_connections, limits.max_connections + TURNED_AWAY, source_of)
         for bound in sockets:
             bound.door = door
         self._bound = " ".join(address_of(bound, tls=tls is not None) for bound in sockets)

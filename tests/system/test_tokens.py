@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +141,29 @@ def test_caller_from_another_address_needs_a_token(exposed: Exposed) -> None:
     assert status({}) == 401
     assert status(bearer(exposed, "reader")) == 200
     assert exposed.daemon.request("/api/v1/flows").status == 200
+
+
+def test_stranger_that_only_connects_keeps_nobody_out(flows: Path, state: Path) -> None:
+    """One address off this machine has half of the connections; what is beyond that is cut."""
+    address = own_address()
+    if address is None:
+        pytest.skip("this machine has no address off loopback")
+    server = {"HOOKS_LISTEN": "0.0.0.0:0", "MAX_CONNECTIONS": "4"}
+    env = {f"FLOWRUNNER_SERVER__{name}": value for name, value in server.items()}
+
+    with daemon(flows, state, env=env) as running, ExitStack() as held:
+        port = int(re.findall(r"READY .* http://0\.0\.0\.0:(\d+)", running.output)[0])
+        connections = [
+            held.enter_context(socket.create_connection((address, port), PATIENCE_S))
+            for _ in range(3)
+        ]
+        with suppress(ConnectionResetError):
+            assert connections[-1].recv(1) == b""
+        local = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+        held.callback(local.close)
+        local.request("GET", "/livez")
+        assert local.getresponse().status == 200
+        assert f"http.too_many_connections source={address} most=2" in running.output
 
 
 def test_tokens_are_in_no_log_and_in_no_file_of_the_state(exposed: Exposed) -> None:

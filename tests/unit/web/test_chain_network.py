@@ -251,6 +251,24 @@ def test_body_of_one_who_comes_too_often_is_not_read() -> None:
     assert statuses == [413, 429]
 
 
+@pytest.mark.parametrize(
+    ("host", "source"),
+    [
+        ("127.0.0.1", None),
+        ("::1", None),
+        ("10.0.0.1", None),
+        ("203.0.113.9", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("", None),
+    ],
+)
+def test_connections_are_counted_by_source(host: str, source: str | None) -> None:
+    """As requests are; this machine and proxies that are believed are not counted."""
+    rules = AccessRules(proxies=Proxies([ip_network("10.0.0.0/8")]))
+    assert make_access(rules).source_of(host) == source
+
+
 def test_page_may_read_that_it_came_too_often() -> None:
     """CORS stands before the rate limit: a browser would hide the 429, and when to come again."""
     rules = AccessRules(rate=(1, 10.0), cors=frozenset({PAGE}))

@@ -69,20 +69,63 @@ def test_each_connection_is_counted_until_it_is_over() -> None:
         bound.door = door
         client.connect(bound.getsockname())
         held, _ = bound.accept()
-        assert not door.enter()
+        assert door.enter("") is None
         held.close()
         held.close()
-        assert door.enter()
-        assert not door.enter()
-        door.leave()
+        assert door.enter("") is not None
+        assert door.enter("") is None
+        door.leave(None)
         with Listener(bound.family, bound.type) as second:
             second.connect(bound.getsockname())
             held, _ = bound.accept()
-            assert not door.enter()
+            assert door.enter("") is None
             number = held.detach()
             del held
-            assert door.enter()
+            assert door.enter("") is not None
             Listener(fileno=number).close()
+
+
+def test_one_source_leaves_places_for_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """It has half of them at most, which the log tells once; who is not counted has all."""
+    door = Door(10, 12, {"a1": "a", "a2": "a", "b": "b"}.get)
+
+    places = [door.enter(host) for host in ("a1", "a2", "a1", "a2", "a1")]
+    assert None not in places
+    assert [door.enter("a2"), door.enter("a1")] == [None, None]
+    assert door.enter("b") is not None
+    assert door.enter("other") is not None
+    door.leave("a")
+    assert door.enter("a1") is not None
+    assert door.enter("a1") is None
+    assert [door.enter("other") is not None for _ in range(6)] == [True] * 5 + [False]
+    assert caplog.messages == [
+        "http.too_many_connections source=a most=5",
+        "http.too_many_connections most=10",
+    ]
+
+
+def test_source_that_fills_its_half_keeps_nobody_out() -> None:
+    """Silent connections of one address are cut beyond its half; another address is served."""
+
+    async def connect_from(port: int, host: str) -> Connection:
+        return await asyncio.open_connection("127.0.0.1", port, local_addr=(host, 0))
+
+    async def main() -> None:
+        limits = ServerLimits(max_connections=4)
+        bound = bind_tcp("127.0.0.1", 0)
+        server = HttpServer(public_app(), [bound], limits, source_of=str)
+        await server.start()
+        port = bound.getsockname()[1]
+        held = [await connect_from(port, "127.0.0.2") for _ in range(2)]
+        await cut([await connect_from(port, "127.0.0.2") for _ in range(5)])
+        reader, writer = await connect_from(port, "127.0.0.3")
+        writer.write(get("/livez"))
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+        for _, other in (*held, (reader, writer)):
+            other.close()
+        await server.stop()
+
+    asyncio.run(main())
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
