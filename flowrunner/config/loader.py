@@ -34,8 +34,6 @@ from flowrunner.config.unknown import explain_unknown
 from flowrunner.errors import SettingsError
 from flowrunner.model.quantities import render_duration
 
-"""Section and name of a setting."""
-
 Values = dict[Key, Any]
 """The value of every setting."""
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Mapping
 from typing import Final, Protocol, TextIO
 
@@ -167,7 +168,8 @@ class _LineWriter:
             if not lines and not notice:
                 break
             self._write(lines, notice)
-            self._rest()
+            if not self._closing:
+                time.sleep(REST_S)
         self._sink.close()
 
     def _take(self) -> tuple[list[str], str]:
@@ -182,11 +184,6 @@ class _LineWriter:
         return lines, self._formatter.format(
             _own_record("logging.dropped", {"records": lost})
         ) + "\n"
-
-    def _rest(self) -> None:
-        """Lets lines gather, but for the last ones."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._closing, REST_S)
 
     def _write(self, lines: list[str], notice: str) -> None:
         text = "".join(lines)
