@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import threading
-import time
 from collections.abc import Mapping
 from typing import Final, Protocol, TextIO
 
@@ -169,7 +169,7 @@ class _LineWriter:
                 break
             self._write(lines, notice)
             if not self._closing:
-                time.sleep(REST_S)
+                select.select((), (), (), REST_S)
         self._sink.close()
 
     def _take(self) -> tuple[list[str], str]:
