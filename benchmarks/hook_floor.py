@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/hook_floor.py FOLDER
 
-An ASGI application on the same server with the same HTTP parser. It reads the body, makes one HMAC
+An ASGI application on the same server, with h11 for all requests. It reads the body, makes one HMAC
 of it, and answers once a row is committed, together with all that wait. Prints its port.
 """
 

@@ -16,6 +16,8 @@ def _right(number: int, name: str) -> bytes:
     return BREAK.join([bytes([number]), *(text.encode("latin-1") for _, text in sent), b"{}"])
 
 
+_HEAD = b"POST /hooks/a/b?c=%20 HTTP/1.1\r\nHost: h\r\n"
+
 SEEDS: Mapping[str, Sequence[bytes]] = MappingProxyType(
     {
         "headers": [_right(number, name) for number, name in enumerate(NAMES)],
@@ -40,6 +42,13 @@ SEEDS: Mapping[str, Sequence[bytes]] = MappingProxyType(
             b"\x00[2001:db8::7]:8443",
             b"\xffunknown, ::ffff:127.0.0.1",
             b"\x00192.0.2.66" + BREAK + b"198.51.100.7:80,",
+        ],
+        "requests": [
+            _HEAD + b"Content-Length: 2\r\n\r\n{}",
+            _HEAD + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}",
+            _HEAD + b"Content-Length: 2\r\nContent-Length: 02\r\n\r\n{}",
+            _HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+            _HEAD + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\n",
         ],
     }
 )

@@ -18,6 +18,8 @@ from flowrunner.model.secret import SecretValue
 from flowrunner.triggers.hook_body import JSON_DEPTH, read_body
 from flowrunner.triggers.signatures import judge, pretend, signed_part
 from flowrunner.web.origins import Proxies
+from flowrunner.web.plain_requests import read_plain
+from tests.property.test_plain_requests import read_by_h11
 from tests.unit.triggers.test_forgeries import (
     NAMES,
     auth_and_secret,
@@ -85,8 +87,14 @@ def callers(data: bytes) -> None:
         ip_address(origin.address)
 
 
+def requests(data: bytes) -> None:
+    """What is read at a glance is what the general parser reads, and nothing is raised."""
+    plain = read_plain(data)
+    _require(plain is None or plain == read_by_h11(data), f"read as {plain}")
+
+
 TARGETS: Mapping[str, Callable[[bytes], None]] = MappingProxyType(
-    {each.__name__: each for each in (headers, forgeries, bodies, callers)}
+    {each.__name__: each for each in (headers, forgeries, bodies, callers, requests)}
 )
 
 

@@ -21,9 +21,11 @@ class Pieces:
         self.count = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.begun = asyncio.Event()
 
     async def __call__(self, work: Callable[[], T], /) -> T:
         self.count += 1
+        self.begun.set()
         await self.gate.wait()
         return await asyncio.to_thread(work)
 
@@ -56,6 +58,27 @@ def test_what_comes_meanwhile_is_the_next_piece() -> None:
         pieces.gate.set()
         assert [await first, *(await asyncio.gather(*later))] == [1, 2, 3]
         assert pieces.count == 2
+
+    asyncio.run(main())
+
+
+def test_nobody_waits_for_long_for_a_piece_that_hangs() -> None:
+    """Work behind a piece that does not come back goes to another thread after a while."""
+
+    async def main() -> None:
+        pieces = Pieces()
+        gathering: Gathering[int] = Gathering(pieces)
+        pieces.gate.clear()
+        stuck = gathering.run(lambda: 1)
+        await pieces.begun.wait()
+        held, pieces.gate = pieces.gate, asyncio.Event()
+        pieces.gate.set()
+        assert await gathering.run(lambda: 2) == 2
+        assert not stuck.done()
+        assert await gathering.run(lambda: 3) == 3
+        held.set()
+        assert await stuck == 1
+        assert await gathering.run(lambda: 4) == 4
 
     asyncio.run(main())
 
