@@ -17,7 +17,7 @@ from flowrunner.system.clock import SystemClock
 from flowrunner.system.crew import NO_CREW, members_here
 from flowrunner.system.crew_member import serve
 
-ARGV = (sys.executable, "-P", "-m", __spec__.name)
+ARGV = (sys.executable or "python3", "-P", "-m", __spec__.name)
 """Starts one; without the current folder on the path of modules."""
 
 
