@@ -14,18 +14,21 @@ from flowrunner.daemon.validate_cache import generation_of
 from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.ahead_wire import AheadCompiler
 from flowrunner.system.clock import SystemClock
-from flowrunner.system.crew import NO_CREW, Crew, LocalCrew, members_here
+from flowrunner.system.crew import NO_CREW, members_here
 from flowrunner.system.crew_member import serve
 
-ARGV = (sys.executable, "-P", "-m", __spec__.name)
+ARGV = (sys.executable or "python3", "-P", "-m", __spec__.name)
 """Starts one; without the current folder on the path of modules."""
 
 
 def make_ahead(generation: str) -> CrewAhead:
     """Returns what compiles ahead on this host, for readers of this generation."""
     members = members_here()
-    crew: Crew = LocalCrew(ARGV, generation.encode(), members) if members else NO_CREW
-    return CrewAhead(crew)
+    if not members:
+        return CrewAhead(NO_CREW)
+    from flowrunner.system.local_crew import LocalCrew  # late: a member needs none of it
+
+    return CrewAhead(LocalCrew(ARGV, generation.encode(), members))
 
 
 def main() -> None:

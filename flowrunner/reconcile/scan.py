@@ -239,17 +239,17 @@ class Scanner:
         news = [entry for entry in flows if entry.path not in holding]
         readable = (entry for entry in news if refused(entry) is None)
         recall = recalled(self._recalls, readable, above, self._account_of, settled_ns)
-        holding.update(
-            (path, it) for path, it in recall if self._reader.is_current(it.file.candidate)
-        )
+        holding.update((path, it) for path, it in recall if is_current(it.file.candidate))
         news = [entry for entry in news if entry.path not in holding]
-        tree.expect([entry.path for entry in news])
-        read = self._reader.files(news, tree.read, last.files, above)
+        paths = [entry.path for entry in news]
+        tree.expect(paths)
+        stream = self._reader.files(news, tree.read, last.files, above)
+        read = dict(zip(paths, stream, strict=True))  # to its end, with which all of it ends
         files = {
             entry.path: holding.get(entry.path)
             or Known(
                 stat=entry.stat,
-                file=next(read),
+                file=read[entry.path],
                 is_settled=entry.stat.mtime_ns < settled_ns,
                 above=above(entry.path).fingerprint,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import pytest
 from hypothesis import given
@@ -12,17 +12,14 @@ from hypothesis import strategies as st
 
 from benchmarks.flow_files import flow_text
 from flowrunner.definitions.ahead import CrewAhead
-from flowrunner.definitions.ahead_wire import AheadCompiler, Ask, batch_of
+from flowrunner.definitions.ahead_wire import Ask, batch_of
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate
 from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.model.packed import laid_out
-from flowrunner.system.crew import Answers
 from tests.definitions.examples import BAD, GOOD
+from tests.fakes.crew import HereCrew, Spoil
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
-
-Spoil = Callable[[bytes], bytes | None]
-"""What becomes of an answer on its way."""
 
 DEFAULTS = (
     ("_defaults.yaml", b"\xef\xbb\xbfenv: {A: 1, B: x}\r\nlabels: {team: a}\n"),
@@ -31,24 +28,6 @@ DEFAULTS = (
 BROKEN = (("_defaults.yaml", b"env: {A: []}\nnope: 1\n"),)
 NO_YAML = (("_defaults.yaml", b"env: ["),)
 UNREADABLE_NAME = "t/\udcff.yaml"
-
-
-class HereCrew:
-    """Meets `Crew` in this process."""
-
-    def __init__(self, spoil: Spoil = lambda answer: answer) -> None:
-        self._compiler = AheadCompiler(builtin_compiler())
-        self._spoil = spoil
-        self.works: list[bytes] = []
-        self.is_closed = False
-
-    def carry(self, works: Iterable[bytes]) -> Answers:
-        try:
-            for work in works:
-                self.works.append(work)
-                yield self._spoil(self._compiler.answer(work))
-        finally:
-            self.is_closed = True
 
 
 class MemoryStore:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flowrunner.definitions import codes
+from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.warm_reader import Version, WarmReader
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.plan import make_plan
@@ -19,6 +20,7 @@ from flowrunner.reconcile.tree import FolderTrees
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.system.files import LocalFiles
 from tests.fakes.clock import FakeClock
+from tests.fakes.crew import HereCrew
 from tests.fakes.definitions import flow_text
 from tests.fakes.nodes import builtin_compiler, builtin_nodes
 
@@ -232,3 +234,28 @@ def test_what_cannot_be_read_is_not_seen(world: World) -> None:
     scanner.scan(world.root)
     assert "big.yaml" not in scanner.seen()
     assert seen_in({}) == {}
+
+
+@pytest.mark.parametrize("is_spoilt", [False, True], ids=["answers", "rubbish"])
+def test_what_a_crew_compiles_is_scanned_as_ever(world: World, *, is_spoilt: bool) -> None:
+    """Good, advised, broken, refused and unreadable files: the same snapshot, in the same order."""
+    world.put("team/advised.yaml", ADVISED)
+    world.put("huge.yaml", b"#" * 1_100_000)
+    (world.root / "away.yaml").symlink_to("/etc/hostname")
+    world.put("_defaults.yaml", b"env: {A: 1}\n")
+    crew = HereCrew((lambda _: b"rubbish") if is_spoilt else (lambda answer: answer))
+    clock, compiler = FakeClock(LONG_AFTER), builtin_compiler()
+    ahead = CrewAhead(crew, many=1)
+    reader = WarmReader(compiler, builtin_nodes(), world.store, world.records.get, ahead)
+    scanner = Scanner(LocalFiles(), reader, FolderTrees(LocalFiles()), clock, ahead=reader)
+    alone = WarmReader(compiler, builtin_nodes(), world.store, world.records.get)
+    expected = Scanner(LocalFiles(), alone, FolderTrees(LocalFiles()), clock).scan(world.root)
+    assert scanner.scan(world.root) == expected
+    assert len(expected.files) == 6
+    assert crew.works
+    assert crew.is_closed
+    crew.works.clear()
+    for path in world.root.rglob("*.yaml"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    assert scanner.scan(world.root).files == expected.files
+    assert crew.works == [], "the same content under new times"

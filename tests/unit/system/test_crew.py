@@ -1,4 +1,4 @@
-"""Promises of `flowrunner.system.crew` and its members, with real processes."""
+"""Promises of `flowrunner.system.local_crew` and its members, with real processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from flowrunner.system.crew import Answers, LocalCrew, members_here
+from flowrunner.system.crew import Answers, members_here
+from flowrunner.system.local_crew import LocalCrew
 
 GREETING = b"version 1"
 PATIENCE_S = 30.0
@@ -164,7 +165,7 @@ def test_kernel_ends_a_member_that_never_comes_back() -> None:
 
 ASKER = """
 import sys
-from flowrunner.system.crew import LocalCrew
+from flowrunner.system.local_crew import LocalCrew
 answers = LocalCrew({argv!r}, {greeting!r}, 2).carry([b"x"] * 1000)
 print(next(answers).decode(), flush=True)
 sys.stdin.read()
