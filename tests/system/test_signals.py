@@ -177,8 +177,10 @@ def test_sighup_reads_the_flows_now(flows: Path, state: Path) -> None:
     with daemon(flows, state, env=SLEEPY) as running:
         write_flow(flows, "hello", says("two"))
         running.process.send_signal(signal.SIGHUP)
-        eventually(lambda: running.flow("hello")["generation"] == 2, lambda: running.events)
-        assert running.source()["last_pass"]["trigger"] == "signal"
+        eventually(
+            lambda: running.source()["last_pass"]["trigger"] == "signal", lambda: running.events
+        )
+        assert running.flow("hello")["generation"] == 2
 
 
 def test_the_reconcile_command_reads_the_flows_now(flows: Path, state: Path) -> None:
