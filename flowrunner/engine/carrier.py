@@ -143,7 +143,12 @@ class Carrier:
         self._services = services
         self._ends = ends
         self._children = children
-        self._sweeper = Sweeper(services.files, services.folders.work)
+        self._sweeper = Sweeper(
+            services.files,
+            services.folders.work,
+            services.clock,
+            lambda: services.node_slots.is_crowded,
+        )
 
     async def carry(self, entry: Entry) -> Execution | None:
         """Returns the execution as it ended on disk, or None when it is left for the next start."""

@@ -32,6 +32,11 @@ class NodeSlots:
         self._host = _Places(most)
         self._accounts = {account: _Places(bound) for account, bound in most_of.items()}
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether anybody waits for a place of the host."""
+        return self._host.is_crowded
+
     def resize(self, most: int, most_of: Mapping[str, int]) -> None:
         """Puts other numbers of places in force.
 
@@ -64,6 +69,11 @@ class _Places:
         self._most = self._free = most
         self._order = count()
         self._line: list[tuple[bool, int, asyncio.Future[None]]] = []
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether anybody waits."""
+        return any(not turn.done() for *_, turn in self._line)
 
     def resize(self, most: int) -> None:
         """Has another number of places; fewer are free from the moment on when some are left."""

@@ -1,29 +1,52 @@
 """Removes the work folders of executions that have ended, those that wait together in one go.
 
 Each on its own was a way to a thread and back, and several threads at it at a time took the
-processor from the executions that go on.
+processor from the executions that go on. While others wait for a place to start in, removing waits,
+too: it takes the disk and the interpreter from them, and nobody waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from flowrunner.model.ids import ExecutionId
+from flowrunner.system.clock import Clock
 from flowrunner.system.files import Files
 
 _LOG = logging.getLogger(__name__)
 _MOST_AT_ONCE = 100
 """Folders of one go, after which the loop hears of it."""
 
+LONGEST_S = 3.0
+"""Seconds that a folder waits at most, however many executions wait to start."""
+
+_LOOK_S = 0.1
+
 
 class Sweeper:
-    """Knows which folders are to go; `work` holds one for each execution."""
+    """Knows which folders are to go.
 
-    def __init__(self, files: Files, work: Path) -> None:
+    Args:
+        files: Removes them.
+        work: Holds one for each execution.
+        clock: Tells how long they have waited.
+        is_crowded: Whether executions wait to start, on which the removal may wait.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        work: Path,
+        clock: Clock,
+        is_crowded: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._files = files
         self._work = work
+        self._clock = clock
+        self._is_crowded = is_crowded
         self._waiting: list[ExecutionId] = []
         self._is_at_work = False
 
@@ -38,11 +61,19 @@ class Sweeper:
         self._is_at_work = True
         try:
             while self._waiting:
-                some = self._waiting[:_MOST_AT_ONCE]
-                del self._waiting[:_MOST_AT_ONCE]
-                await asyncio.to_thread(self._remove, some)
+                await self._lull()
+                due, self._waiting = self._waiting, []
+                for start in range(0, len(due), _MOST_AT_ONCE):
+                    some = due[start : start + _MOST_AT_ONCE]
+                    await asyncio.to_thread(self._remove, some)
         finally:
             self._is_at_work = False
+
+    async def _lull(self) -> None:
+        """Returns when nobody waits to start, or the first folder has waited long enough."""
+        until = self._clock.monotonic() + LONGEST_S
+        while self._is_crowded() and self._clock.monotonic() < until:  # noqa: ASYNC110 - a line that empties tells nobody
+            await asyncio.sleep(_LOOK_S)
 
     def _remove(self, some: list[ExecutionId]) -> None:
         for execution_id in some:

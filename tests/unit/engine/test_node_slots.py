@@ -177,3 +177,23 @@ def test_node_of_a_start_by_hand_passes_those_of_slots() -> None:
         "hand.1",
         "slot.1",
     ]
+
+
+def test_host_is_crowded_while_somebody_waits_for_a_place_of_it() -> None:
+    """Neither those who have one count, nor who waits for its account, nor who gave up."""
+
+    async def story() -> list[bool]:
+        site, seen = Site(2, pay=1), []
+        tasks = [site.send("p1", account="pay"), site.send("p2", account="pay"), site.send("a")]
+        await asyncio.sleep(1)
+        seen.append(site.slots.is_crowded)
+        tasks.append(site.send("b"))
+        await asyncio.sleep(1)
+        seen.append(site.slots.is_crowded)
+        tasks.pop().cancel()
+        await asyncio.sleep(1)
+        seen.append(site.slots.is_crowded)
+        await asyncio.gather(*tasks)
+        return seen
+
+    assert run_virtual(story()) == [False, True, False]
