@@ -90,10 +90,12 @@ class DescentFamilies:
         self._newcomers[enclosure] = Newcomer(mark=enclosure.mark, start=_now())
         return enclosure
 
-    def reap(self) -> None:
-        """As `Families.reap` says."""
-        for pid in self._orphans.reap():
+    def reap(self) -> bool:
+        """Buries the orphans that have ended; returns whether others live on."""
+        buried, is_any_left = self._orphans.reap()
+        for pid in buried:
             self._known.pop(pid, None)
+        return is_any_left
 
     async def tidy(self) -> None:
         """As `Families.tidy` says."""
@@ -123,8 +125,7 @@ class DescentFamilies:
 
     def may_be_left(self, leader: int) -> bool:
         """Whether anybody may live on of a family whose leader has ended."""
-        self.reap()
-        if not self._orphans.any():
+        if not self.reap():
             return False
         try:
             orphans = self._orphans.pids()

@@ -17,18 +17,34 @@ _PRIVATE = 0o700
 _TEMPORARY_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-def make_folders(path: Path, mode: int) -> list[Path]:
-    """Makes a folder of exactly this mode and its parents with 0700; returns those it made."""
+def keeps_owner_bits() -> bool:
+    """Whether the umask that this process has now takes nothing from the owner of what it makes.
+
+    Source: proc(5), `Umask` in /proc/pid/status.
+    """
     try:
-        return [path] if _make_folder(path, mode) else []
+        status = Path("/proc/self/status").read_text(errors="replace")
+        (word,) = (line[6:] for line in status.splitlines() if line.startswith("Umask:"))
+        return not int(word, 8) & _PRIVATE
+    except (OSError, ValueError):
+        return False
+
+
+def make_folders(path: Path, mode: int, *, keeps_owner_bits: bool = False) -> list[Path]:
+    """Makes a folder of exactly this mode and its parents with 0700; returns those it made.
+
+    Where the umask `keeps_owner_bits`, a folder for the owner alone needs no second call.
+    """
+    try:
+        return [path] if _make_folder(path, mode, keeps_owner_bits) else []
     except FileNotFoundError:
         if path == path.parent:
             raise
-    above = make_folders(path.parent, _PRIVATE)
-    return [path, *above] if _make_folder(path, mode) else above
+    above = make_folders(path.parent, _PRIVATE, keeps_owner_bits=keeps_owner_bits)
+    return [path, *above] if _make_folder(path, mode, keeps_owner_bits) else above
 
 
-def _make_folder(folder: Path, mode: int) -> bool:
+def _make_folder(folder: Path, mode: int, is_kept: bool) -> bool:  # noqa: FBT001 - by place, hot path
     """Returns whether it was not there."""
     try:
         os.mkdir(folder, mode)  # noqa: PTH102 - hot path
@@ -36,7 +52,8 @@ def _make_folder(folder: Path, mode: int) -> bool:
         if not folder.is_dir():
             raise
         return False
-    os.chmod(folder, mode)  # noqa: PTH101 - hot path; the umask took part in mkdir
+    if not is_kept or mode & ~_PRIVATE:
+        os.chmod(folder, mode)  # noqa: PTH101 - hot path; the umask took part in mkdir
     return True
 
 
@@ -66,15 +83,19 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
             sync_folder(folder)
 
 
-def write_new_content(path: Path, data: bytes, *, mode: int) -> None:
+def write_new_content(
+    path: Path, data: bytes, *, mode: int, keeps_owner_bits: bool = False
+) -> None:
     """Makes a file that was not there; on a failure some of it may stay."""
     fd = os.open(path, _TEMPORARY_FLAGS, mode)
-    _fill(fd, data, mode=mode, durable=False)
+    is_exact = keeps_owner_bits and not mode & ~_PRIVATE
+    _fill(fd, data, mode=None if is_exact else mode, durable=False)
 
 
-def _fill(fd: int, data: bytes, *, mode: int, durable: bool) -> None:
+def _fill(fd: int, data: bytes, *, mode: int | None, durable: bool) -> None:
     try:
-        os.fchmod(fd, mode)
+        if mode is not None:
+            os.fchmod(fd, mode)
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from flowrunner.system.durable import (
     TEMPORARY_PREFIX,
+    keeps_owner_bits,
     make_folders,
     replace_content,
     sync_file_system,
@@ -136,7 +137,13 @@ class Files(Protocol):
 
 
 class LocalFiles:
-    """The files of the host."""
+    """The files of the host.
+
+    The umask is looked at once: the daemon sets none, so that it stays what it was at the start.
+    """
+
+    def __init__(self) -> None:
+        self._keeps_owner_bits = keeps_owner_bits()
 
     def read(self, path: Path, *, limit: int) -> bytes:
         """Reads a regular file whose size, time and inode hold still meanwhile."""
@@ -162,7 +169,7 @@ class LocalFiles:
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes straight into a new file."""
-        write_new_content(path, data, mode=mode)
+        write_new_content(path, data, mode=mode, keeps_owner_bits=self._keeps_owner_bits)
 
     def replace_durably(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes beside the file, syncs, renames, syncs the folder."""
@@ -174,7 +181,7 @@ class LocalFiles:
 
     def make_folder(self, path: Path, mode: int = 0o700) -> None:
         """Makes a folder and its parents."""
-        make_folders(path, mode)
+        make_folders(path, mode, keeps_owner_bits=self._keeps_owner_bits)
 
     def remove(self, path: Path) -> None:
         """Unlinks a name."""

@@ -149,6 +149,7 @@ class LocalSpawner:
 
     def __init__(self, families: Families, threads: int = 8) -> None:
         self._families = families
+        self._nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.threads = Threads(threads, "spawn")
 
     def spawn(
@@ -156,7 +157,7 @@ class LocalSpawner:
     ) -> asyncio.Future[Process]:
         """As `Spawner.spawn` says."""
         return self.threads.make(
-            partial(_start, prepare, self._families),
+            partial(_start, prepare, self._families, self._nothing),
             lambda child: _LocalProcess(child, output),
             _discard,
         )
@@ -164,6 +165,9 @@ class LocalSpawner:
     def close(self) -> None:
         """Waits for spawns under way; blocks. Processes already handed out are not touched."""
         self.threads.close()
+        nothing, self._nothing = self._nothing, -1
+        if nothing >= 0:
+            os.close(nothing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +255,7 @@ class _LocalProcess:
                 self._release()
 
     def _release(self) -> None:
-        self._popen.wait()  # returns at once: the leader has ended
+        self._popen.poll()  # reaps: the leader has ended
         self._family.close()
         os.close(self._pidfd)
         self._finish_pipes()
@@ -281,29 +285,29 @@ class _LocalProcess:
             pipe.finish()
 
 
-def _start(prepare: Callable[[], SpawnRequest], families: Families) -> _Child:
-    """Runs in a thread."""
+def _start(prepare: Callable[[], SpawnRequest], families: Families, nothing: int) -> _Child:
+    """Runs in a thread. `nothing` is what a program reads that is given nothing: opened once."""
     request: SpawnRequest | None = None
     try:
         request = prepare()
-        return _enclosed(request, families)
+        return _enclosed(request, families, nothing)
     except (OSError, ValueError) as error:
         program, folder = (request.argv[0], request.cwd) if request else (None, None)
         raise spawn_error(program, folder, error) from error
 
 
-def _enclosed(request: SpawnRequest, families: Families) -> _Child:
+def _enclosed(request: SpawnRequest, families: Families, nothing: int) -> _Child:
     enclosure = families.enclose(request.env)
     with ExitStack() as on_failure:
         on_failure.callback(enclosure.abandon)
         if enclosure.prologue or request.prologue or request.identity:
             check_program(request.argv[0], request.env, request.cwd)
-        child = _popen(request, enclosure)
+        child = _popen(request, enclosure, nothing)
         on_failure.pop_all()
     return child
 
 
-def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
+def _popen(request: SpawnRequest, enclosure: Enclosure, nothing: int) -> _Child:
     words: tuple[str, ...] = ()
     env = request.env
     if request.identity is not None:
@@ -322,7 +326,7 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
             (*enclosure.prologue, *request.prologue, *words, *request.argv),
             env=env,
             cwd=request.cwd,
-            stdin=_stdin(request.stdin, always),
+            stdin=nothing if request.stdin is None else _stdin(request.stdin, always),
             stdout=stdout_end,
             stderr=stderr_end,
             close_fds=True,
@@ -336,9 +340,7 @@ def _popen(request: SpawnRequest, enclosure: Enclosure) -> _Child:
     return _Child(popen=popen, enclosure=enclosure, pidfd=pidfd, stdout=stdout, stderr=stderr)
 
 
-def _stdin(data: bytes | None, always: ExitStack) -> int:
-    if data is None:
-        return subprocess.DEVNULL
+def _stdin(data: bytes, always: ExitStack) -> int:
     fd = os.memfd_create("stdin")
     always.callback(os.close, fd)
     with os.fdopen(fd, "wb", closefd=False) as file:

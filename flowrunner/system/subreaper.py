@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable
-from contextlib import suppress
 
 _PR_SET_CHILD_SUBREAPER = 36
 _WNOTHREAD = 0x20000000
@@ -34,14 +33,6 @@ class Orphans:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._is_ours = is_ours
 
-    def any(self) -> bool:
-        """Whether there are orphans, also dead ones; takes less than a microsecond."""
-        try:
-            os.waitid(os.P_ALL, 0, _LOOK)
-        except ChildProcessError:
-            return False
-        return True
-
     def pids(self) -> frozenset[int]:
         """Returns the orphans; none where the kernel is built without the list of children."""
         try:
@@ -51,11 +42,13 @@ class Orphans:
             return frozenset()
         return frozenset(pid for pid in found if not self._is_ours(pid))
 
-    def reap(self) -> list[int]:
-        """Buries the orphans that have ended, and returns who they were."""
+    def reap(self) -> tuple[list[int], bool]:
+        """Buries the orphans that have ended; returns who they were, and whether others live on."""
         buried = []
-        with suppress(ChildProcessError):
+        try:
             while (ended := os.waitid(os.P_ALL, 0, _LOOK)) and not self._is_ours(ended.si_pid):
                 os.waitid(os.P_PID, ended.si_pid, os.WEXITED)
                 buried.append(ended.si_pid)
-        return buried
+        except ChildProcessError:
+            return buried, False
+        return buried, True

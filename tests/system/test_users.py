@@ -90,7 +90,7 @@ def test_nothing_else_of_the_state_can_be_read(place: Path) -> None:
     """The user passes to its own folder; lists, reads and replaces nothing besides."""
     script = """
         cd "$WORK_DIR/../../.."
-        for each in . work logs registry definitions flowrunner.db work/*; do
+        for each in . work logs registry flowrunner.db work/*; do
           if ls "$each/" 2>/dev/null || cat "$each" 2>/dev/null; then echo "read $each"; fi
         done
         ls "$WORK_DIR/.." 2>/dev/null || echo "not listed"

@@ -15,7 +15,8 @@ import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from flowrunner.errors import StorageError
@@ -29,8 +30,13 @@ T = TypeVar("T")
 MOST_WAITING = 20_000
 """Writes that may wait; more are refused. At 20 µs each that is less than a second of work."""
 
-MOST_IN_BATCH = 1_000
-"""Writes in one commit, so that none waits for more than about 20 ms of others."""
+MOST_IN_BATCH = 200
+"""Writes in one commit, so that none waits for more than about 20 ms of others: a write takes 20
+microseconds alone, and five times as long while the loop is busy."""
+
+_MOST_A_TURN = 20
+"""Writes whose end is told in one turn of the loop: what they set going may take it half a
+millisecond each, such as an execution that begins."""
 
 
 CommitObserver = Callable[[float], None]
@@ -41,6 +47,12 @@ class _Waiting(NamedTuple):
     operation: Operation
     future: asyncio.Future[Any]
     told: int  # failures of the database that its caller knew of
+
+
+class _Ended(NamedTuple):
+    batch: Sequence[_Waiting]
+    outcomes: Sequence[Outcome]
+    is_failure: bool = False
 
 
 class Writer:
@@ -62,6 +74,7 @@ class Writer:
         self._observe = observe
         self._queue: queue.SimpleQueue[list[_Waiting]] = queue.SimpleQueue()
         self._gathered: list[_Waiting] = []
+        self._ended: deque[_Ended] = deque()
         self._waiting = 0
         self._told = 0
         self._thread: threading.Thread | None = None
@@ -157,16 +170,34 @@ class Writer:
         return taken
 
     def _deliver_failure(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
-        """Tells of a failure: whoever is ready to run now does so before it counts as told."""
-        asyncio.get_running_loop().call_soon(self._count_failure)
-        self._deliver(batch, outcomes)
+        """Tells of a failure all who had part in it in one turn: none of them may go on before."""
+        self._tell_health(outcomes)
+        self._queue_to_tell([_Ended(batch, outcomes, is_failure=True)])
 
-    def _count_failure(self) -> None:
-        self._told += 1
+    def _deliver_late(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+        """Tells those of a failure who could not know of it, in one turn, too."""
+        self._tell_health(outcomes)
+        self._queue_to_tell([_Ended(batch, outcomes)])
 
     def _deliver(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
-        self._waiting -= len(batch)
+        """Tells of a batch that is kept, some of it in each turn."""
         self._tell_health(outcomes)
+        starts = range(0, len(batch), _MOST_A_TURN)
+        pieces = [slice(start, start + _MOST_A_TURN) for start in starts]
+        self._queue_to_tell(_Ended(batch[piece], outcomes[piece]) for piece in pieces)
+
+    def _queue_to_tell(self, ended: Iterable[_Ended]) -> None:
+        is_telling = bool(self._ended)
+        self._ended.extend(ended)
+        if self._ended and not is_telling:
+            self._tell_next()
+
+    def _tell_next(self) -> None:
+        """Tells of what ended first, and in the next turn of what follows."""
+        batch, outcomes, is_failure = self._ended.popleft()
+        if is_failure:  # whoever is ready to run now does so before it counts as told
+            asyncio.get_running_loop().call_soon(self._count_failure)
+        self._waiting -= len(batch)
         for (_, future, _), (result, error, _) in zip(batch, outcomes, strict=True):
             if future.done():  # its waiter was cancelled
                 continue
@@ -174,6 +205,11 @@ class Writer:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+        if self._ended:
+            asyncio.get_running_loop().call_soon(self._tell_next)
+
+    def _count_failure(self) -> None:
+        self._told += 1
 
     def _tell_health(self, outcomes: Sequence[Outcome]) -> None:
         failure = failure_of(outcomes)

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -227,5 +228,56 @@ def test_cancelled_caller_does_not_disturb_the_others(use: Use) -> None:
         desk.go_on()
         assert await other == "b"
         assert words(desk.path) == ["a", "b"]
+
+    use(body, Writer())
+
+
+def _note(order: list[int], number: int, _: asyncio.Future[str]) -> None:
+    order.append(number)
+
+
+def test_many_that_end_together_are_told_in_turns(use: Use) -> None:
+    """A thousand writes of one commit do not set a thousand tasks going in one turn of the loop."""
+
+    async def body(desk: Desk) -> None:
+        held = await desk.hold()
+        futures = [desk.writer.submit(put(f"{number:04}")) for number in range(1_000)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        desk.go_on()
+        await held
+        most, order = 0, list[int]()
+        for number, future in enumerate(futures):
+            future.add_done_callback(partial(_note, order, number))
+        while not futures[-1].done():
+            before = len(order)
+            await asyncio.sleep(0)
+            most = max(most, len(order) - before)
+        await asyncio.gather(*futures)
+        assert order == list(range(1_000))
+        assert most <= 2 * module._MOST_A_TURN
+
+    use(body, Writer())
+
+
+def test_failure_of_many_is_told_in_one_turn(use: Use) -> None:
+    """Nobody who has lost a write goes on without knowing: what it asks for then would be kept."""
+
+    async def body(desk: Desk) -> None:
+        def lost(_: sqlite3.Connection) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        held = await desk.hold()
+        futures = [desk.writer.submit(lost) for _ in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        desk.go_on()
+        await held
+        with pytest.raises(StorageError):
+            await futures[0]
+        assert all(future.done() for future in futures)
+        await asyncio.gather(*futures, return_exceptions=True)
 
     use(body, Writer())

@@ -413,6 +413,7 @@ def cancel_when_preparing(
 
 def test_cancelled_spawn_leaks_no_child() -> None:
     """A spawn cancelled on its way is finished, killed and reaped, even after the loop's end."""
+    before = open_descriptors(), children()
     spawner = LocalSpawner(DescentFamilies(), threads=2)
     started, cancelled = threading.Event(), threading.Event()
 
@@ -421,7 +422,6 @@ def test_cancelled_spawn_leaks_no_child() -> None:
         cancelled.wait()
         return command("sleep", "600")()
 
-    before = open_descriptors(), children()
     asyncio.run(cancel_when_preparing(spawner, prepare, started))
     cancelled.set()
     spawner.close()
