@@ -316,7 +316,7 @@ class Applier:
             if (entry := plan.entries[key]).spec is not None
             and (key in self._unsure or _record_differs(entry, before.get(key)))
         ]
-        gone = plan.removed | (self._unsure - plan.entries.keys())
+        gone = plan.removed | {key for key in self._unsure if key not in plan.entries}
         self._unsure.update(gone, (entry.key for entry in stale))
         if stale:
             await self._store.put([_record(entry, self._clock) for entry in stale])
