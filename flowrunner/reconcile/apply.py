@@ -7,12 +7,12 @@ two, the next start finds the new definitions in the store: each flow has its ol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Collection, Coroutine, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.channels import ANY_CHANNELS
@@ -33,6 +33,8 @@ from flowrunner.secrets.lookup import Secrets
 from flowrunner.storage.protocols import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.users import OWN_USER, Users
+
+T = TypeVar("T")
 
 _AT_ONCE = 100
 """Records that are written, or removed, at once."""
@@ -75,7 +77,7 @@ class _Lacks(NamedTuple):
         return {
             key
             for these, those in pairs
-            if these != those
+            if these is not those and these != those
             for key in these.keys() | those.keys()
             if these.get(key) != those.get(key)
         }
@@ -231,8 +233,9 @@ class Applier:
     def _lacks(self, plan: Plan) -> _Lacks:
         """Returns what this host has to say of the flows of a plan; blocks.
 
-        Every flow is asked about in each pass, since secrets and users come and go without a
-        change of a file; what a flow needs is looked up for those that may be new alone.
+        Every flow is asked about in each pass that looks at all files, since secrets and users come
+        and go without a change of one; what a flow needs is looked up for those that may be new
+        alone.
         """
         touched = plan.entries if plan.touched is None else plan.touched
         specs = {key: spec for key in touched if (spec := plan.entries[key].spec)}
@@ -241,8 +244,11 @@ class Applier:
         self._needs.learn(specs, plan.touched)
         named = {key: spec for key, spec in specs.items() if spec.users}
         kept = {} if plan.touched is None else self._with_users
-        kept = {key: spec for key, spec in kept.items() if key not in touched}
-        self._with_users = {**kept, **named}
+        self._with_users = _others(kept, touched) | named
+        if plan.is_glance:
+            missing = self._needs.missing(self._secrets, plan.touched)
+            refused = refused_users(named, self._users)
+            return _Lacks(missing, _others(self._lacking.users, touched) | refused)
         missing = self._needs.missing(self._secrets)
         return _Lacks(missing, refused_users(self._with_users, self._users))
 
@@ -310,7 +316,7 @@ class Applier:
             if (entry := plan.entries[key]).spec is not None
             and (key in self._unsure or _record_differs(entry, before.get(key)))
         ]
-        gone = plan.removed | (self._unsure - plan.entries.keys())
+        gone = plan.removed | {key for key in self._unsure if key not in plan.entries}
         self._unsure.update(gone, (entry.key for entry in stale))
         if stale:
             await self._store.put([_record(entry, self._clock) for entry in stale])
@@ -319,6 +325,14 @@ class Applier:
             await self._store.sync()
             self._is_inherited = False
         self._unsure.clear()
+
+
+def _others(known: Mapping[FlowKey, T], keys: Collection[FlowKey]) -> dict[FlowKey, T]:
+    """Returns what is known of all flows but these."""
+    others = dict(known)
+    for key in keys if known else ():
+        others.pop(key, None)
+    return others
 
 
 async def _together(writes: Iterable[Coroutine[Any, Any, None]]) -> None:

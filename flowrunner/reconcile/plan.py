@@ -36,6 +36,7 @@ class Plan:
         missed: Keys of protected flows that would leave.
         bare: Keys of flows whose new version would end their protection.
         touched: Keys whose entry may be another one than in force; None when any may be.
+        is_glance: Whether nothing but what is touched was looked at.
         is_read: Whether it says what the source is; else it keeps what is in force.
         is_plain: Whether no file's fate hung on another file; see `flowrunner.reconcile.replan`.
         faulty: Keys of flows with a finding that is an error.
@@ -49,6 +50,7 @@ class Plan:
     rejected: tuple[RejectedFile, ...] = ()
     touched: frozenset[FlowKey] | None = None
     is_plain: bool = False
+    is_glance: bool = False
     is_read: bool = True
     faulty: frozenset[FlowKey] = frozenset()
 

@@ -124,6 +124,7 @@ def _replanned(
         rejected=before.rejected,
         touched=frozenset(edits),
         is_plain=before.is_plain,
+        is_glance=snapshot.glance is not None,
         faulty=(before.faulty - edits.keys()) | faulty_of(edits),
     )
 

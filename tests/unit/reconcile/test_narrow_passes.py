@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowrunner.errors import StorageError
+from flowrunner.model.ids import Json
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.scan import Scanner
@@ -30,6 +31,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, FakeSecrets, flow_text, key_of
 from tests.fakes.files import FakeFiles
 from tests.fakes.inline_threads import run_inline
+from tests.fakes.users import FakeUsers
 from tests.fakes.watcher import FakeWatcher
 from tests.profile import examples
 
@@ -69,7 +71,7 @@ class World:
     def __init__(self) -> None:
         self.files = CountedWalks()
         self.files.make_folder(ROOT)
-        self.store = FailingFlows()
+        self.store, self.secrets, self.users = FailingFlows(), FakeSecrets(), FakeUsers()
         self.watcher = FakeWatcher()
         self.clock = FakeClock()
         self.registry = FlowRegistry()
@@ -77,7 +79,9 @@ class World:
         self.reconciler = Reconciler(
             root=ROOT,
             scanner=Scanner(self.files, COMPILER, FolderTrees(self.files), self.clock),
-            applier=Applier(self.registry, self.store, FakeSecrets(), self.clock, ()),
+            applier=Applier(
+                self.registry, self.store, self.secrets, self.clock, (), users=self.users
+            ),
             registry=self.registry,
             watcher=self.watcher,
             clock=self.clock,
@@ -90,7 +94,7 @@ class World:
     def pass_ended(self, result: PassResult) -> None:
         self.passes.append(result)
 
-    def put(self, name: str, version: str, **keys: bool) -> None:
+    def put(self, name: str, version: str, **keys: Json) -> None:
         self.files.write(ROOT / f"{name}.yaml", flow_text(name, description=version, **keys))
 
     def edit(self, name: str, version: str) -> None:
@@ -180,6 +184,54 @@ def test_a_look_at_some_names_does_not_count_as_a_look_at_the_source(world: Worl
         world.edit("a", "1")
         await asyncio.sleep(1)
         assert (world.version("a"), world.registry.source.fresh_at) == ("1", before)
+
+    world.live(script)
+
+
+def test_a_secret_that_comes_is_seen_by_an_edit_of_its_flow_or_the_resync(world: World) -> None:
+    """An edit of another flow does not ask for it."""
+
+    async def script() -> None:
+        for name in "ab":
+            world.put(name, "1", secrets=[f"OF_{name.upper()}"])
+        world.reconciler.ask("command")
+        await asyncio.sleep(1)
+        assert lacking() == {"a": ("OF_A",), "b": ("OF_B",)}
+        world.secrets.texts = {"OF_A": "1", "OF_B": "2"}
+        world.put("a", "2", secrets=["OF_A"])
+        world.watcher.poke("a.yaml")
+        await asyncio.sleep(1)
+        assert lacking() == {"a": (), "b": ("OF_B",)}
+        await asyncio.sleep(TIMES.resync_s)
+        assert lacking() == {"a": (), "b": ()}
+
+    def lacking() -> dict[str, tuple[str, ...]]:
+        return {name: world.registry.entries[key_of(name)].missing_secrets for name in "ab"}
+
+    world.live(script)
+
+
+def test_an_edit_asks_for_its_own_user_alone(world: World) -> None:
+    """What is said of the users of other flows stays until the resync."""
+
+    async def script() -> None:
+        world.users.problems = {"deploy": "no", "backup": "no"}
+        nodes = {user: [{"id": "n", "run": "id", "user": user}] for user in ("deploy", "backup")}
+        world.put("a", "1", nodes=nodes["deploy"])
+        world.put("b", "1", nodes=nodes["backup"])
+        world.reconciler.ask("command")
+        await asyncio.sleep(1)
+        assert refused() == {"a": "no", "b": "no"}
+        world.users.problems, world.users.asked = {}, []
+        world.put("a", "2", nodes=nodes["deploy"])
+        world.watcher.poke("a.yaml")
+        await asyncio.sleep(1)
+        assert (refused(), world.users.asked) == ({"a": "", "b": "no"}, ["deploy"])
+        await asyncio.sleep(TIMES.resync_s)
+        assert refused() == {"a": "", "b": ""}
+
+    def refused() -> dict[str, str]:
+        return {name: world.registry.entries[key_of(name)].refused_user for name in "ab"}
 
     world.live(script)
 
