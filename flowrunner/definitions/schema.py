@@ -13,8 +13,6 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-import jsonschema_rs
-
 from flowrunner.definitions import codes
 from flowrunner.definitions.schema_faults import LibraryError, SchemaProblem, explain
 from flowrunner.model.ids import Json
@@ -32,7 +30,12 @@ class FlowSchema:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.document = document
-        self._fast = jsonschema_rs.Draft202012Validator(dict(document))
+
+    @cached_property
+    def _fast(self) -> Any:
+        import jsonschema_rs  # 4 MB: a restart with nothing changed checks nothing
+
+        return jsonschema_rs.Draft202012Validator(dict(self.document))
 
     @cached_property
     def _patient(self) -> Any:
