@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from flowrunner.definitions.cache_lines import (
     claims_from,
     finding_from,
-    key_of,
     told,
     told_claims,
 )
@@ -167,8 +166,9 @@ def line_of(text: bytes) -> Line | None:
 
 
 def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
-    """Returns the key of a file by its facts alone."""
-    return key_of((facts_text(stat).encode(), *around))
+    """Returns the key of a file by its facts alone; empty for a name that fits into no line."""
+    key = b" ".join((facts_text(stat).encode(), *around))
+    return b"" if _FIELD in key or b"\n" in key else key
 
 
 def _json(value: Json) -> bytes:

@@ -84,7 +84,7 @@ class WarmReader:
         self._kept = {line.key: line for line in lines}
         self._good = {line.digest: line for line in lines if line.digest}
         self._seen = {line.facts: line for line in lines if line.facts}
-        self._saved_facts = self._seen.keys()
+        self._saved_facts = frozenset(self._seen)
 
     def save(self, files: Collection[str], seen: Mapping[str, Seen] = NOTHING_SEEN) -> None:
         """Keeps what these files compiled to, if it is not kept yet; blocks.

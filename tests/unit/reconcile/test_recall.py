@@ -111,6 +111,16 @@ def test_a_restart_reads_no_file_that_did_not_change(world: World) -> None:
     assert world.store.saved == 1
 
 
+def test_a_name_that_fits_into_no_line_is_read_again(world: World) -> None:
+    """It takes none of its neighbours along."""
+    world.put("odd\t\nname.yaml", flow_text("odd"))
+    first, read = world.life()
+    assert len(read) == 4
+    again, read = world.life()
+    assert read == ["odd\t\nname.yaml"]
+    assert again == first
+
+
 def _in_place(world: World) -> None:
     path, other = world.root / "a.yaml", flow_text("a").replace(b"noop", b"wait")
     before = path.stat()
