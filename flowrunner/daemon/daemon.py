@@ -210,14 +210,15 @@ class Daemon:
         progress = self._parts.drain.progress()
         if progress is not None:
             return f"draining: {progress}"
-        entries = self._parts.registry.entries.values()
-        not_ready = sum(1 for entry in entries if not entry.is_ready)
+        registry = self._parts.registry
+        count = len(registry.entries)
+        not_ready = count - registry.ready_count
         note = f" ({not_ready} not ready)" if not_ready else ""
         engine = self._parts.engine
         trouble = self._parts.store_watch.note() or self._source_note()
         trouble = trouble or trouble_of(self._parts.service.conditions)
         return (
-            f"{len(entries)} flows{note}, {engine.running_count} running, "
+            f"{count} flows{note}, {engine.running_count} running, "
             f"{engine.queued_count} queued" + (f"; {trouble}" if trouble else "")
         )
 

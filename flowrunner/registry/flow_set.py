@@ -34,6 +34,14 @@ class FlowSet(Mapping[FlowKey, FlowEntry]):
         """Stands for this set in its successor, which would else keep all sets alive."""
         self._before = None if before is None else before.mark
         self._changed = changed
+        self._ready: int | None = None
+
+    @property
+    def ready_count(self) -> int:
+        """How many flows are ready; counted once, since the idle daemon asks every few seconds."""
+        if self._ready is None:
+            self._ready = sum(1 for entry in self._entries.values() if entry.is_ready)
+        return self._ready
 
     def with_edits(self, edits: Mapping[FlowKey, FlowEntry]) -> FlowSet:
         """Returns a set with other entries of flows that are in this one.
@@ -46,7 +54,11 @@ class FlowSet(Mapping[FlowKey, FlowEntry]):
         changed = frozenset(key for key, entry in edits.items() if self._entries[key] is not entry)
         entries = self._entries.copy()
         entries.update(edits)
-        return FlowSet(entries, self, changed)
+        edited = FlowSet(entries, self, changed)
+        if self._ready is not None:
+            news = (entries[key].is_ready - self._entries[key].is_ready for key in changed)
+            edited._ready = self._ready + sum(news)
+        return edited
 
     def changed_since(self, before: Mapping[FlowKey, FlowEntry]) -> AbstractSet[FlowKey] | None:
         """Returns the keys that differ, if this set took the place of that very one."""

@@ -51,6 +51,11 @@ class FlowRegistry:
         """All flows; a snapshot that later passes do not touch."""
         return self._entries
 
+    @property
+    def ready_count(self) -> int:
+        """How many flows are ready; at no cost from the second time on."""
+        return self._entries.ready_count
+
     def by_account(self) -> dict[str, list[FlowEntry]]:
         """Returns the flows of each account: of those in the settings, and of others with flows."""
         found: dict[str, list[FlowEntry]] = {name: [] for name in self._accounts}

@@ -367,13 +367,13 @@ class FlowService:
 
     async def status(self) -> StatusView:
         """Returns the daemon at a glance."""
-        entries = self._parts.registry.entries.values()
+        registry = self._parts.registry
         return StatusView(
             version=__version__,
             started_at=self._started_at,
             source=self.source(),
-            flows=len(entries),
-            flows_ready=sum(1 for entry in entries if entry.is_ready),
+            flows=len(registry.entries),
+            flows_ready=registry.ready_count,
             executions_running=self._parts.engine.running_count,
             executions_queued=self._parts.engine.queued_count,
             checks=await self.readiness(),

@@ -37,6 +37,8 @@ from flowrunner.web.sockets import address_of, remove_unix
 from flowrunner.web.tls import Tls
 
 _LOG = logging.getLogger(__name__)
+_DATE_PERIOD_S = 1.0
+"""How long the `Date` of answers may be old: it tells whole seconds."""
 
 _UCRED = struct.Struct("iII")
 """pid, uid, gid. Source: unix(7), `SO_PEERCRED`."""
@@ -117,7 +119,7 @@ class HttpServer:
         """Takes no more connections, waits a while for answers under way, closes the rest."""
         for bound in self._sockets:
             remove_unix(bound)
-        self._server.should_exit = True
+        self._server.end()
         if self._serving is not None:
             await asyncio.wait((self._serving,))
             if not self._serving.cancelled() and self._serving.exception() is not None:
@@ -165,6 +167,7 @@ class _Server(Server):
     def __init__(self, config: _Config) -> None:
         super().__init__(config)
         self.begun = asyncio.Event()
+        self._ending = asyncio.Event()
         self.servers: list[asyncio.base_events.Server] = []
         self._settings = config
 
@@ -172,6 +175,18 @@ class _Server(Server):
     def capture_signals(self) -> Iterator[None]:
         """Captures none."""
         yield
+
+    def end(self) -> None:
+        """Lets it take no more connections and come to its end."""
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        """Renews the date of answers until it is to end; uvicorn would look ten times as often."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DATE_PERIOD_S):
+                    await self._ending.wait()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Starts to answer, then says so; unlike uvicorn with a deadline for handshakes of TLS."""

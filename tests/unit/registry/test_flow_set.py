@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
 
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowrunner.model.ids import FlowKey
+from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.flow_set import FlowSet, with_edits
 from flowrunner.registry.registry import FlowRegistry
+from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import entry, key_of
 
 A, B, C = key_of("a"), key_of("b"), key_of("c")
@@ -27,6 +30,11 @@ def flow(key: FlowKey) -> FlowEntry:
     return FlowEntry(key=key, path=f"{key.name}.yaml")
 
 
+def ready(key: FlowKey) -> FlowEntry:
+    """Another one, which is ready."""
+    return replace(flow(key), conditions=flow_conditions(flow(key), None, FakeClock().now()))
+
+
 class Unreadable(dict[FlowKey, FlowEntry]):
     """Fails whoever looks into it."""
 
@@ -34,6 +42,9 @@ class Unreadable(dict[FlowKey, FlowEntry]):
         raise AssertionError(f"{key} was looked up for {default}")
 
     def items(self) -> NoReturn:
+        raise AssertionError("all of it was looked at")
+
+    def values(self) -> NoReturn:
         raise AssertionError("all of it was looked at")
 
 
@@ -52,6 +63,15 @@ def test_the_successor_knows_the_difference_without_a_look() -> None:
     after = before.with_edits({A: flow(A), B: before[B]})
     before._entries, after._entries = Unreadable(), Unreadable()
     assert changed_keys(before, after) == {A}
+
+
+def test_how_many_are_ready_is_counted_once() -> None:
+    """Not at each question, nor anew because of an edit."""
+    before = FlowSet({A: ready(A), B: ready(B)})
+    assert before.ready_count == 2
+    after = before.with_edits({A: flow(A)})
+    before._entries, after._entries = Unreadable(), Unreadable()
+    assert (before.ready_count, after.ready_count) == (2, 1)
 
 
 def test_a_set_that_came_later_is_compared() -> None:
@@ -93,8 +113,14 @@ versions = st.dictionaries(st.sampled_from(NAMES), st.integers(0, 2))
 
 @given(sets=st.lists(versions, min_size=2, max_size=6))
 def test_whoever_follows_the_registry_sees_every_difference(sets: list[Mapping[str, int]]) -> None:
-    """What is known of a difference is what a comparison of the two sets finds."""
-    known = {(name, version): flow(key_of(name)) for name in NAMES for version in range(3)}
+    """What is known of a difference, and of how many are ready, is what a look at all finds."""
+    known = {
+        (name, version): ready(key_of(name)) if version else flow(key_of(name))
+        for name in NAMES
+        for version in range(3)
+    }
+    assert known["a", 1].is_ready
+    assert not known["a", 0].is_ready
     registry = FlowRegistry()
     for wanted in sets:
         before = registry.entries
@@ -105,5 +131,6 @@ def test_whoever_follows_the_registry_sees_every_difference(sets: list[Mapping[s
             registry.replace(entries)
         assert changed_keys(before, registry.entries) == changed_keys(dict(before), entries)
         assert dict(registry.entries) == entries
+        assert registry.ready_count == sum(each.is_ready for each in entries.values())
         assert list(registry.entries) == sorted(entries)
         assert [each.key for each in registry.after(None)] == sorted(entries)

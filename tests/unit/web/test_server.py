@@ -6,6 +6,8 @@ import asyncio
 import os
 import signal
 import sys
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -40,6 +42,15 @@ def test_server_answers_on_its_address() -> None:
 def test_server_does_not_name_its_software() -> None:
     """No header tells what serves."""
     assert b"uvicorn" not in serve(public_app(), lambda server: talk(server, get("/livez")))
+
+
+def test_answers_tell_the_time_from_the_first_on() -> None:
+    """The date is there and is that of a clock which began with the server."""
+    began = int(time.time())
+    got = serve(public_app(), lambda server: talk(server, get("/livez")))
+    (line,) = [each for each in got.split(b"\r\n") if each.startswith(b"date: ")]
+    told = parsedate_to_datetime(line.decode().removeprefix("date: ")).timestamp()
+    assert began <= told <= time.time()
 
 
 def test_head_has_no_body_on_the_wire() -> None:
