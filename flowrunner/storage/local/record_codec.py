@@ -57,7 +57,7 @@ def _record_as_written(data: bytes) -> FlowRecord | None:
         return None
     if fields.get("written") != _hash_of(fields["digest"], definition):
         return None
-    return _record(fields, PackedDefinition(definition))
+    return _record(fields, PackedDefinition(definition, keep_lines=True))
 
 
 def _record_of(fields: dict[str, Json]) -> FlowRecord:
