@@ -92,16 +92,18 @@ class Line(NamedTuple):
 class LateClaims(Claims):
     """Claims that stay text until one is asked for: most files never quarrel with another."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("text",)
+
+    text: bytes
 
     def __init__(self, text: bytes) -> None:
-        object.__setattr__(self, "_text", text)
+        object.__setattr__(self, "text", text)
 
     def __getattr__(self, name: str) -> Any:
         """Reads the text: a field that has no value yet was asked for."""
         if name not in _CLAIMS:
             raise AttributeError(name)
-        made = claims_from(json.loads(self._text))
+        made = claims_from(json.loads(self.text))
         for field in _CLAIMS:
             object.__setattr__(self, field, getattr(made, field))
         return getattr(made, name)
@@ -153,7 +155,7 @@ class Entry(NamedTuple):
             as_of=b"" if as_of is None else as_of.isoformat().encode(),
             foreign=_FOREIGN if candidate.is_foreign else b"",
             findings=_json([told(finding, candidate.file) for finding in candidate.findings]),
-            claims=_json(told_claims(candidate.claims)),
+            claims=_claims_text(candidate.claims),
             gist=gist_of(spec, definition) if is_flow and spec and definition else b"",
         )
         return _FIELD.join(line)
@@ -169,6 +171,11 @@ def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
     """Returns the key of a file by its facts alone; empty for a name that fits into no line."""
     key = b" ".join((facts_text(stat).encode(), *around))
     return b"" if _FIELD in key or b"\n" in key else key
+
+
+def _claims_text(claims: Claims) -> bytes:
+    """Returns the text of claims; that of late ones without reading it."""
+    return claims.text if isinstance(claims, LateClaims) else _json(told_claims(claims))
 
 
 def _json(value: Json) -> bytes:

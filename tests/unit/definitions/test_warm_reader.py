@@ -128,6 +128,20 @@ def test_a_start_looks_into_no_definition(monkeypatch: pytest.MonkeyPatch) -> No
     assert looks
 
 
+def test_what_is_recalled_is_kept_as_it_was() -> None:
+    """A life that knows one file and compiles another writes the same line of the first again."""
+    store = MemoryStore()
+    first = Life(store)
+    other = FLOW.replace(b"one", b"two")
+    first.read(("f.yaml", FLOW))
+    assert store.data
+    (line,) = checked_lines(store.data)
+    again = Life(store, first.in_force)
+    again.read(("f.yaml", FLOW), ("g.yaml", other))
+    assert again.compiled == ["g.yaml"]
+    assert line in checked_lines(store.data)
+
+
 def test_a_gist_that_makes_no_sense_is_not_used() -> None:
     """The record alone restores the flow then."""
     store = MemoryStore()
