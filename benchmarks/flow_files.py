@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
+
+_EVERY, _CRON = re.compile(r"every: \d+m"), re.compile(r"cron: .+")
 
 _HEAD = """\
 # yaml-language-server: $schema=../schemas/flow.v1.schema.json
@@ -128,9 +131,12 @@ def flow_text(number: int) -> str:
     return pieces + "".join(nodes) + _TAIL.format(**facts, needs=needs)
 
 
-def write_flows(folder: Path, count: int) -> None:
-    """Writes so many flows, 100 to a folder."""
+def write_flows(folder: Path, count: int, *, are_due: bool = True) -> None:
+    """Writes so many flows, 100 to a folder; a row about idleness needs some that are not due."""
     for number in range(count):
         path = folder / f"team-{number // 100}" / f"export-{number}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(flow_text(number), encoding="utf-8")
+        text = flow_text(number)
+        if not are_due:
+            text = _EVERY.sub("every: 360d", _CRON.sub("cron: 0 3 29 2 *", text))
+        path.write_text(text, encoding="utf-8")

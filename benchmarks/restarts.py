@@ -84,12 +84,12 @@ class Restarted:
 class ManyFlows:
     """A folder of flows, and daemons that start on it."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, are_due: bool = True) -> None:
         self._folder = tempfile.TemporaryDirectory(dir=DISK)
         self._root = Path(self._folder.name)
         self._flows = self._root / "flows"
         self._flows.mkdir()
-        write_flows(self._flows, count)
+        write_flows(self._flows, count, are_due=are_due)
         self._turn = 0
 
     def first_s(self) -> float:
