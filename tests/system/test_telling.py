@@ -150,7 +150,7 @@ def test_what_a_node_says_survives_a_crash_before_it_is_sent(
         running.kill()
 
     tried = {each.headers["webhook-id"] for each in world.hook.refused}
-    assert tried == {f"{hidden['id']}:tell.0.1:message:hook"}
+    assert tried == {f"{hidden['id']}:tell:0:1:message:hook"}
     world.hook.is_open = True
     with world.start(flows, state) as running:
         (post,) = eventually(lambda: world.hook.taken, lambda: running.events)
@@ -174,7 +174,7 @@ def test_many_crashes_lose_and_invent_no_message(world: World, flows: Path, stat
     with world.start(flows, state) as running:
         ended = running.ended(execution)
         assert ended["state"] == "succeeded"
-        ids = {f"{execution}:tell.{number}.1:message:hook" for number in range(40)}
+        ids = {f"{execution}:tell:{number}:1:message:hook" for number in range(40)}
         eventually(lambda: world.ids == ids, lambda: running.events)
         assert node_of(ended)["items"] == {"total": 40, "succeeded": 40, "failed": 0}
 
@@ -200,7 +200,7 @@ def test_mail_of_a_node_is_taken_before_it_succeeds(world: World, flows: Path, s
         assert mail["Subject"] == "about x Bcc: thief@example.com"
         assert mail.get_content().splitlines() == ["Grüße,", ".", "the end"]
         number = len(node_of(ended)["attempts"])
-        assert mail["X-FlowRunner-Id"] == f"{ended['id']}:report.0.{number}"
+        assert mail["X-FlowRunner-Id"] == f"{ended['id']}:report:0:{number}"
         assert condition(running)["status"] == "True"
         assert f"mailed by mail to 4 receivers: {mail['Subject']}" in running.logs(execution)
 
