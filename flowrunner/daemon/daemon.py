@@ -163,7 +163,7 @@ class Daemon:
         """Closes in the reverse order of opening; one failure does not keep the rest open."""
         parts = self._parts
         closing: list[Callable[[], Awaitable[None]]] = [s.stop for s in self._servers]
-        closing.append(parts.schedules.settle)  # a pass during the drain may have armed some anew
+        closing.append(parts.schedules.close)  # a pass during the drain may have armed some anew
         closing.append(parts.applier.history.settle)
         closing.append(parts.events.notices.close)
         closing.append(lambda: asyncio.to_thread(parts.events.inboxes.close))

@@ -67,6 +67,7 @@ class Schedules:
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
         self._many: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     async def flows_coming(
         self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
@@ -211,6 +212,15 @@ class Schedules:
         while self._tasks or self._many:
             await asyncio.wait([*self._tasks, *self._many])
 
+    async def close(self) -> None:
+        """Waits for the slots being decided, and leaves all others to the next life.
+
+        So also those that a store has kept nobody from recording any more, if that is found by the
+        last writes of a stop.
+        """
+        await self.settle()
+        self._is_closed = True
+
     def _close(self, armed: Armed, reason: Reason = Reason.DELETED) -> None:
         """Accounts for what a schedule that leaves force has not been asked for."""
         armed.left_at, armed.left_for = self._clock.now(), reason
@@ -256,6 +266,8 @@ class Schedules:
         self._wake(armed, start - armed.delay)
 
     def _wake(self, armed: Armed, due: datetime) -> None:
+        if self._is_closed:
+            return
         work = self._account(armed, due)
         task = asyncio.create_task(work, name=f"slots:{armed.key.flow}")
         self._tasks[task] = armed.key

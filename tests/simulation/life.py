@@ -363,7 +363,7 @@ class Life:
         await self.engine.drain(timeout_s)
         await self.pauses.settle()
         await self.end_background()
-        await self.schedules.settle()
+        await self.schedules.close()
         await self._applier.history.settle()
         await self.storage.close()
 

@@ -30,6 +30,7 @@ from tests.unit.triggers.slots import (
     ledger,
     ledger_key,
     slots,
+    turns,
     wait_until,
 )
 from tests.unit.triggers.world import SLEEP, World, simulate
@@ -690,5 +691,22 @@ def test_slot_without_room_is_skipped() -> None:
         world.refusal = None
         await fire(world, 2 * MINUTE)
         assert slots(await world.executions()) == [120]
+
+    simulate(story)
+
+
+def test_a_store_that_heals_after_the_end_decides_about_no_slot() -> None:
+    """What could not be recorded is left to the next life, and no task to a loop that ends."""
+
+    async def story(world: World) -> None:
+        await begin(world, due(period="1h", trigger=NEVER))
+        world.disk.fail("create")
+        await fire(world, HOUR)
+        world.disk.mend()
+        await world.schedules.close()
+        world.schedules.store_healed()
+        await turns()
+        assert slots(await world.executions()) == []
+        assert await ledger(world) == []
 
     simulate(story)
