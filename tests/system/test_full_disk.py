@@ -81,5 +81,7 @@ def test_a_new_version_that_cannot_be_kept_is_not_put_in_force(flows: Path, stat
             assert running.flow("beat")["digest"] == digest
         running.reconcile()
         assert running.flow("beat")["digest"] != digest
+        # A store that saw a write fail is opened anew a second later, at the earliest.
+        eventually(lambda: running.request("/readyz").status == 200, lambda: running.events)
         execution = running.ended(running.start("beat"))
         assert execution["nodes"][0]["outputs"] == {"word": "two"}
