@@ -29,11 +29,6 @@ class Alarm:
     recent: tuple[datetime, ...] = ()
     told: frozenset[str] = frozenset()
 
-    @property
-    def is_quiet(self) -> bool:
-        """Whether there is nothing to remember."""
-        return self == QUIET
-
     def to_text(self) -> str:
         """Returns it as it is kept."""
         recent = [each.astimezone(UTC).isoformat() for each in self.recent]

@@ -14,7 +14,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
-from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.file_reader import FileReader
 from flowrunner.reconcile.names import is_considered
 from flowrunner.reconcile.reading import (
@@ -91,11 +90,6 @@ def _may_matter(path: str, entry: WalkEntry | None, ignored: tuple[str, ...]) ->
     if entry is None:
         return False  # what an editor has made and removed
     return entry.stat.kind is not FileKind.FILE or is_considered(entry, ignored)
-
-
-def _stands_for(file: ScannedFile) -> tuple[FlowKey | None, bool]:
-    """Returns what a file means to other files."""
-    return file.key, file.candidate.is_foreign
 
 
 def _joined(last: Reading, found: Mapping[str, Known]) -> tuple[Reading, Glance]:

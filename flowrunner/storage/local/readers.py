@@ -40,11 +40,6 @@ class Readers:
         self._generation = 0
         self._gathering: Gathering[Any] = Gathering(self._in_thread)
 
-    @property
-    def idle_count(self) -> int:
-        """Connections that wait for a query."""
-        return self._idle.qsize()
-
     def start(self, most: int) -> None:
         """Begins to take queries, at most `most` at once; called once."""
         self._threads = Threads(most, "storage-reader")

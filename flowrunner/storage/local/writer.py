@@ -136,7 +136,7 @@ class Writer:
                 late = [each for each in batch if each.told < failures]
                 if late:
                     refused = [failed_with(last) for _ in late]
-                    loop.call_soon_threadsafe(self._deliver, late, refused)
+                    loop.call_soon_threadsafe(self._deliver_late, late, refused)
                     batch = batch[len(late) :]
                 if not batch:
                     continue

@@ -213,11 +213,6 @@ def _flags_of(content: dict[str, Json], names: Sequence[str]) -> dict[str, bool]
     return flags
 
 
-def _flag_of(content: dict[str, Json], name: str) -> bool:
-    """Returns the only flag there may be; raises as `_flags_of`."""
-    return _flags_of(content, (name,))[name]
-
-
 def _no_flags(flags: dict[str, Json]) -> list[str]:
     wrong = (name for name, flag in flags.items() if not isinstance(flag, bool))
     return [f"{name!r} must be true or false" for name in wrong]

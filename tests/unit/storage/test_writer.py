@@ -281,3 +281,33 @@ def test_failure_of_many_is_told_in_one_turn(use: Use) -> None:
         await asyncio.gather(*futures, return_exceptions=True)
 
     use(body, Writer())
+
+
+def test_those_who_could_not_know_of_a_failure_hear_of_it_in_one_turn(use: Use) -> None:
+    """Writes that it takes down are told of together, too, however many they are."""
+
+    async def body(desk: Desk) -> None:
+        began, go_on = threading.Event(), threading.Event()
+
+        def lost(_: sqlite3.Connection) -> None:
+            began.set()
+            go_on.wait()
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        failing = desk.writer.submit(lost)
+        await asyncio.to_thread(began.wait)
+        unaware = [desk.writer.submit(put(f"{number}")) for number in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # all are with the thread now, in pieces of their own
+        go_on.set()
+        with pytest.raises(StorageError):
+            await failing
+        with pytest.raises(StorageError):
+            await unaware[0]
+        assert all(future.done() for future in unaware)
+        await asyncio.gather(*unaware, return_exceptions=True)
+        assert words(desk.path) == []
+
+    use(body, Writer())
