@@ -39,13 +39,16 @@ class Desk:
     def commits(self) -> int:
         return self.statements.count("COMMIT")
 
-    async def hold(self) -> asyncio.Future[None]:
-        """Keeps the writer busy with one operation until `go_on`."""
+    async def hold(
+        self, then: Callable[[sqlite3.Connection], None] = lambda _: None
+    ) -> asyncio.Future[None]:
+        """Keeps the writer busy until `go_on` with one operation, which ends as `then` does."""
         begun = threading.Event()
 
-        def wait(_: sqlite3.Connection) -> None:
+        def wait(connection: sqlite3.Connection) -> None:
             begun.set()
             self._go_on.wait()
+            then(connection)
 
         future = self.writer.submit(wait)
         await asyncio.to_thread(begun.wait)
@@ -53,6 +56,13 @@ class Desk:
 
     def go_on(self) -> None:
         self._go_on.set()
+
+
+def lost(_: sqlite3.Connection) -> None:
+    """Fails as a write does for which there is no room."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    raise error
 
 
 Use = Callable[[Callable[[Desk], Awaitable[None]], Writer], None]
@@ -187,28 +197,18 @@ def test_write_behind_a_failure_that_nobody_has_heard_of_fails_too(use: Use) -> 
     """No write is kept whose caller could not know that one before it was lost; each is told."""
 
     async def body(desk: Desk) -> None:
-        began, go_on = threading.Event(), threading.Event()
-
-        def lost(_: sqlite3.Connection) -> None:
-            began.set()
-            go_on.wait()
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-
         async def answer(word: str) -> str:
             with pytest.raises(StorageError) as caught:
                 await failing
             assert caught.value.code == "storage.full"
             return await desk.writer.submit(put(word))
 
-        failing = desk.writer.submit(lost)
+        failing = await desk.hold(lost)
         informed = asyncio.create_task(answer("informed"))
-        await asyncio.to_thread(began.wait)
         unaware = [desk.writer.submit(put(word)) for word in ("unaware", "neither")]
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # both are with the thread now, in pieces of their own
-        go_on.set()
+        desk.go_on()
         refusals = await asyncio.gather(*unaware, return_exceptions=True)
         assert [getattr(each, "code", "") for each in refusals] == ["storage.full"] * 2
         assert refusals[0] is not refusals[1]  # or their tracebacks would add up
@@ -264,11 +264,6 @@ def test_failure_of_many_is_told_in_one_turn(use: Use) -> None:
     """Nobody who has lost a write goes on without knowing: what it asks for then would be kept."""
 
     async def body(desk: Desk) -> None:
-        def lost(_: sqlite3.Connection) -> None:
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-
         held = await desk.hold()
         futures = [desk.writer.submit(lost) for _ in range(100)]
         await asyncio.sleep(0)
@@ -287,21 +282,11 @@ def test_those_who_could_not_know_of_a_failure_hear_of_it_in_one_turn(use: Use) 
     """Writes that it takes down are told of together, too, however many they are."""
 
     async def body(desk: Desk) -> None:
-        began, go_on = threading.Event(), threading.Event()
-
-        def lost(_: sqlite3.Connection) -> None:
-            began.set()
-            go_on.wait()
-            error = sqlite3.OperationalError("database or disk is full")
-            error.sqlite_errorcode = sqlite3.SQLITE_FULL
-            raise error
-
-        failing = desk.writer.submit(lost)
-        await asyncio.to_thread(began.wait)
+        failing = await desk.hold(lost)
         unaware = [desk.writer.submit(put(f"{number}")) for number in range(100)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)  # all are with the thread now, in pieces of their own
-        go_on.set()
+        desk.go_on()
         with pytest.raises(StorageError):
             await failing
         with pytest.raises(StorageError):
