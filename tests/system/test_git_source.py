@@ -7,96 +7,28 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.system.daemon import COMMAND, OPEN, RunningDaemon, command, daemon, eventually
+from tests.system.daemon import COMMAND, OPEN, command, daemon, eventually
 from tests.system.deliveries import github_headers
 from tests.system.flow_files import flow_text, runs, says
 from tests.system.repositories import commit, git
+from tests.system.upstreams import (
+    SHOWS_FILES,
+    Upstream,
+    at_revision,
+    condition,
+    pulling,
+    source_of,
+    sync,
+    words_of,
+)
 
 pytestmark = pytest.mark.system
-
-SHOWS_FILES = 'cat "$FLOW_DIR/word.txt"; echo "dir=$FLOW_DIR"'
-
-
-class Upstream:
-    """A repository that others push to, and a person's checkout of it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.remote = folder / "remote.git"
-        self.work = folder / "work"
-        git(folder, "init", "--quiet", "--bare", "--initial-branch=main", str(self.remote))
-        git(folder, "clone", "--quiet", str(self.remote), str(self.work))
-        git(self.work, "checkout", "--quiet", "-b", "main")
-
-    def write(self, name: str, text: str) -> None:
-        path = self.work / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-
-    def push(self, message: str = "change") -> str:
-        """Commits everything, pushes, and returns the revision."""
-        commit(self.work, message)
-        return self.push_head()
-
-    def push_head(self, *options: str) -> str:
-        """Pushes what is committed, and returns the revision."""
-        git(self.work, "push", "--quiet", *options, "origin", "HEAD:main")
-        return git(self.work, "rev-parse", "HEAD")
-
-
-@pytest.fixture
-def upstream(tmp_path: Path) -> Upstream:
-    made = Upstream(tmp_path)
-    made.write("flows/hello.yaml", flow_text("hello", runs(SHOWS_FILES)))
-    made.write("flows/word.txt", "one\n")
-    return made
-
-
-def git_settings(upstream: Upstream, **more: str) -> dict[str, str]:
-    """Returns the settings of a daemon that asks rarely by itself, as variables."""
-    settings = {"url": str(upstream.remote), "path": "flows", "interval": "1d", **more}
-    return {**OPEN, **{f"FLOWRUNNER_SOURCE__GIT__{k.upper()}": v for k, v in settings.items()}}
-
-
-@contextmanager
-def pulling(upstream: Upstream, tmp_path: Path, **more: str) -> Iterator[RunningDaemon]:
-    with daemon(None, tmp_path / "state", env=git_settings(upstream, **more)) as running:
-        yield running
-
-
-def source_of(running: RunningDaemon) -> dict[str, Any]:
-    return dict(running.request("/api/v1/source").json)
-
-
-def condition(running: RunningDaemon, kind: str) -> tuple[str, str]:
-    """Returns status and reason of a condition of the source."""
-    found = {each["type"]: each for each in source_of(running)["conditions"]}
-    return (found[kind]["status"], found[kind]["reason"]) if kind in found else ("", "")
-
-
-def at_revision(running: RunningDaemon, revision: str) -> None:
-    eventually(
-        lambda: source_of(running)["revision"] == revision,
-        lambda: f"{source_of(running)} {running.events}",
-    )
-
-
-def sync(running: RunningDaemon) -> dict[str, Any]:
-    done = running.command("source", "sync", "--json", check=False)
-    assert done.stdout, done.stderr
-    return dict(json.loads(done.stdout))
-
-
-def words_of(running: RunningDaemon, execution_id: str) -> str:
-    assert running.ended(execution_id)["state"] == "succeeded"
-    return running.logs(execution_id).splitlines()[0]
 
 
 def test_push_is_followed_with_the_files_beside_the_flow(
@@ -481,171 +413,6 @@ def test_commands_without_a_repository(tmp_path: Path) -> None:
         done = running.command("source", "sync", check=False)
         assert done.returncode == 5
         assert "source.git.url" in done.stderr
-
-
-# --- signatures -------------------------------------------------------------------------------
-
-
-class Signer:
-    """An ssh key that signs, and the file that trusts it."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        if shutil.which("ssh-keygen") is None:
-            pytest.skip("this host has no ssh-keygen")
-        self.key = folder / name
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True
-        )
-
-    def line(self, options: str = "") -> str:
-        kind, text, *_ = self.key.with_suffix(".pub").read_text().split()
-        return f"person@example.com {options + ' ' if options else ''}{kind} {text}\n"
-
-    def use(self, work: Path) -> None:
-        git(work, "config", "gpg.format", "ssh")
-        git(work, "config", "user.signingkey", str(self.key))
-
-
-def verify_with(upstream: Upstream, mode: str, keys: Path, **more: str) -> Mapping[str, str]:
-    return {
-        **git_settings(upstream, **more),
-        "FLOWRUNNER_SOURCE__GIT__VERIFY__MODE": mode,
-        "FLOWRUNNER_SOURCE__GIT__VERIFY__KEYS": str(keys),
-    }
-
-
-def test_unsigned_commit_is_not_read(upstream: Upstream, tmp_path: Path) -> None:
-    """Only signed commits are read: not an unsigned one, nor one of a stranger's key."""
-    signer, stranger = Signer(tmp_path, "key"), Signer(tmp_path, "stranger")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line())
-    signer.use(upstream.work)
-    git(upstream.work, "config", "commit.gpgsign", "true")
-    first = upstream.push("signed")
-    with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
-        at_revision(running, first)
-        assert condition(running, "SourceVerified") == ("True", "Verified")
-        assert source_of(running)["git"]["commit"]["verified"] is True
-        git(upstream.work, "config", "commit.gpgsign", "false")
-        upstream.write("flows/word.txt", "unsigned\n")
-        unsigned = upstream.push("unsigned")
-        assert sync(running)["reason"] == "NotSigned"
-        assert condition(running, "SourceVerified") == ("False", "NotSigned")
-        assert source_of(running)["revision"] == first
-        done = running.command("source", "rollback", unsigned, check=False)
-        assert done.returncode == 5
-        assert "not signed" in done.stderr
-        stranger.use(upstream.work)
-        git(upstream.work, "config", "commit.gpgsign", "true")
-        git(upstream.work, "commit", "--quiet", "--allow-empty", "--message", "of a stranger")
-        upstream.push_head()
-        assert sync(running)["reason"] == "BadSignature"
-        assert source_of(running)["revision"] == first
-        signer.use(upstream.work)
-        git(upstream.work, "commit", "--quiet", "--allow-empty", "--message", "signed again")
-        upstream.push_head()
-        assert sync(running)["outcome"] == "published"
-        assert condition(running, "SourceVerified") == ("True", "Verified")
-        assert words_of(running, running.start("hello")) == "unsigned"
-
-
-def test_key_that_expired_signs_nothing_new(upstream: Upstream, tmp_path: Path) -> None:
-    """What a key has signed after its end is refused."""
-    signer = Signer(tmp_path, "key")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line('valid-before="20200101"'))
-    signer.use(upstream.work)
-    git(upstream.work, "config", "commit.gpgsign", "true")
-    upstream.push("too late")
-    with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
-        assert sync(running)["reason"] == "BadSignature"
-        assert running.request("/readyz").status == 503
-        keys.write_text(signer.line('valid-before="20990101"'))
-        assert sync(running)["outcome"] == "published"
-
-
-def test_signed_tag_is_what_counts(upstream: Upstream, tmp_path: Path) -> None:
-    """With `tag` the signature of the annotated tag counts, and a tag without one is refused."""
-    signer = Signer(tmp_path, "key")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line())
-    signer.use(upstream.work)
-    first = upstream.push()
-    git(upstream.work, "tag", "--sign", "live", "--message", "live")
-    git(upstream.work, "push", "--quiet", "origin", "live")
-    environment = verify_with(upstream, "tag", keys, ref="live")
-    with daemon(None, tmp_path / "state", env=environment) as running:
-        at_revision(running, first)
-        upstream.write("flows/word.txt", "two\n")
-        upstream.push()
-        for options in (("--force",), ("--force", "--annotate", "--message", "live")):
-            git(upstream.work, "tag", *options, "live")
-            git(upstream.work, "push", "--quiet", "--force", "origin", "live")
-            assert sync(running)["reason"] == "NotSigned"
-        assert source_of(running)["revision"] == first
-        git(upstream.work, "tag", "--force", "--sign", "live", "--message", "live")
-        git(upstream.work, "push", "--quiet", "--force", "origin", "live")
-        assert sync(running)["outcome"] == "published"
-
-
-def test_signed_tag_counts_under_its_own_name(upstream: Upstream, tmp_path: Path) -> None:
-    """Who may push and cannot sign gets nothing read by giving a signed tag another name."""
-    signer = Signer(tmp_path, "key")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line())
-    signer.use(upstream.work)
-    first = upstream.push()
-    git(upstream.work, "tag", "--sign", "live", "--message", "for production")
-    upstream.write("flows/word.txt", "an experiment\n")
-    upstream.push()
-    git(upstream.work, "tag", "--sign", "trial", "--message", "for the test hosts alone")
-    git(upstream.work, "push", "--quiet", "origin", "live", "trial")
-    environment = verify_with(upstream, "tag", keys, ref="live")
-    with daemon(None, tmp_path / "state", env=environment) as running:
-        at_revision(running, first)
-        git(upstream.work, "push", "--quiet", "--force", "origin", "trial:refs/tags/live")
-        result = sync(running)
-        assert (result["outcome"], result["reason"]) == ("refused", "BadSignature")
-        assert "'trial'" in result["message"]
-        assert source_of(running)["revision"] == first
-
-
-def test_keys_of_gnupg(upstream: Upstream, tmp_path: Path) -> None:
-    """Exported public keys of GnuPG verify what was signed with them, and nothing else."""
-    if shutil.which("gpg") is None:
-        pytest.skip("this host has no gpg")
-    home = tmp_path / "g"
-    home.mkdir(mode=0o700)
-    environment = {**os.environ, "GNUPGHOME": str(home)}
-    who = "person@example.com"
-    make = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", who, "ed25519", "sign", "1y"]
-    made = subprocess.run(make, env=environment, capture_output=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"gpg makes no keys here: {made.stderr!r}")
-    keys = tmp_path / "keys.asc"
-    export = ["gpg", "--armor", "--export", who]
-    keys.write_bytes(subprocess.run(export, env=environment, stdout=-1, check=True).stdout)
-    try:
-        first = _signed_by_gnupg(upstream, home, who)
-        with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
-            at_revision(running, first)
-            assert condition(running, "SourceVerified") == ("True", "Verified")
-            upstream.write("flows/word.txt", "unsigned\n")
-            upstream.push()
-            assert sync(running)["reason"] == "NotSigned"
-    finally:
-        subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
-
-
-def _signed_by_gnupg(upstream: Upstream, home: Path, who: str) -> str:
-    git(upstream.work, "config", "user.signingkey", who)
-    program = home / "gpg"
-    program.write_text(f'#!/bin/sh\nexec gpg --homedir {home} "$@"\n')
-    program.chmod(0o700)
-    git(upstream.work, "config", "gpg.program", str(program))
-    git(upstream.work, "add", "--all")
-    git(upstream.work, "commit", "--quiet", "--gpg-sign", "--message", "signed")
-    return upstream.push_head()
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:
