@@ -98,7 +98,8 @@ class GitSettings:
         default=None, metadata=_about(file_path(nullable=True), example="/etc/flowrunner/key")
     )
     """Private key for `ssh://`. Default (null): `deploy-key` in `$CREDENTIALS_DIRECTORY` when
-    systemd sets that. Read rights on this one repository are enough."""
+    systemd sets that, else none: a key in `~/.ssh` is not used. Read rights on this one repository
+    are enough."""
 
     known_hosts: Path | None = field(
         default=None, metadata=_about(file_path(nullable=True), example="/etc/flowrunner/hosts")

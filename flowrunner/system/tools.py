@@ -19,7 +19,7 @@ MOST_OUTPUT_BYTES = 32 * 1024 * 1024
 NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 """None besides the bare ones."""
 
-_OUTPUT_SHOWN = 300
+_OUTPUT_SHOWN = 1_000
 _MOST_ERRORS_BYTES = 64 * 1024
 _CHUNK_BYTES = 64 * 1024
 

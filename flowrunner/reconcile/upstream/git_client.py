@@ -148,6 +148,6 @@ class GitClient:
         else:
             parts.append("-o GlobalKnownHostsFile=/dev/null")
             parts.append(f"-o UserKnownHostsFile={shlex.quote(str(hosts))}")
-        if key is not None:
-            parts.append(f"-i {shlex.quote(str(key))}")
+        # Without `none` ssh would offer the keys that a user keeps at home.
+        parts.append("-o IdentityFile=none" if key is None else f"-i {shlex.quote(str(key))}")
         return (*allowed, "-c", "ssh.variant=ssh", "-c", f"core.sshCommand={' '.join(parts)}")

@@ -34,6 +34,8 @@ _LOG = logging.getLogger(__name__)
 _DIGITS = re.compile(r"[0-9a-f]{4,40}")
 _CLEANED_EVERY = 50
 """Revisions put in place between two cleanings of the repository."""
+_MOST_SAID = 1_000
+"""Characters of what git said: ssh takes some 700 to say that a host has another key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,5 +257,6 @@ class Syncer:
 
 
 def _plain(message: str, url: str) -> str:
-    """Returns what git said on one line."""
-    return " ".join(message.replace(url, "the repository").split())[:300]
+    """Returns what git said on one line, without the frames of `@` that ssh draws."""
+    words = message.replace(url, "the repository").split()
+    return " ".join(word for word in words if word.strip("@"))[:_MOST_SAID]

@@ -92,3 +92,11 @@ def test_hosts_of_the_system_are_known_without_a_file() -> None:
     client(recorder, "git@h:x").of_remote("ls-remote", "{url}")
     ssh = next(each for each in recorder.settings if each.startswith("core.sshCommand="))
     assert "UserKnownHostsFile=/dev/null -o GlobalKnownHostsFile=/etc/ssh/ssh_known_hosts" in ssh
+
+
+def test_without_a_key_ssh_has_none() -> None:
+    """Without a key in the settings ssh offers none, also not one that a user has at home."""
+    recorder = Recorder()
+    client(recorder, "git@h:x").of_remote("ls-remote", "{url}")
+    ssh = next(each for each in recorder.settings if each.startswith("core.sshCommand="))
+    assert "-o IdentityFile=none" in ssh
