@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -23,6 +23,11 @@ from tests.system.upstreams import (
 )
 
 pytestmark = pytest.mark.system
+
+
+WHO = "person@example.com"
+PAST = "20240301T120000!"
+"""A moment, at which the clock of gpg stands."""
 
 
 class Signer:
@@ -149,39 +154,117 @@ def test_signed_tag_counts_under_its_own_name(upstream: Upstream, tmp_path: Path
         assert source_of(running)["revision"] == first
 
 
-def test_keys_of_gnupg(upstream: Upstream, tmp_path: Path) -> None:
+class GnuPg:
+    """Keys of GnuPG in a folder of their own, and what they have signed; ended by `close`."""
+
+    def __init__(self, folder: Path) -> None:
+        if shutil.which("gpg") is None:
+            pytest.skip("this host has no gpg")
+        self.home = folder / "g"  # short: it holds a socket
+        self.home.mkdir(mode=0o700)
+        self._environment = {**os.environ, "GNUPGHOME": str(self.home)}
+
+    def run(self, *words: str) -> bytes:
+        """Runs gpg and returns what it prints."""
+        argv = ["gpg", "--batch", "--passphrase", "", *words]
+        done = subprocess.run(argv, env=self._environment, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        return done.stdout
+
+    def make_key(self, expires: str, *options: str) -> None:
+        """Makes the key of `WHO`."""
+        try:
+            self.run(*options, "--quick-gen-key", WHO, "ed25519", "sign", expires)
+        except AssertionError as error:
+            pytest.skip(f"gpg makes no keys here: {error}")
+
+    def export(self) -> bytes:
+        """Returns the public half of the key, as it is now."""
+        return self.run("--armor", "--export", WHO)
+
+    def fingerprint(self) -> str:
+        """Returns the name of the key."""
+        listed = self.run("--with-colons", "--list-keys", WHO).decode()
+        return next(line for line in listed.splitlines() if line.startswith("fpr")).strip("fpr:")
+
+    def revoke(self) -> None:
+        """Takes the key back, with the paper that gpg wrote for that when it made the key."""
+        paper = self.home / f"openpgp-revocs.d/{self.fingerprint()}.rev"
+        paper.write_text(paper.read_text().replace(":-----BEGIN", "-----BEGIN"))
+        self.run("--import", str(paper))
+
+    def push_signed(self, upstream: Upstream, *options: str) -> str:
+        """Commits everything, signed, and pushes it."""
+        program = self.home / "signing"
+        words = " ".join((*options, "--homedir", str(self.home)))
+        program.write_text(f'#!/bin/sh\nexec gpg {words} "$@"\n')
+        program.chmod(0o700)
+        git(upstream.work, "config", "user.signingkey", WHO)
+        git(upstream.work, "config", "gpg.program", str(program))
+        git(upstream.work, "add", "--all")
+        git(upstream.work, "commit", "--quiet", "--gpg-sign", "--message", "signed")
+        return upstream.push_head()
+
+    def close(self) -> None:
+        """Ends the agent that gpg has started."""
+        argv = ["gpgconf", "--kill", "all"]
+        subprocess.run(argv, env=self._environment, check=False)
+
+
+@pytest.fixture
+def gnupg(tmp_path: Path) -> Iterator[GnuPg]:
+    """No key yet."""
+    made = GnuPg(tmp_path)
+    yield made
+    made.close()
+
+
+def test_keys_of_gnupg(upstream: Upstream, gnupg: GnuPg, tmp_path: Path) -> None:
     """Exported public keys of GnuPG verify what was signed with them, and nothing else."""
-    if shutil.which("gpg") is None:
-        pytest.skip("this host has no gpg")
-    home = tmp_path / "g"
-    home.mkdir(mode=0o700)
-    environment = {**os.environ, "GNUPGHOME": str(home)}
-    who = "person@example.com"
-    make = ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", who, "ed25519", "sign", "1y"]
-    made = subprocess.run(make, env=environment, capture_output=True, check=False)
-    if made.returncode != 0:
-        pytest.skip(f"gpg makes no keys here: {made.stderr!r}")
+    gnupg.make_key("1y")
     keys = tmp_path / "keys.asc"
-    export = ["gpg", "--armor", "--export", who]
-    keys.write_bytes(subprocess.run(export, env=environment, stdout=-1, check=True).stdout)
-    try:
-        first = _signed_by_gnupg(upstream, home, who)
-        with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
-            at_revision(running, first)
-            assert condition(running, "SourceVerified") == ("True", "Verified")
-            upstream.write("flows/word.txt", "unsigned\n")
-            upstream.push()
-            assert sync(running)["reason"] == "NotSigned"
-    finally:
-        subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=False)
+    keys.write_bytes(gnupg.export())
+    first = gnupg.push_signed(upstream)
+    with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
+        at_revision(running, first)
+        assert condition(running, "SourceVerified") == ("True", "Verified")
+        upstream.write("flows/word.txt", "unsigned\n")
+        upstream.push()
+        assert sync(running)["reason"] == "NotSigned"
 
 
-def _signed_by_gnupg(upstream: Upstream, home: Path, who: str) -> str:
-    git(upstream.work, "config", "user.signingkey", who)
-    program = home / "gpg"
-    program.write_text(f'#!/bin/sh\nexec gpg --homedir {home} "$@"\n')
-    program.chmod(0o700)
-    git(upstream.work, "config", "gpg.program", str(program))
-    git(upstream.work, "add", "--all")
-    git(upstream.work, "commit", "--quiet", "--gpg-sign", "--message", "signed")
-    return upstream.push_head()
+def test_key_of_gnupg_that_expired(upstream: Upstream, gnupg: GnuPg, tmp_path: Path) -> None:
+    """A key that has ended vouches for nothing, nor for what it signed before, until renewed."""
+    then = ("--faked-system-time", PAST)
+    gnupg.make_key("2d", *then)
+    keys = tmp_path / "keys.asc"
+    keys.write_bytes(gnupg.export())
+    signed = gnupg.push_signed(upstream, *then)
+    with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
+        result = sync(running)
+        assert (result["outcome"], result["reason"]) == ("refused", "BadSignature")
+        assert "expired" in result["message"]
+        assert condition(running, "SourceVerified") == ("False", "BadSignature")
+        assert running.request("/readyz").status == 503
+        gnupg.run("--quick-set-expire", gnupg.fingerprint(), "10y")
+        keys.write_bytes(gnupg.export())
+        assert sync(running)["outcome"] == "published"
+        assert source_of(running)["revision"] == signed
+
+
+def test_key_of_gnupg_that_was_revoked(upstream: Upstream, gnupg: GnuPg, tmp_path: Path) -> None:
+    """A key that is exported with its revocation vouches for nothing any more."""
+    gnupg.make_key("1y")
+    keys = tmp_path / "keys.asc"
+    keys.write_bytes(gnupg.export())
+    first = gnupg.push_signed(upstream)
+    with daemon(None, tmp_path / "state", env=verify_with(upstream, "head", keys)) as running:
+        at_revision(running, first)
+        upstream.write("flows/word.txt", "stolen\n")
+        gnupg.push_signed(upstream)
+        gnupg.revoke()
+        keys.write_bytes(gnupg.export())
+        result = sync(running)
+        assert (result["outcome"], result["reason"]) == ("refused", "BadSignature")
+        assert "revoked" in result["message"]
+        assert source_of(running)["revision"] == first

@@ -13,6 +13,8 @@ from flowrunner.system.tools import StoppedError, ToolFailedError
 
 _LARGEST_KEYS = 4 * 1024**2
 _IMPORT_S = 60.0
+_MOST_SAID = 1_000
+"""Characters of a refusal: gpg says last what is wrong with a key, after long names."""
 _NO_PROGRAM = "/bin/false"
 _ARMOUR = b"-----BEGIN PGP"
 _OPENPGP_KEY = (0x98, 0x99, 0xC6)
@@ -98,7 +100,7 @@ class Signatures:
                 raise RefusedRevisionError(ConditionReason.NOT_SIGNED, text) from error
             said = error.message.partition(": ")[2].strip() or "by none of the keys"
             text = f"the {kind} {name[:12]} has no good signature: {' '.join(said.split())}"
-            raise RefusedRevisionError(ConditionReason.BAD_SIGNATURE, text[:300]) from error
+            raise RefusedRevisionError(ConditionReason.BAD_SIGNATURE, text[:_MOST_SAID]) from error
 
     def _options(self, keys: Path) -> tuple[tuple[str, ...], dict[str, str]]:
         """Returns what makes git use these keys, and no others."""
@@ -132,7 +134,7 @@ class Signatures:
         except StoppedError:
             raise
         except ToolFailedError as error:
-            text = f"source.git.verify.keys cannot be imported: {error.message}"[:300]
+            text = f"source.git.verify.keys cannot be imported: {error.message}"[:_MOST_SAID]
             raise RefusedRevisionError(ConditionReason.KEYS_UNREADABLE, text) from error
         self._imported = content
 
