@@ -71,7 +71,7 @@ def problem_with(value: Json, spec: ValueSpec) -> str | None:
     The one place that knows what each keyword means; bounds and patterns must suit the type.
     """
     if not fits(value, spec.type):
-        return f"must be of type {spec.type}"
+        return f"must be of type {spec.type}{', not null' if value is None else ''}"
     if is_deeper(value):
         return TOO_DEEP
     if spec.enum and value not in spec.enum:

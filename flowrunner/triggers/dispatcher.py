@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
@@ -23,7 +24,7 @@ from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import Cause, Execution, Parent, ScheduleKey
-from flowrunner.model.expressions import truth
+from flowrunner.model.expressions import Template, truth, why_null
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.mark import NO_MARKS, MarkChange
@@ -33,6 +34,9 @@ from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.storage.protocols import Submitted
 from flowrunner.system.ids import IdSource
+
+_NO_REASONS: Mapping[str, str] = MappingProxyType({})
+"""Nothing is said of inputs that are null."""
 
 _MOST_NAMES = 20
 """Inputs that a message lists."""
@@ -244,11 +248,27 @@ def trigger_inputs(spec: FlowSpec, trigger: Trigger, scope: ContextScope) -> dic
         ValidationError: ``input.*``.
     """
     values = {name: resolve(value, scope) for name, value in trigger.inputs.items()}
-    return complete_inputs(spec, values)
+    nulls = {
+        name: _why_null(trigger.inputs[name], scope) for name in values if values[name] is None
+    }
+    return complete_inputs(spec, values, nulls)
 
 
-def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json]:
+def _why_null(value: object, scope: ContextScope) -> str:
+    """Returns what is missing in a value that came to null; empty where nothing is."""
+    expression = value.sole_expression if isinstance(value, Template) else None
+    return why_null(expression, scope) if expression is not None else ""
+
+
+def complete_inputs(
+    spec: FlowSpec, given: Mapping[str, Json], nulls: Mapping[str, str] = _NO_REASONS
+) -> dict[str, Json]:
     """Returns the inputs of an execution: those given, and the defaults of the others.
+
+    Args:
+        spec: The flow.
+        given: Those that are given.
+        nulls: Why some of them are null, as far as there is more to say.
 
     Raises:
         ValidationError: ``input.invalid`` with a finding per input that is unknown, missing or
@@ -259,6 +279,8 @@ def complete_inputs(spec: FlowSpec, given: Mapping[str, Json]) -> dict[str, Json
     for name, declared in spec.inputs.items():
         if name in given:
             problem = problem_with(given[name], declared)
+            if problem and nulls.get(name):
+                problem = f"{problem}: {nulls[name]}"
             values[name] = given[name]
         else:
             problem = "is required" if declared.required else None

@@ -6,6 +6,7 @@ places where expressions are allowed are the business of `flowrunner.definitions
 
 from __future__ import annotations
 
+from flowrunner.model.expressions.absence import why_null
 from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
 from flowrunner.model.expressions.evaluation import Scope
 from flowrunner.model.expressions.expression import Expression, parse_expression, render
@@ -47,4 +48,5 @@ __all__ = [
     "render",
     "truth",
     "uses_status_function",
+    "why_null",
 ]

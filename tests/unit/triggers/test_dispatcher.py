@@ -165,6 +165,36 @@ def test_inputs_of_a_trigger_are_evaluated(
     assert scoped(body, inputs={"ref": value})[1] == expected
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        pytest.param(
+            "${{ trigger.body.ref }}",
+            "must be of type string, not null: trigger.body.ref is missing; "
+            "default(trigger.body.ref, …) does without it",
+            id="missing",
+        ),
+        pytest.param(
+            "${{ trigger.body.old }}",
+            "must be of type string, not null: trigger.body.old is null; "
+            "default(trigger.body.old, …) does without it",
+            id="null",
+        ),
+        pytest.param("${{ trigger.body.count }}", "must be of type string", id="type"),
+    ],
+)
+def test_input_that_is_null_says_why(value: str, said: str) -> None:
+    """Who reads the answer to a delivery learns which key it lacks, and what to write."""
+    flow = spec("a", inputs={"ref": {}}, triggers=[hook("push", inputs={"ref": value})])
+    cause = Cause(
+        trigger_id="webhook", trigger_type="webhook", payload=b'{"old": null, "count": 5}'
+    )
+    (trigger,) = flow.webhooks
+    with pytest.raises(ValidationError) as caught:
+        trigger_inputs(flow, trigger, trigger_scope(flow, cause, MOMENT))
+    assert [dict(each) for each in caught.value.findings] == [{"input": "ref", "message": said}]
+
+
 # Who may start
 
 
