@@ -121,10 +121,11 @@ def make_servers(
                 limits,
                 None if bound.family == socket.AF_UNIX else tls,
                 source_of=access.source_of,
+                count_unread=access.counts.request_unread,
             )
             for app, bound in zip(apps, networks, strict=True)
         ),
-        HttpServer(control, [unix], limits),
+        HttpServer(control, [unix], limits, count_unread=access.counts.request_unread),
     )
 
 

@@ -69,6 +69,9 @@ class CountsRefusals(Protocol):
     def access_refused(self, reason: str) -> None:
         """Counts one: `missing`, `unknown`, `expired`, `scope`, `account` or `rate`."""
 
+    def request_unread(self, kind: str) -> None:
+        """Counts a request that nobody saw whole: `malformed` or `too_slow`."""
+
 
 class Access:
     """The rules in force, and what is kept of callers between their requests.

@@ -14,10 +14,9 @@ import logging
 import socket
 import struct
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from http import HTTPStatus
 from typing import Any
 
 from starlette.types import ASGIApp
@@ -29,12 +28,12 @@ from flowrunner.errors import FlowError
 from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
 from flowrunner.web.held import TURNED_AWAY, Door, Listener, SourceOf
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
-from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
+from flowrunner.web.middleware.head_limit import HEAD_BYTES
 from flowrunner.web.plain_cycle import PlainCycle
 from flowrunner.web.plain_requests import PlainRequest, read_plain
-from flowrunner.web.problem import HttpError, problem_of, problem_response
 from flowrunner.web.sockets import address_of, remove_unix
 from flowrunner.web.tls import Tls
+from flowrunner.web.unread import Kind, Unread, refusal_of
 
 _LOG = logging.getLogger(__name__)
 _DATE_PERIOD_S = 1.0
@@ -76,6 +75,7 @@ class HttpServer:
         limits: What clients may take.
         tls: The certificate; None for HTTP without TLS.
         source_of: Under what the connections of a peer are counted.
+        count_unread: Counts a request that no link of the chain sees.
     """
 
     def __init__(
@@ -85,13 +85,15 @@ class HttpServer:
         limits: ServerLimits,
         tls: Tls | None = None,
         source_of: SourceOf | None = None,
+        count_unread: Callable[[Kind], None] = lambda _: None,
     ) -> None:
         self._sockets = list(sockets)
         door = Door(limits.max_connections, limits.max_connections + TURNED_AWAY, source_of)
         for bound in sockets:
             bound.door = door
         self._bound = " ".join(address_of(bound, tls=tls is not None) for bound in sockets)
-        self._server = _Server(_Config(app, limits, tls))
+        self._unread = Unread(count_unread)
+        self._server = _Server(_Config(app, limits, tls, self._unread))
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -124,6 +126,7 @@ class HttpServer:
             await asyncio.wait((self._serving,))
             if not self._serving.cancelled() and self._serving.exception() is not None:
                 _LOG.error("http.server_failed", exc_info=self._serving.exception())
+        self._unread.close()
         for bound in self._sockets:
             bound.close()
 
@@ -131,7 +134,7 @@ class HttpServer:
 class _Config(Config):
     """uvicorn's settings, each that matters said; it reads nothing from the environment."""
 
-    def __init__(self, app: ASGIApp, limits: ServerLimits, tls: Tls | None) -> None:
+    def __init__(self, app: ASGIApp, limits: ServerLimits, tls: Tls | None, unread: Unread) -> None:
         super().__init__(
             app,
             http=_Protocol,
@@ -153,6 +156,7 @@ class _Config(Config):
             timeout_graceful_shutdown=limits.stop_timeout_s,
         )
         self.limits = limits
+        self.unread = unread
         self._tls = tls
 
     def load(self) -> None:
@@ -228,6 +232,7 @@ class _Protocol(H11Protocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = config.limits
+        self._unread = config.unread
         self._waits_for: tuple[_Phase, RequestResponseCycle | None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._is_refused = False
@@ -286,9 +291,8 @@ class _Protocol(H11Protocol):
             cycle.disconnected = True
             cycle.message_event.set()
         self._is_refused = True
-        refusal = _refusal(getattr(error, "error_status_hint", 0), msg)
-        # Without its text, which may quote what was sent; no link of the chain has seen it.
-        _LOG.info("http.malformed peer=%s answer=%s", self._peer(), refusal[9:12].decode())
+        refusal = refusal_of(getattr(error, "error_status_hint", 0), msg)
+        self._unread.malformed(self._peer(), refusal[9:12].decode())
         self.transport.write(refusal)
         self.transport.close()
 
@@ -350,8 +354,7 @@ class _Protocol(H11Protocol):
         if self._lingering.is_lingering:  # which has a time of its own
             return
         if self._phase() is _Phase.HEAD and self.conn.trailing_data[0]:
-            # No link of the chain has seen it. One that has said nothing is no request.
-            _LOG.info("http.too_slow peer=%s", self._peer())
+            self._unread.too_slow(self._peer())  # one that has said nothing is no request
         self.transport.abort()
 
     def _has_unread(self) -> bool:
@@ -367,19 +370,6 @@ class _Protocol(H11Protocol):
         if cycle.more_body:
             return _Phase.BODY
         return _Phase.HEAD if cycle.response_complete else _Phase.ANSWER
-
-
-def _refusal(status: int, message: str) -> bytes:
-    """Returns the whole answer to a request that cannot be read."""
-    if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-        error = head_error(f"the head of a request may have {HEAD_BYTES} bytes")
-    else:
-        error = HttpError(HTTPStatus.BAD_REQUEST, message, code="http.malformed")
-    response = problem_response(problem_of(error))
-    response.headers["connection"] = "close"
-    head = [f"HTTP/1.1 {response.status_code} {HTTPStatus(response.status_code).phrase}".encode()]
-    head += [name + b": " + value for name, value in response.raw_headers]
-    return b"\r\n".join([*head, b"", bytes(response.body)])
 
 
 def _unix_peer(transport: asyncio.Transport) -> tuple[str, int] | None:

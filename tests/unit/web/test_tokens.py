@@ -280,7 +280,7 @@ def test_refusals_are_counted_by_reason() -> None:
         get("/api/v1/flows", shown, using=using)
     get("/api/v1/source", "ours", using=using)
 
-    (family,) = counts.families()
+    family, _ = counts.families()
     shown_counts = {reason: count for (reason,), count in family.samples}
     assert shown_counts == {
         "account": 1,
@@ -290,6 +290,14 @@ def test_refusals_are_counted_by_reason() -> None:
         "scope": 1,
         "unknown": 1,
     }
+
+
+def test_requests_that_nobody_saw_whole_are_counted_by_reason() -> None:
+    """Both reasons have a series, from zero on."""
+    counts = AccessCounts()
+    counts.request_unread("malformed")
+    _, family = counts.families()
+    assert dict(family.samples) == {("malformed",): 1.0, ("too_slow",): 0.0}
 
 
 def test_log_names_the_token_and_never_shows_it(caplog: pytest.LogCaptureFixture) -> None:
