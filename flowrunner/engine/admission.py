@@ -152,8 +152,11 @@ class _Members:
     crowds: Counter[tuple[FlowKey, bool]] = field(default_factory=Counter)
 
     def add(self, ticket: Ticket) -> None:
-        """Puts a ticket in line."""
-        insort(self.waiting, ticket, key=_rank)
+        """Puts a ticket in line; most often it is the youngest, and so the last."""
+        if self.waiting and ticket.rank < self.waiting[-1].rank:
+            insort(self.waiting, ticket, key=_rank)
+        else:
+            self.waiting.append(ticket)
         self.crowds[ticket.crowd] += 1
 
     def remove(self, ticket: Ticket) -> None:

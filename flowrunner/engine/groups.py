@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from flowrunner.engine.admission import Group, Ticket
-from flowrunner.engine.scope import ContextScope, flow_contexts, trigger_context
+from flowrunner.engine.scope import ContextScope, body_of, flow_contexts, trigger_context
 from flowrunner.errors import ExecutionError, ValidationError
 from flowrunner.model.execution import Cause, Execution
 from flowrunner.model.flow import FlowSpec
@@ -36,7 +36,8 @@ def group_named(
     template = spec.concurrency.group
     if template is None:
         return None
-    contexts = {**flow_contexts(spec), "inputs": inputs, "trigger": trigger_context(cause)}
+    trigger = trigger_context(cause, body_of(cause))
+    contexts = {**flow_contexts(spec), "inputs": inputs, "trigger": trigger}
     scope = ContextScope(contexts, lambda name: name in ("success", "always"), moment)
     try:
         value = template.evaluate(scope)

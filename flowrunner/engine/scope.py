@@ -82,15 +82,20 @@ def execution_contexts(
     return {
         **flow_contexts(spec),
         "inputs": execution.inputs,
-        "trigger": cache(lambda: trigger_context(execution.cause)),
+        "trigger": cache(lambda: trigger_context(execution.cause, body_of(execution.cause))),
         "execution": execution_context(execution, spec, directories),
         "host": {"name": host.name, "labels": list(host.labels), "facts": host.facts},
         "nodes": nodes,
     }
 
 
-def trigger_context(cause: Cause) -> dict[str, Json]:
-    """Returns what `trigger` is for a cause; the body of a delivery was checked before."""
+def body_of(cause: Cause) -> Json:
+    """Returns the body of a delivery, which was checked before it became a cause."""
+    return body_value(cause.payload, cause.context.get(CONTENT))
+
+
+def trigger_context(cause: Cause, body: Json) -> dict[str, Json]:
+    """Returns what `trigger` is for a cause, with its body as it was read."""
     return {
         "id": cause.trigger_id,
         "type": cause.trigger_type,
@@ -98,7 +103,7 @@ def trigger_context(cause: Cause) -> dict[str, Json]:
         "query": cause.context.get("query", {}),
         "flow": cause.context.get(CALLING_FLOW),
         "path": cause.context.get(FILE_PATH),
-        "body": body_value(cause.payload, cause.context.get(CONTENT)),
+        "body": body,
     }
 
 

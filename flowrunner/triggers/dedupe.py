@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from datetime import timedelta
-from weakref import WeakValueDictionary
+from typing import TypeAlias
 
 from flowrunner.model.ids import ExecutionId
 from flowrunner.storage.protocols import ExecutionStore
@@ -22,6 +22,9 @@ from flowrunner.system.clock import Clock
 SAME_BODY_S = 300.0
 """How long the same signed body is a duplicate where neither id nor time is signed."""
 _BODIES_LIMIT = 100_000
+
+_Lines: TypeAlias = dict[str, deque[asyncio.Future[None]]]
+"""Who waits for each name that somebody has the turn at, in their order."""
 
 
 class Duplicates:
@@ -36,7 +39,7 @@ class Duplicates:
         self._executions = executions
         self._clock = clock
         self._bodies: OrderedDict[str, tuple[float, ExecutionId]] = OrderedDict()
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: _Lines = {}
 
     def turn(self, hook: str, *identities: str) -> Turn:
         """Lets the copies of one delivery pass one after the other.
@@ -45,7 +48,7 @@ class Duplicates:
         empty one is shared with nobody.
         """
         shared = dict.fromkeys(filter(None, identities))
-        return Turn([self._lock(_name(hook, identity)) for identity in shared])
+        return Turn(self._turns, [_name(hook, identity) for identity in shared])
 
     def start_key(self, hook: str, identity: str, window_s: float) -> str:
         """Returns the unique key of a delivery that is new now."""
@@ -76,13 +79,6 @@ class Duplicates:
         until, found = self._bodies.get(_name(hook, identity), (now, None))
         return found if until >= now else None
 
-    def _lock(self, name: str) -> asyncio.Lock:
-        """Returns a lock that lives for as long as somebody has it or waits for it."""
-        lock = self._turns.get(name)
-        if lock is None:
-            lock = self._turns[name] = asyncio.Lock()
-        return lock
-
     @staticmethod
     def body_identity(body: bytes) -> str:
         """Returns an identity for a delivery that has none but its body."""
@@ -90,18 +86,26 @@ class Duplicates:
 
 
 class Turn:
-    """Has all of some locks for the length of a block, taken in their order."""
+    """Has the turn at some names for the length of a block, taken in their order.
 
-    def __init__(self, locks: Sequence[asyncio.Lock]) -> None:
-        self._locks = locks
-        self._taken: list[asyncio.Lock] = []
+    Mostly nobody else is there: then it is a word in a dictionary, where a lock for each name would
+    be made and thrown away.
+    """
+
+    def __init__(self, lines: _Lines, names: Sequence[str]) -> None:
+        self._lines = lines
+        self._names = names
+        self._taken: list[str] = []
 
     async def __aenter__(self) -> None:
         """Takes them; gives back those that it has when it is cancelled."""
         try:
-            for lock in self._locks:
-                await lock.acquire()
-                self._taken.append(lock)
+            for name in self._names:
+                if name in self._lines:
+                    await self._wait(name)
+                else:
+                    self._lines[name] = deque()
+                self._taken.append(name)
         except BaseException:
             self._give_back()
             raise
@@ -110,9 +114,30 @@ class Turn:
         """Gives them back."""
         self._give_back()
 
+    async def _wait(self, name: str) -> None:
+        """Returns when the turn at a name is handed over."""
+        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lines[name].append(mine)
+        try:
+            await mine
+        except asyncio.CancelledError:
+            if not mine.cancelled():  # it was handed over in this very turn of the loop
+                self._taken.append(name)
+            raise
+
     def _give_back(self) -> None:
         while self._taken:
-            self._taken.pop().release()
+            self._hand_over(self._taken.pop())
+
+    def _hand_over(self, name: str) -> None:
+        """Gives a name to the first who still waits for it."""
+        line = self._lines[name]
+        while line:
+            waiter = line.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        del self._lines[name]
 
 
 def _key(hook: str, identity: str) -> str:

@@ -221,11 +221,20 @@ def ready_spec(entry: FlowEntry) -> FlowSpec:
     return entry.spec
 
 
-def trigger_scope(spec: FlowSpec, cause: Cause, moment: datetime) -> ContextScope:
-    """Returns what `if`, `inputs` and `dedupe.key` of a trigger see; `moment` is their `now()`."""
+def trigger_scope(
+    spec: FlowSpec, cause: Cause, moment: datetime, body: Json = None
+) -> ContextScope:
+    """Returns what `if`, `inputs` and `dedupe.key` of a trigger see.
+
+    Args:
+        spec: The flow.
+        cause: What asks for it.
+        moment: Their `now()`.
+        body: That of a delivery, as it was read.
+    """
     contexts: dict[str, Json] = {
         **flow_contexts(spec),
-        "trigger": trigger_context(cause),
+        "trigger": trigger_context(cause, body),
         "execution": times_context(cause, spec, moment),
     }
     return ContextScope(contexts, lambda name: name in ("success", "always"), moment)

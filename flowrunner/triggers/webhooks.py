@@ -317,7 +317,7 @@ class Webhooks:
             return tried
         require_fit(body, hook.trigger.schema)
         cause, moment = cause_of(hook.trigger, delivery), self._clock.now()
-        scope = trigger_scope(hook.spec, cause, moment)
+        scope = trigger_scope(hook.spec, cause, moment, body)
         if not wants_start(hook.trigger, scope):
             condition = hook.trigger.condition
             return hook_answers.ignored(hook.label, condition.source if condition else "")

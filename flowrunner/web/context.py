@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -33,7 +32,7 @@ _REQUEST_ID = "flowrunner.request_id"
 _MATCH = "flowrunner.match"
 _CALLER = "flowrunner.caller"
 _ORIGIN = "flowrunner.origin"
-_HEADERS = "flowrunner.headers"
+_ANSWER = "flowrunner.answer"
 _REFUSAL = "flowrunner.refusal"
 
 
@@ -45,11 +44,25 @@ class UnixPeer(NamedTuple):
 
 
 @dataclass(slots=True)
+class Answer:
+    """The answer to a request, as far as the chain has part in it.
+
+    It changes, as `Refusal` does: the links further in, which see a copy of the scope, write it.
+
+    Attributes:
+        status: As sent; 0 until it begins.
+        headers: Those that the links add, by lower-case name.
+    """
+
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
 class Refusal:
     """Why a request is refused, as far as the log may know it.
 
-    The one value here that changes: the links further in, which see a copy of the scope, write
-    it; the access log, which made it, reads it.
+    The access log, which makes it, reads what the links further in have written.
 
     Attributes:
         code: The code of the problem; empty for none.
@@ -84,15 +97,30 @@ def note_refusal(scope: Scope, *, code: str, cause: str = "") -> None:
     refusal.code, refusal.cause = code, cause
 
 
+def begin_answer(scope: Scope) -> Answer:
+    """Keeps a place for what becomes of the answer, and returns it."""
+    answer = scope[_ANSWER] = Answer()
+    return answer
+
+
+def answer_of(scope: Scope) -> Answer:
+    """Returns what becomes of the answer; only behind the error boundary."""
+    answer: Answer = scope[_ANSWER]
+    return answer
+
+
 def add_header(scope: Scope, name: str, value: str) -> None:
-    """Keeps a header for the answer, also when that is a problem."""
-    scope.setdefault(_HEADERS, {})[name] = value
+    """Adds a header to the answer, also when that is a problem; behind the error boundary."""
+    answer_of(scope).headers[name] = value
 
 
-def added_headers(scope: Scope) -> Mapping[str, str]:
-    """Returns the headers that were kept for the answer."""
-    headers: Mapping[str, str] = scope.get(_HEADERS, {})
-    return headers
+def header_of(scope: Scope, name: bytes) -> str:
+    """Returns a header of the request, by its lower-case name; the first of several, or empty."""
+    for given, value in scope["headers"]:
+        if given == name:
+            text: str = value.decode("latin-1")
+            return text
+    return ""
 
 
 def set_origin(scope: Scope, origin: Origin) -> None:

@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from types import MappingProxyType
 
 from flowrunner.errors import ValidationError
-from flowrunner.model.body import Content
+from flowrunner.model.body import Content, body_value
 from flowrunner.model.depth import is_deeper
 from flowrunner.model.hook_auth import Proof
 from flowrunner.model.secret import SecretValue
@@ -73,6 +73,7 @@ def bodies(data: bytes) -> None:
     except ValidationError as error:
         _require(error.code in {"delivery.json", "delivery.form"}, error.code)
         return
+    _require(value == body_value(data[1:], content), "expressions would see another one")
     json.dumps(value, allow_nan=False)
     _require(not is_deeper(value, JSON_DEPTH), "too deep")
 

@@ -13,12 +13,13 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowrunner.system.clock import Clock
 from flowrunner.web.context import (
     Origin,
     Refusal,
+    answer_of,
     begin_refusal,
     peer_text,
     request_id_of,
@@ -53,29 +54,20 @@ class AccessLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = self._clock.monotonic(), 0
+        began, status = self._clock.monotonic(), int(CLIENT_LEFT)
         refusal = begin_refusal(scope)
         set_origin(scope, self._origin_of(scope))
-
-        async def watch(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self._app(scope, receive, watch)
+            await self._app(scope, receive, send)
         except ClientDisconnect:
-            status = status or CLIENT_LEFT
             raise
         except Exception as error:
             problem = problem_of(error)
-            status = status or problem.status
-            refusal.code = problem.code
+            status, refusal.code = problem.status, problem.code
             raise
         finally:
             duration_s = self._clock.monotonic() - began
-            _write(scope, status or CLIENT_LEFT, duration_s, refusal)
+            _write(scope, answer_of(scope).status or status, duration_s, refusal)
 
 
 def _write(scope: Scope, status: int, duration_s: float, refusal: Refusal) -> None:

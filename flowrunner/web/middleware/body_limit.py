@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowrunner.web.context import header_of
 from flowrunner.web.problem import BUSY, RETRY_AFTER_S, HttpError
 
 FREE_BYTES = 64 * 1024
@@ -69,7 +69,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
+        announced = header_of(scope, b"content-length")
         if announced.isdecimal():
             self._check(int(announced[:_MOST_DIGITS]))
         read = taken = 0

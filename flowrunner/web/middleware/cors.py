@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowrunner.web.callers import AccessRules
-from flowrunner.web.context import add_header, added_headers
+from flowrunner.web.context import add_header
 from flowrunner.web.names import HOOKS
 from flowrunner.web.responses import text_response
 
@@ -49,15 +49,9 @@ class Cors:
             add_header(scope, "access-control-allow-origin", origin)
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 answer = text_response("", status=HTTPStatus.NO_CONTENT)
-                answer.headers.update({**added_headers(scope), **_PREFLIGHT})
+                answer.headers.update(_PREFLIGHT)
                 await answer(scope, receive, send)
                 return
             for name, value in _ANSWER.items():
                 add_header(scope, name, value)
-
-        async def mark(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(added_headers(scope))
-            await send(message)
-
-        await self._app(scope, receive, mark)
+        await self._app(scope, receive, send)

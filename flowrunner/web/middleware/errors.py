@@ -8,8 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from flowrunner.errors import StorageError
-from flowrunner.web.context import added_headers, request_id_of
-from flowrunner.web.middleware.request_id import HEADER
+from flowrunner.web.context import Answer, begin_answer, request_id_of
 from flowrunner.web.problem import problem_of, problem_response
 
 _LOG = logging.getLogger(__name__)
@@ -19,7 +18,8 @@ class ErrorBoundary:
     """Answers an error with its problem document.
 
     An error after the answer has begun cannot be told to the caller any more: it is raised, and
-    the server cuts the connection.
+    the server cuts the connection. All answers pass here, so this link alone looks at them: it
+    notes their status, and adds the headers that the others ask for.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -30,11 +30,11 @@ class ErrorBoundary:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = False
+        answer = begin_answer(scope)
 
         async def watch(message: Message) -> None:
-            nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                _begin(answer, message)
             await send(message)
 
         try:
@@ -42,12 +42,18 @@ class ErrorBoundary:
         except ClientDisconnect:
             return  # nobody is left to answer
         except Exception as error:
-            if started:
+            if answer.status:
                 raise
             _tell(error, request_id_of(scope))
             response = problem_response(problem_of(error), request_id_of(scope))
-            response.headers.update({HEADER: request_id_of(scope), **added_headers(scope)})
-            await response(scope, receive, send)
+            await response(scope, receive, watch)
+
+
+def _begin(answer: Answer, message: Message) -> None:
+    """Notes the status, and puts the headers of the chain behind those of the answer."""
+    answer.status = message["status"]
+    added = [(name.encode(), text.encode("latin-1")) for name, text in answer.headers.items()]
+    message["headers"] = [*message.get("headers", ()), *added]
 
 
 def _tell(error: Exception, request_id: str) -> None:

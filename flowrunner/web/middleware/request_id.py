@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from flowrunner.web.context import set_request_id
+from flowrunner.web.context import add_header, header_of, set_request_id
 
-HEADER = "x-request-id"
+_HEADER = "x-request-id"
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -31,13 +30,8 @@ class RequestId:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = header_of(scope, _HEADER.encode())
         request_id = given if _WELL_FORMED.fullmatch(given) else self._new_id()
         set_request_id(scope, request_id)
-
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
-            await send(message)
-
-        await self._app(scope, receive, send_with_id)
+        add_header(scope, _HEADER, request_id)
+        await self._app(scope, receive, send)

@@ -135,6 +135,8 @@ def hook_path_of(scope: Scope) -> str:
 
 
 def _first_values(query_string: bytes) -> dict[str, str]:
+    if not query_string:
+        return {}
     pairs = parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     return dict(reversed(pairs))  # later pairs replace earlier ones, so the first value stays
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from dataclasses import replace
 
 import pytest
@@ -264,5 +263,30 @@ def test_turns_leave_nothing_behind(world: World) -> None:
             assert len(world.duplicates._turns) == 2
 
     run_inline(story())
-    gc.collect()
+    assert not world.duplicates._turns
+
+
+@pytest.mark.parametrize("is_handed_over", [False, True], ids=["waiting", "handed-over"])
+def test_copy_that_leaves_the_line_holds_nobody_up(world: World, *, is_handed_over: bool) -> None:
+    """A copy that is cancelled while it waits, or as its turn comes, leaves it to the next one."""
+    order: list[str] = []
+
+    async def pass_through(name: str) -> None:
+        async with world.duplicates.turn(HOOK, "body:0", "id:1"):
+            order.append(name)
+
+    async def story() -> None:
+        turn = world.duplicates.turn(HOOK, "id:1")
+        await turn.__aenter__()
+        leaving, staying = (asyncio.create_task(pass_through(name)) for name in ("left", "next"))
+        await asyncio.sleep(0)
+        if not is_handed_over:
+            leaving.cancel()
+        await turn.__aexit__()
+        leaving.cancel()
+        await staying
+        assert leaving.cancelled() or leaving.cancelling()
+
+    run_inline(story())
+    assert order == ["next"]
     assert not world.duplicates._turns

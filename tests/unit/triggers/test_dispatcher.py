@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from flowrunner.engine.scope import body_of
 from flowrunner.errors import (
     ExecutionError,
     FlowError,
@@ -109,7 +110,7 @@ def scoped(body: bytes, **more: Json) -> tuple[bool, Mapping[str, Json] | str]:
     flow = spec("a", inputs=inputs, vars={"main": "main"}, triggers=[hook("push", **more)])
     context = {"headers": {"x-event": "push"}, "query": {"q": "1"}}
     cause = Cause(trigger_id="webhook", trigger_type="webhook", context=context, payload=body)
-    scope = trigger_scope(flow, cause, MOMENT)
+    scope = trigger_scope(flow, cause, MOMENT, body_of(cause))
     (trigger,) = flow.webhooks
     try:
         return wants_start(trigger, scope), trigger_inputs(flow, trigger, scope)
@@ -376,5 +377,5 @@ def test_condition_that_cannot_be_evaluated_is_an_error_of_the_flow() -> None:
     flow = spec("a", triggers=[hook("push", **{"if": "trigger.body.n > 5"})])
     cause = Cause(trigger_id="webhook", trigger_type="webhook", payload=b'{"n": "x"}')
     with pytest.raises(ExecutionError) as caught:
-        wants_start(flow.webhooks[0], trigger_scope(flow, cause, MOMENT))
+        wants_start(flow.webhooks[0], trigger_scope(flow, cause, MOMENT, body_of(cause)))
     assert caught.value.code == "expression"
