@@ -7,9 +7,9 @@ of a slot or a delivery is for its own module to record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import (

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from starlette.types import Scope
 
+from flowrunner.dataclass import dataclass
 from flowrunner.web.routing import Caller, Match, Right
 
 UNIX_UID_PREFIX = "uid:"
