@@ -6,12 +6,12 @@ import http.client
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from flowrunner.cli.client import UnixConnection
 from flowrunner.cli.errors import NoDaemonError, UsageError
+from flowrunner.dataclass import dataclass
 
 UNIX = "unix:"
 """Begins the address of a listener that is a unix socket."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flowrunner.cli.errors import UsageError
+from flowrunner.dataclass import dataclass
 from flowrunner.model.schedule import CronSchedule, Schedule
 from flowrunner.model.zones import ZONE_HINT, find_zone, first_instant
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, get_args
 
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.kinds import choice
 from flowrunner.config.token_kinds import tokens_kind
+from flowrunner.dataclass import dataclass
 from flowrunner.model.access import Token
 
 LocalAccess = Literal["restricted", "open"]

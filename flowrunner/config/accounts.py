@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from flowrunner.config.kinds import (
 )
 from flowrunner.config.notify_settings import account_rules_kind
 from flowrunner.config.token_kinds import tokens_kind
+from flowrunner.dataclass import dataclass
 from flowrunner.model.access import Token
 from flowrunner.model.ids import DEFAULT_ACCOUNT, Json
 from flowrunner.model.notify import NotifyRules

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from flowrunner.config.kinds import (
 )
 from flowrunner.config.network_kinds import rate
 from flowrunner.config.token_kinds import json_of_text
+from flowrunner.dataclass import dataclass
 from flowrunner.model.formats import is_mailable
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import CHANNEL_NAME

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Literal, get_args
 
 from flowrunner.config.git_kinds import git_ref, git_url, subfolder
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.kinds import choice, count, duration, file_path, flag
+from flowrunner.dataclass import dataclass
 
 VerifyMode = Literal["off", "head", "tag"]
 SourceWebhookType = Literal["off", "github", "gitea", "forgejo", "bitbucket", "gitlab"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import SettingsError
 from flowrunner.model.ids import Json
 from flowrunner.model.process import USER_NAME

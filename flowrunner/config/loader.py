@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from flowrunner.config.sources import (
 )
 from flowrunner.config.token_checks import token_problems
 from flowrunner.config.unknown import explain_unknown
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import SettingsError
 from flowrunner.model.quantities import render_duration
 

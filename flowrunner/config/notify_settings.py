@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from flowrunner.config.channel_kinds import ChannelSettings, channels_kind
 from flowrunner.config.kinds import BadValueError, Kind, quote
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.token_kinds import json_of_text
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import (
     CHANNEL_NAME,

@@ -7,11 +7,12 @@ read at the start alone: a change of them is named and changes nothing until the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from flowrunner.config.accounts import KEYS, SECTION, AccountSettings
 from flowrunner.config.settings import SETTINGS, Settings, section_of
+from flowrunner.dataclass import dataclass
 
 LIVE = frozenset(
     {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,6 +13,7 @@ from flowrunner.config.kinds import about as _about
 from flowrunner.config.kinds import choice, count, file_path, flag, size
 from flowrunner.config.network_kinds import Proxy, origins, proxies, rate
 from flowrunner.config.tls_settings import TlsSettings
+from flowrunner.dataclass import dataclass
 from flowrunner.model.rates import Rate
 
 

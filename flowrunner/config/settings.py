@@ -7,7 +7,7 @@ fields and the paragraphs under them. A setting enters this page in the change t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from functools import reduce
 from pathlib import Path
 from types import MappingProxyType
@@ -29,6 +29,7 @@ from flowrunner.config.kinds import (
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.notify_settings import NotifySettings
 from flowrunner.config.server_settings import ServerSettings
+from flowrunner.dataclass import dataclass
 
 SourceRead = Literal["auto", "head", "worktree"]
 StorageBackend = Literal["local", "memory"]

@@ -8,13 +8,13 @@ nothing else in the package looks into it for settings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from flowrunner.config.accounts import KEYS, SECTION
 from flowrunner.config.kinds import BadValueError
 from flowrunner.config.settings import SECTIONS, SETTINGS
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Json
 
 LARGEST_FILE = 1024 * 1024

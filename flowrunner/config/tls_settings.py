@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from flowrunner.config.kinds import about as _about
 from flowrunner.config.kinds import file_path
+from flowrunner.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from flowrunner.config.settings import Settings
@@ -26,6 +26,7 @@ from flowrunner.daemon.host import (
 )
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.warm_start import make_warm_reader
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.engine.admission import Limits

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any, NamedTuple
 
 from flowrunner.config.channel_kinds import ChannelSettings
 from flowrunner.daemon.build_ground import Ground
+from flowrunner.dataclass import dataclass
 from flowrunner.notify.channel import Channel, Secret
 from flowrunner.notify.command import CommandChannel
 from flowrunner.notify.http_channels import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.build_notify import Notices, make_notices
+from flowrunner.dataclass import dataclass
 from flowrunner.model.execution import Execution
 from flowrunner.model.mark import MarkKey
 from flowrunner.reconcile.apply import FlowsSubscriber

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from flowrunner.daemon.accounts import account_map, users_of
 from flowrunner.daemon.host import host_facts
 from flowrunner.daemon.observer import DaemonObserver
 from flowrunner.daemon.secret_sources import make_secrets
+from flowrunner.dataclass import dataclass
 from flowrunner.model.accounts import AccountMap
 from flowrunner.nodes.environment import HostFacts
 from flowrunner.registry.registry import FlowRegistry

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.build_source import Origin, credential
+from flowrunner.dataclass import dataclass
 from flowrunner.service.delivery_desk import DeliveryDesk
 from flowrunner.service.ports import TakesDeliveries
 from flowrunner.system.ids import IdSource

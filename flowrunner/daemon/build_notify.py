@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from flowrunner.config.settings import Settings
 from flowrunner.daemon.accounts import channel_map
 from flowrunner.daemon.build_channels import ChannelThreads, OwnedChannel, make_outlet
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.untold import Untold
+from flowrunner.dataclass import dataclass
 from flowrunner.model.channels import ANY_CHANNELS
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 from flowrunner.nodes.telling import TellsPeople

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from flowrunner.config.git_settings import GitSettings
 from flowrunner.daemon.build_ground import Ground
 from flowrunner.daemon.host import flow_folder
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Revision

@@ -82,6 +82,7 @@ class Daemon:
                     self._measure_lag,
                     self._tidy,
                     self._keep_warm,
+                    self._read_records,
                 ]
                 events = parts.events
                 if parts.ground.choices.observe:
@@ -239,9 +240,16 @@ class Daemon:
                 garbage.collect_if_due()
 
     async def _keep_warm(self) -> None:
-        """Keeps what files compiled to for the next start; after a crash, some compile anew."""
+        """Keeps what makes the next start short; after a crash, some compile anew."""
         parts = self._parts
         await asyncio.to_thread(parts.warm.save, files_of(parts.registry), parts.reconciler.seen())
+        await parts.storage.flows.remember()
+
+    async def _read_records(self) -> None:
+        """Reads the last good definitions that the start knew unread, and mends damaged ones."""
+        damaged = await self._parts.storage.flows.read_again()
+        if damaged:
+            await self._parts.reconciler.mend(damaged)
 
     async def _measure_lag(self) -> None:
         """Measures how late the loop wakes."""

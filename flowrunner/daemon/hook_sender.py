@@ -8,10 +8,10 @@ socket, and show tokens to whom it is told to send them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from flowrunner.daemon.secret_sources import make_secrets
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build_triggers import build_triggers
 from flowrunner.errors import NotFoundError, SettingsError, ValidationError
 from flowrunner.model.body import Content

@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
@@ -16,6 +16,7 @@ from flowrunner.daemon.build_ground import Choices
 from flowrunner.daemon.offline import make_compiler, read_flow, validate
 from flowrunner.daemon.siblings import files_called
 from flowrunner.daemon.stop_signals import StopSignals
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.errors import ValidationError
 from flowrunner.model.execution import Failure

@@ -6,7 +6,7 @@ import gc
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from flowrunner.daemon.account_places import AccountPlaces, of_default
 from flowrunner.daemon.defaults_above import layers_above
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions import codes
 from flowrunner.definitions.candidate_cache import CachingReader
 from flowrunner.definitions.checks.texts import MANY_TEXTS

@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.cache_lines import (
     Store,

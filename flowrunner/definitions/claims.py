@@ -7,8 +7,9 @@ between files points at the very word as one within a file does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document, Path

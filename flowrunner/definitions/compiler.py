@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import check_defaults, check_definition, depends_on_date

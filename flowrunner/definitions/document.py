@@ -7,9 +7,10 @@ shapes, which keeps the parser's own events; they cost nothing until a position 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.source import Mark, Position, Source
 from flowrunner.model.finding import Finding, Severity, pointer_of

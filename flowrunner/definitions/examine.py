@@ -7,11 +7,12 @@ all mistakes of a file at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import date
 from functools import cached_property
 from itertools import count, islice
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.checks import Subject
 from flowrunner.definitions.checks.texts import Texts

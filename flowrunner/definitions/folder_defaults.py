@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.document import Document, Path
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json

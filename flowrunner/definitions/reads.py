@@ -7,8 +7,8 @@ flow can tell. A definition without such a node is not searched.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.templates import condition_of, holds_expression, template_of
 from flowrunner.model.expressions import ExpressionSyntaxError, Template, references
 from flowrunner.model.ids import Json

@@ -7,9 +7,9 @@ Source: FLOW_FORMAT 2 (`concurrency`), 3 and 4 (`type: flow`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.reads import reads_of
 from flowrunner.definitions.templates import condition_of, holds_expression
 from flowrunner.model.expressions import ExpressionSyntaxError

@@ -8,9 +8,9 @@ can work on. Nothing that they say about a replaced value is told.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.schema import MAX_PROBLEMS, FlowSchema, SchemaProblem
 from flowrunner.definitions.schema_faults import is_node_type

@@ -7,9 +7,9 @@ YAML is the work of `flowrunner.definitions.yaml_reader`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.codes import Code
 from flowrunner.errors import ValidationError
 from flowrunner.model.finding import Finding, Severity

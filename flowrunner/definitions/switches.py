@@ -7,8 +7,8 @@ The node type itself is not needed for this, only its params: `cases: [{when, go
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Json
 
 SWITCH = "switch"

@@ -17,11 +17,12 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import chain
 from typing import NamedTuple, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.execution import BY_HAND
 from flowrunner.model.flow import ConcurrencySpec, OnConflict, StartRules
 from flowrunner.model.ids import ExecutionId, FlowKey

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.output_size import size_of
 from flowrunner.engine.runtime import ClosableSink, Cut, ExecutionRuntime, survives
 from flowrunner.engine.scope import ContextScope, resolve

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.ending import fail_on_paper
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.history import NOTHING, History

@@ -7,10 +7,11 @@ Source: FLOW_FORMAT 4, `on_interrupt`; DESIGN 3, recovery.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import cached_property
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.output_size import size_of
 from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.flow import RetrySpec

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.attempt import AttemptOutcome, interrupted
 from flowrunner.engine.history import FRESH, ITEM, Standing, standing_of
 from flowrunner.engine.runtime import Cut, ExecutionRuntime, survives

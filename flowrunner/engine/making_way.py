@@ -8,9 +8,10 @@ end with it, and whom a cancel could not change any more is left alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.carrier import Entry
 from flowrunner.errors import RefusedError
 from flowrunner.model.execution import Execution

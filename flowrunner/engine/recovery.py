@@ -13,9 +13,10 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.admission import RulesOf
 from flowrunner.engine.children import waited_for
 from flowrunner.engine.ending import fail_on_paper

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.groups import group_named
 from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, Parent, ScheduleKey

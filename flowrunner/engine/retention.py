@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.log_quota import SPARED, LogQuota, day_names, day_of
 from flowrunner.engine.runtime import EngineFolders, log_folder
 from flowrunner.errors import StorageError

@@ -10,9 +10,10 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from flowrunner.dataclass import dataclass
 
 TOKEN_PREFIX = "frt_"  # noqa: S105 - what every token begins with, so that scanners find lost ones
 TOKEN_BYTES = 32

@@ -6,9 +6,10 @@ Source: FLOW_FORMAT, section 1: the account is the first folder when the setting
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.globs import is_inside
 from flowrunner.model.ids import DEFAULT_ACCOUNT
 

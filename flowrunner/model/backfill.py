@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey
 
 

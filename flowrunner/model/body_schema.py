@@ -10,9 +10,10 @@ Source: JSON Schema 2020-12, core section 10 and validation section 6.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import islice
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.finding import pointer_of
 from flowrunner.model.formats import TextFormat, format_example, is_format
 from flowrunner.model.ids import Json

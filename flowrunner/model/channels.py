@@ -7,10 +7,11 @@ is the business of `flowrunner.notify`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import NamedTuple
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.notify import NotifyRules
 
 EMAIL = "email"

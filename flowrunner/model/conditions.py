@@ -7,9 +7,10 @@ conventions, "Typical status properties".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from flowrunner.dataclass import dataclass
 
 
 class ConditionType(StrEnum):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Literal
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.hook_auth import CREDENTIAL_HEADERS
 from flowrunner.model.ids import Json

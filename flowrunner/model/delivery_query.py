@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.delivery_record import DeliveryPlace, DeliveryReason
 
 

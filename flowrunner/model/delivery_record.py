@@ -7,12 +7,13 @@ often as he likes, and whose copies tell nothing new, are one row with a count (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import ExecutionId, FlowKey, Revision
 
 MOST_PROVEN = 1_000

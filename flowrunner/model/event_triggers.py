@@ -7,9 +7,10 @@ for `flowrunner.triggers` to say. Source: FLOW_FORMAT 3.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions import Template
 from flowrunner.model.globs import Glob
 from flowrunner.model.ids import Json

@@ -7,9 +7,10 @@ business; how it is kept is the store's.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
 

@@ -6,9 +6,10 @@ rendering in the command line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from flowrunner.dataclass import dataclass
 
 
 class Severity(StrEnum):

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.body import Content
 from flowrunner.model.body_schema import BodySchema
 from flowrunner.model.channels import ChannelUse

@@ -6,10 +6,10 @@ newest so many, and over a restart.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.conditions import Condition, Status
 from flowrunner.model.ids import Digest, FlowKey, Revision
 

@@ -7,8 +7,9 @@ Source: POSIX.1-2024, XCU 2.14 "Pattern Matching Notation"; `**` as bash's `glob
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from flowrunner.dataclass import dataclass
 
 MOST_FOLDERS = 16
 """How deep `**` looks. Source: FLOW_FORMAT 1, which looks for flows as deep."""

@@ -14,9 +14,10 @@ requests from Slack" and "url_verification"; Standard Webhooks specification 1.0
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+
+from flowrunner.dataclass import dataclass
 
 TOLERANCE_S = 300.0
 """Seconds a signed time may be off. Source: Stripe, Slack and Standard Webhooks, all the same."""

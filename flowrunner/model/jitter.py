@@ -5,10 +5,10 @@ It moves the start and never the slot: an execution is that of its slot, wheneve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.schedule import Schedule, Slots
 

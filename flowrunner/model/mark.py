@@ -9,10 +9,11 @@ so that no crash comes between.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey
 
 

@@ -7,10 +7,11 @@ one event for one channel: it says what happened and where, never what went in o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.quantities import parse_duration, render_duration
 

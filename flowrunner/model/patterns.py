@@ -10,10 +10,11 @@ Source of the syntax: ECMA-262, to which JSON Schema 2020-12 refers, less what i
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ValidationError
 
 LONGEST_PATTERN = 1_000

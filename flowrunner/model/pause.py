@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Digest, FlowKey
 
 ALL_SCHEDULES = FlowKey("*", "*")

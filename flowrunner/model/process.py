@@ -5,9 +5,9 @@ Pure values out of the flow format; `flowrunner.nodes.prologue` makes words for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions import Template
 from flowrunner.model.ids import Json
 

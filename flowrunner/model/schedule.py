@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
@@ -20,6 +20,7 @@ from itertools import takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import FlowError
 from flowrunner.model.cron_calendar import LONGEST_YEARS, walls_after, walls_between
 from flowrunner.model.cron_text import (

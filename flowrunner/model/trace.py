@@ -6,10 +6,11 @@ Working it out is the business of `flowrunner.engine.tracing`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.execution import Attempt, Failure
 from flowrunner.model.expressions.explain import Came
 from flowrunner.model.ids import ExecutionId, Json

@@ -9,9 +9,10 @@ for the time or for the zone of the host. A wall time is naive, an instant aware
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from flowrunner.dataclass import dataclass
 
 SECOND = timedelta(seconds=1)
 """The grain of offset changes: none happens between two seconds."""

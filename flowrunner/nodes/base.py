@@ -8,9 +8,10 @@ its work and returns outputs, or raises `ExecutionError`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError
 from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import Json

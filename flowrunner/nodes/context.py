@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from logging import LoggerAdapter
 from pathlib import Path
 from typing import Any, Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.flow import ValueType
 from flowrunner.model.ids import AttemptKey, FlowKey, Json, attempt_name
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError
 from flowrunner.model.ids import Json
 from flowrunner.model.secret import SecretValue, revealed

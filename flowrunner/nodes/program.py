@@ -6,9 +6,9 @@ but executes none, does not load the event loop.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.nodes.base import NodeResult
 from flowrunner.nodes.context import ExecutionContext
 

@@ -6,9 +6,9 @@ checked where nothing can be sent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError
 from flowrunner.model.ids import AttemptKey, FlowKey
 

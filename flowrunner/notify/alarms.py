@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.notify import NotifyOn, NotifyRule, NotifyRules
 from flowrunner.model.states import ExecutionState
 

@@ -8,9 +8,10 @@ secret could send nothing, and is told before it has to.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.system.clock import Clock
 

@@ -6,9 +6,9 @@ import asyncio
 import json
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError
 from flowrunner.notify.channel import NotSentError
 from flowrunner.notify.message import Message

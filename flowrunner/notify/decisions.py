@@ -9,9 +9,9 @@ costs one look at its rules.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.conditions import ConditionType, Status
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow_events import FlowEvent

@@ -11,10 +11,10 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Json
 from flowrunner.model.notify import Notice, NotifyOn
 from flowrunner.notify.channel import NotSentError, Secret, needed

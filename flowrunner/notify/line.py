@@ -9,9 +9,10 @@ in one summary as soon as there is room again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.mark import MarkKey
 from flowrunner.model.notify import Notice, NotifyOn

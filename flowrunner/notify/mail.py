@@ -14,12 +14,13 @@ import ssl
 import threading
 from collections.abc import Collection
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from flowrunner.dataclass import dataclass
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import NotSentError, ReceiversRefusedError, Secret, needed
 from flowrunner.notify.connecting import connected_to

@@ -6,12 +6,12 @@ Apart from `flowrunner.notify.mail`, which hands it in.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.formats import is_mailable
 
 _POLICY = SMTP.clone(max_line_length=300)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json
 from flowrunner.model.notify import Notice, NotifyOn
 

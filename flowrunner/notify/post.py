@@ -13,11 +13,11 @@ import base64
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from flowrunner.dataclass import dataclass
 from flowrunner.notify.channel import NotSentError
 from flowrunner.notify.connecting import connected_to
 from flowrunner.system.threads import InThread

@@ -10,11 +10,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from traceback import extract_tb
 from typing import Protocol, TypeVar
 
+from flowrunner.dataclass import dataclass
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import Channel, Mails, NotSentError, ReceiversRefusedError
 from flowrunner.notify.line import Line

@@ -30,7 +30,7 @@ from flowrunner.registry.channels import ChannelDirectory
 from flowrunner.registry.entry import Bar, FlowEntry
 from flowrunner.registry.registry import FlowRegistry
 from flowrunner.secrets.lookup import Secrets
-from flowrunner.storage.protocols import FlowRecord, FlowStore
+from flowrunner.storage.flow_store import FlowRecord, FlowStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.users import OWN_USER, Users
 
@@ -117,7 +117,7 @@ class Applier:
         self._subscribers = subscribers
         self._preparers = preparers
         self._unsure: set[FlowKey] = set()
-        """Records written by a pass that failed: they may say something else than memory."""
+        """Records that may say something else than memory: of a pass that failed, or damaged."""
         self._unannounced: frozenset[FlowKey] | None = frozenset()
         """What left since the subscribers were last told; None when they know everything."""
         self._needs = SecretNeeds()
@@ -129,6 +129,10 @@ class Applier:
         """Whether conditions are still those that an earlier life has told."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
+
+    def doubt(self, keys: AbstractSet[FlowKey]) -> None:
+        """Learns of records that are damaged: the next plan has them written anew."""
+        self._unsure |= keys
 
     async def arm(self, plan: Plan) -> bool:
         """Makes a plan true that puts in force what is kept already; writes nothing for it.
@@ -285,7 +289,8 @@ class Applier:
             secrets, user = lacking
             entry = replace(entry, missing_secrets=secrets, refused_user=user, bar=bar)
         settled = self._conditioned(entry, now)
-        return current if current is not None and current == settled else settled
+        is_same = settled is current or settled == current
+        return current if current is not None and is_same else settled
 
     def _bar(self, entry: FlowEntry) -> Bar | None:
         """Returns what is in the way of a flow; the channels of another host are not known here."""
@@ -349,6 +354,8 @@ async def _together(writes: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def _record_differs(entry: FlowEntry, before: FlowEntry | None) -> bool:
+    if entry is before:
+        return False
     if before is None or before.spec is None:
         return True
     same = (entry.digest, entry.path, entry.revision, entry.observed_generation)

@@ -171,11 +171,12 @@ def _scheduled(entry: FlowEntry, labels: tuple[str, ...], now: datetime) -> Cond
         return _condition(
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.OTHER_HOST, text, now
         )
-    if not entry.spec.schedules:
+    schedules = entry.spec.schedules
+    if not schedules:
         return _condition(
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.NO_SCHEDULE, "", now
         )
-    if not any(schedule.is_enabled for schedule in entry.spec.schedules):
+    if not any(schedule.is_enabled for schedule in schedules):
         text = "each of its schedules says enabled: false"
         return _condition(
             ConditionType.SCHEDULED, Status.FALSE, ConditionReason.DISABLED, text, now

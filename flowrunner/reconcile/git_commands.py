@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.files import Files, FileStat
 from flowrunner.system.tools import ToolFailedError, ToolRunner, ToolTalksTooMuchError
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.folder_defaults import DEFAULTS_FILE
 from flowrunner.reconcile.file_reader import FileReader
 from flowrunner.reconcile.names import is_considered

@@ -9,9 +9,10 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.reconcile.tree import DEPTH_LIMIT, FILES_LIMIT
 from flowrunner.system.files import FileKind, FileStat, Walk, WalkEntry
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.git_commands import BlobMissingError, Checkout, GitCommands
 from flowrunner.reconcile.head_listing import listing_of

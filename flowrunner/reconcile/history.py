@@ -11,10 +11,11 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType, Status
 from flowrunner.model.flow_events import DEFINITION, DefinitionEvent, FlowEvent, FlowState

@@ -14,7 +14,7 @@ from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.protocols import FlowStore
+from flowrunner.storage.flow_store import FlowStore
 from flowrunner.system.clock import Clock
 
 _LOG = logging.getLogger(__name__)

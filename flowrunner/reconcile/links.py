@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.references import NO_REFERENCES
 from flowrunner.reconcile.scene import Scene
 
 _LONGEST = 10
@@ -107,8 +108,8 @@ def shown(keys: list[FlowKey]) -> str:
 
 
 def _links(key: FlowKey, spec: FlowSpec | None) -> Iterator[Link]:
-    if spec is None:
-        return
+    if spec is None or spec.references is NO_REFERENCES:
+        return  # so do most
     named = spec.references
     for other in sorted(named.waits_for | named.starts):
         target = FlowKey(key.account, other)

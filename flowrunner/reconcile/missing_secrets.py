@@ -39,10 +39,9 @@ class SecretNeeds:
 
     def learn(self, specs: Mapping[FlowKey, FlowSpec], touched: Collection[FlowKey] | None) -> None:
         """Takes in the versions in force of the flows `touched`; None: these are all there are."""
-        if touched is None:
-            self._specs, self._users, self._absent, self._lacking = {}, {}, set(), {}
-            self._unsure.clear()
-            touched = specs
+        if touched is None:  # most are as they were
+            touched = [key for key, spec in specs.items() if self._specs.get(key) is not spec]
+            touched += self._specs.keys() - specs.keys()
         for key in touched:
             self._unsure.add(key)
             old, new = self._specs.pop(key, None), specs.get(key)

@@ -18,22 +18,22 @@ _TEST_SUFFIXES = (".test.yaml", ".test.yml")
 
 def is_considered(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     """Whether a name below the root is meant as a flow file; `ignored` as `patterns_of` has it."""
-    if entry.stat.kind is FileKind.FOLDER or not entry.path.endswith(_SUFFIXES):
+    path = entry.path
+    if entry.stat.kind is FileKind.FOLDER or not path.endswith(_SUFFIXES):
         return False
-    parts = entry.path.split("/")
-    if entry.path.endswith(_TEST_SUFFIXES) or is_hidden(parts):
+    if path.endswith(_TEST_SUFFIXES) or is_hidden(path):
         return False
-    return not is_ignored(parts, ignored)
+    return not (ignored and is_ignored(path.split("/"), ignored))
 
 
 def is_defaults(entry: WalkEntry, ignored: tuple[str, ...] = ()) -> bool:
     """Whether a name below the root is the `_defaults.yaml` of a folder that may hold flows."""
     if not entry.path.endswith(DEFAULTS_FILE):  # first, for it is asked of every name
         return False
-    *folders, name = entry.path.split("/")
+    folders, _, name = entry.path.rpartition("/")
     if entry.stat.kind is FileKind.FOLDER or name != DEFAULTS_FILE or is_hidden(folders):
         return False
-    return not is_ignored([*folders, name], ignored)
+    return not is_ignored(entry.path.split("/"), ignored)
 
 
 def patterns_of(text: str) -> tuple[str, ...]:
@@ -42,9 +42,9 @@ def patterns_of(text: str) -> tuple[str, ...]:
     return tuple(line for line in lines if line and not line.startswith("#"))
 
 
-def is_hidden(parts: list[str]) -> bool:
-    """Whether a path, in parts, begins with a dot or `_` at any depth."""
-    return any(part.startswith((".", "_")) for part in parts)
+def is_hidden(path: str) -> bool:
+    """Whether a part of a path begins with a dot or `_`."""
+    return path.startswith((".", "_")) or "/." in path or "/_" in path
 
 
 def is_ignored(parts: list[str], patterns: tuple[str, ...]) -> bool:

@@ -35,5 +35,6 @@ class OutwardLinks:
 
 
 def _counts(entry: WalkEntry, ignored: tuple[str, ...]) -> bool:
-    parts = entry.path.split("/")
-    return not (is_considered(entry) or is_hidden(parts) or is_ignored(parts, ignored))
+    path = entry.path
+    is_left_out = is_hidden(path) or is_ignored(path.split("/"), ignored)
+    return not (is_considered(entry) or is_left_out)

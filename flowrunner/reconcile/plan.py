@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions import codes
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import FlowKey, Revision

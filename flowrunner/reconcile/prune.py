@@ -18,7 +18,7 @@ from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.plan import Plan, faulty_of
 from flowrunner.registry.entry import FlowEntry, PruneHold
-from flowrunner.storage.protocols import FlowStore
+from flowrunner.storage.flow_store import FlowStore
 
 _FEWEST = 5
 """Flows that must be gone before a person is asked. Source: DESIGN, section 2."""

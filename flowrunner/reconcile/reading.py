@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.definitions.folder_defaults import FolderDefaults
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Revision

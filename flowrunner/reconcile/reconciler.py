@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -167,6 +168,12 @@ class Reconciler:
         if hold is not None and result.result != "failed":
             raise _moved(revision, hold)
         return result
+
+    async def mend(self, damaged: AbstractSet[FlowKey]) -> None:
+        """Has records written anew whose files are damaged, by a pass that looks at everything."""
+        async with self._lock:
+            self._applier.doubt(damaged)
+            await self._pass("resync")
 
     async def ignore_lock(self) -> None:
         """Takes a lock of the source that is there now for one that was left behind.

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.plan import Plan, faulty_of, make_plan, next_entry

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import is_
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.ahead import NOT_AHEAD, Ahead
 from flowrunner.definitions.compiler import NO_LAYERS, Reader
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec

@@ -10,6 +10,7 @@ from flowrunner.definitions.compiler import Candidate
 from flowrunner.definitions.hints import did_you_mean
 from flowrunner.model.finding import Finding, Severity
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.references import NO_REFERENCES
 from flowrunner.reconcile.scene import Refusals
 
 
@@ -25,8 +26,9 @@ def unknown_flows(keys: Iterable[FlowKey], candidates: Mapping[FlowKey, Candidat
         known.setdefault(key.account, set()).add(key.name)
     found: Refusals = {}
     for key, candidate in candidates.items():
-        named = candidate.spec.references.names if candidate.spec is not None else frozenset()
-        missing = sorted(named - known[key.account])
+        if candidate.spec is None or candidate.spec.references is NO_REFERENCES:
+            continue
+        missing = sorted(candidate.spec.references.names - known[key.account])
         if missing:
             found[key] = tuple(_warning(candidate, n, known[key.account]) for n in missing)
     return found

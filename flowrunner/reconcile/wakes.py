@@ -7,9 +7,9 @@ put off the next look at everything, however many hints there are.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.watcher import Changed
 
 

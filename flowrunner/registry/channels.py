@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.channels import NO_CHANNELS, ChannelMap
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.notify import NotifyRules

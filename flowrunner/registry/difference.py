@@ -21,6 +21,8 @@ def changed_keys(
     known = after.changed_since(before) if isinstance(after, FlowSet) else None
     if known is not None:
         return known
+    if not before:
+        return after.keys()
     new = {key for key, entry in after.items() if before.get(key) is not entry}
     came = sum(1 for key in new if key not in before)
     is_gone = len(before) + came > len(after)

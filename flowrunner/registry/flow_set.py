@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
 from collections.abc import Set as AbstractSet
+from typing import TypeVar, overload
 
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry
+
+
+T = TypeVar("T")
 
 
 class FlowSet(Mapping[FlowKey, FlowEntry]):
@@ -67,6 +71,14 @@ class FlowSet(Mapping[FlowKey, FlowEntry]):
 
     def __getitem__(self, key: FlowKey) -> FlowEntry:
         return self._entries[key]
+
+    @overload
+    def get(self, key: FlowKey, /) -> FlowEntry | None: ...
+    @overload
+    def get(self, key: FlowKey, /, default: FlowEntry | T) -> FlowEntry | T: ...
+    def get(self, key: FlowKey, /, default: object = None) -> object:
+        """Returns an entry, or the default; `Mapping` has it by an exception."""
+        return self._entries.get(key, default)
 
     def __iter__(self) -> Iterator[FlowKey]:
         return iter(self._entries)

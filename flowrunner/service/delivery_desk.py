@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.delivery_query import DeliveryQuery
 from flowrunner.model.delivery_record import (
     NO_HOOK,

@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
+from flowrunner.dataclass import dataclass
 from flowrunner.service.views import LogCursor, LogPage
 
 POLL_S = 0.25

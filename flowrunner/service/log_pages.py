@@ -7,9 +7,10 @@ brings a thread. What stands in a log file is the business of `flowrunner.teleme
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.service.read_items import ReadItems
 from flowrunner.service.views import LogChunk, LogCursor, LogEntry, LogPage
 from flowrunner.telemetry.attempt_log import LogLine, read_log

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
 from flowrunner import __version__
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.engine.engine import Engine
 from flowrunner.errors import NotFoundError, RefusedError, ValidationError

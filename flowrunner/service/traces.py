@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
 from flowrunner.engine.runtime import EngineServices

@@ -7,9 +7,10 @@ outputs and error details is decided there, by the caller's rights.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.conditions import Condition
 from flowrunner.model.execution import Attempt, Execution, Failure, ItemCounts
 from flowrunner.model.finding import Finding

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.packed import plain
-from flowrunner.storage.protocols import FlowRecord
+from flowrunner.storage.flow_store import FlowRecord
 
 
 class MemoryFlows:
@@ -45,6 +45,13 @@ class MemoryFlows:
         """Returns the records, sorted by key."""
         found = (self._records[key] for key in sorted(self._records))
         return [record for record in found if account in (None, record.key.account)]
+
+    async def read_again(self) -> frozenset[FlowKey]:
+        """Has read everything."""
+        return frozenset()
+
+    async def remember(self) -> None:
+        """Has nothing to do."""
 
     async def left(self) -> frozenset[FlowKey]:
         """Returns the flows that have left."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.model.execution import Attempt, NodeStatus
 from flowrunner.model.ids import AttemptKey, ExecutionId

@@ -19,8 +19,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.marks import Mark, mark_in, mark_of
 from flowrunner.system.process_table import (
     ProcessFacts,

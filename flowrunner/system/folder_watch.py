@@ -15,7 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Collection, Hashable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count
 from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
@@ -29,6 +29,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.mounts import network_file_system
 
 MOST_FOLDERS = 4_096

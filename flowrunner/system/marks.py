@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from flowrunner.dataclass import dataclass
 
 PROC = Path("/proc")
 MARKS = ("EXECUTION_ID", "NODE_ID", "ATTEMPT")

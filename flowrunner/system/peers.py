@@ -16,9 +16,9 @@ manager has a cgroup for it, it is known by that.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.cgroup import PROCS
 from flowrunner.system.cgroup_family import cgroup_path
 from flowrunner.system.marks import MARKS, PROC

@@ -19,11 +19,11 @@ import signal
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.descent import signal_group
 from flowrunner.system.family import Enclosure, Families
 from flowrunner.system.identity import Identity, as_user

@@ -12,9 +12,9 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.marks import PROC
 
 _ENDED = frozenset("ZXx")

@@ -16,7 +16,6 @@ import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -42,6 +41,7 @@ from watchdog.observers.inotify_c import (
     WatchDescriptor,
 )
 
+from flowrunner.dataclass import dataclass
 from flowrunner.system.mounts import network_file_system
 from flowrunner.system.watch_hints import Changed, Hints
 from flowrunner.system.watch_paths import (

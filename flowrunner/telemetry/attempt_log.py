@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Literal, Protocol, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 
 Stream: TypeAlias = Literal["stdout", "stderr"]

@@ -11,9 +11,10 @@ import logging
 import os
 import threading
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
+
+from flowrunner.dataclass import dataclass
 
 PENDING_LIMIT = 8 * 1024 * 1024
 """Bytes waiting for the disk above which the sources of output are asked to pause."""

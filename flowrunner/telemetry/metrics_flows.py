@@ -8,11 +8,12 @@ written is left to `flowrunner.telemetry.metrics`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 from threading import Lock
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState, SlotOutcome

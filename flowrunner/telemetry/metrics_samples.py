@@ -8,10 +8,10 @@ thread of the scrape, over values that nobody changes.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import FlowKey
 from flowrunner.telemetry.metrics_flows import FINAL_STATES, FlowFacts, FlowState, FlowTotals
 

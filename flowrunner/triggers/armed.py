@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.execution import ScheduleKey
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import ExecutionId, FlowKey
 from flowrunner.model.mark import MarkKey, MarkKind
 from flowrunner.model.sla import Breach, SlaKind

@@ -7,10 +7,10 @@ of a slot or a delivery is for its own module to record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import (

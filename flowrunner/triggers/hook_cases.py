@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.body import CONTENT, Content
 from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer
 from flowrunner.model.delivery_record import DeliveryRecord

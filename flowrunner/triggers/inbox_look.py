@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.globs import Glob, is_inside
 from flowrunner.system.files import FileKind, Files, Walk
 from flowrunner.system.folder_watch import Folder, FolderWatch, Followed

@@ -15,9 +15,10 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.conditions import Condition
 from flowrunner.model.event_triggers import FileTrigger

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError, RefusedError, ValidationError
 from flowrunner.model.event_triggers import EventTrigger
 from flowrunner.model.execution import Cause

@@ -14,10 +14,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError, ValidationError
 from flowrunner.model.execution import Execution
 from flowrunner.model.ids import Digest, FlowKey

@@ -7,13 +7,14 @@ commands. Both are made of the same parts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowrunner.dataclass import dataclass
 from flowrunner.service.settings_desk import SettingsDesk
 from flowrunner.service.source_desk import SourceDesk
 from flowrunner.system.clock import Clock

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from http import HTTPStatus
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Protocol
 from starlette.types import Scope
 
 from flowrunner.config.access_settings import LocalAccess
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import AuthError
 from flowrunner.model.access import Token, TokenScope, find_token
 from flowrunner.system.buckets import Buckets

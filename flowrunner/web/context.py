@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from starlette.types import Scope
 
+from flowrunner.dataclass import dataclass
 from flowrunner.web.routing import Caller, Match, Right
 
 UNIX_UID_PREFIX = "uid:"

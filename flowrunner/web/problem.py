@@ -6,12 +6,13 @@ Source: RFC 9457 (problem details), RFC 9110 (status codes, `Retry-After`, `WWW-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from http import HTTPStatus
 from typing import Any
 
 from starlette.responses import Response
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import (
     AuthError,
     FlowError,

@@ -8,12 +8,13 @@ not exist.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
+
+from flowrunner.dataclass import dataclass
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -15,7 +15,6 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -24,6 +23,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from uvicorn.server import Server, ServerState
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import FlowError
 from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
 from flowrunner.web.held import TURNED_AWAY, Door, Listener, SourceOf

@@ -5,6 +5,7 @@ The contract suite (`tests/contract/test_files.py`) holds it to the behaviour of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -96,6 +97,9 @@ class FakeFiles:
         self._begin("stat", path)
         node = self._tree.nodes.get(self._tree.resolve(path, last=False))
         return node.stat() if node else None
+
+    def stats(self, folder: Path, names: Sequence[str]) -> list[FileStat | None]:
+        return [self.stat(folder / name) for name in names]
 
     def walk(self, root: Path, *, depth: int, most: int) -> Walk:
         self._begin("walk", root)

@@ -17,7 +17,7 @@ from flowrunner.model.execution import (
 )
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
-from flowrunner.storage.protocols import FlowRecord
+from flowrunner.storage.flow_store import FlowRecord
 from tests.fakes.ids import sequential_id
 
 NOON = datetime(2027, 3, 1, 12, 0, tzinfo=UTC)

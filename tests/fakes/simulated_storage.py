@@ -46,6 +46,7 @@ from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_pauses import MemoryPauses
 from flowrunner.storage.memory_slots import MemorySlots
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
+from flowrunner.system.clock import SystemClock
 from tests.fakes.simulated_disk import SimulatedDisk, SimulatedFiles
 from tests.fakes.simulated_loop import SimulatedLoop
 
@@ -596,7 +597,7 @@ class SimulatedStorage:
         self._disk = disk
         self.health = StoreHealth()
         self.writer = SimulatedWriter(loop, disk, self.health, watch)
-        self.flows = LocalFlows(state, files)
+        self.flows = LocalFlows(state, files, SystemClock())
         self.definitions = SimulatedDefinitions(durable.definitions, self.writer)
         self.executions = SimulatedExecutions(durable.executions, self.writer)
         self.journal = SimulatedJournal(durable.journal, self.writer)

@@ -163,7 +163,7 @@ class Lives(RuleBasedStateMachine):
             observer=self,
             host="here",
         )
-        self.store = LocalFlows(STATE, self.disk)
+        self.store = LocalFlows(STATE, self.disk, self.clock)
         self.applier = Applier(
             self.registry,
             self.store,
@@ -366,13 +366,13 @@ class Lives(RuleBasedStateMachine):
 
     async def _kept(self) -> tuple[dict[str, Flow], frozenset[str]]:
         """What a new life would find."""
-        records = await LocalFlows(STATE, self.disk).list()
+        records = await LocalFlows(STATE, self.disk, self.clock).list()
         versions = {c.version: c for c in self._ever}
         flows = {
             it.key.name: Flow(it.path, versions[int(str(it.definition["description"]))])
             for it in records
         }
-        left = await LocalFlows(STATE, self.disk).left()
+        left = await LocalFlows(STATE, self.disk, self.clock).left()
         return flows, frozenset(key.name for key in left)
 
     def _live_again(self, *, is_sure: bool = True) -> None:

@@ -26,8 +26,8 @@ from flowrunner.model.execution import (
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
 from flowrunner.model.pause import Pause, PauseRecord
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState, SlotOutcome
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.local import codec, record_codec, slot_codec
-from flowrunner.storage.protocols import FlowRecord
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from flowrunner.storage.local.flows import LocalFlows
+from flowrunner.system.clock import SystemClock
 from flowrunner.system.files import LocalFiles
 from tests.profile import IS_LONG
 from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
@@ -107,7 +108,7 @@ class Book:
 
     def see_kept(self) -> None:
         """Judges the last good definitions that the daemon has left, as it would read them."""
-        store = LocalFlows(self.state, LocalFiles())
+        store = LocalFlows(self.state, LocalFiles(), SystemClock())
         records = asyncio.run(store.list())
         for record in records:
             (node,) = record.definition["nodes"]

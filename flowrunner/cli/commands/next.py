@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
@@ -21,6 +21,7 @@ from flowrunner.cli.host import Host
 from flowrunner.cli.render import full_name, show, table
 from flowrunner.cli.slot_times import Span, parse_moment, parse_zone, zone_of
 from flowrunner.cli.text import safe
+from flowrunner.dataclass import dataclass
 from flowrunner.model.finding import Finding
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey, Json

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from flowrunner.dataclass import dataclass
 
 _NEVER = re.compile(r"(?!)")
 

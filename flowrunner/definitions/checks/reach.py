@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build import node_type
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.texts import Texts

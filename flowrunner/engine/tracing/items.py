@@ -6,8 +6,9 @@ A node may have 10,000 of them, so a few are told, and of the others their attem
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.tracing.replay import Replay
 from flowrunner.engine.tracing.told import Teller
 from flowrunner.errors import ExecutionError

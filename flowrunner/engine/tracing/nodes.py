@@ -6,8 +6,8 @@ Of a node with `foreach` it tells the attempts, item by item, and what some item
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.history import History
 from flowrunner.engine.judging import obstacle_to
 from flowrunner.engine.tracing.attempts import traced_attempts

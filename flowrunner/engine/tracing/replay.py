@@ -8,10 +8,11 @@ looked up: whatever is made of one is a `SecretValue`, of nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import cached_property
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.engine.history import History, first_begin
 from flowrunner.engine.judging import status_answers

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from flowrunner.dataclass import dataclass
 from flowrunner.engine.scope import ContextScope
 from flowrunner.engine.tracing.values import Budget, Shelf
 from flowrunner.errors import ExecutionError

@@ -8,9 +8,9 @@ So it can be told of whoever reads this that no secret was at hand.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.expressions.evaluate import (
     Evaluator,

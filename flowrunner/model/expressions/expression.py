@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.expressions.evaluate import Evaluator, compile_node
 from flowrunner.model.expressions.evaluation import Evaluation, Scope

@@ -7,9 +7,9 @@ the flow is read, if the kinds are known then, and otherwise when it is evaluate
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions.errors import ExpressionSyntaxError
 from flowrunner.model.expressions.evaluation import Given
 from flowrunner.model.expressions.syntax import Literal, Node

@@ -8,9 +8,11 @@ two trees are equal when they were written alike, wherever they stood.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import TypeAlias
+
+from flowrunner.dataclass import dataclass
 
 MAX_LENGTH = 4_096
 """Longest expression in code points. Source: FLOW_FORMAT 5."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions.errors import ExpressionError, ExpressionSyntaxError
 from flowrunner.model.expressions.evaluation import Evaluation, Scope
 from flowrunner.model.expressions.expression import Expression, parse_between

@@ -8,10 +8,10 @@ about fails, or says the same, whatever the data are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.expressions.errors import ExpressionError
 from flowrunner.model.expressions.evaluate import compile_node
 from flowrunner.model.expressions.evaluation import Evaluation

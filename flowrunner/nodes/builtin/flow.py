@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import OnInterrupt

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from flowrunner.config.git_kinds import transport_of
+from flowrunner.dataclass import dataclass
 from flowrunner.system.tools import MOST_OUTPUT_BYTES, NO_VARIABLES
 
 _SAFE = (

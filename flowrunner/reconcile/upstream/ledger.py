@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import Json, Revision
 from flowrunner.reconcile.upstream.repository import is_commit
 from flowrunner.reconcile.upstream.values import Commit, Pin, Published

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.upstream.conditions import pinned_conditions, synced_conditions

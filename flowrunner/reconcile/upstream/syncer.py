@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import NotFoundError, RefusedError
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision

@@ -1,27 +1,42 @@
 """The last good definitions as files: `registry/<account>/<flow>/definition.json`.
 
 Readable, so that a person can see what the daemon runs; checked by digest when read, so that
-a damaged file is never armed.
+a damaged file is never armed. What `list` knows of one by its facts alone is read after the start
+(`flowrunner.storage.local.known_records`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.local.disk import below, in_thread, read_steadily
+from flowrunner.storage.local.known_records import (
+    Known,
+    KnownRecords,
+    facts_of,
+    is_settled,
+    known_text,
+)
 from flowrunner.storage.local.record_codec import left_of, left_text, record_of, record_text
-from flowrunner.storage.protocols import FlowRecord
-from flowrunner.system.files import FileKind, Files
+from flowrunner.system.clock import Clock
+from flowrunner.system.files import FileKind, Files, FileStat
 
 _FILE = "definition.json"
 LEFT = "left.json"
 """The flows that have left without approval, beside the folders of the accounts."""
+KNOWN = "known.records"
+"""What is remembered of the records, likewise; may be removed at any time."""
+_MOST_KNOWN_BYTES = 256 << 20
+_AT_ONCE = 50
+"""Records that are read again in one go."""
 _FEW = 4
 """Updates up to which each is synced by itself."""
 
@@ -31,13 +46,17 @@ _log = logging.getLogger(__name__)
 class LocalFlows:
     """Meets `FlowStore`; each change is one rename, `sync` makes them last together."""
 
-    def __init__(self, state: Path, files: Files) -> None:
+    def __init__(self, state: Path, files: Files, clock: Clock) -> None:
         self._state = state
         self._root = state / "registry"
         self._files = files
+        self._clock = clock
         self._change = threading.Lock()  # looking and writing are one moment for other changes
         self._unsynced: dict[Path, bytes] | None = None
         """Files that were updated since the last sync; None when more than that may be missing."""
+        self._unread: list[FlowKey] = []
+        """Records that were taken from memory, whose files nobody has read in this life."""
+        self._is_remembered = False
 
     async def create(self, record: FlowRecord) -> None:
         """Adds a record that does not exist yet."""
@@ -62,6 +81,20 @@ class LocalFlows:
     async def list(self, account: str | None = None) -> list[FlowRecord]:
         """Returns the whole records, sorted by key; the damaged ones go to the log."""
         return list(await in_thread(partial(self._read_all, account)))
+
+    async def read_again(self) -> frozenset[FlowKey]:
+        """Reads the files that `list` has not read, some at a time; returns the damaged ones."""
+        keys, self._unread = self._unread, []
+        found = set[FlowKey]()
+        for at in range(0, len(keys), _AT_ONCE):
+            found |= await in_thread(partial(self._damaged, keys[at : at + _AT_ONCE]))
+        return frozenset(found)
+
+    async def remember(self) -> None:
+        """Writes down what the files hold, with their facts, unless that is as it was."""
+        if not self._is_remembered:
+            with suppress(StorageError):
+                await in_thread(self._remember)
 
     async def left(self) -> frozenset[FlowKey]:
         """Returns the flows that have left."""
@@ -128,6 +161,7 @@ class LocalFlows:
 
     def _replace(self, path: Path, data: bytes, *, is_known: bool) -> None:
         """Writes a record and takes note of what `sync` is to do; holds `_change`."""
+        self._is_remembered = False
         is_small = self._unsynced is not None and len(self._unsynced) < _FEW
         if not is_known or not is_small:
             self._unsynced = None  # a new record has a new folder
@@ -153,15 +187,13 @@ class LocalFlows:
     def _remove(self, key: FlowKey) -> None:
         folder = self._folder(key)
         with self._change:
-            self._unsynced = None
+            self._unsynced, self._is_remembered = None, False
             self._files.remove(folder / _FILE)  # first: half a folder is no flow
             self._files.remove_tree(folder)
 
     def _read(self, key: FlowKey) -> FlowRecord | None:
-        return self._read_at(self._path(key), key)
-
-    def _read_at(self, path: Path, key: FlowKey) -> FlowRecord | None:
         """Reads and checks a record; a damaged one is logged and counts as missing."""
+        path = self._path(key)
         try:
             record = record_of(read_steadily(self._files, path))
             if record.key != key:
@@ -177,14 +209,63 @@ class LocalFlows:
         return record
 
     def _read_all(self, account: str | None) -> Sequence[FlowRecord]:
-        accounts = self._names(self._root) if account is None else [account]
-        folders = ((each, below(self._root, each)) for each in sorted(accounts))
+        known = KnownRecords() if account is not None else self._known()
         found = (
-            self._read_at(Path(f"{folder}/{name}/{_FILE}"), FlowKey(each, name))
-            for each, folder in folders
-            for name in self._names(folder)  # sorted, and made of one part each
+            self._recalled(key, known, stat) or self._read(key)
+            for key, stat in self._files_of(account)
         )
-        return [record for record in found if record is not None]
+        records = [record for record in found if record is not None]
+        self._is_remembered = len(self._unread) == len(records) == len(known)
+        return records
+
+    def _recalled(
+        self, key: FlowKey, known: KnownRecords, stat: FileStat | None
+    ) -> FlowRecord | None:
+        record = known.get(key, facts_of(stat))
+        if record is not None:
+            self._unread.append(key)
+        return record
+
+    def _files_of(self, account: str | None) -> Iterator[tuple[FlowKey, FileStat | None]]:
+        """Yields the flows that have a folder, sorted, with the facts of the file in it."""
+        accounts = self._names(self._root) if account is None else [account]
+        for each in sorted(accounts):
+            folder = below(self._root, each)
+            names = self._names(folder)  # sorted, and made of one part each
+            stats = self._files.stats(folder, [f"{name}/{_FILE}" for name in names])
+            yield from (
+                (FlowKey(each, name), stat) for name, stat in zip(names, stats, strict=True)
+            )
+
+    def _damaged(self, keys: Sequence[FlowKey]) -> set[FlowKey]:
+        return {key for key in keys if self._read(key) is None}
+
+    def _known(self) -> KnownRecords:
+        """Returns what is remembered; nothing if that cannot be read."""
+        try:
+            return KnownRecords(self._files.read(self._root / KNOWN, limit=_MOST_KNOWN_BYTES))
+        except (OSError, ValueError, LookupError):
+            return KnownRecords()
+
+    def _remember(self) -> None:
+        """Reads the files that changed since they were remembered, and remembers all that hold."""
+        self._is_remembered = True  # first: a record may change meanwhile
+        known, now = self._known(), self._clock.now()
+        kept = [
+            Known(facts, record)
+            for key, stat in self._files_of(None)
+            if stat is not None
+            and (facts := facts_of(stat))
+            and is_settled(stat, now)
+            and (record := known.get(key, facts) or self._read_unchanged(key, stat)) is not None
+        ]
+        text = known_text(kept)
+        if len(text) <= _MOST_KNOWN_BYTES:
+            self._files.replace(self._root / KNOWN, text)
+
+    def _read_unchanged(self, key: FlowKey, stat: FileStat) -> FlowRecord | None:
+        record = self._read(key)
+        return record if self._files.stat(self._path(key)) == stat else None
 
     def _names(self, folder: Path) -> Sequence[str]:
         try:

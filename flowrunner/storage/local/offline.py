@@ -9,9 +9,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.storage.local.backups import FOLDER, backup_database, backup_path
 from flowrunner.storage.local.database import open_read_only

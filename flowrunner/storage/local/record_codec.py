@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from flowrunner.model.digest import digest_of
 from flowrunner.model.ids import Digest, FlowKey, Json, Revision
 from flowrunner.model.packed import PackedDefinition, laid_out
-from flowrunner.storage.protocols import FlowRecord
+from flowrunner.storage.flow_store import FlowRecord
 
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 _DEFINITION = b',\n  "definition": '

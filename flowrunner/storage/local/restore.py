@@ -14,10 +14,10 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.storage.health import Restored
 from flowrunner.storage.local.backups import verify
 from flowrunner.storage.local.codec import micros_of, moment_of, text_of

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.storage.health import Restored, StoreHealth
 from flowrunner.storage.local import backups
@@ -90,7 +90,7 @@ class LocalStorage:
         files: Files,
         clock: Clock,
         observe_commit: CommitObserver = lambda _: None,
-        options: LocalOptions = LocalOptions(),
+        options: LocalOptions = LocalOptions(),  # noqa: B008 - frozen
     ) -> None:
         self._options = options
         self._backups = folder / backups.FOLDER
@@ -109,7 +109,7 @@ class LocalStorage:
             checkpoints=self._checkpoints,
         )
         self._readers = Readers(partial(open_reader, self._database))
-        self._flows = LocalFlows(folder, files)
+        self._flows = LocalFlows(folder, files, clock)
         self._definitions = LocalDefinitions(self._writer, self._readers)
         self._executions = LocalExecutions(self._writer, self._readers)
         self._journal = LocalJournal(self._writer, self._readers)

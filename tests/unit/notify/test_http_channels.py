@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from flowrunner.dataclass import dataclass
 from flowrunner.model.hook_auth import PROVIDERS, AuthType, WebhookAuth
 from flowrunner.model.ids import AttemptKey
 from flowrunner.model.notify import NotifyOn

@@ -14,8 +14,8 @@ from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.memory_flows import MemoryFlows
-from flowrunner.storage.protocols import FlowRecord
 from flowrunner.triggers.dispatcher import ready_spec
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import (

@@ -16,8 +16,8 @@ from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.last_good import load_last_good
 from flowrunner.reconcile.plan import make_plan
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.memory_flows import MemoryFlows
-from flowrunner.storage.protocols import FlowRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import (
     COMPILER,

@@ -24,8 +24,8 @@ from flowrunner.reconcile.tree import DEPTH_LIMIT, FolderTrees
 from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import PassResult
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.memory_flows import MemoryFlows
-from flowrunner.storage.protocols import FlowRecord
 from flowrunner.system.files import Walk
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, FakeSecrets, flow_text, key_of

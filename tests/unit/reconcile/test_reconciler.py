@@ -23,8 +23,8 @@ from flowrunner.reconcile.tree import LookAgainError, UnusableSourceError
 from flowrunner.reconcile.wakes import ReconcilerTimes
 from flowrunner.registry.entry import FlowEntry, PassResult
 from flowrunner.registry.registry import FlowRegistry
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.storage.memory_flows import MemoryFlows
-from flowrunner.storage.protocols import FlowRecord
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import (
     COMPILER,

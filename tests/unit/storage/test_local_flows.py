@@ -16,6 +16,7 @@ from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
 from flowrunner.storage.local.flows import LocalFlows
 from flowrunner.system.files import LocalFiles
+from tests.fakes.clock import FakeClock
 from tests.fakes.files import FakeFiles
 from tests.fakes.records import BACKUP, make_record
 
@@ -31,7 +32,7 @@ def files() -> FakeFiles:
 
 @pytest.fixture
 def flows(files: FakeFiles) -> LocalFlows:
-    return LocalFlows(STATE, files)
+    return LocalFlows(STATE, files, FakeClock())
 
 
 def test_record_is_a_file_that_a_person_can_read(files: FakeFiles, flows: LocalFlows) -> None:
@@ -153,7 +154,7 @@ def test_damaged_record_can_be_replaced(files: FakeFiles, flows: LocalFlows) -> 
 @pytest.mark.parametrize("place", [".", "default", "default/backup"])
 def test_what_is_in_the_place_of_a_record_gives_way(tmp_path: Path, place: str) -> None:
     """A folder instead of the file, or a file instead of a folder, is no reason to keep nothing."""
-    flows = LocalFlows(tmp_path, LocalFiles())
+    flows = LocalFlows(tmp_path, LocalFiles(), FakeClock())
     path = tmp_path / "registry/default/backup/definition.json"
     if place == ".":
         (path / "within").mkdir(parents=True)

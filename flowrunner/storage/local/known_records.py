@@ -1,0 +1,129 @@
+"""The last good definitions once more, in one file: a start opens none that it knows by its facts.
+
+A record is taken from here when its own file has the facts that it had when it was read and
+checked: size, times, inode and device. The time of change is among them, which no program sets
+back, so what a person or a fault of a program did to the file is found at once. What changes no
+fact, such as a fault of the disk, is found by whoever reads the files again after the start.
+
+Here stand the fields of a record between tabs, then its definition as it is written in its file;
+all of it under one hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import NamedTuple
+
+from flowrunner.model.ids import Digest, FlowKey, Revision
+from flowrunner.model.packed import PackedDefinition, laid_out
+from flowrunner.storage.flow_store import FlowRecord
+from flowrunner.system.files import FileKind, FileStat
+
+_HEAD = b"flowrunner records 1 "
+"""Before the hash; the number is raised when the form changes."""
+
+_SETTLED_NS = 100_000_000
+"""Within this after a change another one may show the same times, on a disk that has fine ones."""
+
+_SECOND_NS = 1_000_000_000
+_FIELDS = 9
+"""Of a line: facts, account, name, path, revision, digest, generation, time, bytes that follow."""
+
+
+class Known(NamedTuple):
+    """A record and the facts of its file, as text."""
+
+    facts: bytes
+    record: FlowRecord
+
+
+class _Place(NamedTuple):
+    """The fields of a record, and where its definition stands."""
+
+    fields: list[bytes]
+    start: int
+    end: int
+
+
+class KnownRecords:
+    """What is remembered; reads a record when it is asked for. A damaged memory is empty."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self._data = data
+        self._places = dict(_places(data))
+
+    def __len__(self) -> int:
+        """Returns how many records there are."""
+        return len(self._places)
+
+    def get(self, key: FlowKey, facts: bytes) -> FlowRecord | None:
+        """Returns the record of a file with these facts; None if its file must be read."""
+        place = self._places.get((key.account.encode(), key.name.encode()))
+        if place is None or not facts or place.fields[0] != facts:
+            return None
+        _, _, _, path, revision, digest, generation, at, _ = place.fields
+        definition = self._data[place.start : place.end]
+        return FlowRecord(
+            key=key,
+            path=path.decode(errors="surrogatepass"),
+            revision=Revision(revision.decode()),
+            digest=Digest(digest.decode()),
+            definition=PackedDefinition(definition, keep_lines=True),
+            generation=int(generation),
+            updated_at=datetime.fromisoformat(at.decode()),
+        )
+
+
+def facts_of(stat: FileStat | None) -> bytes:
+    """Returns the facts of a file as text; empty where they could not tell of a change.
+
+    That is so where there is no time of change, or only whole seconds of it.
+    """
+    if stat is None or stat.kind is not FileKind.FILE or not stat.ctime_ns % _SECOND_NS:
+        return b""
+    return b"%d %d %d %d %d" % stat[1:]
+
+
+def is_settled(stat: FileStat, now: datetime) -> bool:
+    """Whether another change from now on shows other facts."""
+    newest_ns = max(stat.mtime_ns, stat.ctime_ns)
+    return newest_ns < now.timestamp() * _SECOND_NS - _SETTLED_NS
+
+
+def known_text(records: Iterable[Known]) -> bytes:
+    """Returns the file of records; those with a name that fits into no line are left out."""
+    rest = b"".join(part for known in records for part in _lines(known))
+    return _HEAD + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def _lines(known: Known) -> tuple[bytes, ...]:
+    record, definition = known.record, laid_out(known.record.definition)
+    path = record.path.encode(errors="surrogatepass")
+    told = (*record.key, record.revision, record.digest)
+    account, name, revision, digest = (each.encode() for each in told)
+    number, at = str(record.generation).encode(), record.updated_at.isoformat().encode()
+    size = str(len(definition)).encode()
+    fields = (known.facts, account, name, path, revision, digest, number, at, size)
+    line = b"\t".join(fields)
+    if b"\n" in line or line.count(b"\t") != _FIELDS - 1:
+        return ()
+    return line, b"\n", definition, b"\n"
+
+
+def _places(data: bytes) -> Iterator[tuple[tuple[bytes, bytes], _Place]]:
+    """Yields the records of a file by account and name; none if it is not whole."""
+    start = data.find(b"\n") + 1
+    if (
+        data[:start]
+        != _HEAD + hashlib.sha256(memoryview(data)[start:]).hexdigest().encode() + b"\n"
+    ):
+        return
+    while start < len(data):
+        end = data.index(b"\n", start)
+        fields = data[start:end].split(b"\t")
+        start = end + 1
+        end = start + int(fields[-1])
+        yield (fields[1], fields[2]), _Place(fields, start, end)
+        start = end + 1
