@@ -1,9 +1,9 @@
-"""Spawns processes and waits for them: the one door to `subprocess`.
+"""Spawns processes and waits for them.
 
 Why not asyncio's subprocesses: they wait for pipes that grandchildren hold (cpython#119710),
 may signal a recycled pid (cpython#127049), lose the child when the spawn is cancelled
 (cpython#103847), use a thread per child on 3.11 and hold the loop while the program is loaded
-(cpython#146181). Here `Popen` runs in a small pool of threads, the exit arrives by pidfd, the
+(cpython#146181). Here a small pool of threads starts them, the exit arrives by pidfd, the
 output through own pipes, and a process keeps its number until its family has been killed.
 
 Left to others: the command and its environment, time limits (the engine), who belongs to a family
@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
@@ -27,6 +26,7 @@ from flowrunner.dataclass import dataclass
 from flowrunner.system.descent import signal_group
 from flowrunner.system.family import Enclosure, Families
 from flowrunner.system.identity import Identity, as_user
+from flowrunner.system.leader import Leaders, Streams, kill_and_reap, reap
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
 from flowrunner.system.program_file import check_program
@@ -133,10 +133,7 @@ class Spawner(Protocol):
 
 
 class LocalSpawner:
-    """Spawns on this host with `subprocess.Popen`.
-
-    Popen uses vfork, so a big daemon spawns as fast as a small one. `preexec_fn` and `user=`
-    would turn that into a fork of the whole daemon; they stay unused.
+    """Spawns on this host.
 
     Args:
         families: How everything that an attempt starts is held together.
@@ -149,6 +146,7 @@ class LocalSpawner:
 
     def __init__(self, families: Families, threads: int = 8) -> None:
         self._families = families
+        self._leaders = Leaders()
         self._nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         self.threads = Threads(threads, "spawn")
 
@@ -157,10 +155,56 @@ class LocalSpawner:
     ) -> asyncio.Future[Process]:
         """As `Spawner.spawn` says."""
         return self.threads.make(
-            partial(_start, prepare, self._families, self._nothing),
+            partial(self._start, prepare),
             lambda child: _LocalProcess(child, output),
             _discard,
         )
+
+    def _start(self, prepare: Callable[[], SpawnRequest]) -> _Child:
+        """Runs in a thread."""
+        request: SpawnRequest | None = None
+        try:
+            request = prepare()
+            return self._enclosed(request)
+        except (OSError, ValueError) as error:
+            program, folder = (request.argv[0], request.cwd) if request else (None, None)
+            raise spawn_error(program, folder, error) from error
+
+    def _enclosed(self, request: SpawnRequest) -> _Child:
+        enclosure = self._families.enclose(request.env)
+        with ExitStack() as on_failure:
+            on_failure.callback(enclosure.abandon)
+            if enclosure.prologue or request.prologue or request.identity:
+                check_program(request.argv[0], request.env, request.cwd)
+            child = self._child(request, enclosure)
+            on_failure.pop_all()
+        return child
+
+    def _child(self, request: SpawnRequest, enclosure: Enclosure) -> _Child:
+        words: tuple[str, ...] = ()
+        env = request.env
+        if request.identity is not None:
+            words, env = as_user(request.identity, env)
+        with ExitStack() as on_failure, ExitStack() as always:
+            stdout, stdout_end = os.pipe()
+            on_failure.callback(os.close, stdout)
+            always.callback(os.close, stdout_end)
+            stderr, stderr_end = os.pipe()
+            on_failure.callback(os.close, stderr)
+            always.callback(os.close, stderr_end)
+            if request.identity is not None:  # else `echo > /dev/stderr` would be refused
+                for pipe in (stdout_end, stderr_end):
+                    os.fchown(pipe, request.identity.uid, request.identity.gid)
+            stdin = self._nothing if request.stdin is None else _stdin(request.stdin, always)
+            words = (*enclosure.prologue, *request.prologue, *words, *request.argv)
+            streams = Streams(stdin, stdout_end, stderr_end)
+            pid = self._leaders.start(words, env, request.cwd, streams)
+            on_failure.callback(kill_and_reap, pid)
+            pidfd = os.pidfd_open(pid)
+            os.set_blocking(stdout, False)
+            os.set_blocking(stderr, False)
+            on_failure.pop_all()
+        return _Child(pid=pid, enclosure=enclosure, pidfd=pidfd, stdout=stdout, stderr=stderr)
 
     def close(self) -> None:
         """Waits for spawns under way; blocks. Processes already handed out are not touched."""
@@ -174,7 +218,7 @@ class LocalSpawner:
 class _Child:
     """A started process, where its family is, and the descriptors that belong to it."""
 
-    popen: subprocess.Popen[bytes]
+    pid: int
     enclosure: Enclosure
     pidfd: int
     stdout: int
@@ -185,8 +229,8 @@ class _LocalProcess:
     """A child in the event loop. Must be made there, in the same turn in which it is received."""
 
     def __init__(self, child: _Child, output: OutputSink) -> None:
-        self.pid = child.popen.pid
-        self._popen = child.popen
+        self.pid = child.pid
+        self._is_reaped = False
         self._pidfd = child.pidfd
         self._output = output
         self._loop = asyncio.get_running_loop()
@@ -225,11 +269,11 @@ class _LocalProcess:
         return True
 
     async def signal_all(self, *numbers: int) -> None:
-        if self._popen.returncode is None and self._closing is None:
+        if not self._is_reaped and self._closing is None:
             await self._family.signal(*numbers)
 
     async def close(self) -> None:
-        if self._popen.returncode is not None:
+        if self._is_reaped:
             return
         if self._closing is None:
             if self._status is not None and self._family.end():
@@ -255,7 +299,8 @@ class _LocalProcess:
                 self._release()
 
     def _release(self) -> None:
-        self._popen.poll()  # reaps: the leader has ended
+        reap(self.pid)  # it has ended
+        self._is_reaped = True
         self._family.close()
         os.close(self._pidfd)
         self._finish_pipes()
@@ -285,59 +330,12 @@ class _LocalProcess:
             pipe.finish()
 
 
-def _start(prepare: Callable[[], SpawnRequest], families: Families, nothing: int) -> _Child:
-    """Runs in a thread. `nothing` is what a program reads that is given nothing: opened once."""
-    request: SpawnRequest | None = None
-    try:
-        request = prepare()
-        return _enclosed(request, families, nothing)
-    except (OSError, ValueError) as error:
-        program, folder = (request.argv[0], request.cwd) if request else (None, None)
-        raise spawn_error(program, folder, error) from error
-
-
-def _enclosed(request: SpawnRequest, families: Families, nothing: int) -> _Child:
-    enclosure = families.enclose(request.env)
-    with ExitStack() as on_failure:
-        on_failure.callback(enclosure.abandon)
-        if enclosure.prologue or request.prologue or request.identity:
-            check_program(request.argv[0], request.env, request.cwd)
-        child = _popen(request, enclosure, nothing)
-        on_failure.pop_all()
-    return child
-
-
-def _popen(request: SpawnRequest, enclosure: Enclosure, nothing: int) -> _Child:
-    words: tuple[str, ...] = ()
-    env = request.env
-    if request.identity is not None:
-        words, env = as_user(request.identity, env)
-    with ExitStack() as on_failure, ExitStack() as always:
-        stdout, stdout_end = os.pipe()
-        on_failure.callback(os.close, stdout)
-        always.callback(os.close, stdout_end)
-        stderr, stderr_end = os.pipe()
-        on_failure.callback(os.close, stderr)
-        always.callback(os.close, stderr_end)
-        if request.identity is not None:  # else `echo > /dev/stderr` would be refused
-            for pipe in (stdout_end, stderr_end):
-                os.fchown(pipe, request.identity.uid, request.identity.gid)
-        popen = subprocess.Popen(
-            (*enclosure.prologue, *request.prologue, *words, *request.argv),
-            env=env,
-            cwd=request.cwd,
-            stdin=nothing if request.stdin is None else _stdin(request.stdin, always),
-            stdout=stdout_end,
-            stderr=stderr_end,
-            close_fds=True,
-            start_new_session=True,
-        )
-        on_failure.callback(_kill_and_reap, popen)
-        pidfd = os.pidfd_open(popen.pid)
-        os.set_blocking(stdout, False)
-        os.set_blocking(stderr, False)
-        on_failure.pop_all()
-    return _Child(popen=popen, enclosure=enclosure, pidfd=pidfd, stdout=stdout, stderr=stderr)
+def _discard(child: _Child) -> None:
+    """Ends the child of a spawn that nobody waits for any more. Runs in a thread."""
+    kill_and_reap(child.pid)
+    child.enclosure.abandon()
+    for fd in (child.pidfd, child.stdout, child.stderr):
+        os.close(fd)
 
 
 def _stdin(data: bytes, always: ExitStack) -> int:
@@ -347,20 +345,6 @@ def _stdin(data: bytes, always: ExitStack) -> int:
         file.write(data)
     os.lseek(fd, 0, os.SEEK_SET)
     return fd
-
-
-def _discard(child: _Child) -> None:
-    """Ends the child of a spawn that nobody waits for any more. Runs in a thread."""
-    _kill_and_reap(child.popen)
-    child.enclosure.abandon()
-    for fd in (child.pidfd, child.stdout, child.stderr):
-        os.close(fd)
-
-
-def _kill_and_reap(popen: subprocess.Popen[bytes]) -> None:
-    """Blocks until the leader has ended, which after SIGKILL is a matter of the kernel."""
-    signal_group(popen.pid, signal.SIGKILL)
-    popen.wait()
 
 
 def _peek_status(pid: int) -> ExitStatus:
