@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
+from flowrunner.engine.accepting import Leaving, Storing, entry_of, is_created, pass_on
 from flowrunner.engine.admission import Admission, Decision, Limits, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry, count_of, started_by
 from flowrunner.engine.children import refuse_deadlock, waited_for
@@ -25,7 +25,7 @@ from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
-from flowrunner.model.execution import NOTHING_KEPT, Execution, ItemCounts
+from flowrunner.model.execution import Execution, ItemCounts
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.states import ExecutionState, NodeState, Reason
@@ -53,7 +53,7 @@ class Engine:
         self._queued: dict[ExecutionId, Entry] = {}
         self._running: dict[ExecutionId, Entry] = {}
         self._ending: dict[ExecutionId, asyncio.Task[bool]] = {}
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._is_draining = False
 
     @property
@@ -84,9 +84,13 @@ class Engine:
         created_at = request.judged_at or self._services.clock.now()
         execution = request.execution(created_at)
         decision = self._decide(execution, request.spec)
-        entry = self._entry(execution, request, decision)
-        accepting = self._accept(request, entry, decision)
-        return await asyncio.shield(self._own(accepting, f"accept:{request.id}"))
+        entry = entry_of(execution, request, decision, self._services.clock.now())
+        if decision.verdict is not Verdict.START:
+            self._queued[execution.id] = entry
+        answer: Storing = asyncio.get_running_loop().create_future()
+        storing = self._accept(request, entry, decision.leaving)
+        storing.add_done_callback(partial(self._accepted, entry, answer))
+        return await answer
 
     async def cancel(
         self,
@@ -230,41 +234,39 @@ class Engine:
             raise refusal(execution, decision.reason, self._admission.wait_of(ticket).running)
         return decision
 
-    def _entry(self, execution: Execution, request: StartRequest, decision: Decision) -> Entry:
-        if decision.verdict is Verdict.START:
-            now = self._services.clock.now()
-            execution = replace(execution, state=ExecutionState.RUNNING, started_at=now)
-        history, kept = NOTHING, request.kept
-        if kept is not NOTHING_KEPT:
-            history = History(nodes=kept.nodes, attempts=kept.attempts)
-        entry = Entry(execution=execution, spec=request.spec, history=history)
-        if decision.verdict is not Verdict.START:
-            self._queued[execution.id] = entry
-        return entry
+    def _accept(self, request: StartRequest, entry: Entry, leaving: Leaving) -> Storing:
+        """Has an admitted execution made durable, which `drain` waits for."""
+        defined = self._services.definitions.put(request.spec.digest, request.definition)
+        if leaving or not defined.done() or defined.exception() is not None:
+            work = self._store_behind(defined, request, entry, leaving)
+            return self._own(work, f"accept:{request.id}")
+        storing = self._store(request, entry)
+        self._tasks.add(storing)
+        return storing
 
-    async def _accept(self, request: StartRequest, entry: Entry, decision: Decision) -> Submitted:
-        """Makes an admitted execution durable, then lets it run or wait."""
-        try:
-            await self._services.definitions.put(request.spec.digest, request.definition)
-            if leaving := decision.leaving:
-                answer = await self._store_and_part(request, entry, leaving)
-            else:
-                answer = await self._store(request, entry)
-        except BaseException:
+    async def _store_behind(
+        self, defined: asyncio.Future[None], request: StartRequest, entry: Entry, leaving: Leaving
+    ) -> Submitted:
+        await defined
+        if leaving:
+            return await self._store_and_part(request, entry, leaving)
+        return await self._store(request, entry)
+
+    def _accepted(self, entry: Entry, answer: Storing, storing: Storing) -> None:
+        """Lets an execution run or wait that is durable, or forgets it, and answers who asked."""
+        self._tasks.discard(storing)
+        if not is_created(storing):
             self._drop(entry)
-            raise
-        if not answer.created:
-            self._drop(entry)
-            return answer
-        entry.stored.set_result(True)
-        if decision.verdict is Verdict.START:
-            self._launch(entry)
         else:
-            self._services.observer.execution_queued(entry.execution)
-        return answer
+            entry.stored.set_result(True)
+            if entry.execution.state is ExecutionState.RUNNING:
+                self._launch(entry)
+            else:
+                self._services.observer.execution_queued(entry.execution)
+        pass_on(storing, answer)
 
     async def _store_and_part(
-        self, request: StartRequest, entry: Entry, leaving: Mapping[ExecutionId, Reason]
+        self, request: StartRequest, entry: Entry, leaving: Leaving
     ) -> Submitted:
         """Stores a newcomer and, in the same write, that others go for it, or nothing at all.
 
@@ -293,10 +295,8 @@ class Engine:
             running.cancel(reason)
         return answer
 
-    async def _store(
-        self, request: StartRequest, entry: Entry, gone: Departure = NOBODY
-    ) -> Submitted:
-        return await self._services.executions.create(
+    def _store(self, request: StartRequest, entry: Entry, gone: Departure = NOBODY) -> Storing:
+        return self._services.executions.create(
             entry.execution,
             cursor=request.moved_cursor,
             also=gone.changed,

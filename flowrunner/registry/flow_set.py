@@ -14,7 +14,6 @@ from typing import TypeVar, overload
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry
 
-
 T = TypeVar("T")
 
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -46,7 +47,7 @@ class MemoryExecutions:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def create(
+    def create(
         self,
         execution: Execution,
         *,
@@ -55,8 +56,19 @@ class MemoryExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
-    ) -> Submitted:
+    ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it."""
+        return done(partial(self._create, execution, cursor, also, kept, marks, delivery))
+
+    def _create(
+        self,
+        execution: Execution,
+        cursor: tuple[ScheduleKey, datetime] | None,
+        also: Sequence[Execution],
+        kept: Kept,
+        marks: MarkChange,
+        delivery: DeliveryRecord | None,
+    ) -> Submitted:
         tables, key = self._tables, execution.start_key
         known = None if key is None else self._holder(key)
         if known is None and execution.id in tables.executions:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.packed import plain
 from flowrunner.storage.flow_store import FlowRecord
+from flowrunner.storage.memory_tables import done
 
 
 class MemoryFlows:
@@ -73,11 +75,15 @@ class MemoryDefinitions:
         self._puts = 0
         self._last_put: dict[Digest, int] = {}
 
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+    def put(self, digest: Digest, definition: Mapping[str, Json]) -> asyncio.Future[None]:
         """Keeps a definition."""
         self._puts += 1
         self._last_put[digest] = self._puts
-        self._definitions.setdefault(digest, plain(definition))
+
+        def write() -> None:
+            self._definitions.setdefault(digest, plain(definition))
+
+        return done(write)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition, or None."""

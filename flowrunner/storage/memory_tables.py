@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import field
 from datetime import datetime
+from typing import TypeVar
 
 from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
@@ -14,6 +15,8 @@ from flowrunner.model.ids import AttemptKey, ExecutionId
 from flowrunner.storage.memory_deliveries import MemoryDeliveries
 from flowrunner.storage.memory_marks import MemoryMarks
 from flowrunner.storage.memory_slots import SlotTables
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -49,13 +52,13 @@ def unknown(execution_id: ExecutionId) -> StorageError:
     return conflict(f"the execution {execution_id} is unknown")
 
 
-def done(write: Callable[[], None]) -> asyncio.Future[None]:
+def done(write: Callable[[], T]) -> asyncio.Future[T]:
     """Writes at once and returns a future that says how it went."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     try:
-        write()
+        result = write()
     except StorageError as error:
         future.set_exception(error)
     else:
-        future.set_result(None)
+        future.set_result(result)
     return future

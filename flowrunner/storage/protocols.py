@@ -46,8 +46,8 @@ from flowrunner.storage.slot_store import SlotStore
 class DefinitionStore(Protocol):
     """Effective definitions by digest: what a pinned execution runs, whatever git says now."""
 
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        """Keeps a definition durably; the same digest again costs nothing."""
+    def put(self, digest: Digest, definition: Mapping[str, Json]) -> asyncio.Future[None]:
+        """Keeps a definition durably; the same digest again costs nothing, and is done at once."""
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition, or None when it is unknown or damaged."""
@@ -110,7 +110,7 @@ class Expiry:
 class ExecutionStore(Protocol):
     """Executions. Accepted means durable: after `create` returns, a crash loses nothing."""
 
-    async def create(
+    def create(
         self,
         execution: Execution,
         *,
@@ -119,7 +119,7 @@ class ExecutionStore(Protocol):
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
-    ) -> Submitted:
+    ) -> asyncio.Future[Submitted]:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
         If another execution has the same `start_key`, nothing is written but the cursor and that

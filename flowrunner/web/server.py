@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import socket
-import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
@@ -25,22 +24,19 @@ from uvicorn.server import Server, ServerState
 
 from flowrunner.dataclass import dataclass
 from flowrunner.errors import FlowError
-from flowrunner.web.context import UNIX_UID_PREFIX, peer_text
+from flowrunner.web.context import peer_text
 from flowrunner.web.held import TURNED_AWAY, Door, Listener, SourceOf
 from flowrunner.web.lingering import LINGER_S, LingeringTransport
 from flowrunner.web.middleware.head_limit import HEAD_BYTES
 from flowrunner.web.plain_cycle import PlainCycle
 from flowrunner.web.plain_requests import PlainRequest, read_plain
-from flowrunner.web.sockets import address_of, remove_unix
+from flowrunner.web.sockets import address_of, remove_unix, unix_peer
 from flowrunner.web.tls import Tls
 from flowrunner.web.unread import Kind, Unread, refusal_of
 
 _LOG = logging.getLogger(__name__)
 _DATE_PERIOD_S = 1.0
 """How long the `Date` of answers may be old: it tells whole seconds."""
-
-_UCRED = struct.Struct("iII")
-"""pid, uid, gid. Source: unix(7), `SO_PEERCRED`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +233,7 @@ class _Protocol(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._is_refused = False
         self._idle = self.conn.our_state  # as it is between requests
+        self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Notes who connects and starts the clock."""
@@ -244,7 +241,7 @@ class _Protocol(H11Protocol):
             transport, self.loop, self._has_unread, self._limits.linger_s
         )
         super().connection_made(self._lingering)
-        self.client = _unix_peer(transport) or self.client
+        self.client = unix_peer(transport.get_extra_info("socket")) or self.client
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -254,9 +251,9 @@ class _Protocol(H11Protocol):
             return
         plain = read_plain(data) if self._is_at_rest() else None
         if plain is not None:
-            self._unset_keepalive_if_required()
             self._begin(plain)
-        elif isinstance(self.cycle, PlainCycle) and not self.cycle.response_complete:
+            return
+        if isinstance(self.cycle, PlainCycle) and not self.cycle.response_complete:
             self.conn.receive_data(data)  # of the next request, whose turn comes with the answer
             self.flow.pause_reading()
         else:
@@ -264,11 +261,39 @@ class _Protocol(H11Protocol):
         self._watch()
 
     def on_response_complete(self) -> None:
-        """Goes on with what has come behind a plain request."""
-        super().on_response_complete()
-        is_plain = isinstance(self.cycle, PlainCycle)
-        if is_plain and self.conn.trailing_data[0] and not self.transport.is_closing():
+        """Waits for the next request, or goes on with what has come behind a plain one.
+
+        A timer for each answer would cost a busy connection more than one that looks again.
+        """
+        self._idle_since = self.loop.time()
+        if not isinstance(self.cycle, PlainCycle):
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.timeout_keep_alive_task is None:
+            self._close_after(self.timeout_keep_alive)
+        self.flow.resume_reading()
+        if self.conn.trailing_data[0]:
             self.handle_events()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Closes a connection that has been idle for as long as may be, and no other."""
+        self.timeout_keep_alive_task = None
+        cycle: RequestResponseCycle | None = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            return
+        left_s = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left_s > 0:
+            self._close_after(left_s)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _close_after(self, seconds: float) -> None:
+        """Looks after some seconds whether the connection is still idle."""
+        handler = self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks."""
@@ -319,7 +344,11 @@ class _Protocol(H11Protocol):
         return is_idle and is_answered and has_place and not self.conn.trailing_data[0]
 
     def _begin(self, request: PlainRequest) -> None:
-        """Has a plain request answered."""
+        """Has a plain request answered, for which nothing of the client is waited."""
+        self._waits_for = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         peers = {"server": self.server, "client": self.client, "scheme": self.scheme}
         cycle = PlainCycle(
             request,
@@ -370,14 +399,3 @@ class _Protocol(H11Protocol):
         if cycle.more_body:
             return _Phase.BODY
         return _Phase.HEAD if cycle.response_complete else _Phase.ANSWER
-
-
-def _unix_peer(transport: asyncio.Transport) -> tuple[str, int] | None:
-    """Returns user and process at the other end of a unix socket; None for any other."""
-    channel = transport.get_extra_info("socket")
-    if channel.family != socket.AF_UNIX:
-        return None
-    pid, uid, _ = _UCRED.unpack(
-        channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
-    )
-    return f"{UNIX_UID_PREFIX}{uid}", pid

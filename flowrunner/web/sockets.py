@@ -7,12 +7,14 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from flowrunner.errors import FlowError
+from flowrunner.web.context import UNIX_UID_PREFIX
 from flowrunner.web.held import Listener
 
 _BACKLOG = 128
@@ -23,6 +25,10 @@ _TURN_TIMEOUT_S = 1.0
 _TURN_POLL_S = 0.01
 _LONGEST_UNIX_PATH = 107
 """Bytes; one more would not fit with its end mark. Source: unix(7), `sun_path`."""
+
+
+_UCRED = struct.Struct("iII")
+"""pid, uid, gid. Source: unix(7), `SO_PEERCRED`."""
 
 
 class UnixListener(Listener):
@@ -190,3 +196,13 @@ def _remove_stale(path: Path) -> None:
     except TimeoutError:
         pass  # somebody listens and is too busy to answer
     raise FlowError(f"another daemon answers on {path}", code="socket_in_use")
+
+
+def unix_peer(channel: socket.socket) -> tuple[str, int] | None:
+    """Returns user and process at the other end of a unix socket; None for any other."""
+    if channel.family != socket.AF_UNIX:
+        return None
+    pid, uid, _ = _UCRED.unpack(
+        channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+    )
+    return f"{UNIX_UID_PREFIX}{uid}", pid

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal, TypeAlias
 
+from flowrunner.dataclass import dataclass
 from flowrunner.web.middleware.head_limit import HEAD_BYTES, head_error
 from flowrunner.web.problem import HttpError, problem_of, problem_response
 

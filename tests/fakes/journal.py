@@ -6,7 +6,7 @@ They stand in front of the memory backend and leave keeping to it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -56,11 +56,11 @@ class Disk:
         """Ends all faults."""
         self._faults.clear()
 
-    def write(self, text: str, keep: Callable[[], asyncio.Future[None]]) -> asyncio.Future[None]:
+    def write(self, text: str, keep: Callable[[], asyncio.Future[T]]) -> asyncio.Future[T]:
         """Asks the real store to keep something, and is done `latency_s` later."""
         self.record.append(text)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        future: asyncio.Future[T] = loop.create_future()
         kept = self._refused(loop) if self.fails(text) else keep()
         if self.latency_s:
             loop.call_later(self.latency_s, self._answer, text, kept, future)
@@ -76,7 +76,7 @@ class Disk:
         """Whether a write of this text fails now."""
         return any(fault(text) for fault in self._faults)
 
-    def _answer(self, text: str, kept: asyncio.Future[None], future: asyncio.Future[None]) -> None:
+    def _answer(self, text: str, kept: asyncio.Future[T], future: asyncio.Future[T]) -> None:
         error = kept.exception()
         if future.cancelled():  # its waiter is gone, the write is not
             return
@@ -84,25 +84,12 @@ class Disk:
             future.set_exception(error)
             return
         self.record.append(f"durable {text}")
-        future.set_result(None)
+        future.set_result(kept.result())
 
-    def _refused(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
-        future: asyncio.Future[None] = loop.create_future()
+    def _refused(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = loop.create_future()
         future.set_exception(FULL)
         return future
-
-
-def _driven(work: Coroutine[Any, Any, T], keep: Callable[[T], None]) -> asyncio.Future[None]:
-    """Carries out at once what waits for nothing, and says how it went."""
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    try:
-        work.send(None)
-    except StopIteration as done:
-        keep(done.value)
-        future.set_result(None)
-    except StorageError as error:
-        future.set_exception(error)
-    return future
 
 
 def _done(loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
@@ -147,7 +134,7 @@ class FakeExecutions:
         self._inner = inner
         self._disk = disk
 
-    async def create(
+    def create(
         self,
         execution: Execution,
         *,
@@ -156,18 +143,18 @@ class FakeExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
-    ) -> Submitted:
-        answers: list[Submitted] = []
-
-        def keep() -> asyncio.Future[None]:
-            creating = self._inner.create(
-                execution, cursor=cursor, also=also, kept=kept, marks=marks, delivery=delivery
-            )
-            return _driven(creating, answers.append)
-
+    ) -> asyncio.Future[Submitted]:
+        keep = partial(
+            self._inner.create,
+            execution,
+            cursor=cursor,
+            also=also,
+            kept=kept,
+            marks=marks,
+            delivery=delivery,
+        )
         changes = (f"{each.state} {each.reason}" for each in also)
-        await self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)
-        return answers[0]
+        return self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)
 
     def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         text = f"update {execution.state}"

@@ -182,7 +182,7 @@ class SimulatedExecutions:
         self._inner = inner
         self._writer = writer
 
-    async def create(
+    def create(
         self,
         execution: Execution,
         *,
@@ -191,23 +191,22 @@ class SimulatedExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
-    ) -> Submitted:
-        write = Write(
-            kind="create",
-            values=(execution, cursor, also, kept),
-            apply=lambda: _driven(
-                self._inner.create(
-                    execution,
-                    cursor=cursor,
-                    also=also,
-                    kept=kept,
-                    marks=marks,
-                    delivery=delivery,
-                )
-            ),
+    ) -> asyncio.Future[Submitted]:
+        rest: dict[str, Any] = {
+            "cursor": cursor,
+            "also": also,
+            "kept": kept,
+            "marks": marks,
+            "delivery": delivery,
+        }
+        create = partial(self._inner.create, execution, **rest)
+        return self._writer.submit(
+            Write(
+                kind="create",
+                values=(execution, cursor, also, kept),
+                apply=lambda: create().result(),
+            )
         )
-        answer: Submitted = await self._writer.submit(write)
-        return answer
 
     def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         return self._writer.submit(
@@ -544,18 +543,24 @@ class SimulatedDefinitions:
         self._puts = 0
         self._last_put: dict[Digest, int] = {}
 
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+    def put(self, digest: Digest, definition: Mapping[str, Json]) -> asyncio.Future[None]:
         self._puts += 1
         self._last_put[digest] = self._puts
-        if digest not in self._kept:
-            await self._writer.submit(
-                Write(
-                    kind="define",
-                    values=(digest,),
-                    apply=lambda: _driven(self._inner.put(digest, definition)),
-                )
+        if digest in self._kept:
+            kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            kept.set_result(None)
+            return kept
+        return asyncio.ensure_future(self._put(digest, definition))
+
+    async def _put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+        await self._writer.submit(
+            Write(
+                kind="define",
+                values=(digest,),
+                apply=lambda: self._inner.put(digest, definition).result(),
             )
-            self._kept.add(digest)
+        )
+        self._kept.add(digest)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         await self._writer.reading()

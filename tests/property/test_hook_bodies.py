@@ -40,7 +40,7 @@ def test_trigger_and_nodes_see_the_same_body(body: bytes, content: Content) -> N
 
 @given(depth=st.integers(1, 2 * JSON_DEPTH), in_maps=st.booleans(), pad=st.text("[{", max_size=99))
 def test_body_is_refused_as_soon_as_it_is_too_deep(depth: int, pad: str, *, in_maps: bool) -> None:
-    """Brackets within texts change nothing, though they are counted before anything is looked at."""
+    """Brackets within texts change nothing, though all are counted before others are looked at."""
     opening, closing = ('{"a":', "}") if in_maps else ("[", "]")
     text = opening * depth + json.dumps(pad) + closing * depth
     try:

@@ -41,7 +41,7 @@ class LocalDefinitions:
         self._puts = 0
         self._last_put: dict[Digest, int] = {}
 
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
+    def put(self, digest: Digest, definition: Mapping[str, Json]) -> asyncio.Future[None]:
         """Writes a definition once in the life of this store, over one that is damaged.
 
         Those who ask at a time share the write.
@@ -49,13 +49,15 @@ class LocalDefinitions:
         self._puts += 1
         self._last_put[digest] = self._puts
         if digest in self._kept:
-            return
+            kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            kept.set_result(None)
+            return kept
         writing = self._writing.get(digest)
         if writing is None:
             operation = partial(_put, digest=digest, definition=definition)
             writing = self._writing[digest] = self._writer.submit(operation)
             writing.add_done_callback(partial(self._written, digest))
-        await asyncio.shield(writing)
+        return asyncio.shield(writing)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition whose text has this digest."""

@@ -95,7 +95,7 @@ class LocalExecutions:
         self._writer = writer
         self._readers = readers
 
-    async def create(
+    def create(
         self,
         execution: Execution,
         *,
@@ -104,9 +104,9 @@ class LocalExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
-    ) -> Submitted:
+    ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
-        return await self._writer.submit(
+        return self._writer.submit(
             partial(
                 _create,
                 execution=execution,

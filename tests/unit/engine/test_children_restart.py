@@ -103,8 +103,8 @@ class SlowDefinitions:
         await asyncio.sleep(1)
         return await self._inner.get(digest)
 
-    async def put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        await self._inner.put(digest, definition)
+    def put(self, digest: Digest, definition: Mapping[str, Json]) -> asyncio.Future[None]:
+        return self._inner.put(digest, definition)
 
     async def list(self) -> list[Digest]:
         return await self._inner.list()

@@ -81,6 +81,7 @@ def test_nobody_hears_of_an_end_that_is_not_durable() -> None:
 
     async def story(world: World) -> None:
         accepted = await world.submit(world.define(flow("  - {id: a, run: x}")))
+        await asyncio.sleep(0.5)
         world.disk.latency_s = 10
         await asyncio.sleep(15)
         assert world.record[-2:] == ["durable finish a.1 succeeded", "update succeeded"]

@@ -59,6 +59,7 @@ def test_nobody_is_told_to_go_before_the_newcomer_is_durable() -> None:
     async def story(world: World) -> None:
         spec = world.define(REPLACE)
         older = (await world.submit(spec)).id
+        await asyncio.sleep(1)
         world.disk.latency_s = 5
         accepting = asyncio.create_task(world.submit(spec))
         await asyncio.sleep(4)

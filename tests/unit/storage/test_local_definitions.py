@@ -33,6 +33,11 @@ def store(rows: InlineDatabase) -> LocalDefinitions:
     return LocalDefinitions(rows.writer, rows.readers)
 
 
+async def put(definitions: LocalDefinitions) -> None:
+    """Keeps the definition."""
+    await definitions.put(DIGEST, DEFINITION)
+
+
 def test_definition_outlives_its_store(tmp_path: Path) -> None:
     """What `put` has kept is there for the next life, under its digest and as canonical text."""
 
@@ -83,9 +88,7 @@ def test_cancelled_put_leaves_the_write_to_the_others(rows: InlineDatabase) -> N
 
     async def main() -> None:
         definitions = store(rows)
-        leaving, staying = (
-            asyncio.create_task(definitions.put(DIGEST, DEFINITION)) for _ in range(2)
-        )
+        leaving, staying = (asyncio.create_task(put(definitions)) for _ in range(2))
         await asyncio.sleep(0)
         leaving.cancel()
         await staying
@@ -115,7 +118,7 @@ def test_put_during_a_removal_writes_anew(rows: InlineDatabase) -> None:
         await definitions.put(DIGEST, DEFINITION)
         removing = asyncio.create_task(definitions.delete(DIGEST))
         await asyncio.sleep(0)
-        putting = asyncio.create_task(definitions.put(DIGEST, DEFINITION))
+        putting = asyncio.create_task(put(definitions))
         await asyncio.gather(removing, putting)
         assert await definitions.get(DIGEST) == DEFINITION
 

@@ -43,7 +43,11 @@ class World:
         """Accepts a delivery now."""
         execution = make_execution(number, start_key=self.key(identity))
         kept = replace(execution, created_at=self.clock.now())
-        run_inline(self.storage.executions.create(kept))
+
+        async def create() -> None:
+            await self.storage.executions.create(kept)
+
+        run_inline(create())
 
 
 @pytest.fixture

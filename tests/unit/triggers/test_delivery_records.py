@@ -124,6 +124,7 @@ def test_accepted_delivery_costs_no_write_of_its_own() -> None:
     async def story(sender: Sender) -> None:
         disk = sender.world.disk
         await sender.send()
+        await asyncio.sleep(1)
         written = [text for text in disk.record if text.startswith("durable")]
         assert [text.split()[1] for text in written] == ["create", "begin"]
         assert sender.world.delivery_log.is_idle

@@ -324,6 +324,22 @@ def test_idle_connection_is_closed() -> None:
     assert got.endswith(b"ok\n")
 
 
+def test_connection_of_deliveries_is_closed_once_it_is_idle() -> None:
+    """One that has taken several deliveries is closed all the same when nothing follows."""
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+
+    async def work(server: HttpServer) -> bytes:
+        reader, writer = await connect(server)
+        for _ in range(2):
+            writer.write(request)
+            assert (await reader.readuntil(b"\r\n\r\n2")).startswith(b"HTTP/1.1 200")
+        rest = await reader.read()
+        writer.close()
+        return rest
+
+    assert serve(read_whole, work, limits=ServerLimits(keep_alive_s=1)) == b""
+
+
 def test_upgrade_is_answered_in_http(caplog: pytest.LogCaptureFixture) -> None:
     """A wish for websockets is passed over without a word in the log."""
     request = get("/livez").replace(b"close", b"upgrade, close\r\nUpgrade: websocket")
