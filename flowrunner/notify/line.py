@@ -79,7 +79,7 @@ class Line:
 
     def __init__(self, bucket: Bucket, *, is_for_people: bool, takes_many: bool) -> None:
         self._bucket = bucket
-        self._is_for_people = is_for_people
+        self.is_for_people = is_for_people
         self._takes_many = takes_many
         self._waiting: dict[MarkKey, Notice] = {}
         self._held: dict[_Group, float] = {}
@@ -92,7 +92,7 @@ class Line:
     def follow(self, other: Line) -> None:
         """Goes by the rules of another line, of the same channel as it is now."""
         self._bucket = other._bucket
-        self._is_for_people = other._is_for_people
+        self.is_for_people = other.is_for_people
         self._takes_many = other._takes_many
 
     def empty(self) -> Batch:
@@ -124,7 +124,7 @@ class Line:
         """
         if not self._waiting:
             return (), None
-        if not self._is_for_people:
+        if not self.is_for_people:
             return self._taken(list(self._waiting)[: MOST_AT_ONCE if self._takes_many else 1]), 0.0
         wait_s = self._bucket.wait_s(now)
         if wait_s > 0:

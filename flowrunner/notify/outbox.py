@@ -20,6 +20,7 @@ from flowrunner.model.notify import Notice, notice_of
 from flowrunner.nodes.telling import Letter
 from flowrunner.notify.line import MOST_WAITING, Batch, Kept
 from flowrunner.notify.message import Message, Sender
+from flowrunner.notify.parcels import Parcel
 from flowrunner.notify.sending import CountsNotices, Outlet, Sending, WatchesChannels
 from flowrunner.storage.mark_store import MarkStore
 from flowrunner.system.clock import Clock
@@ -211,7 +212,7 @@ class Outbox:
             outlet.is_gone = True
             outlet.renewed.set()
             outlet.news.set()
-            self._lose(outlet.line.empty())
+            self._lose((*outlet.line.empty(), *outlet.course.empty()))
         for label, other in changed.items():
             known = self._outlets.setdefault(label, other)
             if known is other:
@@ -219,6 +220,7 @@ class Outbox:
                 continue
             known.channel = other.channel
             known.line.follow(other.line)
+            known.course.renew()
             known.renewed.set()
             known.news.set()
         self._health.replace(self._outlets)
@@ -269,33 +271,46 @@ class Outbox:
         self.release(marks)
 
     async def _serve(self, label: str, outlet: Outlet) -> None:
-        """Sends what comes for one channel."""
+        """Sends what comes for one channel, and what is set aside of it in turn with that."""
         while not outlet.is_gone:
             outlet.news.clear()
-            batch, wait_s = outlet.line.next_batch(self._clock.monotonic())
+            again = outlet.course.take(self._clock.monotonic())
+            if again is not None:
+                await self._deliver(label, outlet, again)
+            now = self._clock.monotonic()
+            batch, wait_s = outlet.line.next_batch(now)
             if batch:
-                await self._deliver(label, outlet, batch)
+                await self._deliver(label, outlet, self._packed(outlet, batch))
+            if again is not None or batch:
                 continue
+            waits = (wait_s, outlet.course.wait_s(now))
             with suppress(TimeoutError):
                 # Not `wait_for`: on Python 3.11 it loses a cancel that comes with the event.
-                async with asyncio.timeout(wait_s):
+                async with asyncio.timeout(min((s for s in waits if s is not None), default=None)):
                     await outlet.news.wait()
 
-    async def _deliver(self, label: str, outlet: Outlet, batch: Batch) -> None:
-        """Sends one message until it has arrived, is refused, or is too old."""
+    def _packed(self, outlet: Outlet, batch: Batch) -> Parcel:
         left_out, outlet.line.left_out = outlet.line.left_out, 0
-        outlet.renewed.clear()
         notices = tuple(kept.notice for kept in batch)
         message = Message(sender=self._sender, notices=notices, left_out=left_out)
-        told = sum(notice.count for notice in notices)
-        result = await self._sending.deliver(label, outlet, message)
-        if outlet.is_gone and result == "failed":
-            self._lose(batch)
+        return Parcel(batch=batch, message=message, arrived=outlet.course.arrived)
+
+    async def _deliver(self, label: str, outlet: Outlet, parcel: Parcel) -> None:
+        """Sends one message until it has arrived, is refused, is too old, or others go first."""
+        outlet.renewed.clear()
+        result = await self._sending.deliver(label, outlet, parcel)
+        if result == "aside":
             return
+        if outlet.is_gone and result == "failed":
+            self._lose(parcel.batch)
+            return
+        told = sum(notice.count for notice in parcel.message.notices)
         self._counts.notified(label, result, told)
         if result != "sent":
-            _LOG.error("notify.%s channel=%s id=%s count=%d", result, label, message.id, told)
-        await self._drop(kept.key for kept in batch)
+            text = "notify.%s channel=%s id=%s count=%d tries=%d passed=%d"
+            facts = (parcel.message.id, told, parcel.tries, parcel.passed)
+            _LOG.error(text, result, label, *facts)
+        await self._drop(kept.key for kept in parcel.batch)
 
     async def _drop(self, keys: Iterable[MarkKey]) -> None:
         """Forgets notices; what the disk does not take is dropped with the next."""

@@ -20,6 +20,7 @@ from flowrunner.nodes.telling import Letter
 from flowrunner.notify.channel import Channel, Mails, NotSentError, ReceiversRefusedError
 from flowrunner.notify.line import Line
 from flowrunner.notify.message import Message
+from flowrunner.notify.parcels import MOST_PASSED, Course, Parcel
 from flowrunner.system.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Outlet:
         news: Set when there may be something to send.
         renewed: Set when the channel is another one, or gone.
         is_gone: Whether it has left: what is under way is not tried again.
+        course: How it has done until now.
     """
 
     channel: Channel
@@ -71,6 +73,7 @@ class Outlet:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     renewed: asyncio.Event = field(default_factory=asyncio.Event)
     is_gone: bool = False
+    course: Course = field(default_factory=Course)
 
 
 class Sending:
@@ -87,27 +90,47 @@ class Sending:
         self._counts = counts
         self._health = health
 
-    async def deliver(self, label: str, outlet: Outlet, message: Message) -> str:
-        """Returns the result, after as many tries as it takes; `failed` when the channel left."""
-        tries = 0
-        while self._clock.now() - message.notices[-1].at <= GIVEN_UP_AFTER:
-            tries += 1
+    async def deliver(self, label: str, outlet: Outlet, parcel: Parcel) -> str:
+        """Returns the result, after as many tries as it takes.
+
+        Returns:
+            `sent`, `refused` or `given_up`; `aside`: it is set aside, and others go first;
+            `failed`: the channel has left.
+        """
+        while self._clock.now() - parcel.message.notices[-1].at <= GIVEN_UP_AFTER:
+            parcel.tries += 1
             try:
-                await self.once(label, outlet, message)
+                await self.once(label, outlet, parcel.message)
             except NotSentError as error:
-                level = logging.WARNING if tries == 1 else logging.INFO
+                level = logging.WARNING if parcel.tries == 1 else logging.INFO
                 text = "notify.failed channel=%s tries=%d: %s"
-                _LOG.log(level, text, label, tries, error.message)
+                _LOG.log(level, text, label, parcel.tries, error.message)
                 if error.is_refused:
                     return "refused"
-                await _pause(outlet, _pause_s(tries, error.retry_after_s))
-                if outlet.is_gone:
-                    return "failed"
+                result = await self._after_failure(outlet, parcel, error.retry_after_s)
+                if result:
+                    return result
             else:
-                if tries > 1:
-                    _LOG.info("notify.works_again channel=%s tries=%d", label, tries)
+                if parcel.tries > 1:
+                    _LOG.info("notify.works_again channel=%s tries=%d", label, parcel.tries)
+                outlet.course.note_arrival()
                 return "sent"
         return "given_up"
+
+    async def _after_failure(self, outlet: Outlet, parcel: Parcel, asked_s: float) -> str:
+        """Waits, unless others are to go first; returns a result, or nothing for another try."""
+        course = outlet.course
+        course.note_failure(parcel)
+        if parcel.passed >= MOST_PASSED:
+            return "refused"
+        if not (outlet.line.is_for_people and course.may_pass(parcel)):
+            await _pause(outlet, _pause_s(course.tries, asked_s))
+            return "failed" if outlet.is_gone else ""
+        parcel.due = self._clock.monotonic() + _pause_s(parcel.tries, asked_s)
+        course.set_aside(parcel)
+        if asked_s or len(course.failing) > 1:  # else the channel may be well: others go at once
+            await _pause(outlet, _pause_s(course.tries, asked_s))
+        return "aside"
 
     async def mail(self, label: str, outlet: Outlet, name: str, letter: Letter) -> int:
         """Sends a mail of a node, once; returns how many receivers it had.

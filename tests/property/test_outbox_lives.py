@@ -1,7 +1,8 @@
 """Whatever happens to channels and to the daemon, each message is told or said to be dropped.
 
-A story is a row of events over an outbox on virtual time: messages come, channels fail, work again,
-change, leave and come back, the daemon is killed and starts again. At its end all channels work.
+A story is a row of events over an outbox on virtual time: messages come, also some that no receiver
+ever takes, channels fail, work again, change, leave and come back, the daemon is killed and starts
+again. At its end all channels work.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from flowrunner.notify.outbox import Outbox
 from flowrunner.notify.sending import Outlet
 from flowrunner.storage.memory_marks import MemoryMarks
 from tests.fakes.clock import FakeClock
+from tests.fakes.ids import sequential_id
 from tests.fakes.virtual_time import run_virtual
 from tests.profile import examples
 from tests.unit.notify.notices import SENDER, Counts, make_notice
@@ -32,6 +34,7 @@ WORDS = [
     "say",
     "say",
     "say",
+    "stumble",
     "keep",
     "keep",
     "fail",
@@ -59,6 +62,7 @@ class World:
         self.got: Counter[str] = Counter()
         self.said: dict[str, str] = {}
         self.may_be_gone: set[str] = set()
+        self.hopeless: set[str] = set()
         self.was_killed = False
         self.start()
 
@@ -88,6 +92,9 @@ class World:
         match event:
             case "say" | "keep" if label in self.known:
                 await self.say(label, is_told=event == "say")
+            case "stumble" if label in self.known:
+                self.hopeless.add(f"{sequential_id(len(self.said) + 1)}:message:{label}")
+                await self.say(label, is_told=True)
             case "fail":
                 self.failing.add(label)
             case "work":
@@ -122,7 +129,9 @@ class World:
 
     @property
     def dropped(self) -> int:
-        return sum(n for (_, result), n in self.counts.of.items() if result == "dropped")
+        """How many are said to be lost."""
+        lost = ("dropped", "refused", "given_up")
+        return sum(n for (_, result), n in self.counts.of.items() if result in lost)
 
 
 class Recipient:
@@ -134,13 +143,15 @@ class Recipient:
 
     async def send(self, message: Message) -> None:
         await asyncio.sleep(1)
-        if self._label in self._world.failing:
+        is_hopeless = not self._world.hopeless.isdisjoint(it.id for it in message.notices)
+        if is_hopeless or self._label in self._world.failing:
             raise NotSentError("answered 503")
         self._world.got.update(notice.id for notice in message.notices)
 
 
 @settings(max_examples=examples(100), deadline=None)
 @example(events=[("say", "a"), ("say", "a"), ("leave", "a")])
+@example(events=[("stumble", "a"), ("stumble", "a"), ("say", "a"), ("fail", "a"), ("say", "a")])
 @given(events=EVENTS)
 def test_each_message_is_told_or_dropped(events: list[tuple[str, str]]) -> None:
     """What is lost is counted, all is well at the end, and nothing comes twice without a crash."""
@@ -153,8 +164,12 @@ def test_each_message_is_told_or_dropped(events: list[tuple[str, str]]) -> None:
         for label in LABELS:
             await world.play("come", label)
         await asyncio.sleep(3_600)
+        assert world.said.keys() - world.got.keys() <= world.may_be_gone | world.hopeless
+        await asyncio.sleep(86_400)
         lost = world.said.keys() - world.got.keys()
-        assert lost <= world.may_be_gone
+        for label in LABELS:
+            await world.play("say", label)
+        await asyncio.sleep(1)
         assert world.dropped == len(lost) or world.was_killed
         assert world.was_killed or set(world.got.values()) <= {1}
         assert await world.marks.list(MarkKind.NOTICE) == {}
