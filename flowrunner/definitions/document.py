@@ -1,84 +1,20 @@
 """A definition as read: the plain data, and where each part of it stands in the file.
 
-The data is what the schema and the compiler work on. Beside it stands a tree of the same form, the
-shapes, which keeps the parser's own events; they cost nothing until a position is asked for.
+The data is what the schema and the compiler work on. Beside it stand the parser's own events, which
+cost nothing until a position is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import field
-from typing import Protocol
 
-from flowrunner.dataclass import dataclass
 from flowrunner.definitions.codes import Code
-from flowrunner.definitions.source import Mark, Position, Source
+from flowrunner.definitions.event_tree import EventTree, Leaf, Path
+from flowrunner.definitions.source import Position, Source
 from flowrunner.model.finding import Finding, Severity, pointer_of
 from flowrunner.model.ids import Json
 
-Path = tuple[str | int, ...]
-"""Keys and indices from the root to a value."""
-
-
-class Marked(Protocol):
-    """What stands somewhere in the text; with an anchor or a tag it begins there."""
-
-    @property
-    def start_mark(self) -> Mark:
-        """Where it begins."""
-
-
-class Leaf(Marked, Protocol):
-    """A scalar as the parser reports it."""
-
-    @property
-    def end_mark(self) -> Mark:
-        """Just behind it."""
-
-    @property
-    def value(self) -> str:
-        """Its text, escapes and folds undone."""
-
-    @property
-    def style(self) -> str | None:
-        """One of `'`, `"`, `|`, `>`; empty or None for a plain one."""
-
-    @property
-    def tag(self) -> str | None:
-        """Its tag, resolved."""
-
-    @property
-    def anchor(self) -> str | None:
-        """Its anchor."""
-
-
-@dataclass(slots=True)
-class SequenceShape:
-    """Where a list begins and where its items stand."""
-
-    start_mark: Mark
-    items: list[Shape] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class MappingShape:
-    """Where a mapping begins and where its keys and values stand."""
-
-    start_mark: Mark
-    keys: dict[str, Marked] = field(default_factory=dict)
-    values: dict[str, Shape] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class AliasShape:
-    """Where an alias stands and what it stands for."""
-
-    start_mark: Mark
-    target: Leaf | SequenceShape | MappingShape
-
-
-Shape = Leaf | SequenceShape | MappingShape | AliasShape
-
+__all__ = ["Document", "Path"]
 
 # The first code point of an escape may be the one it stands for.
 _ESCAPES: Mapping[str, str] = {"'": "'", '"': "\\"}
@@ -92,11 +28,11 @@ class Document:
             an alias stands for is the same object as its anchor, so treat all of it as read-only.
     """
 
-    __slots__ = ("_elsewhere", "_remark", "_root", "_source", "data")
+    __slots__ = ("_elsewhere", "_remark", "_source", "_tree", "data")
 
-    def __init__(self, data: Json, root: Shape, source: Source) -> None:
+    def __init__(self, data: Json, tree: EventTree, source: Source) -> None:
         self.data = data
-        self._root = root
+        self._tree = tree
         self._source = source
         self._elsewhere: Mapping[Path, Document] = {}
         self._remark = ""
@@ -107,7 +43,7 @@ class Document:
         Findings about those values, named by the first two parts of their paths, point there, and
         their messages end in the remark.
         """
-        found = Document(self.data, self._root, self._source)
+        found = Document(self.data, self._tree, self._source)
         found._elsewhere, found._remark = elsewhere, remark
         return found
 
@@ -117,11 +53,10 @@ class Document:
         A path that does not exist gives its nearest existing ancestor. Below an alias the position
         is that of the anchored value.
         """
-        shape, rest = self._walk(path[:-1] if key else path)
-        place: Marked | None = None
+        place, rest = self._tree.walk(path[:-1] if key else path)
         if key and path and not rest:
-            place = _key(shape, path[-1])
-        return self._source.position((place or shape).start_mark)
+            place = self._tree.key(place, path[-1])
+        return self._source.position(self._tree.mark(place))
 
     def source_text(self, path: Path) -> str | None:
         """Returns how a value that is no text was written (`1.10`, `True`), else None.
@@ -188,22 +123,9 @@ class Document:
             code, message, position, pointer=pointer_of(path), hint=hint, severity=severity
         )
 
-    def _walk(self, path: Path) -> tuple[Shape, Path]:
-        """Returns the deepest shape on a path and the parts that lead nowhere."""
-        shape = self._root
-        for depth, part in enumerate(path):
-            child = _child(shape, part)
-            if child is None:
-                return shape, path[depth:]
-            shape = child
-        return shape, ()
-
     def _leaf(self, path: Path) -> Leaf | None:
-        shape, rest = self._walk(path)
-        target = shape.target if isinstance(shape, AliasShape) else shape
-        if rest or isinstance(target, SequenceShape | MappingShape):
-            return None
-        return target
+        place, rest = self._tree.walk(path)
+        return None if rest else self._tree.leaf(place)
 
     def _in_line(self, leaf: Leaf, offset: int) -> Position | None:
         quote = 1 if leaf.style in {"'", '"'} else 0
@@ -226,19 +148,3 @@ class Document:
         if not line.endswith(content) or (not content and line.strip()):
             return None
         return Position(row + 1, len(line) - len(content) + len(before[-1]) + 1)
-
-
-def _child(shape: Shape, part: str | int) -> Shape | None:
-    container = shape.target if isinstance(shape, AliasShape) else shape
-    if isinstance(container, MappingShape):
-        return container.values.get(part) if isinstance(part, str) else None
-    if isinstance(container, SequenceShape) and isinstance(part, int):
-        return container.items[part] if 0 <= part < len(container.items) else None
-    return None
-
-
-def _key(shape: Shape, part: str | int) -> Marked | None:
-    container = shape.target if isinstance(shape, AliasShape) else shape
-    if isinstance(container, MappingShape) and isinstance(part, str):
-        return container.keys.get(part)
-    return _child(shape, part)

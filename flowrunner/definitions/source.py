@@ -28,6 +28,10 @@ _FORBIDDEN = re.compile(
 )
 
 
+# What nearly all of a text is made of: a tab, line breaks and the printable part of ASCII.
+_PLAIN = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
+
+
 class Mark(Protocol):
     """A place as the parser reports it; all three count from 0, in code points."""
 
@@ -132,6 +136,9 @@ class Source:
 
     def find_forbidden(self) -> int | None:
         """Returns the offset of the first character that no definition may hold."""
+        rest = self.text.encode(errors="surrogatepass").translate(None, _PLAIN)
+        if not rest:  # nearly always, and told by one pass in C
+            return None
         match = _FORBIDDEN.search(self.text)
         return match.start() if match else None
 

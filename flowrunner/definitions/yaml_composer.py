@@ -6,22 +6,25 @@ aliases that cannot explode. `flowrunner.definitions.yaml_reader` feeds it.
 
 from __future__ import annotations
 
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
-from flowrunner.definitions.document import (
-    AliasShape,
-    Document,
-    Leaf,
-    MappingShape,
-    Marked,
-    SequenceShape,
+from flowrunner.definitions.document import Document
+from flowrunner.definitions.event_tree import EventTree, Leaf, Marked, Path
+from flowrunner.definitions.source import Mark, Source, YamlError, quote
+from flowrunner.definitions.yaml_events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
 )
-from flowrunner.definitions.source import TEXT_START, Mark, Source, YamlError, quote
 from flowrunner.definitions.yaml_faults import TAG_HINT, TOO_DEEP_MESSAGE, braces_hint
-from flowrunner.definitions.yaml_frames import Anchor, Frame, MappingFrame, SequenceFrame
 from flowrunner.definitions.yaml_scalars import (
+    VALUE_STARTS,
     NumberTooLargeError,
     TagMisfitError,
     resolve_plain,
@@ -79,71 +82,176 @@ class Alias(Marked, Protocol):
         """The anchor it names."""
 
 
+class _Anchor:
+    """What an alias stands for: the event of an index, and what was made of it.
+
+    `size` is in nodes; 0 as long as the collection is open. `height` is how deep it is.
+    """
+
+    __slots__ = ("at", "before", "data", "height", "size")
+
+    def __init__(self, data: Json, at: int, before: int, size: int = 0) -> None:
+        self.data = data
+        self.at = at
+        self.before = before
+        self.size = size
+        self.height = 0
+
+
+_ITEM: Any = object()
+"""The key of what comes next in a list."""
+
+
+class _Level:
+    """A list or mapping that is open.
+
+    Attributes:
+        start: Index of its event.
+        key: Of what comes next in it; None when a key comes next.
+        height: How deep it is so far, without itself.
+    """
+
+    __slots__ = ("data", "height", "key", "start")
+
+    def __init__(self, data: Any, start: int, key: Any) -> None:
+        self.data = data
+        self.start = start
+        self.key = key
+        self.height = 0
+
+    @property
+    def step(self) -> Path:
+        """The part of a path that leads to what comes next."""
+        if self.key is _ITEM:
+            return (len(self.data),)
+        return () if self.key is None else (self.key,)
+
+    def add(self, value: Json) -> None:
+        """Takes the next item or value."""
+        if self.key is _ITEM:
+            self.data.append(value)
+        else:
+            self.data[self.key] = value
+            self.key = None
+
+
 class Composer:
     """Takes the events of one document in order and gives the document.
 
-    Every method that takes an event raises `YamlError` when the event breaks a rule; the composer
-    is of no use after that.
+    It is of no use after an event that breaks a rule.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._outermost = SequenceFrame(TEXT_START)
-        self._frame: Frame = self._outermost
-        self._parents: list[Frame] = []
-        self._anchors: dict[str, Anchor] = {}
+        self._root: list[Json] = []
+        self._level = _Level(self._root, -1, _ITEM)
+        self._above: list[_Level] = []
         self._nodes = 0
+        self._events: list[Any] = []
+        self._ends: dict[int, int] = {}
+        self._targets: dict[int, int] = {}
+        self._anchors: dict[str, _Anchor] = {}
+        self._open_anchors: dict[int, _Anchor] = {}
 
     def document(self) -> Document:
         """Returns the document, once all of its events are taken."""
-        return Document(self._outermost.data[0], self._outermost.shape.items[0], self._source)
+        return Document(self._root[0], self._tree(), self._source)
 
-    def scalar(self, event: Leaf) -> None:
-        """Takes a scalar: a key or a value."""
+    def compose(self, get_event: Callable[[], Any]) -> Mark:
+        """Takes the events of a document, and returns the end of that.
+
+        Raises:
+            YamlError: An event breaks a rule.
+        """
+        takers: dict[type, Callable[[Any], None]] = {
+            MappingStartEvent: self._open,
+            SequenceStartEvent: self._open,
+            MappingEndEvent: self._close,
+            SequenceEndEvent: self._close,
+            AliasEvent: self._alias,
+        }
+        while True:
+            event = self._scalars(get_event)
+            take = takers.get(type(event))
+            if take is None:
+                end: Mark = event.end_mark
+                return end
+            take(event)
+
+    def nothing(self, place: Any) -> None:
+        """Takes an empty document, which reads as null."""
+        self._level.add(None)
+        self._events.append(ScalarEvent(None, None, (True, False), "", place, place))
+
+    def _scalars(self, get_event: Callable[[], Any]) -> Any:
+        """Takes scalars, keys and values, and returns the event behind them.
+
+        Most events are scalars: a call for each would take longer than what is done with it.
+        """
+        level, events, nodes = self._level, self._events, self._nodes
+        data, key = level.data, level.key
+        while True:
+            event = get_event()
+            if type(event) is not ScalarEvent:
+                level.key, self._nodes = key, nodes
+                return event
+            nodes += 1
+            value = event.value
+            if event.anchor or event.tag or nodes > MAX_NODES:
+                level.key, self._nodes = key, nodes
+                value = self._marked(event)
+            elif key is not None and not event.style and value[:1] in VALUE_STARTS:
+                level.key = key
+                value = self._resolved(event)
+            if key is None:
+                if value in data or value in _ODD_KEYS or len(value) > MAX_KEY_LENGTH:
+                    level.key = key
+                    self._check_key(value, event)
+                key = value
+            elif key is _ITEM:
+                data.append(value)
+            else:
+                data[key] = value
+                key = None
+            events.append(event)
+
+    def _open(self, event: CollectionStart) -> None:
+        """Takes the beginning of a list or mapping."""
         self._nodes += 1
         if self._nodes > MAX_NODES:
             self._refuse_size(event)
-        frame = self._frame
-        if frame.awaits_key and isinstance(frame, MappingFrame):
-            key = event.value
-            if event.tag or event.anchor or len(key) > MAX_KEY_LENGTH or key in _ODD_KEYS:
-                self._key(event, frame)
-            elif key in frame.data:
-                self._take_key(key, event, frame)
-            else:
-                frame.take_key(key, event)
-        elif event.style or event.tag or event.anchor:
-            is_text = not (event.tag or event.anchor)
-            frame.add(event.value if is_text else self._value(event), event)
-        else:
-            try:
-                frame.add(resolve_plain(event.value), event)
-            except NumberTooLargeError:
-                self._refuse_number(event)
+        if len(self._above) == MAX_DEPTH:
+            self._refuse_depth(event)
+        if self._level.key is None:
+            self._refuse_collection_key(event)
+        is_mapping = type(event) is MappingStartEvent
+        if event.tag and event.tag != _TAG_PREFIX + ("map" if is_mapping else "seq"):
+            self._refuse_tag(event.tag, event)
+        start = len(self._events)
+        level = _Level({}, start, None) if is_mapping else _Level([], start, _ITEM)
+        if event.anchor:
+            anchor = _Anchor(level.data, start, self._nodes - 1)
+            self._anchors[event.anchor] = self._open_anchors[start] = anchor
+        self._above.append(self._level)
+        self._level = level
+        self._events.append(event)
 
-    def open_sequence(self, event: CollectionStart) -> None:
-        """Takes the beginning of a list."""
-        self._open(event, SequenceFrame(event.start_mark), _TAG_PREFIX + "seq")
-
-    def open_mapping(self, event: CollectionStart) -> None:
-        """Takes the beginning of a mapping."""
-        self._open(event, MappingFrame(event.start_mark), _TAG_PREFIX + "map")
-
-    def close(self, event: CollectionEnd) -> None:
+    def _close(self, event: CollectionEnd) -> None:
         """Takes the end of a list or mapping."""
-        frame = self._frame
-        height = frame.height + 1
-        anchor = frame.anchor
-        if anchor is not None:
-            length = event.end_mark.index - frame.shape.start_mark.index
+        level = self._level
+        self._ends[level.start] = len(self._events)
+        self._events.append(event)
+        if level.start in self._open_anchors:
+            anchor = self._open_anchors.pop(level.start)
+            length = event.end_mark.index - self._events[level.start].start_mark.index
             anchor.size = self._nodes - anchor.before + length // _TEXT_PER_NODE
-            anchor.height = height
-        parent = self._parents.pop()
-        parent.add(frame.data, frame.shape)
-        parent.height = max(parent.height, height)
-        self._frame = parent
+            anchor.height = level.height + 1
+        parent = self._level = self._above.pop()
+        if level.height >= parent.height:
+            parent.height = level.height + 1
+        parent.add(level.data)
 
-    def alias(self, event: Alias) -> None:
+    def _alias(self, event: Alias) -> None:
         """Takes an alias: a key or a value."""
         name = quote("*" + event.anchor)
         anchor = self._anchors.get(event.anchor)
@@ -155,48 +263,54 @@ class Composer:
         self._nodes += anchor.size
         if self._nodes > MAX_NODES:
             self._refuse_size(event)
-        if len(self._parents) + anchor.height > MAX_DEPTH:
+        if len(self._above) + anchor.height > MAX_DEPTH:
             self._refuse_depth(event)
-        frame = self._frame
-        if isinstance(frame, MappingFrame) and frame.awaits_key:
-            if isinstance(anchor.shape, SequenceShape | MappingShape):
-                self._refuse_collection_key(event)
-            self._take_key(anchor.shape.value, event, frame)
-            return
-        frame.add(anchor.data, AliasShape(event.start_mark, anchor.shape))
-        frame.height = max(frame.height, anchor.height)
+        if self._level.key is None:
+            self._alias_as_key(event, self._events[anchor.at])
+        else:
+            self._level.add(anchor.data)
+            self._level.height = max(self._level.height, anchor.height)
+        self._targets[len(self._events)] = anchor.at
+        self._events.append(event)
 
-    def _open(self, event: CollectionStart, frame: Frame, tag: str) -> None:
-        self._nodes += 1
+    def _alias_as_key(self, event: Alias, target: Any) -> None:
+        if type(target) is not ScalarEvent:
+            self._refuse_collection_key(event)
+        self._check_key(target.value, event)
+        self._level.key = target.value
+
+    def _marked(self, event: Leaf) -> Json:
+        """Returns the key or value of a scalar with an anchor or a tag, or beyond the bound."""
         if self._nodes > MAX_NODES:
             self._refuse_size(event)
-        if len(self._parents) == MAX_DEPTH:
-            self._refuse_depth(event)
-        if isinstance(self._frame, MappingFrame) and self._frame.awaits_key:
-            self._refuse_collection_key(event)
-        if event.tag and event.tag != tag:
+        if self._level.key is not None:
+            return self._value(event)
+        if not event.style and event.value in _ODD_KEYS:
+            self._refuse_plain_key(event)
+        if event.tag and event.tag != _TAG_PREFIX + "str":
             self._refuse_tag(event.tag, event)
         if event.anchor:
-            frame.anchor = Anchor(frame.data, frame.shape, self._nodes - 1)
-            self._anchors[event.anchor] = frame.anchor
-        self._parents.append(self._frame)
-        self._frame = frame
+            self._value(event)
+        return event.value
 
     def _value(self, event: Leaf) -> Json:
-        """Returns the value of a scalar that is not merely plain, and remembers its anchor."""
+        """Returns the value of a scalar, and remembers its anchor."""
         value: Json = event.value
-        try:
-            if event.tag:
-                value = self._tagged(event.tag, event)
-            elif not event.style:
-                value = resolve_plain(event.value)
-        except NumberTooLargeError:
-            self._refuse_number(event)
+        if event.tag:
+            value = self._tagged(event.tag, event)
+        elif not event.style:
+            value = self._resolved(event)
         if event.anchor:
             length = event.end_mark.index - event.start_mark.index
             size = 1 + length // _TEXT_PER_NODE
-            self._anchors[event.anchor] = Anchor(value, event, self._nodes, size)
+            self._anchors[event.anchor] = _Anchor(value, len(self._events), self._nodes, size)
         return value
+
+    def _resolved(self, event: Leaf) -> Json:
+        try:
+            return resolve_plain(event.value)
+        except NumberTooLargeError:
+            self._refuse_number(event)
 
     def _tagged(self, tag: str, event: Leaf) -> Json:
         if not tag.startswith(_TAG_PREFIX):
@@ -205,27 +319,29 @@ class Composer:
             return resolve_tagged(tag.removeprefix(_TAG_PREFIX), event.value)
         except TagMisfitError:
             self._refuse_tag(tag, event)
+        except NumberTooLargeError:
+            self._refuse_number(event)
 
-    def _key(self, event: Leaf, frame: MappingFrame) -> None:
-        if not event.style and event.value in _ODD_KEYS:
-            self._refuse_plain_key(event)
-        if event.tag and event.tag != _TAG_PREFIX + "str":
-            self._refuse_tag(event.tag, event)
-        if event.anchor:
-            self._value(event)
-        self._take_key(event.value, event, frame)
-
-    def _take_key(self, key: str, place: Marked, frame: MappingFrame) -> None:
+    def _check_key(self, key: str, place: Any) -> None:
+        """Refuses what is no key, or stands above already."""
+        if key in _ODD_KEYS and type(place) is ScalarEvent and not place.style:
+            self._refuse_plain_key(place)
         if len(key) > MAX_KEY_LENGTH:
             message = f"a key is longer than {MAX_KEY_LENGTH:,} characters"
             self._refuse(codes.KEY_NOT_STRING, message, place)
-        if key in frame.data:
-            first = self._source.position(frame.shape.keys[key].start_mark)
+        level = self._level
+        if key in level.data:
+            tree = self._tree()
+            first = self._source.position(tree.mark(tree.key(level.start, key)))
             at = f"line {first.line}, column {first.column}"
             message = f"the key {quote(key)} stands here again; it is first at {at}"
-            frame.take_key(key, place)
+            level.key = key
             self._refuse(codes.DUPLICATE_KEY, message, place, "Remove or rename one of the two.")
-        frame.take_key(key, place)
+
+    def _tree(self) -> EventTree:
+        """Returns where things stand so far."""
+        ends = {**self._ends, self._level.start: len(self._events)}
+        return EventTree(self._events, ends, self._targets)
 
     def _refuse_plain_key(self, event: Leaf) -> NoReturn:
         if event.value:
@@ -255,8 +371,8 @@ class Composer:
         self._refuse(codes.TOO_MANY_NODES, message, event)
 
     def _refuse(self, code: Code, message: str, place: Marked, hint: str = "") -> NoReturn:
-        frames = [*self._parents[1:], self._frame] if self._parents else []
-        path = tuple(part for frame in frames for part in frame.step)
+        levels = [*self._above[1:], self._level] if self._above else []
+        path = tuple(part for level in levels for part in level.step)
         position = self._source.position(place.start_mark)
         pointer = pointer_of(path)
         raise YamlError(self._source.finding(code, message, position, pointer=pointer, hint=hint))

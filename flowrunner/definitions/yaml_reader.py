@@ -1,4 +1,4 @@
-"""Reads a definition as strict YAML 1.2: the only door to the `yaml` library.
+"""Reads a definition as strict YAML 1.2.
 
 PyYAML's C parser delivers events; the data is built from them one by one, without recursion.
 Composing with the library itself crashes the process on 200,000 brackets, keeps the last of two
@@ -10,27 +10,13 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable
-from typing import Any
-
-import yaml
-from yaml.cyaml import CParser  # type: ignore[attr-defined]  # by which its loaders parse
-from yaml.events import (
-    AliasEvent,
-    DocumentEndEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-    SequenceStartEvent,
-    StreamEndEvent,
-)
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document
 from flowrunner.definitions.source import TEXT_START, Mark, Position, Source, YamlError, quote
 from flowrunner.definitions.yaml_composer import Composer
+from flowrunner.definitions.yaml_events import MarkedYAMLError, StreamEndEvent, events_of
 from flowrunner.definitions.yaml_faults import Complaint, explain
 
 __all__ = ["Document", "Position", "YamlError", "read_yaml"]
@@ -61,14 +47,17 @@ def read_yaml(data: bytes, *, file: str) -> Document:
     """
     source = _decode(data, file)
     _refuse_directives(source)
-    composer = Composer(source)
+    composer, get_event = Composer(source), events_of(data.removeprefix(codecs.BOM_UTF8))
     try:
-        end = _feed(composer, CParser(data.removeprefix(codecs.BOM_UTF8)).get_event)
-    except yaml.MarkedYAMLError as error:
+        stream = get_event()
+        if type(get_event()) is StreamEndEvent:
+            composer.nothing(stream.start_mark)
+            return composer.document()
+        end = composer.compose(get_event)
+    except MarkedYAMLError as error:
         raise _syntax_error(source, error) from error
-    if end is not None:
-        # The parser is not asked on: it takes long over a second document's directives.
-        _refuse_rest(source, end)
+    # The parser is not asked on: it takes long over a second document's directives.
+    _refuse_rest(source, end)
     return composer.document()
 
 
@@ -108,33 +97,6 @@ def _refuse_directives(source: Source) -> None:
     raise _error(source, codes.SYNTAX, message, position)
 
 
-def _feed(composer: Composer, get_event: Callable[[], Any]) -> Mark | None:
-    """Returns the end of the document; None when the file is empty, which reads as null."""
-    start, scalar = get_event(), composer.scalar
-    takers: dict[type, Callable[[Any], None]] = {
-        MappingStartEvent: composer.open_mapping,
-        SequenceStartEvent: composer.open_sequence,
-        MappingEndEvent: composer.close,
-        SequenceEndEvent: composer.close,
-        AliasEvent: composer.alias,
-    }
-    while True:
-        event = get_event()
-        kind = type(event)
-        if kind is ScalarEvent:
-            scalar(event)
-        elif kind in takers:
-            takers[kind](event)
-        elif kind is DocumentEndEvent:
-            end: Mark = event.end_mark
-            return end
-        elif kind is StreamEndEvent:
-            break
-    null: Any = ScalarEvent(None, None, (True, False), "", start.start_mark, start.end_mark)
-    scalar(null)
-    return None
-
-
 def _refuse_rest(source: Source, end: Mark) -> None:
     match = _AFTER_END.match(source.text, end.index)
     start = match.end() if match else end.index
@@ -149,7 +111,7 @@ def _refuse_rest(source: Source, end: Mark) -> None:
     raise _error(source, codes.SYNTAX, message, position)
 
 
-def _syntax_error(source: Source, error: yaml.MarkedYAMLError) -> YamlError:
+def _syntax_error(source: Source, error: MarkedYAMLError) -> YamlError:
     problem: Mark = error.problem_mark or error.context_mark or TEXT_START
     position = source.position(problem)
     opening = source.position(error.context_mark) if error.context_mark else position

@@ -31,6 +31,10 @@ _WORDS: Mapping[str, bool | None] = {
 }
 
 _NUMBER_STARTS = frozenset("+-.0123456789")
+
+VALUE_STARTS = _NUMBER_STARTS | {word[:1] for word in _WORDS}
+"""With what each scalar begins that may be more than a text; the empty one with nothing."""
+
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)", re.ASCII)
 _FLOAT = re.compile(
     r"[-+]?(?:[0-9]+\.[0-9]*(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)",

@@ -8,8 +8,9 @@ the channel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from flowrunner.dataclass import dataclass
 from flowrunner.notify.line import Batch
 from flowrunner.notify.message import Message
 
