@@ -66,6 +66,11 @@ class Engine:
         """Executions that wait for a limit, or for their flow to be lifted."""
         return len(self._queued)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether those who wait for a place of the host keep all places busy for a while."""
+        return self._services.node_slots.has_long_line
+
     def counts(self, account: str) -> tuple[int, int]:
         """Returns how many executions of an account are under way, and how many wait."""
         return count_of(account, self._running), count_of(account, self._queued)
@@ -113,8 +118,7 @@ class Engine:
         ending = self._ending.get(execution_id)
         if ending is None and execution_id in self._queued:
             work = self._end_queued(execution_id, reason)
-            ending = self._own(work, f"cancel:{execution_id}")
-            self._ending[execution_id] = ending
+            ending = self._ending[execution_id] = self._own(work, f"cancel:{execution_id}")
             ending.add_done_callback(lambda _: self._ending.pop(execution_id, None))
         if ending is not None and await asyncio.shield(ending):
             return True  # else it has begun meanwhile

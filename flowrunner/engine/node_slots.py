@@ -37,6 +37,11 @@ class NodeSlots:
         """Whether anybody waits for a place of the host."""
         return self._host.is_crowded
 
+    @property
+    def has_long_line(self) -> bool:
+        """Whether as many wait for a place of the host as it has."""
+        return self._host.has_long_line
+
     def resize(self, most: int, most_of: Mapping[str, int]) -> None:
         """Puts other numbers of places in force.
 
@@ -74,6 +79,11 @@ class _Places:
     def is_crowded(self) -> bool:
         """Whether anybody waits."""
         return any(not turn.done() for *_, turn in self._line)
+
+    @property
+    def has_long_line(self) -> bool:
+        """Whether as many wait as have a place, or did until they were cancelled."""
+        return len(self._line) >= self._most
 
     def resize(self, most: int) -> None:
         """Has another number of places; fewer are free from the moment on when some are left."""

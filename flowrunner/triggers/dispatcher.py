@@ -78,6 +78,11 @@ class Dispatcher:
         self._gate = gate
         self._accounts = accounts
 
+    @property
+    def is_crowded(self) -> bool:
+        """Whether those who wait for a place of the host keep all places busy for a while."""
+        return self._engine.is_crowded
+
     def startable(self, entry: FlowEntry, *, is_forced: bool = False) -> FlowSpec:
         """Returns the version in force of a flow that may start now.
 

@@ -34,6 +34,7 @@ from flowrunner.triggers.dispatcher import (
     wants_start,
 )
 from flowrunner.triggers.evidence import evidence_of, pause_evidence
+from flowrunner.triggers.pace import Pace
 
 _LOG = logging.getLogger(__name__)
 GRACE = timedelta(seconds=60)
@@ -85,6 +86,7 @@ class SlotKeeper:
         self._slots = slots
         self._clock = clock
         self._observer = observer
+        self._pace = Pace(lambda: dispatcher.is_crowded)
 
     async def account(
         self, armed: Armed, until: datetime, may_catch_up: Callable[[], bool]
@@ -191,7 +193,8 @@ class SlotKeeper:
         """
         flow, no = armed.key.flow, None
         try:
-            no = await self._submit(armed, slot)
+            async with self._pace:
+                no = await self._submit(armed, slot)
         except RefusedError as error:
             if error.code == Reason.DRAINING and slot + armed.delay <= self._clock.now() - GRACE:
                 return False

@@ -197,3 +197,18 @@ def test_host_is_crowded_while_somebody_waits_for_a_place_of_it() -> None:
         return seen
 
     assert run_virtual(story()) == [False, True, False]
+
+
+def test_a_line_is_long_when_as_many_wait_as_there_are_places() -> None:
+    """Then places stay busy for a while, whoever comes next."""
+
+    async def story() -> list[bool]:
+        site, seen = Site(2), []
+        async with asyncio.TaskGroup() as sent:
+            for name in "abcde":
+                sent.create_task(site.work(name))
+                await asyncio.sleep(1)
+                seen.append(site.slots.has_long_line)
+        return [*seen, site.slots.has_long_line]
+
+    assert run_virtual(story()) == [False, False, False, True, True, False]
