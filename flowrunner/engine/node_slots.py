@@ -34,7 +34,7 @@ class NodeSlots:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether anybody waits for a place of the host."""
+        """Whether whoever comes now has to wait for a place of the host."""
         return self._host.is_crowded
 
     @property
@@ -77,8 +77,8 @@ class _Places:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether anybody waits."""
-        return any(not turn.done() for *_, turn in self._line)
+        """Whether no place is free."""
+        return self._free <= 0
 
     @property
     def has_long_line(self) -> bool:

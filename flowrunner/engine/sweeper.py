@@ -1,8 +1,8 @@
 """Removes the work folders of executions that have ended, those that wait together in one go.
 
 Each on its own was a way to a thread and back, and several threads at it at a time took the
-processor from the executions that go on. While others wait for a place to start in, removing waits,
-too: it takes the disk and the interpreter from them, and nobody waits for it.
+processor from the executions that go on. While all places to start in are taken, removing waits,
+too: it takes the disk and the interpreter from those who start, and nobody waits for it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Sweeper:
         files: Removes them.
         work: Holds one for each execution.
         clock: Tells how long they have waited.
-        is_crowded: Whether executions wait to start, on which the removal may wait.
+        is_crowded: Whether all places to start in are taken: then the removal may wait.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Sweeper:
             self._is_at_work = False
 
     async def _lull(self) -> None:
-        """Returns when nobody waits to start, or the first folder has waited long enough."""
+        """Returns when a place is free, or the first folder has waited long enough."""
         until = self._clock.monotonic() + LONGEST_S
         while self._is_crowded() and self._clock.monotonic() < until:  # noqa: ASYNC110 - a line that empties tells nobody
             await asyncio.sleep(_LOOK_S)

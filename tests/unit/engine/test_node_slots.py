@@ -179,24 +179,23 @@ def test_node_of_a_start_by_hand_passes_those_of_slots() -> None:
     ]
 
 
-def test_host_is_crowded_while_somebody_waits_for_a_place_of_it() -> None:
-    """Neither those who have one count, nor who waits for its account, nor who gave up."""
+def test_host_is_crowded_while_none_of_its_places_is_free() -> None:
+    """Who waits for its account takes none, and one that ends leaves its place to the next."""
 
     async def story() -> list[bool]:
         site, seen = Site(2, pay=1), []
-        tasks = [site.send("p1", account="pay"), site.send("p2", account="pay"), site.send("a")]
+        tasks = [site.send("p1", account="pay"), site.send("p2", account="pay")]
         await asyncio.sleep(1)
         seen.append(site.slots.is_crowded)
-        tasks.append(site.send("b"))
+        tasks.append(site.send("a"))
         await asyncio.sleep(1)
         seen.append(site.slots.is_crowded)
-        tasks.pop().cancel()
-        await asyncio.sleep(1)
+        await asyncio.sleep(8.5)  # p1 has ended, and p2 has come
         seen.append(site.slots.is_crowded)
         await asyncio.gather(*tasks)
-        return seen
+        return [*seen, site.slots.is_crowded]
 
-    assert run_virtual(story()) == [False, True, False]
+    assert run_virtual(story()) == [False, True, True, False]
 
 
 def test_a_line_is_long_when_as_many_wait_as_there_are_places() -> None:
