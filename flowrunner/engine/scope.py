@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from flowrunner.model.body import CONTENT, body_value
@@ -58,16 +58,36 @@ class ContextScope:
         return self._moment
 
 
+class Once:
+    """A context that is made when somebody first asks for it; most executions ask for none."""
+
+    __slots__ = ("_made", "_make")
+
+    def __init__(self, make: Callable[[], Json]) -> None:
+        self._make: Callable[[], Json] | None = make
+        self._made: Json = None
+
+    def __call__(self) -> Json:
+        """Returns the same value each time."""
+        if self._make is not None:
+            self._made, self._make = self._make(), None
+        return self._made
+
+
 def flow_contexts(spec: FlowSpec) -> dict[str, Json]:
     """Returns the contexts that depend on the flow alone; `env` has its literal values."""
+    return {"vars": spec.vars, "env": Once(lambda: _env(spec)), "flow": Once(lambda: _flow(spec))}
+
+
+def _env(spec: FlowSpec) -> dict[str, Json]:
+    return {name: value for name, value in spec.env.items() if isinstance(value, str)}
+
+
+def _flow(spec: FlowSpec) -> dict[str, Json]:
     return {
-        "vars": spec.vars,
-        "env": {name: value for name, value in spec.env.items() if isinstance(value, str)},
-        "flow": {
-            "name": spec.key.name,
-            "account": spec.key.account,
-            "labels": dict(spec.labels),
-        },
+        "name": spec.key.name,
+        "account": spec.key.account,
+        "labels": dict(spec.labels),
     }
 
 
@@ -82,8 +102,8 @@ def execution_contexts(
     return {
         **flow_contexts(spec),
         "inputs": execution.inputs,
-        "trigger": cache(lambda: trigger_context(execution.cause, body_of(execution.cause))),
-        "execution": execution_context(execution, spec, directories),
+        "trigger": Once(lambda: trigger_context(execution.cause, body_of(execution.cause))),
+        "execution": Once(lambda: execution_context(execution, spec, directories)),
         "host": {"name": host.name, "labels": list(host.labels), "facts": host.facts},
         "nodes": nodes,
     }

@@ -15,6 +15,7 @@ from flowrunner.engine.engine import Engine
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.scope import (
     ContextScope,
+    Once,
     flow_contexts,
     resolve,
     times_context,
@@ -239,8 +240,8 @@ def trigger_scope(
     """
     contexts: dict[str, Json] = {
         **flow_contexts(spec),
-        "trigger": trigger_context(cause, body),
-        "execution": times_context(cause, spec, moment),
+        "trigger": Once(lambda: trigger_context(cause, body)),
+        "execution": Once(lambda: times_context(cause, spec, moment)),
     }
     return ContextScope(contexts, lambda name: name in ("success", "always"), moment)
 
