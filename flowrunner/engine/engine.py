@@ -86,8 +86,7 @@ class Engine:
         """
         if self._is_draining:
             raise RefusedError("the daemon is stopping", code="draining")
-        created_at = request.judged_at or self._services.clock.now()
-        execution = request.execution(created_at)
+        execution = request.execution(request.judged_at or self._services.clock.now())
         decision = self._decide(execution, request.spec)
         entry = entry_of(execution, request, decision, self._services.clock.now())
         if decision.verdict is not Verdict.START:

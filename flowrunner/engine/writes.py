@@ -16,6 +16,7 @@ class PendingWrites:
         self._on_error = on_error
         self._pending: set[asyncio.Future[None]] = set()
         self._latest: asyncio.Future[None] | None = None
+        self._all_written: asyncio.Future[None] | None = None
 
     def add(self, future: asyncio.Future[None]) -> None:
         """Leaves a write to itself."""
@@ -31,7 +32,8 @@ class PendingWrites:
     async def settled(self) -> None:
         """Returns when nothing is pending any more."""
         while self._pending:
-            await asyncio.wait(self._pending)
+            self._all_written = asyncio.get_running_loop().create_future()
+            await self._all_written
 
     async def written(self) -> None:
         """Returns when all that was asked for until now is on disk.
@@ -50,3 +52,5 @@ class PendingWrites:
         error = None if future.cancelled() else future.exception()
         if error is not None:
             self._on_error(error)
+        if not self._pending and self._all_written is not None and not self._all_written.done():
+            self._all_written.set_result(None)
