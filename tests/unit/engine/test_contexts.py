@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
+from flowrunner.engine.scope import ContextScope, Once
 from flowrunner.model.ids import Json
 from tests.fakes.engine import FAILS, REVISION, Act, Outcome, World, flow, run_flow, simulate
 
@@ -135,3 +137,19 @@ def test_env_that_cannot_be_evaluated_fails_the_attempt() -> None:
         return outcome
 
     assert simulate(story).reasons == {"a": "expression"}
+
+
+def test_a_context_is_made_when_it_is_first_asked_for() -> None:
+    """And never again: who asks twice gets the same value."""
+    made: list[Json] = []
+
+    def make() -> Json:
+        made.append({"name": "nightly"})
+        return made[-1]
+
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    scope = ContextScope({"flow": Once(make), "inputs": {}}, lambda _: True, moment)
+
+    assert not made
+    assert scope.lookup("flow") is scope.lookup("flow") is made[0]
+    assert len(made) == 1
