@@ -13,6 +13,7 @@ import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import TypeAlias
 
 from flowrunner.model.ids import ExecutionId
@@ -22,6 +23,8 @@ from flowrunner.system.clock import Clock
 SAME_BODY_S = 300.0
 """How long the same signed body is a duplicate where neither id nor time is signed."""
 _BODIES_LIMIT = 100_000
+_KEYS_LIMIT = 256
+"""Keys that are kept: of as many deliveries as are likely to be looked for at once."""
 
 _Lines: TypeAlias = dict[str, deque[asyncio.Future[None]]]
 """Who waits for each name that somebody has the turn at, in their order."""
@@ -140,8 +143,12 @@ class Turn:
         del self._lines[name]
 
 
+@lru_cache(_KEYS_LIMIT)
 def _key(hook: str, identity: str) -> str:
-    """Returns the unique key of a delivery, but for the number of the window's length."""
+    """Returns the unique key of a delivery, but for the number of the window's length.
+
+    It is asked for when a delivery is looked for, and once more when it is new.
+    """
     name = hashlib.sha256(identity.encode(errors="replace") + b"\0").hexdigest()
     return f"delivery:{hook}:{name}:"
 

@@ -26,7 +26,7 @@ def delivery_row(record: DeliveryRecord) -> Row:
         record.trigger,
         record.event,
         record.delivery_id,
-        record.is_proven,
+        int(record.is_proven),
         record.status,
         record.reason.value,
         record.detail,
