@@ -15,8 +15,11 @@ from flowrunner.storage.protocols import ExecutionQuery, ExecutionStore
 from flowrunner.triggers.dedupe import SAME_BODY_S, Duplicates
 from flowrunner.triggers.hook_cases import Hook
 
-MOST_RECALLED = 1_000
-"""Executions that are looked at, the newest: a start shall not wait for the bodies of a storm."""
+MOST_RECALLED = 5_000
+"""Bodies that are read, the newest: a start shall not wait for those of a storm for long."""
+
+MOST_RECALLED_BYTES = 256 * 1024**2
+"""What they may have together; no more are read then."""
 
 _PAGE = 100
 
@@ -49,22 +52,34 @@ async def recall_bodies(
     since = now - timedelta(seconds=SAME_BODY_S)
     found = [
         (execution, hook)
-        async for execution in _latest(executions, since)
-        if (hook := by_trigger.get((execution.flow, execution.cause.trigger_id))) is not None
+        for flow in sorted({flow for flow, _ in by_trigger})
+        async for execution in _latest(executions, flow, since)
+        if (hook := by_trigger.get((flow, execution.cause.trigger_id))) is not None
     ]
-    for execution, hook in reversed(found):  # as they came: what came first is forgotten first
+    found.sort(key=lambda each: each[0].id, reverse=True)
+    bodies: list[tuple[str, str, Execution]] = []
+    left_bytes = MOST_RECALLED_BYTES
+    for execution, hook in found[:MOST_RECALLED]:
         whole = await executions.get(execution.id)
         if whole is not None and whole.cause.payload is not None:
-            left_s = (execution.created_at - since).total_seconds()
             identity = Duplicates.body_identity(whole.cause.payload)
-            duplicates.remember_body(hook.label, identity, execution.id, left_s)
+            bodies.append((hook.label, identity, execution))
+            left_bytes -= len(whole.cause.payload)
+            if left_bytes < 0:
+                break
+    for label, identity, execution in reversed(bodies):  # what came first is forgotten first
+        left_s = (execution.created_at - since).total_seconds()
+        duplicates.remember_body(label, identity, execution.id, left_s)
 
 
-async def _latest(executions: ExecutionStore, since: datetime) -> AsyncIterator[Execution]:
-    """Yields what was created since then, the newest first."""
+async def _latest(
+    executions: ExecutionStore, flow: FlowKey, since: datetime
+) -> AsyncIterator[Execution]:
+    """Yields what was created of a flow since then, the newest first, up to `MOST_RECALLED`."""
     before: ExecutionId | None = None
     for _ in range(MOST_RECALLED // _PAGE):
-        page = await executions.list(ExecutionQuery(before=before, limit=_PAGE))
+        query = ExecutionQuery(account=flow.account, flow=flow.name, before=before, limit=_PAGE)
+        page = await executions.list(query)
         for execution in page:
             if execution.created_at < since:
                 return

@@ -703,6 +703,39 @@ def test_so_many_bodies_are_recalled_and_no_more(monkeypatch: pytest.MonkeyPatch
     told(story, flow(top={"concurrency": {"limit": 1, "queue_limit": 1_000}}))
 
 
+def test_bodies_beyond_a_size_are_not_recalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start reads so many bytes of bodies, those of the newest first."""
+    monkeypatch.setattr(recalling, "MOST_RECALLED_BYTES", 5)
+
+    async def story(sender: Sender) -> None:
+        for body in (b"[1]", b"[2]", b"[3]"):
+            await sender.send(body, x_github_delivery=f"id-{body!r}")
+        after = await next_life(sender)
+        found = [
+            (await after.send(body, x_github_delivery="other")).result
+            for body in (b"[3]", b"[2]", b"[1]")
+        ]
+        assert found == ["duplicate", "duplicate", "accepted"]
+
+    told(story, flow(top={"concurrency": {"limit": 1, "queue_limit": 10}}))
+
+
+def test_executions_of_other_flows_hide_no_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many a schedule has started since, the delivery before them is known."""
+    monkeypatch.setattr(recalling, "MOST_RECALLED", 100)
+
+    async def story(sender: Sender) -> None:
+        await sender.send(b"[1]", x_github_delivery="id-1")
+        busy = flow_text("busy", concurrency={"limit": 1, "queue_limit": 1_000})
+        await sender.world.apply(flow(), busy)
+        for _ in range(150):
+            await sender.world.dispatcher.start_by_hand(key_of("busy"), {}, as_text=False)
+        after = await next_life(sender)
+        assert (await after.send(b"[1]", x_github_delivery="id-2")).result == "duplicate"
+
+    told(story, flow())
+
+
 @pytest.mark.parametrize("auth", [pytest.param(GITHUB, id="github"), pytest.param(HMAC, id="hmac")])
 def test_same_body_without_an_id_is_a_duplicate_for_five_minutes(auth: Json) -> None:
     """A signed delivery without an id is known by its body, also across a restart."""
