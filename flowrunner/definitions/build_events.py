@@ -21,9 +21,13 @@ from flowrunner.model.states import ExecutionState
 SETTLE = "10s"
 """How long a file stays as it is before it counts. Source: FLOW_FORMAT 3."""
 
+_TYPES = frozenset(("start", "flow", "file"))
+
 
 def build_event_trigger(trigger_id: str, raw: Mapping[str, Json]) -> EventTrigger | None:
     """Returns the trigger; None for one of another type."""
+    if raw["type"] not in _TYPES:
+        return None
     shared: dict[str, Any] = {
         "id": trigger_id,
         "is_enabled": raw.get("enabled", True),

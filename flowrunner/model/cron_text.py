@@ -67,6 +67,7 @@ class ScheduleError(ValidationError):
         self.field = field
 
 
+@lru_cache(maxsize=4_096)  # asked for the text, and again for the schedule that is made of it
 def check_fields(expression: str) -> None:
     """Raises `ScheduleError` for anything but five good fields, of which some day may fit."""
     texts = expression.split()
@@ -96,6 +97,7 @@ def normal_fields(expression: str) -> str:
     return fields.upper()
 
 
+@lru_cache(maxsize=4_096)
 def has_fixed_hour(expression: str) -> bool:
     """Whether the hour field of a good expression does not begin with `*`.
 

@@ -355,27 +355,27 @@ class FlowSpec:
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:
         """The triggers of type schedule."""
-        return tuple(t for t in self.triggers if isinstance(t, ScheduleTrigger))
+        return tuple([t for t in self.triggers if isinstance(t, ScheduleTrigger)])
 
     @property
     def webhooks(self) -> tuple[WebhookTrigger, ...]:
         """The triggers of type webhook."""
-        return tuple(t for t in self.triggers if isinstance(t, WebhookTrigger))
+        return tuple([t for t in self.triggers if isinstance(t, WebhookTrigger)])
 
     @property
     def starts(self) -> tuple[StartTrigger, ...]:
         """The triggers of type start that are enabled."""
-        return tuple(t for t in self.triggers if isinstance(t, StartTrigger) and t.is_enabled)
+        return tuple([t for t in self.triggers if isinstance(t, StartTrigger) and t.is_enabled])
 
     @property
     def followed(self) -> tuple[FlowTrigger, ...]:
         """The triggers of type flow that are enabled."""
-        return tuple(t for t in self.triggers if isinstance(t, FlowTrigger) and t.is_enabled)
+        return tuple([t for t in self.triggers if isinstance(t, FlowTrigger) and t.is_enabled])
 
     @property
     def inboxes(self) -> tuple[FileTrigger, ...]:
         """The triggers of type file that are enabled."""
-        return tuple(t for t in self.triggers if isinstance(t, FileTrigger) and t.is_enabled)
+        return tuple([t for t in self.triggers if isinstance(t, FileTrigger) and t.is_enabled])
 
     @property
     def secrets_in_use(self) -> frozenset[str]:

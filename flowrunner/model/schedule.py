@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from itertools import takewhile
 from typing import NamedTuple
@@ -283,6 +284,7 @@ def last_between(schedule: Slots, after: datetime, until: datetime) -> datetime 
     return count_between(schedule, after, until).last
 
 
+@lru_cache(maxsize=4_096)  # thousands of flows share some, and a schedule never changes
 def parse_cron(expression: str, timezone: str = "UTC", dst: DstPolicy = USUAL_DST) -> CronSchedule:
     """Returns the schedule of a cron expression as a person writes it.
 

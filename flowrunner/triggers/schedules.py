@@ -104,7 +104,7 @@ class Schedules:
         changed = changed_keys(self._entries, entries)
         wanted = {
             (key, trigger.id): trigger
-            for key in sorted(changed & entries.keys())
+            for key in sorted(key for key in changed if key in entries)
             if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
         }
