@@ -28,6 +28,9 @@ class ParamIssue(Protocol):
 class NodeFacts(Protocol):
     """The static side of a node type."""
 
+    def __hash__(self) -> int:
+        """Tells it from others: what follows from its schema is worked out once."""
+
     @property
     def schema(self) -> Mapping[str, Any]:
         """JSON Schema of `params`, with the marks that the schema of flows explains."""

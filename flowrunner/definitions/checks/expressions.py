@@ -98,6 +98,9 @@ class _Checker:
     def __init__(self, subject: Subject, *, names: bool) -> None:
         self._subject = subject
         self._knows_names = names
+        self._order = FlowOrder(subject)
+        self._kinds = FlowKinds(subject)
+        self._good: set[tuple[frozenset[str], bool, str, tuple[str | int, ...]]] = set()
 
     def check(self, place: Place) -> Iterator[Finding]:
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
@@ -115,15 +118,24 @@ class _Checker:
             )
             return
         for uses in expressions:
-            if uses.status_calls:
-                yield from self._functions(place, uses)
-            if any(reference.root == SECRETS for reference in uses.references):
-                for complaint in complaints_about(uses.expression, place.kind):
-                    yield from self._secret(place, complaint)
+            if uses.status_calls or uses.names_secret:
+                yield from self._special(place, uses)
             for reference in uses.references:
-                yield from self._reference(place, reference)
-        for misfit in misfits(self._kinds, place, template):
+                if not self._is_good(place, reference):
+                    yield from self._reference(place, reference)
+        for misfit in misfits(self._kinds, place, template, expressions):
             yield self._misfit(place, misfit)
+
+    def _is_good(self, place: Place, reference: Reference) -> bool:
+        """Whether nothing is wrong with a use; most are like one that was found to be good."""
+        contexts, root, path = _CONTEXTS[place.kind], reference.root, reference.path
+        use = (contexts, self._kinds.has_items(place.node), root, path)
+        if use in self._good:
+            return root != "nodes" or self._is_before(str(path[0]), place)
+        is_good = not any(True for _ in self._reference(place, reference))
+        if is_good and root != SECRETS:  # in which more than the contexts of a place decides
+            self._good.add(use)
+        return is_good
 
     def _misfit(self, place: Place, misfit: Misfit) -> Finding:
         return self._subject.document.finding(
@@ -147,12 +159,13 @@ class _Checker:
         message = "an expression in text that an interpreter parses would run as code"
         return self._finding(codes.EXPRESSION_IN_SCRIPT, message, place, offset, hint)
 
-    def _functions(self, place: Place, uses: Uses) -> Iterator[Finding]:
-        if place.kind is Kind.CONDITION:
-            return
-        for name, offset in uses.status_calls:
+    def _special(self, place: Place, uses: Uses) -> Iterator[Finding]:
+        """Yields findings about functions that belong elsewhere, and about secrets that decide."""
+        for name, offset in () if place.kind is Kind.CONDITION else uses.status_calls:
             message = f"{name}() speaks about a node's needs: it belongs to the 'if' of a node"
             yield self._finding(codes.EXPRESSION_NOT_ALLOWED, message, place, offset, "")
+        for complaint in complaints_about(uses.expression, place.kind) if uses.names_secret else ():
+            yield from self._secret(place, complaint)
 
     def _reference(self, place: Place, reference: Reference) -> Iterator[Finding]:
         root, offset = reference.root, reference.offset
@@ -221,7 +234,7 @@ class _Checker:
             message = f"there is no node {name!r}"
             hint = meant_or_known(name, self._order.paths)
             yield self._finding(codes.UNKNOWN_NAME, message, place, offset, hint)
-        elif place.node is not None and not self._order.comes_before(at, place.node):
+        elif place.node is not None and not self._is_before(name, place):
             own = self._order.raws[place.node]["id"]
             message = f"the node {name!r} does not come before {own!r}"
             hint = f"add {name} to 'needs' of {own}" if name != own else "a node cannot see itself"
@@ -230,6 +243,11 @@ class _Checker:
             yield self._finding(codes.NOT_UPSTREAM, message, place, offset, hint)
         else:
             yield from self._node_member(place, reference, name)
+
+    def _is_before(self, name: str, place: Place) -> bool:
+        """Whether a node is final when a place is evaluated."""
+        at = self._order.paths[name]
+        return place.node is None or self._order.comes_before(at, place.node)
 
     def _node_member(self, place: Place, reference: Reference, name: str) -> Iterator[Finding]:
         path = reference.path[1:]
@@ -275,14 +293,6 @@ class _Checker:
         if facts is not None and not facts.is_shell_like:
             return frozenset(node.get("params", {}).get("values", {}))
         return frozenset(node.get("outputs", {}))
-
-    @cached_property
-    def _order(self) -> FlowOrder:
-        return FlowOrder(self._subject)
-
-    @cached_property
-    def _kinds(self) -> FlowKinds:
-        return FlowKinds(self._subject)
 
     @cached_property
     def _secrets(self) -> list[str] | None:

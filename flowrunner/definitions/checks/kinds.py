@@ -6,22 +6,22 @@ be of any kind.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from flowrunner.definitions.build import facts_of, node_type
 from flowrunner.definitions.checks.places import OF_ITEMS, Place
 from flowrunner.definitions.checks.places import Kind as PlaceKind
 from flowrunner.definitions.checks.subject import Subject
+from flowrunner.definitions.checks.texts import Uses
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.references import is_computed
 from flowrunner.definitions.templates import condition_of
-from flowrunner.model.expressions import ExpressionSyntaxError, Reference, Template
+from flowrunner.model.expressions import Expression, ExpressionSyntaxError, Reference, Template
 from flowrunner.model.expressions.function_table import ANY, BOOLEAN, LIST, NUMBER, TEXT, Kinds
-from flowrunner.model.expressions.syntax import Name, Node
+from flowrunner.model.expressions.syntax import Name
 from flowrunner.model.expressions.syntax import Path as PathTree
-from flowrunner.model.expressions.types import NULL, Misfit, infer, members, shown
+from flowrunner.model.expressions.types import NULL, Misfit, members, shown
 from flowrunner.model.expressions.values import Kind, kind_of, member
 from flowrunner.model.ids import Json
 
@@ -79,6 +79,7 @@ class FlowKinds:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
+        self._known: dict[tuple[str, tuple[str | int, ...]], Kinds] = {}
         self._nodes = {raw["id"]: (path, raw) for path, raw in subject.all_nodes}
         self._foreach = {
             path: raw["foreach"] for path, raw in subject.all_nodes if "foreach" in raw
@@ -95,10 +96,16 @@ class FlowKinds:
     def __call__(self, reference: Reference, place: Place | None = None) -> Kinds:
         """Returns the kinds that the reference may have."""
         root, keys = reference.root, reference.path
-        if root == "index":
-            return _below(NUMBER, keys)
         if root == "item":
             return self._item(place.node, keys) if place and place.node in self._foreach else ANY
+        known = self._known.get((root, keys))
+        if known is None:
+            known = self._known[root, keys] = self._of(root, keys)
+        return known
+
+    def _of(self, root: str, keys: tuple[str | int, ...]) -> Kinds:
+        if root == "index":
+            return _below(NUMBER, keys)
         if root in _CONTEXTS:
             return _below(_CONTEXTS[root], keys)
         if root in {"inputs", "vars", "env"}:
@@ -185,34 +192,40 @@ class FlowKinds:
         return _of_literal(values[name], rest)
 
 
-def misfits(kinds: FlowKinds, place: Place, template: Template) -> Iterator[Misfit]:
+def misfits(
+    kinds: FlowKinds, place: Place, template: Template, expressions: Sequence[Uses]
+) -> Iterator[Misfit]:
     """Yields what can never work in the expressions of a place, or as a value of the place."""
-    for expression in template.expressions:
-        if place.kind not in _TYPED and _is_name(expression.tree):
+    is_typed = place.kind in _TYPED
+    for uses in expressions:
+        if uses.is_name and not is_typed:
             continue
-        found, problems = infer(expression.tree, partial(kinds, place=place))
+        found, problems = uses.inferred(tuple([kinds(each, place) for each in uses.references]))
         yield from problems
-        if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
-            message = f"a group is named by a text or a whole number, never by {shown(found)}"
-            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
-        if place.kind is PlaceKind.FOREACH and not found & LIST:
-            message = f"a foreach goes through a list, never {shown(found)}"
-            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
-        if place.kind is PlaceKind.MOMENT and not found & TEXT:
-            message = f"a time is an RFC 3339 text, never {shown(found)}"
-            yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
-        if place.kind is PlaceKind.TRIGGER_INPUT and place.path[3:-1] == ():
-            given = found if template.sole_expression else TEXT
-            wanted = kinds.input_kinds(place.path[-1])
-            if not given & wanted:
-                tree = expression.tree
-                message = f"the input {place.path[-1]!r} is {shown(wanted)}, never {shown(given)}"
-                yield Misfit(node=tree, message=message, offset=tree.offset)
+        if is_typed:
+            yield from _misfits_of_place(kinds, place, template, uses.expression, found)
 
 
-def _is_name(tree: Node) -> bool:
-    """Whether a tree is a name alone, in which nothing can be wrong."""
-    return isinstance(tree, PathTree) and isinstance(tree.base, Name)
+def _misfits_of_place(
+    kinds: FlowKinds, place: Place, template: Template, expression: Expression, found: Kinds
+) -> Iterator[Misfit]:
+    """Yields what a value of these kinds can never be, where it stands."""
+    if place.kind is PlaceKind.GROUP and not found & (TEXT | NUMBER):
+        message = f"a group is named by a text or a whole number, never by {shown(found)}"
+        yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
+    if place.kind is PlaceKind.FOREACH and not found & LIST:
+        message = f"a foreach goes through a list, never {shown(found)}"
+        yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
+    if place.kind is PlaceKind.MOMENT and not found & TEXT:
+        message = f"a time is an RFC 3339 text, never {shown(found)}"
+        yield Misfit(node=expression.tree, message=message, offset=expression.tree.offset)
+    if place.kind is PlaceKind.TRIGGER_INPUT and place.path[3:-1] == ():
+        given = found if template.sole_expression else TEXT
+        wanted = kinds.input_kinds(place.path[-1])
+        if not given & wanted:
+            tree = expression.tree
+            message = f"the input {place.path[-1]!r} is {shown(wanted)}, never {shown(given)}"
+            yield Misfit(node=tree, message=message, offset=tree.offset)
 
 
 def _below(shape: _Shape, keys: tuple[str | int, ...]) -> Kinds:

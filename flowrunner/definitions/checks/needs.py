@@ -29,9 +29,8 @@ class NeedsGraph:
     def __init__(self, nodes: list[dict[str, Json]]) -> None:
         self.by_id = {node["id"]: index for index, node in reversed(list(enumerate(nodes)))}
         self.names = resolved_needs(nodes)
-        self._needs = [
-            [self.by_id[name] for name in names if name in self.by_id] for names in self.names
-        ]
+        by_id = self.by_id
+        self._needs = [[by_id[name] for name in names if name in by_id] for names in self.names]
         self._cycles: list[list[int]] = []
 
     def comes_before(self, first: int, second: int) -> bool:
@@ -47,18 +46,18 @@ class NeedsGraph:
     def _ancestors(self) -> list[int]:
         """For each node the set of those before it, as the bits of an integer."""
         found = [0] * len(self._needs)
-        for _ in range(_PASSES):
-            before = list(found)
-            for node in self.order:
+        order = self.order
+        for _ in range(_PASSES if self._cycles else 1):
+            for node in order:
                 for need in self._needs[node]:
                     found[node] |= found[need] | 1 << need
-            if found == before:
-                break
         return found
 
     @cached_property
     def order(self) -> list[int]:
         """All nodes, each behind those that it needs; finds the cycles on the way."""
+        if all(need < node for node, needs in enumerate(self._needs) for need in needs):
+            return list(range(len(self._needs)))  # as people write them
         order: list[int] = []
         is_done = [False] * len(self._needs)
         for start in range(len(self._needs)):

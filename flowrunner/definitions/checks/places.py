@@ -6,11 +6,13 @@ there; `flowrunner.definitions.checks.expressions` does the judging.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from flowrunner.definitions.build import facts_of, node_params, node_type
+from flowrunner.definitions.build import NODE_LISTS, facts_of, node_params, node_type
+from flowrunner.definitions.catalog import NodeFacts
 from flowrunner.definitions.checks.interpreters import code_arguments
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
@@ -59,6 +61,23 @@ OF_ITEMS = frozenset(
 """Where a node with `foreach` says something about each item."""
 
 
+_AT: Mapping[Path, Kind] = {
+    ("concurrency", "group"): Kind.GROUP,
+    ("defaults", "retry", "if"): Kind.DEFAULT_RETRY,
+}
+_BELOW: Mapping[str, Kind] = {"env": Kind.FLOW_ENV, "outputs": Kind.OUTPUT}
+_OF_NODE: Mapping[str, Kind] = {
+    "if": Kind.CONDITION,
+    "foreach": Kind.FOREACH,
+    "stdin": Kind.STDIN,
+    "run": Kind.INTERPRETED,
+}
+_TRIGGER_CONDITIONS: frozenset[Path] = frozenset({("if",), ("dedupe", "key")})
+
+_NODE_TYPES = 256
+"""More than there are."""
+
+
 class Place(NamedTuple):
     """A text of the definition; `node` is the path of its node, if it stands in one."""
 
@@ -70,112 +89,176 @@ class Place(NamedTuple):
 
 def places(subject: Subject) -> Iterator[Place]:
     """Yields every text that is an expression or holds `${{`, with the kind of its place."""
-    special: dict[Path, Place] = {place.path: place for place in _special(subject)}
-    yield from (place for place in special.values() if place.kind in _BARE)
-    for path, text in _texts(subject.data, ()):
-        place = special.get(path) or Place(path=path, text=text, kind=Kind.LITERAL)
+    yield from _bare(subject)
+    read = _Reading(subject)
+    for path, text in _texts(subject.data):
+        place = read.place(path, text)
         if place.kind not in _BARE:
             yield place
 
 
-def _special(subject: Subject) -> Iterator[Place]:
-    for path, text in _texts(subject.data.get("env", {}), ("env",)):
-        yield Place(path=path, text=text, kind=Kind.FLOW_ENV)
-    for path, text in _texts(subject.data.get("outputs", {}), ("outputs",)):
-        yield Place(path=path, text=text, kind=Kind.OUTPUT)
-    group = subject.data.get("concurrency", {}).get("group")
+def _bare(subject: Subject) -> Iterator[Place]:
+    """Yields the texts that are an expression with or without the wrapper."""
+    data = subject.data
+    group = data.get("concurrency", {}).get("group")
     if isinstance(group, str):
-        yield Place(path=("concurrency", "group"), text=group, kind=Kind.GROUP)
-    general = subject.data.get("defaults", {}).get("retry", {}).get("if")
+        yield Place(("concurrency", "group"), group, Kind.GROUP)
+    general = data.get("defaults", {}).get("retry", {}).get("if")
     if isinstance(general, str):
-        yield Place(path=("defaults", "retry", "if"), text=general, kind=Kind.DEFAULT_RETRY)
+        yield Place(("defaults", "retry", "if"), general, Kind.DEFAULT_RETRY)
     for at, node in subject.all_nodes:
-        yield from _of_node(subject, at, node)
+        yield from _bare_in_node(subject, at, node)
     for index, trigger in enumerate(subject.triggers):
-        top: Path = ("triggers", index)
-        for path, text in _texts(trigger.get("inputs", {}), (*top, "inputs")):
-            yield Place(path=path, text=text, kind=Kind.TRIGGER_INPUT)
-        bare = {(*top, "if"): trigger.get("if")}
-        bare[(*top, "dedupe", "key")] = trigger.get("dedupe", {}).get("key")
-        for path, value in bare.items():
-            if isinstance(value, str):
-                yield Place(path=path, text=value, kind=Kind.TRIGGER_CONDITION)
+        if isinstance(trigger.get("if"), str):
+            yield Place(("triggers", index, "if"), trigger["if"], Kind.TRIGGER_CONDITION)
+        key = trigger.get("dedupe", {}).get("key")
+        if isinstance(key, str):
+            yield Place(("triggers", index, "dedupe", "key"), key, Kind.TRIGGER_CONDITION)
 
 
-def _of_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Place]:
+def _bare_in_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Place]:
     if isinstance(node.get("if"), str):
-        yield Place(path=(*at, "if"), text=node["if"], kind=Kind.CONDITION, node=at)
-    again = node.get("retry", {}).get("if")
-    if isinstance(again, str):
-        yield Place(path=(*at, "retry", "if"), text=again, kind=Kind.RETRY, node=at)
-    items = node.get("foreach")
-    if isinstance(items, str):
-        yield Place(path=(*at, "foreach"), text=items, kind=Kind.FOREACH, node=at)
-    for path, text in _texts(items if isinstance(items, list) else (), (*at, "foreach")):
-        yield Place(path=path, text=text, kind=Kind.ITEM, node=at)
-    for path, text in _texts(node.get("env", {}), (*at, "env")):
-        yield Place(path=path, text=text, kind=Kind.NODE_ENV, node=at)
-    if isinstance(node.get("stdin"), str):
-        yield Place(path=(*at, "stdin"), text=node["stdin"], kind=Kind.STDIN, node=at)
-    if "run" not in node:
-        yield from _of_params(subject, at, node)
-    elif "${{" in node["run"]:
-        yield Place(path=(*at, "run"), text=node["run"], kind=Kind.INTERPRETED, node=at)
+        yield Place((*at, "if"), node["if"], Kind.CONDITION, at)
+    if "retry" in node and isinstance(node["retry"].get("if"), str):
+        yield Place((*at, "retry", "if"), node["retry"]["if"], Kind.RETRY, at)
+    if isinstance(node.get("foreach"), str):
+        yield Place((*at, "foreach"), node["foreach"], Kind.FOREACH, at)
+    facts = None if "run" in node else facts_of(node, subject.catalog)
+    if facts is not None and _has_bare(facts):
+        params = node_params(node)
+        for path, text, kind in param_texts(params, facts.schema, (*at, "params"), Kind.LITERAL):
+            if kind in _BARE:
+                yield Place(path, text, kind, at)
 
 
-def _of_params(subject: Subject, at: Path, node: Mapping[str, Json]) -> Iterator[Place]:
-    facts = facts_of(node, subject.catalog)
-    schema = facts.schema if facts is not None else {}
-    params = node_params(node)
-    for path, text, kind in param_texts(params, schema, (*at, "params"), Kind.LITERAL):
-        yield Place(path=path, text=text, kind=kind, node=at)
-    argv = params.get("argv", []) if node_type(node) == "exec" else []
-    for position in code_arguments(argv):
-        path = (*at, "params", "argv", position)
-        yield Place(path=path, text=str(argv[position]), kind=Kind.INTERPRETED, node=at)
+@lru_cache(maxsize=_NODE_TYPES)
+def _has_bare(facts: NodeFacts) -> bool:
+    """Whether some params of a node type are expressions with or without the wrapper."""
+    return _marks(facts.schema, frozenset({"x-condition", "x-moment"}))
+
+
+def _marks(schema: Any, marks: frozenset[str]) -> bool:
+    """Whether one of the marks stands anywhere in a schema."""
+    if isinstance(schema, Mapping):
+        return not marks.isdisjoint(schema) or any(_marks(each, marks) for each in schema.values())
+    return isinstance(schema, list | tuple) and any(_marks(each, marks) for each in schema)
+
+
+class _Reading:
+    """Tells what takes a text, by the way that leads to it; remembers which words are code."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._data = subject.data
+        self._catalog = subject.catalog
+        self._code: dict[Path, frozenset[int]] = {}
+
+    def place(self, path: Path, text: str) -> Place:
+        """Returns the place of a text that holds `${{`."""
+        top = path[0]
+        if top in NODE_LISTS:
+            node = self._data[top][path[1]]
+            return Place(path, text, self._in_node(node, path, text), path[:2])
+        if top == "triggers":
+            return Place(path, text, _in_trigger(path[2:]))
+        return Place(path, text, _AT.get(path) or _BELOW.get(str(top), Kind.LITERAL))
+
+    def _in_node(self, node: Mapping[str, Json], path: Path, text: str) -> Kind:
+        match path[2:]:
+            case ("env", *_):
+                return Kind.NODE_ENV
+            case ("params", *below) if "run" not in node:
+                return self._in_params(node, path[:2], below, text)
+            case ("foreach", _, *_):
+                return Kind.ITEM
+            case ("retry", "if"):
+                return Kind.RETRY
+            case (str() as key,):
+                return _OF_NODE.get(key, Kind.LITERAL)
+        return Kind.LITERAL
+
+    def _in_params(
+        self, node: Mapping[str, Json], at: Path, below: Sequence[str | int], text: str
+    ) -> Kind:
+        match below:
+            case ("argv", int() as word) if node_type(node) == "exec":
+                if at not in self._code:
+                    self._code[at] = code_arguments(node["params"]["argv"])
+                if word in self._code[at]:
+                    return Kind.INTERPRETED
+        facts = facts_of(node, self._catalog)
+        schema: Mapping[str, Any] = facts.schema if facts is not None else {}
+        kind = _marked(schema, Kind.LITERAL, text)
+        for part in below:
+            schema = _inner(schema, part)
+            kind = _marked(schema, kind, text)
+        return kind
+
+
+def _in_trigger(rest: Path) -> Kind:
+    if rest[0] == "inputs":
+        return Kind.TRIGGER_INPUT
+    return Kind.TRIGGER_CONDITION if rest in _TRIGGER_CONDITIONS else Kind.LITERAL
 
 
 def param_texts(
     value: Json, schema: Mapping[str, Any], path: Path, kind: Kind
 ) -> Iterator[tuple[Path, str, Kind]]:
     """Yields every text of `params`, with the kind that the schema gives its place."""
-    if schema.get("x-condition"):
-        kind = Kind.WHEN
-    elif schema.get("x-moment"):
-        kind = Kind.LITERAL if _is_time(value) else Kind.MOMENT
-    elif schema.get("x-expression"):
-        kind = Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
-    elif schema.get("x-interpreted"):
-        kind = Kind.INTERPRETED
+    kind = _marked(schema, kind, value)
     if isinstance(value, str):
         yield path, value, kind
-    elif isinstance(value, dict):
-        known, rest = schema.get("properties", {}), schema.get("additionalProperties")
-        other = rest if isinstance(rest, Mapping) else {}
-        for key, item in value.items():
-            yield from param_texts(item, known.get(key, other), (*path, key), kind)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from param_texts(item, schema.get("items", {}), (*path, index), kind)
+    elif isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for part, item in items:
+            yield from param_texts(item, _inner(schema, part), (*path, part), kind)
+
+
+def _marked(schema: Mapping[str, Any], kind: Kind, value: Json) -> Kind:
+    """Returns the kind of what a schema is about, inside of something that has a kind."""
+    if schema.get("x-condition"):
+        return Kind.WHEN
+    if schema.get("x-moment"):
+        return Kind.LITERAL if _is_time(value) else Kind.MOMENT
+    if schema.get("x-expression"):
+        return Kind.SECRET_PARAM if schema.get("x-secret") else Kind.PARAM
+    return Kind.INTERPRETED if schema.get("x-interpreted") else kind
+
+
+def _inner(schema: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
+    """Returns the schema of a value of a map, or of an item of a list."""
+    if isinstance(part, int):
+        items: Mapping[str, Any] = schema.get("items", {})
+        return items
+    rest = schema.get("additionalProperties")
+    other = rest if isinstance(rest, Mapping) else {}
+    known: Mapping[str, Any] = schema.get("properties", {}).get(part, other)
+    return known
 
 
 def _is_time(value: Json) -> bool:
     return isinstance(value, str) and is_written_moment(value)
 
 
-def _texts(value: Json, path: Path) -> list[tuple[Path, str]]:
-    """Returns the texts below a list or mapping that hold `${{`, in their order."""
-    found: list[tuple[Path, str]] = []
-    _collect(value, path, found)
-    return found
+def _texts(data: Mapping[str, Json]) -> list[tuple[Path, str]]:
+    """Returns the texts of a definition that hold `${{`, in their order."""
+    found: list[tuple[list[str | int], str]] = []
+    _collect(data, found)
+    return [(tuple(reversed(steps)), text) for steps, text in found]
 
 
-def _collect(value: Json, path: Path, found: list[tuple[Path, str]]) -> None:
-    """Adds to what was found: everything of every flow passes here, so nothing else is made."""
-    items = value.items() if isinstance(value, dict) else enumerate(value)
+def _collect(value: Json, found: list[tuple[list[str | int], str]]) -> None:
+    """Adds the texts below a list or mapping, each with the steps back from it.
+
+    Everything of every flow passes here, so nothing is made for what is not found.
+    """
+    items = value.items() if type(value) is dict else enumerate(value)
     for part, item in items:
-        if isinstance(item, str):
+        kind = type(item)
+        if kind is str:
             if "${{" in item:
-                found.append(((*path, part), item))
-        elif isinstance(item, dict | list):
-            _collect(item, (*path, part), found)
+                found.append(([part], item))
+        elif kind is dict or kind is list:
+            before = len(found)
+            _collect(item, found)
+            for steps, _ in found[before:]:
+                steps.append(part)

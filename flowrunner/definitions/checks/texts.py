@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from flowrunner.definitions.templates import condition_of, template_of
 from flowrunner.model.expressions import (
@@ -11,26 +10,64 @@ from flowrunner.model.expressions import (
     STATUS_FUNCTIONS,
     Expression,
     Outlook,
-    Reference,
     Template,
     calls,
     outlook_of,
     references,
 )
+from flowrunner.model.expressions.function_table import Kinds
+from flowrunner.model.expressions.secrecy import SECRETS
+from flowrunner.model.expressions.syntax import Name, Path
+from flowrunner.model.expressions.types import Misfit, infer
 
 FEW_TEXTS = 1_024
 """For whoever stays: a text takes some kilobytes."""
+
+_MOST_KINDS = 16
+"""Of the names in a text: flows that share a text mostly declare the same."""
 
 MANY_TEXTS = 8_192
 """For whoever compiles thousands of flows and ends: a fleet has a few texts for each kind of it."""
 
 
-class Uses(NamedTuple):
-    """What an expression uses, whatever flow it stands in."""
+class Uses:
+    """What an expression uses, whatever flow it stands in.
 
-    expression: Expression
-    references: tuple[Reference, ...]
-    status_calls: tuple[tuple[str, int], ...]
+    Attributes:
+        expression: The expression.
+        references: Its uses of contexts.
+        status_calls: Its calls of status functions, and where they begin.
+        names_secret: Whether it uses a secret.
+        is_name: Whether it is a name alone, in which nothing can be wrong.
+    """
+
+    __slots__ = (
+        "_inferred",
+        "expression",
+        "is_name",
+        "names_secret",
+        "references",
+        "status_calls",
+    )
+
+    def __init__(self, expression: Expression) -> None:
+        tree = expression.tree
+        self.expression = expression
+        self.references = references(expression)
+        self.status_calls = tuple(c for c in calls(expression) if c[0] in STATUS_FUNCTIONS)
+        self.names_secret = any(reference.root == SECRETS for reference in self.references)
+        self.is_name = isinstance(tree, Path) and isinstance(tree.base, Name)
+        self._inferred: dict[tuple[Kinds, ...], tuple[Kinds, tuple[Misfit, ...]]] = {}
+
+    def inferred(self, kinds: tuple[Kinds, ...]) -> tuple[Kinds, tuple[Misfit, ...]]:
+        """Returns what `infer` does; `kinds` are those of the references, in their order."""
+        found = self._inferred.get(kinds)
+        if found is None:
+            if len(self._inferred) >= _MOST_KINDS:
+                self._inferred.clear()
+            known = dict(zip(self.references, kinds, strict=True))
+            found = self._inferred[kinds] = infer(self.expression.tree, known.__getitem__)
+        return found
 
 
 class Texts:
@@ -66,9 +103,4 @@ def _parsed(
     is_bare: bool,  # noqa: FBT001 - a key of the cache
 ) -> tuple[Template, tuple[Uses, ...]]:
     template = condition_of(text) if is_bare else template_of(text)
-    return template, tuple(map(_uses_of, template.expressions))
-
-
-def _uses_of(expression: Expression) -> Uses:
-    status_calls = tuple(call for call in calls(expression) if call[0] in STATUS_FUNCTIONS)
-    return Uses(expression, references(expression), status_calls)
+    return template, tuple(map(Uses, template.expressions))

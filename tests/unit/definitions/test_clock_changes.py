@@ -87,7 +87,7 @@ def test_bad_schedule_has_its_own_finding_alone(trigger: str) -> None:
 def test_written_policy_silences_the_warning_of_its_kind(policy: str, words: list[str]) -> None:
     """Who writes a policy has thought of the case; `dst` is not in the schema, the check is."""
     trigger = f"type: schedule, cron: 30 2 * * *, {BERLIN}, dst: {policy}"
-    document = read_yaml(f"triggers: [{{{trigger}}}]\n".encode(), file="f")
+    document = read_yaml(f"nodes: []\ntriggers: [{{{trigger}}}]\n".encode(), file="f")
     subject = Subject(
         document=document, data=document.data, catalog=builtin_nodes(), as_of=date(2027, 3, 1)
     )
