@@ -92,6 +92,9 @@ class Node(Protocol):
             or declarations decide.
     """
 
+    def __hash__(self) -> int:
+        """Tells it from others: what follows from its schema is worked out once."""
+
     @property
     def type(self) -> str:
         """The word in `type:`."""
