@@ -192,7 +192,7 @@ def test_input_that_is_null_says_why(value: str, said: str) -> None:
     )
     (trigger,) = flow.webhooks
     with pytest.raises(ValidationError) as caught:
-        trigger_inputs(flow, trigger, trigger_scope(flow, cause, MOMENT))
+        trigger_inputs(flow, trigger, trigger_scope(flow, cause, MOMENT, body_of(cause)))
     assert [dict(each) for each in caught.value.findings] == [{"input": "ref", "message": said}]
 
 
