@@ -30,11 +30,12 @@ from flowrunner.web.app import (
     reading_table,
 )
 from flowrunner.web.callers import Access, AccessRules
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.held import Listener
 from flowrunner.web.middleware.authentication import LocalHosts
 from flowrunner.web.middleware.body_limit import BodyRoom
 from flowrunner.web.origins import Proxies
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp, bind_unix, local_address_of, remove_unix
 from flowrunner.web.tls import Tls
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.held import Listener
 from flowrunner.web.responses import text_response
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp
 
 T = TypeVar("T")

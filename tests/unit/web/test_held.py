@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.held import TURNED_AWAY, Door, Listener
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp, bind_unix
 from flowrunner.web.tls import Tls
 from tests.unit.web.apps import public_app

@@ -11,8 +11,9 @@ import pytest
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
 from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.web.app import make_public_app
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.middleware.authentication import LocalHosts
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from tests.fakes.asgi import Call, answer, ask
 from tests.fakes.clock import FakeClock
 from tests.fakes.service import UNAUTHORIZED, FakeService

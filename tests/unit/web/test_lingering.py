@@ -13,8 +13,9 @@ import pytest
 
 from flowrunner.system.peers import local_peers
 from flowrunner.web.app import make_control_app
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.lingering import LingeringTransport
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp, bind_unix
 from tests.fakes.service import FakeService
 from tests.unit.web.apps import make_parts, public_app

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.plain_requests import read_plain
 from flowrunner.web.responses import json_response, text_response
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from tests.unit.web.serving import connect, read_whole, serve, talk
 
 _DATE = re.compile(rb"date: [^\r]*\r\n")

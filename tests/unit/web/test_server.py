@@ -17,8 +17,9 @@ from starlette.types import Receive, Scope, Send
 from flowrunner.errors import FlowError
 from flowrunner.system.peers import local_peers
 from flowrunner.web.app import make_control_app
+from flowrunner.web.connection import ServerLimits
 from flowrunner.web.responses import json_response, text_response
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp, bind_unix
 from tests.unit.web.apps import make_parts, public_app
 from tests.unit.web.serving import CLIENT_LIMITS, connect, get, read_whole, serve, talk

@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from flowrunner.web.server import HttpServer, ServerLimits
+from flowrunner.web.connection import ServerLimits
+from flowrunner.web.server import HttpServer
 from flowrunner.web.sockets import bind_tcp
 from flowrunner.web.unread import UNREAD_LINES, Kind, Unread
 from tests.fakes.virtual_time import run_virtual
