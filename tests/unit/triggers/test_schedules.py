@@ -5,6 +5,7 @@ Time begins at 12:00:00 and is virtual; schedules are due at whole minutes unles
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ import pytest
 from flowrunner.errors import RefusedError
 from flowrunner.model.ids import Json
 from flowrunner.model.states import ExecutionState, SlotOutcome
+from flowrunner.triggers.pace import MOST_IN_CROWD, PATIENCE_S
 from flowrunner.triggers.slot_keeper import GRACE
 from tests.fakes.clock import DEFAULT_START as NOON
 from tests.fakes.definitions import broken_text, flow_text, hook
@@ -710,3 +712,30 @@ def test_a_store_that_heals_after_the_end_decides_about_no_slot() -> None:
         assert await ledger(world) == []
 
     simulate(story)
+
+
+def test_slots_due_together_wait_while_nobody_finds_a_place() -> None:
+    """Some start all the same, the others when the line is short; none is lost or comes twice."""
+
+    async def story(world: World) -> None:
+        many = 3 * MOST_IN_CROWD
+        await begin(world, *(due(f"f{number}") for number in range(many)))
+        world.services.node_slots.resize(1, {})
+        async with asyncio.TaskGroup() as crowd:
+            for _ in range(2):
+                crowd.create_task(hold_a_place(world, MINUTE + PATIENCE_S / 2))
+            await wait_until(world, MINUTE)
+            world.timers.fire_due()
+            await turns()
+            assert len(await world.executions()) == MOST_IN_CROWD
+            await asyncio.sleep(PATIENCE_S * 0.9)
+            started = [execution.flow.name for execution in await world.executions()]
+        assert sorted(started) == sorted(f"f{number}" for number in range(many))
+
+    simulate(story)
+
+
+async def hold_a_place(world: World, seconds: float) -> None:
+    """Takes a place of the host for some time."""
+    async with world.services.node_slots.place("default", by_hand=False):
+        await asyncio.sleep(seconds)
