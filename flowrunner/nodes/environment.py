@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import field
 
@@ -40,7 +41,8 @@ def build_environment(
     which attempt this is.
 
     Raises:
-        ExecutionError: ``environment`` when a variable holds a NUL or is over `LONGEST_STRING`.
+        ExecutionError: ``environment`` when a variable holds what no program can be handed, or is
+            over `LONGEST_STRING`.
     """
     fixed = {
         "PATH": PATH,
@@ -73,7 +75,11 @@ def _text(name: str, value: str | SecretValue) -> str:
     text = str(revealed(value))
     if "\0" in text:
         raise ExecutionError(f"env {name} holds a NUL", code="environment", final=True)
-    size = len(f"{name}={text}".encode(errors="surrogatepass")) + 1
+    try:
+        size = len(os.fsencode(f"{name}={text}")) + 1
+    except UnicodeEncodeError:  # it would quote the value; JSON may hold such a half
+        message = f"env {name} holds half of a surrogate pair, which is no character"
+        raise ExecutionError(message, code="environment", final=True) from None
     if size > LONGEST_STRING:
         message = f"env {name} is larger than {LONGEST_STRING // 1024} KiB"
         raise ExecutionError(message, code="environment", final=True)

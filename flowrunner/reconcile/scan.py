@@ -7,6 +7,7 @@ commit, is `flowrunner.reconcile.tree`; which names count is `flowrunner.reconci
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -50,6 +51,7 @@ from flowrunner.registry.entry import NO_REVISION
 from flowrunner.system.clock import Clock
 from flowrunner.system.files import (
     ChangedWhileReadError,
+    FileKind,
     Files,
     Walk,
     WalkEntry,
@@ -69,6 +71,8 @@ __all__ = [
 
 _RACY_NS = 2_000_000_000
 """A file written this shortly before it was read may be written again under the same stat."""
+
+_LONGEST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,9 +332,23 @@ def _is_plain(walk: Walk) -> bool:
 
 def _problem(walk: Walk) -> SourceProblem | None:
     if walk.truncated:
-        text = f"more than {FILES_LIMIT} names or deeper than {DEPTH_LIMIT} folders"
+        text = _too_large(walk)
         return SourceProblem(reason=ConditionReason.SOURCE_TOO_LARGE, message=text)
     if walk.unreadable:
         text = f"the folder {walk.unreadable[0]!r} cannot be read"
         return SourceProblem(reason=ConditionReason.SOURCE_UNREADABLE, message=text)
     return None
+
+
+def _too_large(walk: Walk) -> str:
+    """Returns which bound a tree is beyond, and where one would look for what is no flow."""
+    if len(walk.entries) >= FILES_LIMIT:
+        tops = Counter(entry.path.partition("/")[0] for entry in walk.entries)
+        top, count = tops.most_common(1)[0]
+        return f"more than {FILES_LIMIT} names, {count} of them from {top[:_LONGEST_SHOWN]!r} down"
+    folders = (each.path for each in walk.entries if each.stat.kind is FileKind.FOLDER)
+    deep = next((path for path in folders if path.count("/") >= DEPTH_LIMIT - 1), None)
+    text = f"more than {FILES_LIMIT} names or deeper than {DEPTH_LIMIT} folders"
+    return (
+        text if deep is None else f"deeper than {DEPTH_LIMIT} folders, at {deep[:_LONGEST_SHOWN]!r}"
+    )

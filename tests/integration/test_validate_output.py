@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from flowrunner.daemon.offline import validate
-from tests.definitions.examples import FOLDER
+from tests.definitions.examples import BAD, FOLDER, GOOD
 
 ROOT = FOLDER.parents[1]
 
 
-def printed(folder: Path, form: str, seed: str) -> bytes:
-    """Returns what the command prints about all good and bad files."""
-    argv = [sys.executable, "-m", "flowrunner", "validate", "--format", form, "tests/definitions"]
+def printed(folder: Path, form: str, seed: str, files: str = "tests/definitions") -> bytes:
+    """Returns what the command prints about all good and bad files, or others."""
+    argv = [sys.executable, "-m", "flowrunner", "validate", "--format", form, files]
     environment = {"HOME": str(folder), "PYTHONHASHSEED": seed}
     done = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (3, b"")
@@ -30,6 +31,25 @@ def test_output_does_not_depend_on_the_run(form: str, tmp_path: Path) -> None:
     first = printed(tmp_path, form, "1")
     assert printed(tmp_path, form, "2") == first
     assert printed(tmp_path / "elsewhere", form, "3") == first
+
+
+def test_findings_of_spoilt_files_do_not_depend_on_the_run(tmp_path: Path) -> None:
+    """Files with many mistakes at once, and names in common, have the same findings each time."""
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    chance = random.Random(1)
+    texts = [path.read_text("utf-8", "replace").split("\n") for path in (*GOOD, *BAD)]
+    short = [lines for lines in texts if len(lines) < 200]
+    for number, lines in enumerate(short):
+        edited = list(lines)
+        for _ in range(3):
+            edited.insert(chance.randrange(len(edited)), chance.choice(chance.choice(short)))
+            del edited[chance.randrange(len(edited))]
+        (spoilt / f"{number}.yaml").write_text("\n".join(edited), "utf-8")
+
+    runs = [printed(tmp_path / seed, "json", seed, str(spoilt)) for seed in ("1", "2", "3")]
+    assert len(set(runs)) == 1
+    assert len(json.loads(runs[0])["findings"]) > len(short)
 
 
 def test_findings_are_sorted_by_file_and_place(tmp_path: Path) -> None:

@@ -113,6 +113,11 @@ def test_secret_is_revealed_to_the_program_alone() -> None:
     ("value", "message"),
     [
         pytest.param("a\0b", "env V holds a NUL", id="nul"),
+        pytest.param(
+            "a\ud800b",
+            "env V holds half of a surrogate pair, which is no character",
+            id="half-character",
+        ),
         pytest.param("x" * (128 * 1024 - 2), "env V is larger than 128 KiB", id="too-large"),
         pytest.param("ä" * (64 * 1024), "env V is larger than 128 KiB", id="too-large-in-bytes"),
     ],

@@ -16,7 +16,8 @@ from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
 from flowrunner.reconcile.scan import FILE_LIMIT, Scanner, Snapshot, UnstableSourceError
 from flowrunner.reconcile.tree import FolderTrees
-from flowrunner.system.files import ChangedWhileReadError, LocalFiles, Walk
+from flowrunner.system.files import ChangedWhileReadError, FileKind, LocalFiles, Walk, WalkEntry
+from flowrunner.system.walk import FileStat
 from tests.fakes.clock import FakeClock
 from tests.fakes.definitions import COMPILER, flow_text
 from tests.fakes.files import FakeFiles
@@ -45,8 +46,15 @@ class Revisions:
 class OddFiles(FakeFiles):
     """Files whose walks end in an odd way; remembers the bounds of each."""
 
-    def __init__(self, *, truncated: bool = False, changed: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        truncated: bool = False,
+        changed: bool = False,
+        entries: tuple[WalkEntry, ...] | None = None,
+    ) -> None:
         super().__init__()
+        self._entries = entries
         self.bounds: list[tuple[int, int]] = []
         self._truncated, self._changed = truncated, changed
         self.make_folder(ROOT)
@@ -54,7 +62,8 @@ class OddFiles(FakeFiles):
     def walk(self, root: Path, *, depth: int, most: int) -> Walk:
         self.bounds.append((depth, most))
         found = super().walk(root, depth=depth, most=most)
-        return replace(found, truncated=self._truncated, changed=self._changed)
+        entries = found.entries if self._entries is None else self._entries
+        return replace(found, entries=entries, truncated=self._truncated, changed=self._changed)
 
 
 class World:
@@ -257,13 +266,15 @@ def test_link_that_leads_nowhere_is_a_finding(folder: Path, target: str) -> None
 
 
 def test_depth_is_bounded(folder: Path) -> None:
-    """Folders deeper than 16 levels make the whole source unusable, and say so."""
+    """Folders deeper than 16 levels make the whole source unusable, and say where they are."""
     deep = folder.joinpath(*("d" for _ in range(16)))
     deep.mkdir(parents=True)
+    (folder / "shallow").mkdir()
     (folder / "a.yaml").write_bytes(flow_text("a"))
     problem = local_scanner().scan(folder).problem
     assert problem is not None
     assert problem.reason is ConditionReason.SOURCE_TOO_LARGE
+    assert problem.message == f"deeper than 16 folders, at '{'d/' * 15}d'"
 
 
 def test_number_of_names_is_bounded() -> None:
@@ -273,6 +284,16 @@ def test_number_of_names_is_bounded() -> None:
     assert problem is not None
     assert problem.reason is ConditionReason.SOURCE_TOO_LARGE
     assert (16, 50_000) in files.bounds
+
+
+def test_folder_with_most_of_too_many_names_is_named() -> None:
+    """Whoever reads it learns what to move elsewhere."""
+    facts = FileStat(FileKind.FILE, 1, 1, 1, 1)
+    names = ("a.txt", *(f"modules/{number}.js" for number in range(49_999)))
+    files = OddFiles(truncated=True, entries=tuple(WalkEntry(name, facts) for name in names))
+    problem = Scanner(files, COMPILER, FolderTrees(files), FakeClock()).scan(ROOT).problem
+    assert problem is not None
+    assert problem.message == "more than 50000 names, 49999 of them from 'modules' down"
 
 
 def test_folder_without_access_makes_the_source_unusable(world: World) -> None:
