@@ -173,7 +173,7 @@ class Reconciler:
         """Has records written anew whose files are damaged, by a pass that looks at everything."""
         async with self._lock:
             self._applier.doubt(damaged)
-            await self._pass("resync")
+            await self._pass("start")  # of which this is the rest
 
     async def ignore_lock(self) -> None:
         """Takes a lock of the source that is there now for one that was left behind.

@@ -321,6 +321,18 @@ def test_stat_tells_the_kinds_apart_without_following(world: World) -> None:
     assert world.files.stat(world.root / "missing") is None
 
 
+def test_many_names_are_looked_at_from_their_folder(world: World) -> None:
+    """Each gives what `stat` gives, also of a name in a folder below; a missing one gives None."""
+    world.write(world.root / "a" / "file", b"four")
+    world.write(world.root / "file", b"five5")
+    world.link(world.root / "link", "file")
+    names = ["a/file", "file", "link", "a", "missing", "file/below"]
+    expected = [world.files.stat(world.root / name) for name in names]
+    assert world.files.stats(world.root, names) == expected
+    assert expected[-2:] == [None, None]
+    assert world.files.stats(world.root, []) == []
+
+
 def test_stat_shows_that_a_file_was_replaced(world: World) -> None:
     """The facts of a replaced file differ, also at equal size."""
     world.files.replace(world.root / "a", b"1234")

@@ -173,6 +173,19 @@ class TestFlows:
 
         use(body)
 
+    def test_what_is_remembered_of_records_is_what_they_are(self, use: Use) -> None:
+        """Nothing changes by it, and sound records are read again without a complaint."""
+
+        async def body(storage: Storage) -> None:
+            await storage.flows.put([make_record(), make_record(OTHER)])
+            await storage.flows.remember()
+            assert await storage.flows.list() == [make_record(), make_record(OTHER)]
+            assert await storage.flows.read_again() == frozenset()
+            await storage.flows.put([make_record(generation=2)])
+            assert await storage.flows.list() == [make_record(generation=2), make_record(OTHER)]
+
+        use(body)
+
     def test_deleted_record_is_gone_and_can_be_created_again(self, use: Use) -> None:
         """Deleting removes the record; deleting what is not there does nothing."""
 

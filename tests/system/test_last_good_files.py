@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import OPEN, daemon
+from flowrunner.storage.local.flows import KNOWN
+from flowrunner.storage.local.known_records import Known, facts_of, known_text
+from flowrunner.storage.local.record_codec import record_of
+from flowrunner.system.files import LocalFiles
+from tests.system.daemon import OPEN, daemon, eventually
 from tests.system.flow_files import says, write_flow
 
 pytestmark = pytest.mark.system
@@ -43,3 +47,26 @@ def test_a_record_that_was_damaged_while_stopped_is_made_anew(flows: Path, state
         assert [flow["name"] for flow in items] == ["whole"]
         assert running.request("/readyz").status == 503
         assert running.command("check-state", check=False).returncode != 0
+
+
+def test_damage_that_changes_no_fact_is_found_after_the_start(flows: Path, state: Path) -> None:
+    """What is in force is what was remembered; the file is made anew from that."""
+    write_flow(flows, "hello", says("one"))
+    with daemon(flows, state, env=OPEN) as running:
+        assert running.stop() == 0
+    record = state / "registry" / "default" / "hello" / "definition.json"
+    whole = record.read_bytes()
+    record.write_bytes(whole.replace(b"one", b"two"))
+    believe(state, record, whole)
+    with daemon(flows, state, env=OPEN) as running:
+        eventually(lambda: b"one" in record.read_bytes())
+        assert "flow_record_damaged" in running.output
+        (node,) = running.ended(running.start("hello"))["nodes"]
+        assert node["outputs"] == {"word": "one"}
+        assert running.stop() == 0
+
+
+def believe(state: Path, record: Path, content: bytes) -> None:
+    """Lets the daemon remember that a file with the facts of this one has that content."""
+    facts = facts_of(LocalFiles().stat(record))
+    (state / "registry" / KNOWN).write_bytes(known_text([Known(facts, record_of(content))]))

@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -200,6 +201,19 @@ def test_records_are_written_many_at_once(world: World) -> None:
 
 
 # Which state is read
+
+
+def test_damaged_records_are_written_anew(world: World) -> None:
+    """Those alone, by what is in force; that their files did not change does not matter."""
+    world.put("a.yaml")
+    world.put("b.yaml")
+    world.request()
+    before = run_inline(world.store.list())
+    run_inline(world.store.update(replace(before[0], path="damaged.yaml")))
+    kept = run_inline(world.store.get(B))
+    run_inline(world.reconciler.mend({A, key_of("gone")}))
+    assert [record.path for record in run_inline(world.store.list())] == ["a.yaml", "b.yaml"]
+    assert run_inline(world.store.get(B)) is kept
 
 
 def test_a_pass_looks_again_when_it_is_told_to(world: World) -> None:
