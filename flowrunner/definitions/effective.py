@@ -71,7 +71,7 @@ def _reaching(
     node: Mapping[str, Json], defaults: Mapping[str, Json], catalog: NodeCatalog
 ) -> dict[str, Json]:
     """Returns the defaults that have an effect on a node of its type."""
-    facts = facts_of(node, catalog)
+    facts = facts_of(node, catalog) if defaults else None
     if facts is None:
         return {}
     reach = {"timeout": facts.acts_outside, "retry": facts.acts_outside}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flowrunner.definitions.build import build_flow
 from flowrunner.definitions.checks.needs import NeedsGraph
-from flowrunner.definitions.checks.reach import dead_nodes
+from flowrunner.definitions.checks.reach import dead_nodes, foretold
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.engine.graph import GraphWalk
 from flowrunner.errors import ExecutionError
@@ -124,3 +124,10 @@ def test_condition_that_is_never_true_is_found(nodes: list[dict[str, Json]]) -> 
     assert never <= {
         nodes[found.index]["id"] for found in dead_nodes(nodes, NeedsGraph(nodes), Texts())
     }
+
+
+@given(graphs())
+def test_nodes_that_may_succeed_by_themselves_are_all_alive(nodes: list[dict[str, Json]]) -> None:
+    """What is told without a look at needs is what a look at them tells."""
+    graph = NeedsGraph(nodes)
+    assert list(dead_nodes(nodes, graph, Texts())) == list(foretold(nodes, graph, Texts()))

@@ -39,10 +39,9 @@ def check_inputs(subject: Subject) -> Iterator[Finding]:
     for name, raw in subject.inputs.items():
         path: Path = ("inputs", name)
         spec = input_spec(raw)
-        yield from _keywords(subject, path, raw, spec.type, "an input")
+        yield from _keywords(subject, path, raw, spec, "an input")
         if spec.items is not None:
-            below = (*path, "items")
-            yield from _keywords(subject, below, raw["items"], spec.items.type, "items")
+            yield from _keywords(subject, (*path, "items"), raw["items"], spec.items, "items")
         if "default" in raw and not any(subject.is_doubtful(*path, key) for key in _JUDGING):
             yield from _default(subject, path, raw, spec)
 
@@ -73,16 +72,16 @@ def _sensible(raw: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _keywords(
-    subject: Subject, path: Path, raw: Mapping[str, Json], kind: ValueType, of: str
+    subject: Subject, path: Path, raw: Mapping[str, Json], spec: ValueSpec, of: str
 ) -> Iterator[Finding]:
     """Yields findings about keywords without effect, or with one that no value survives."""
+    kind = spec.type
     for key, suited in _SUITED.items():
         if key in raw and kind not in suited:
             message = f"{key!r} has no effect on {of} of type {kind}"
             yield subject.document.finding(
                 codes.EXCLUSIVE_KEYS, message, path=(*path, key), key=True
             )
-    spec = input_spec(raw)
     if spec.minimum is not None and spec.maximum is not None and spec.minimum > spec.maximum:
         message = "'minimum' is greater than 'maximum', so no value fits"
         yield subject.document.finding(codes.VALUE_NOT_ALLOWED, message, path=(*path, "minimum"))
@@ -94,7 +93,8 @@ def _keywords(
             path=(*path, "pattern"),
             hint=str(error.details.get("hint", "")),
         )
-    yield from _choices(subject, path, spec)
+    if spec.enum:
+        yield from _choices(subject, path, spec)
 
 
 def _choices(subject: Subject, path: Path, spec: ValueSpec) -> Iterator[Finding]:
@@ -118,13 +118,18 @@ def _default(
     value = raw["default"]
     if isinstance(value, str) and holds_expression(value):
         return  # told already: it is not evaluated there
+    for where, problem in misfits((*path, "default"), value, spec, "default"):
+        hint = _hint_for(value, raw, spec)
+        yield subject.document.finding(codes.DEFAULT_MISFIT, problem, path=where, hint=hint)
+
+
+def _hint_for(value: Json, raw: Mapping[str, Json], spec: ValueSpec) -> str:
+    """Returns what to do about a default that does not fit."""
+    if spec.type is ValueType.BOOLEAN:
+        return boolean_hint(value)
     fitting = next((kind for kind in ValueType if fits(value, kind)), None)
     is_untyped = "type" not in raw and not fits(value, spec.type)
-    hint = f"add type: {fitting}, or put it in quotes" if fitting and is_untyped else ""
-    if spec.type is ValueType.BOOLEAN:
-        hint = boolean_hint(value)
-    for where, problem in misfits((*path, "default"), value, spec, "default"):
-        yield subject.document.finding(codes.DEFAULT_MISFIT, problem, path=where, hint=hint)
+    return f"add type: {fitting}, or put it in quotes" if fitting and is_untyped else ""
 
 
 def _pattern_error(source: Json) -> PatternError | None:

@@ -49,14 +49,16 @@ def check_lookalikes(subject: Subject) -> Iterator[Finding]:
 def _lookalikes(subject: Subject) -> Iterator[Finding]:
     yield from _env(subject, ("env",), _own_env(subject))
     for at, node in subject.all_nodes:
-        yield from _env(subject, (*at, "env"), node.get("env", {}))
-        yield from _process(subject, at, node)
+        if "env" in node:
+            yield from _env(subject, (*at, "env"), node["env"])
+        if "stdin" in node or "working_dir" in node:
+            yield from _process(subject, at, node)
         facts = None if "run" in node else facts_of(node, subject.catalog)
         if facts is None:
             continue
         params = node_params(node)
         for path, text, kind in param_texts(params, facts.schema, (*at, "params"), Kind.LITERAL):
-            if kind is Kind.PARAM:
+            if kind is Kind.PARAM and "{" in text:
                 yield from _braces(subject, path, text)
                 if node_type(node) in _OWN_TEXTS:
                     yield from _text(subject, path, text)

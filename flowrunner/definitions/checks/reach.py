@@ -67,13 +67,36 @@ _ANY = _SUCCESS | _FAILURE | _LEFT_OUT
 
 def dead_nodes(nodes: list[dict[str, Json]], graph: NeedsGraph, texts: Texts) -> Iterator[DeadNode]:
     """Yields the nodes that never start, in the order of the file; none where needs are at odds."""
-    if not any("if" in node or node.get("type") in _DECIDING for node in nodes):
-        return
+    if not all(_may_succeed(node, texts) for node in nodes):
+        yield from foretold(nodes, graph, texts)
+
+
+def foretold(nodes: list[dict[str, Json]], graph: NeedsGraph, texts: Texts) -> Iterator[DeadNode]:
+    """Yields what `dead_nodes` does, with a look at each node together with its needs."""
     names_exist = all(name in graph.by_id for names in graph.names for name in names)
     if graph.cycles() or not names_exist or len(graph.by_id) != len(nodes):
         return
     found = _Foretelling(nodes, graph, texts)
     yield from sorted(found.dead, key=lambda dead: dead.index)
+
+
+def _may_succeed(raw: dict[str, Json], texts: Texts) -> bool:
+    """Whether a node by itself may start and may succeed, as it then does beside such nodes."""
+    outlook = ALWAYS
+    if "if" in raw:
+        try:
+            _, (uses,) = texts.parsed(text := _text(raw["if"]), is_bare=True)
+            if uses.status_calls:
+                return False
+            outlook = texts.outlook(text)
+        except ExpressionSyntaxError:
+            return False
+    # One that fails whenever it starts is a success where its own condition leaves it out.
+    return True in outlook and (raw.get("type") not in _DECIDING or _may_be_left_out(raw, outlook))
+
+
+def _may_be_left_out(raw: dict[str, Json], outlook: Outlook) -> bool:
+    return raw.get("type") != SWITCH and False in outlook
 
 
 class _Foretelling:

@@ -13,6 +13,7 @@ from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
 from flowrunner.model.ids import Json
 
+_NO_NEEDS = NeedsGraph([])
 _NOTHING: Mapping[str, Json] = MappingProxyType({})
 
 
@@ -64,7 +65,8 @@ class Subject:
             for part, raws in zip(NODE_LISTS, (self.nodes, self.finals), strict=True)
             for index, raw in enumerate(raws)
         ]
-        self.graphs = {"nodes": NeedsGraph(self.nodes), "finally": NeedsGraph(self.finals)}
+        finals = NeedsGraph(self.finals) if self.finals else _NO_NEEDS
+        self.graphs = {"nodes": NeedsGraph(self.nodes), "finally": finals}
         self.triggers: list[dict[str, Json]] = data.get("triggers", [])
         self.inputs: dict[str, dict[str, Json]] = data.get("inputs", {})
 
