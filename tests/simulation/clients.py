@@ -88,6 +88,7 @@ class Clients:
     async def cancel(self, life: Life, execution_id: ExecutionId, *, force: bool) -> None:
         """Asks an execution to end."""
         nodes = self._ground.oracle.nodes
+        nodes.wished.add(execution_id)
         if force:
             nodes.forced.add(execution_id)
         if await life.engine.cancel(execution_id, force=force):

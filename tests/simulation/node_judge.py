@@ -36,7 +36,8 @@ class NodeJudge:
         fail: Called with what does not hold.
 
     Attributes:
-        forced: Executions whose `finally` somebody wanted to be left out.
+        wished: Executions that somebody wanted to be cancelled.
+        forced: Those whose `finally` was to be left out.
         told_forced: Those of whom somebody was told so.
         counted: Ends of attempts committed in this life, by type of node and state.
     """
@@ -48,6 +49,7 @@ class NodeJudge:
         wall: Callable[[], datetime],
         fail: Callable[[str], None],
     ) -> None:
+        self.wished: set[ExecutionId] = set()
         self.forced: set[ExecutionId] = set()
         self.told_forced: set[ExecutionId] = set()
         self.counted = Counter[tuple[str, str]]()
@@ -210,6 +212,7 @@ class NodeJudge:
             nodes={name: self._seen(execution.id, status) for name, status in final.items()},
             asked=asked,
             is_forced=self._is_forced(execution),
+            is_wished=execution.id in self.wished,
             state=str(execution.state),
         )
 

@@ -47,6 +47,7 @@ class Case:
     Attributes:
         asked: Why it was asked to end before its nodes had; empty when it was not.
         is_forced: Whether its `finally` was to be left out.
+        is_wished: Whether somebody wanted it cancelled, whatever he was answered.
         state: In which it ended.
     """
 
@@ -54,6 +55,7 @@ class Case:
     nodes: Mapping[str, Seen]
     asked: str = ""
     is_forced: bool = False
+    is_wished: bool = False
     state: str
 
 
@@ -106,7 +108,7 @@ class _Judge:
 
     def misfits(self) -> Iterator[str]:
         for name, node in self._graph.nodes.items():
-            is_cut = bool(self._case.asked)
+            is_cut = bool(self._case.asked) or self._case.is_wished
             yield from self._misfits_of(name, node, self._of_node(name, node), is_cut=is_cut)
         for name, node in self._graph.finals.items():
             is_cut = self._case.is_forced or any(
@@ -172,12 +174,15 @@ class _Judge:
         """Returns what may have asked for the end when a node of `finally` was decided.
 
         A cancel by force comes in the midst of `finally` too, and takes the place of a time-out.
+        A failing disk may lose a wish to cancel, and keep the ends of the nodes that it ended.
         Who makes way for another is asked with the commit that lets the other in, and hears of it
         a moment later: until then its nodes may have come to their own ends.
         """
         asked = self._case.asked
         if self._case.is_forced:
             return ("", "timeout", asked)
+        if self._case.is_wished and not asked:
+            return ("", "cancelled")
         ended = (self._seen[name].state for name in self._graph.nodes)
         is_late = asked == "replaced" and "cancelled" not in ended
         return ("", asked) if is_late else (asked,)
@@ -263,7 +268,8 @@ class _Judge:
 
     def _wanted_state(self) -> str:
         for part in (self._graph.nodes, self._graph.finals):
-            cut = [self._seen[name] for name in part if self._seen[name].state == "cancelled"]
+            ended = (seen for name, seen in self._seen.items() if name in part)  # in their order
+            cut = [seen for seen in ended if seen.state == "cancelled"]
             if cut:
                 is_late = cut[0].reason in ("timeout", "finally_timeout")
                 return "timed_out" if is_late else "cancelled"
