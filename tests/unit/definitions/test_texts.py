@@ -61,3 +61,29 @@ def test_malformed_text_is_refused_each_time() -> None:
             texts.parsed("a ==", is_bare=True)
         with pytest.raises(ExpressionSyntaxError):
             texts.outlook("a ==")
+
+
+def test_use_that_is_good_elsewhere_is_judged_where_it_stands() -> None:
+    """One name is right in one place and wrong in another: the place decides each time."""
+    text = """\
+version: 1
+name: x
+secrets: [TOKEN]
+triggers:
+  - {type: webhook, auth: {type: none}, if: execution.id == 'a' && execution.slot_at == 'b'}
+nodes:
+  - {id: first, run: x, outputs: {rows: {}}, env: {A: "${{ secrets.TOKEN }}"}}
+  - {id: good, run: x, env: {A: "${{ nodes.first.outputs.rows }}${{ execution.id }}"}}
+  - {id: bad, needs: [], run: x, env: {A: "${{ nodes.first.outputs.rows }}"}}
+  - {id: told, type: log, params: {message: "${{ secrets.TOKEN }}${{ nodes.good.state }}"}}
+"""
+    candidate = Compiler(builtin_nodes(), FakeClock()).read(
+        text.encode(), file="f.yaml", account="a"
+    )
+    errors = [(found.code, found.pointer) for found in candidate.findings if found.is_error]
+    assert [pointer for _, pointer in errors] == [
+        "/triggers/0/if",
+        "/nodes/2/env/A",
+        "/nodes/3/params/message",
+        "/nodes/3/params/message",
+    ]
