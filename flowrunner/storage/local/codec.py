@@ -139,7 +139,7 @@ def execution_row(execution: Execution) -> Row:
         execution.start_key,
         execution.revision,
         execution.digest,
-        text_of(execution.inputs) if execution.inputs else "{}",
+        text_of(execution.inputs),
         _failure_text(execution.error),
         micros_of(execution.created_at),
         _maybe_micros(execution.started_at),

@@ -10,13 +10,12 @@ from functools import partial
 from flowrunner.model.delivery_query import DeliveryQuery
 from flowrunner.model.delivery_record import MOST_UNPROVEN, DeliveryRecord
 from flowrunner.model.ids import FlowKey
-from flowrunner.storage.local import sparse
 from flowrunner.storage.local.codec import micros_of
 from flowrunner.storage.local.delivery_codec import DELIVERY_COLUMNS, delivery_of, delivery_row
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.writer import Writer
 
-_COLUMNS = f"{DELIVERY_COLUMNS}, run"
+_MARKS = ", ".join("?" * (1 + len(DELIVERY_COLUMNS.split(","))))
 _LATER = ", ".join(
     f"{name} = excluded.{name}"
     for name in (
@@ -24,10 +23,10 @@ _LATER = ", ".join(
     )
 )
 
-_ONCE = "ON CONFLICT (id) DO NOTHING"
-_JOINED = f"""ON CONFLICT (run) WHERE run IS NOT NULL DO UPDATE SET {_LATER},
-at = max(at, excluded.at), first_at = min(first_at, excluded.first_at),
-repeats = repeats + excluded.repeats {_ONCE}"""
+_PUT = f"""INSERT INTO deliveries ({DELIVERY_COLUMNS}, run) VALUES ({_MARKS})
+ON CONFLICT (run) WHERE run IS NOT NULL DO UPDATE SET {_LATER}, at = max(at, excluded.at),
+first_at = min(first_at, excluded.first_at), repeats = repeats + excluded.repeats
+ON CONFLICT (id) DO NOTHING"""  # noqa: S608 - constants
 _STATUS = "UPDATE deliveries SET status = ? WHERE id = ?"
 _TRIM_UNPROVEN = """DELETE FROM deliveries WHERE id IN (
 SELECT id FROM deliveries INDEXED BY deliveries_unproven
@@ -52,8 +51,7 @@ _DELETE = "DELETE FROM deliveries WHERE id = ?"
 
 def put_delivery(connection: sqlite3.Connection, record: DeliveryRecord) -> None:
     """Adds a delivery, inside a transaction of the caller."""
-    on_conflict = _JOINED if record.run else _ONCE
-    sparse.insert(connection, "deliveries", _COLUMNS, delivery_row(record), on_conflict)
+    connection.execute(_PUT, delivery_row(record))
 
 
 class LocalDeliveries:
@@ -100,8 +98,7 @@ def _record(
     records: Sequence[DeliveryRecord],
     statuses: Mapping[str, int],
 ) -> None:
-    for record in records:
-        put_delivery(connection, record)
+    connection.executemany(_PUT, map(delivery_row, records))
     connection.executemany(_STATUS, [(status, each) for each, status in statuses.items()])
     flows = {record.flow for record in records if not record.is_proven}
     connection.executemany(_TRIM_UNPROVEN, [(*flow, MOST_UNPROVEN) for flow in sorted(flows)])

@@ -26,7 +26,7 @@ def delivery_row(record: DeliveryRecord) -> Row:
         record.trigger,
         record.event,
         record.delivery_id,
-        int(record.is_proven),
+        record.is_proven,
         record.status,
         record.reason.value,
         record.detail,

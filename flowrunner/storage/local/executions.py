@@ -14,7 +14,7 @@ from flowrunner.model.delivery_record import DeliveryRecord, as_duplicate
 from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
-from flowrunner.storage.local import pruning, sparse
+from flowrunner.storage.local import pruning
 from flowrunner.storage.local.codec import (
     CALL_COLUMNS,
     EXECUTION_COLUMNS,
@@ -39,10 +39,12 @@ from flowrunner.storage.local.writer import Writer
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
 _COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
+_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
 _PIN_MARKS = ", ".join("?" * (1 + len(PIN_COLUMNS.split(","))))
 
 _BY_KEY = """SELECT id, created_at FROM executions WHERE start_key = ?
 UNION ALL SELECT execution, created_at FROM spent_keys WHERE start_key = ?"""
+_INSERT = f"INSERT INTO executions ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
 _INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
 _UPDATE = (
     "UPDATE executions SET state = ?, reason = ?, error = ?, started_at = ?, ended_at = ?,"
@@ -223,7 +225,7 @@ def _create(
 
 
 def _insert(connection: sqlite3.Connection, execution: Execution) -> None:
-    sparse.insert(connection, "executions", _COLUMNS, execution_row(execution))
+    connection.execute(_INSERT, execution_row(execution))
     if execution.cause.payload is not None:
         connection.execute(_INSERT_PAYLOAD, (execution.id, execution.cause.payload))
     pins = pins_row(execution)
