@@ -15,7 +15,7 @@ from collections.abc import Callable
 MOST_UNDER_WAY = 20
 """Starts that are being accepted at a time: about as many as a commit of the journal takes."""
 
-MOST_IN_CROWD, PATIENCE_S = 10, 0.02
+MOST_IN_CROWD, PATIENCE_S = 10, 0.04
 """Starts in so many seconds while the line is long."""
 
 _LOOK_S = 0.002
