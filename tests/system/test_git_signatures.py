@@ -58,6 +58,16 @@ def verify_with(upstream: Upstream, mode: str, keys: Path, **more: str) -> Mappi
     }
 
 
+def signed_live(upstream: Upstream, folder: Path, message: str) -> tuple[str, Path]:
+    """Signs the head as the tag `live`; returns its revision, and who may sign."""
+    signer, keys = Signer(folder, "key"), folder / "signers"
+    keys.write_text(signer.line())
+    signer.use(upstream.work)
+    revision = upstream.push()
+    git(upstream.work, "tag", "--sign", "live", "--message", message)
+    return revision, keys
+
+
 def test_unsigned_commit_is_not_read(upstream: Upstream, tmp_path: Path) -> None:
     """Only signed commits are read: not an unsigned one, nor one of a stranger's key."""
     signer, stranger = Signer(tmp_path, "key"), Signer(tmp_path, "stranger")
@@ -110,12 +120,7 @@ def test_key_that_expired_signs_nothing_new(upstream: Upstream, tmp_path: Path) 
 
 def test_signed_tag_is_what_counts(upstream: Upstream, tmp_path: Path) -> None:
     """With `tag` the signature of the annotated tag counts, and a tag without one is refused."""
-    signer = Signer(tmp_path, "key")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line())
-    signer.use(upstream.work)
-    first = upstream.push()
-    git(upstream.work, "tag", "--sign", "live", "--message", "live")
+    first, keys = signed_live(upstream, tmp_path, "live")
     git(upstream.work, "push", "--quiet", "origin", "live")
     environment = verify_with(upstream, "tag", keys, ref="live")
     with daemon(None, tmp_path / "state", env=environment) as running:
@@ -134,12 +139,7 @@ def test_signed_tag_is_what_counts(upstream: Upstream, tmp_path: Path) -> None:
 
 def test_signed_tag_counts_under_its_own_name(upstream: Upstream, tmp_path: Path) -> None:
     """Who may push and cannot sign gets nothing read by giving a signed tag another name."""
-    signer = Signer(tmp_path, "key")
-    keys = tmp_path / "signers"
-    keys.write_text(signer.line())
-    signer.use(upstream.work)
-    first = upstream.push()
-    git(upstream.work, "tag", "--sign", "live", "--message", "for production")
+    first, keys = signed_live(upstream, tmp_path, "for production")
     upstream.write("flows/word.txt", "an experiment\n")
     upstream.push()
     git(upstream.work, "tag", "--sign", "trial", "--message", "for the test hosts alone")
