@@ -323,7 +323,8 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
         accounts=ground.accounts,
     )
     notices = starts.events.notices
-    applier.history = FlowHistory(ground.storage.events, ground.clock, notices.decisions)
+    history = FlowHistory(ground.storage.events, ground.clock, notices.decisions)
+    applier.history = ground.observer.history = history
     applier.channels = notices.directory
     return applier
 

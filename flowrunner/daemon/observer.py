@@ -51,6 +51,13 @@ class TellsPeople(Protocol):
         """A promise was not kept."""
 
 
+class KeepsEvents(Protocol):
+    """Keeps what happened to flows."""
+
+    def promise_broken(self, breach: Breach) -> None:
+        """A promise was not kept."""
+
+
 class DaemonObserver:
     """Observes the engine, the reconciler and the schedules."""
 
@@ -66,6 +73,8 @@ class DaemonObserver:
         """Told of executions and slots of flows that promise something."""
         self.notices: TellsPeople | None = None
         """Told of starts and of broken promises."""
+        self.history: KeepsEvents | None = None
+        """Told of broken promises."""
 
     def execution_queued(self, execution: Execution) -> None:
         """Counts an execution that waits."""
@@ -144,10 +153,12 @@ class DaemonObserver:
         return {} if self.notices is None else self.notices.left_by_breach(breach)
 
     def promise_broken(self, breach: Breach) -> None:
-        """Counts a promise of `sla` that was not kept, says so, and lets people be told."""
+        """Counts and keeps a promise of `sla` that was broken, says so, and lets people be told."""
         self.triggers.promise_broken(breach)
         if self.notices is not None:
             self.notices.promise_broken(breach)
+        if self.history is not None:
+            self.history.promise_broken(breach)
         _LOG.warning(
             "sla.breached flow=%s kind=%s limit_s=%g since=%s count=%d",
             breach.flow,

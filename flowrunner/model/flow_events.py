@@ -1,4 +1,4 @@
-"""What happened to a flow: versions that came, were refused or left, and conditions that changed.
+"""What happened to a flow: its versions, conditions that changed, and promises that were broken.
 
 Events are the history of what conditions say of now. They are kept for each flow in order, the
 newest so many, and over a restart.
@@ -17,8 +17,10 @@ MOST_EVENTS = 100
 """Events that are kept of one flow, the newest."""
 
 DEFINITION = "Definition"
-"""The `type` of events that are about versions; others have that of a condition."""
+"""The `type` of events that are about versions."""
 
+SLA = "Sla"
+"""The `type` of events that are about promises; all others have that of a condition."""
 
 _NO_DIGEST = Digest("")
 
@@ -34,15 +36,23 @@ class DefinitionEvent(StrEnum):
     DELETED = "Deleted"
 
 
+class SlaEvent(StrEnum):
+    """Reasons of events about promises, by the names of `SlaKind`."""
+
+    START_WITHIN = "StartWithin"
+    MAX_DURATION = "MaxDuration"
+    MAX_SINCE_SUCCESS = "MaxSinceSuccess"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowEvent:
     """One event.
 
     Attributes:
         number: 1 for the first of the flow, then one more each; also over deletion and return.
-        type: `Definition`, or the type of the condition that changed.
-        status: The new status of the condition; None where it is about a version.
-        reason: A `DefinitionEvent`, or the reason of the condition.
+        type: `Definition`, `Sla`, or the type of the condition that changed.
+        status: The new status of the condition; None where it is about something else.
+        reason: A `DefinitionEvent`, a `SlaEvent`, or the reason of the condition.
         revision: What the source was.
         generation: The newest that was known of the flow; 0 for one that left.
     """

@@ -1,4 +1,4 @@
-"""The history of flows: what each pass and each pause changed, told once and kept by the store.
+"""The history of flows: what passes, pauses and broken promises left, told once and kept.
 
 Events are the difference between what was told of a flow and what is in force now, and both are
 kept in one write. So a crash loses none for good: the next life finds the difference again. Before
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -18,9 +19,17 @@ from typing import Protocol
 from flowrunner.dataclass import dataclass
 from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType, Status
-from flowrunner.model.flow_events import DEFINITION, DefinitionEvent, FlowEvent, FlowState
+from flowrunner.model.flow_events import (
+    DEFINITION,
+    SLA,
+    DefinitionEvent,
+    FlowEvent,
+    FlowState,
+    SlaEvent,
+)
 from flowrunner.model.ids import Digest, FlowKey, Revision
 from flowrunner.model.mark import MarkChange, MarkKey
+from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry, PruneHold
 from flowrunner.storage.event_store import EventStore
@@ -67,6 +76,9 @@ class KeepsHistory(Protocol):
     def renewed(self, entry: FlowEntry, revision: Revision) -> None:
         """Learns of new conditions of one flow between two passes."""
 
+    def promise_broken(self, breach: Breach) -> None:
+        """Learns of a promise that was not kept."""
+
     async def settle(self) -> None:
         """Waits for what is being written; at stop."""
 
@@ -97,6 +109,9 @@ class NoHistory:
     def renewed(self, entry: FlowEntry, revision: Revision) -> None:
         """Does nothing."""
 
+    def promise_broken(self, breach: Breach) -> None:
+        """Does nothing."""
+
     async def settle(self) -> None:
         """Has nothing to wait for."""
 
@@ -118,6 +133,9 @@ class FlowHistory:
         self._held: set[FlowKey] = set()
         self._seen: _Flows | None = None
         """What was in force at the last look; None: the source was not read yet in this life."""
+        self._revision = Revision("")
+        self._broken: deque[tuple[Breach, datetime]] = deque(maxlen=_MOST_WAITING)
+        """Promises that were found broken before the first look, and when."""
         self._events: list[FlowEvent] = []
         self._states: set[FlowKey] = set()
         self._turn = asyncio.Lock()
@@ -145,9 +163,14 @@ class FlowHistory:
         if self._seen is None:
             return  # the first look at the source finds it
         self._tell(entry.key, entry, revision)
-        task = asyncio.create_task(self._flush(), name="flow history")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._flush_soon()
+
+    def promise_broken(self, breach: Breach) -> None:
+        """Tells a promise that was not kept; it is written soon."""
+        self._broken.append((breach, self._clock.now()))
+        if self._seen is not None:
+            self._tell_broken(self._seen)
+            self._flush_soon()
 
     async def settle(self) -> None:
         """Waits for what is being written, and tries once more what could not be; at stop."""
@@ -163,9 +186,20 @@ class FlowHistory:
             return
         else:
             keys = changed_keys(self._seen, entries)
-        self._seen = entries
+        self._seen, self._revision = entries, revision
         for key in sorted(keys):
             self._tell(key, entries.get(key), revision)
+        self._tell_broken(entries)
+
+    def _tell_broken(self, entries: _Flows) -> None:
+        """Adds the promises that were broken, after what the flows are that made them."""
+        while self._broken:
+            breach, at = self._broken.popleft()
+            entry = entries.get(breach.flow)
+            generation = 0 if entry is None else entry.generation
+            state = self._told.get(breach.flow) or _GONE
+            telling = _Telling(breach.flow, at, self._revision, generation, state.number)
+            self._keep(state, [telling.of_promise(breach)])
 
     def _look_at_hold(self, entries: _Flows, seen: PassSeen) -> None:
         held = frozenset(seen.hold.flows) if seen.hold else frozenset()
@@ -214,6 +248,11 @@ class FlowHistory:
         if self._teller is not None:
             for event in events:
                 self._marks.update(self._teller.left_by_event(event))
+
+    def _flush_soon(self) -> None:
+        task = asyncio.create_task(self._flush(), name="flow history")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _flush(self) -> None:
         """Writes what was told, all or none; what cannot be written waits for the next time."""
@@ -267,6 +306,20 @@ class _Telling:
             generation=self.generation,
         )
 
+    def of_promise(self, breach: Breach) -> FlowEvent:
+        """Returns the next event: one about a promise that was not kept."""
+        self.number += 1
+        return FlowEvent(
+            flow=self.flow,
+            number=self.number,
+            at=self.at,
+            type=SLA,
+            reason=SlaEvent[breach.kind.name],
+            message=_words_of(breach),
+            revision=self.revision,
+            generation=self.generation,
+        )
+
     def of_condition(self, condition: Condition) -> FlowEvent:
         """Returns the next event: a condition that changed."""
         self.number += 1
@@ -281,6 +334,17 @@ class _Telling:
             revision=self.revision,
             generation=self.generation,
         )
+
+
+def _words_of(breach: Breach) -> str:
+    """Returns what was promised, and which execution or since when it is broken."""
+    promise = f"{breach.kind} is {breach.limit_s:g} s"
+    if breach.execution is not None:
+        return f"{promise}; execution {breach.execution}"
+    if breach.kind is SlaKind.START_WITHIN:
+        slots = "a slot was" if breach.count == 1 else f"{breach.count} slots were"
+        return f"{promise}; {slots} missed"
+    return f"{promise}; no success since {breach.since.isoformat(timespec='seconds')}"
 
 
 def _is_told(old: FlowState, entry: FlowEntry) -> bool:

@@ -59,6 +59,12 @@ def metric(running: RunningDaemon, name: str, **labels: str) -> float:
     return 0.0
 
 
+def late_executions(running: RunningDaemon, flow: str) -> list[str]:
+    """Returns the executions of a flow that its events say took too long."""
+    found = running.request(f"/api/v1/flows/default/{flow}/events").json["items"]
+    return [each["message"].split()[-1] for each in found if each["reason"] == "MaxDuration"]
+
+
 def test_triggers_fire_once_over_a_crash(flows: Path, state: Path, tmp_path: Path) -> None:
     """Boot, start, end of a flow and file each start their flow exactly once, `kill -9` or not."""
     inbox = tmp_path / "inbox"
@@ -75,6 +81,7 @@ def test_triggers_fire_once_over_a_crash(flows: Path, state: Path, tmp_path: Pat
         write_flow(flows, "at-boot-too", "triggers: [{type: start}]\n", NOOP)
         slow = running.start("slow")
         eventually(lambda: metric(running, "flowrunner_sla_breaches_total", flow="slow") == 1)
+        eventually(lambda: late_executions(running, "slow") == [slow])
         first = running.start("first")
         eventually(lambda: running.execution(first)["state"] == "running")
         (inbox / "a.csv").rename(inbox / "b.csv")
@@ -89,6 +96,7 @@ def test_triggers_fire_once_over_a_crash(flows: Path, state: Path, tmp_path: Pat
         ended(running, "at-start", 2)
         assert imported(running, 2) == ["a.csv", "c.csv"]
         assert metric(running, "flowrunner_sla_breaches_total", flow="slow") == 0
+        assert late_executions(running, "slow") == [slow]
         assert len(running.executions("at-boot")) == 1
         assert running.executions("at-boot-too") == running.executions("held") == []
         text = running.command("flows", "imports").stdout

@@ -18,7 +18,7 @@ from flowrunner.model.conditions import ConditionReason, ConditionType
 from flowrunner.model.delivery_record import DeliveryReason
 from flowrunner.model.execution import Attempt
 from flowrunner.model.expressions import FUNCTIONS
-from flowrunner.model.flow_events import DefinitionEvent
+from flowrunner.model.flow_events import DefinitionEvent, SlaEvent
 from flowrunner.model.hook_auth import AuthType
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey
 from flowrunner.model.sla import SlaKind
@@ -61,9 +61,9 @@ def test_conditions_page_has_a_section_for_every_type(kind: ConditionType) -> No
     assert f"\n## `{kind}`: " in read("docs/conditions.md")
 
 
-@pytest.mark.parametrize("reason", list(DefinitionEvent))
-def test_conditions_page_explains_every_event_of_a_version(reason: DefinitionEvent) -> None:
-    """Each reason of an event that is about a version stands in docs/conditions.md."""
+@pytest.mark.parametrize("reason", [*DefinitionEvent, *SlaEvent])
+def test_conditions_page_explains_every_event(reason: DefinitionEvent | SlaEvent) -> None:
+    """Each reason of an event that is about no condition stands in docs/conditions.md."""
     events = section(read("docs/conditions.md"), "## Events: what happened to a flow")
     assert f"\n- `{reason}`: " in events
 

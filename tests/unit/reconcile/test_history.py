@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,9 +13,10 @@ from flowrunner.errors import StorageError
 from flowrunner.model.conditions import Condition, ConditionType
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.flow_events import FlowEvent, FlowState
-from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.model.pause import Pause
+from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.last_good import Restorer, load_last_good
@@ -102,6 +103,10 @@ class World:
         """A new life, an hour later."""
         self.clock.advance(3_600)
         self.begin()
+        self.start()
+
+    def start(self) -> None:
+        """Begins the life that was made."""
         run_inline(self._start())
 
     async def _start(self) -> None:
@@ -123,6 +128,24 @@ class World:
     def look(self) -> None:
         self.clock.advance(60)
         run_inline(self.reconciler.request("command"))
+
+    def break_promise(self, kind: SlaKind, *, execution: str = "", count: int = 1) -> None:
+        """Lets flow `a` break a promise of 60 seconds, and waits until that is written."""
+
+        async def story() -> None:
+            self.history.promise_broken(
+                Breach(
+                    flow=A,
+                    kind=kind,
+                    execution=ExecutionId(execution) if execution else None,
+                    since=self.clock.now() - timedelta(seconds=61),
+                    limit_s=60.0,
+                    count=count,
+                )
+            )
+            await self.history.settle()
+
+        run_inline(story())
 
     def told(self, key: FlowKey = A) -> list[str]:
         """The events of a flow, oldest first: reasons of versions, and conditions."""
@@ -384,3 +407,67 @@ def test_a_file_mended_while_the_daemon_was_down_is_valid(world: World) -> None:
     world.restart()
     assert world.registry.entries[A].is_ready
     assert world.told()[-2:] == ["Ready=True", "Valid=True"]
+
+
+def test_a_broken_promise_is_an_event(world: World) -> None:
+    """It says what was promised and which execution is late, or since when, or how many slots."""
+    world.put(a=flow_text("a"))
+    world.break_promise(SlaKind.MAX_DURATION, execution="01J")
+    event = world.newest()
+    assert (event.type, event.status, event.reason) == ("Sla", None, "MaxDuration")
+    assert event.message == "max_duration is 60 s; execution 01J"
+    assert (event.number, event.generation, event.at) == (2, 1, world.clock.now())
+    assert event.revision == world.registry.source.revision
+
+    world.break_promise(SlaKind.START_WITHIN)
+    assert world.newest().message == "start_within is 60 s; a slot was missed"
+    world.break_promise(SlaKind.START_WITHIN, count=3)
+    assert world.newest().message == "start_within is 60 s; 3 slots were missed"
+    since = (world.clock.now() - timedelta(seconds=61)).isoformat(timespec="seconds")
+    world.break_promise(SlaKind.MAX_SINCE_SUCCESS)
+    assert world.newest().message == f"max_since_success is 60 s; no success since {since}"
+
+
+def test_a_broken_promise_changes_nothing_else_that_is_told(world: World) -> None:
+    """The events after it are those that would have come without it, also in a later life."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.break_promise(SlaKind.MAX_DURATION, execution="01J")
+    world.restart()
+    world.put(a=flow_text("a", description="2"))
+    world.remove("a")
+    assert world.told() == ["Created", "MaxDuration", "Applied", "Deleted"]
+
+
+def test_a_promise_broken_before_the_first_look_is_told_after_it(world: World) -> None:
+    """What the flow is comes first; an execution that went on may be late at once."""
+    world.put(a=flow_text("a"))
+    world.files.write(ROOT / "a.yaml", flow_text("a", description="2"))
+    world.begin()
+    world.break_promise(SlaKind.MAX_DURATION, execution="01J")
+    assert world.told() == ["Created"]
+    world.start()
+    assert world.told() == ["Created", "Applied", "MaxDuration"]
+
+
+def test_the_last_execution_of_a_flow_that_left_may_be_late(world: World) -> None:
+    """That is told, and the flow stays away: when it is back, that is told."""
+    world.put(a=flow_text("a"), b=flow_text("b"))
+    world.remove("a")
+    world.break_promise(SlaKind.MAX_DURATION, execution="01J")
+    assert world.newest().generation == 0
+    world.put(a=flow_text("a"))
+    assert world.told() == ["Created", "Deleted", "MaxDuration", "Returned"]
+
+
+def test_a_broken_promise_that_a_full_disk_refuses_is_told_later(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits as every event does."""
+    caplog.set_level(logging.CRITICAL)
+    world.put(a=flow_text("a"))
+    world.events.error = StorageError("no space", code="storage.full")
+    world.break_promise(SlaKind.START_WITHIN)
+    assert world.told() == ["Created"]
+    world.events.error = None
+    world.look()
+    assert world.told() == ["Created", "StartWithin"]
