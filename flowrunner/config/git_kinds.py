@@ -36,7 +36,7 @@ def git_url() -> Kind:
 
 def git_ref() -> Kind:
     """A branch, a tag or a commit. Source: git-check-ref-format(1)."""
-    return line_of_text(_wrong_ref, "write a branch, a tag, or all 40 digits of a commit")
+    return line_of_text(_wrong_ref, "write a branch, a tag, or all 40 or 64 digits of a commit")
 
 
 def subfolder() -> Kind:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 class Checkout:
-    """A repository with its worktree."""
+    """A repository with its worktree; `hash_name` is git's word for how it names objects."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hash_name: str = "sha1") -> None:
         self.path = path
         path.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=main", f"--object-format={hash_name}")
 
     def git(self, *arguments: str) -> str:
         env = {

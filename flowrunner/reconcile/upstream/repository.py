@@ -17,7 +17,10 @@ from flowrunner.system.tools import StoppedError, ToolFailedError
 _LOG = logging.getLogger(__name__)
 _FETCHED = "refs/flowrunner/fetched"
 _KEPT = "refs/flowrunner/kept/"
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_FORMATS = {40: "sha1", 64: "sha256"}
+"""How git names objects, by how many digits that takes. Source: git-init(1), `--object-format`."""
+_USUAL = 40
 _NO_REPOSITORY = "not a git repository"
 _ATTRIBUTES = b"* -text -eol -ident -filter -working-tree-encoding\n"
 """Files are checked out as they are, whatever the repository's own attributes say: these win.
@@ -32,7 +35,7 @@ class Target(NamedTuple):
 
 
 def is_commit(text: str) -> bool:
-    """Whether a text is a commit in full."""
+    """Whether a text is a commit in full, by SHA-1 or SHA-256."""
     return _COMMIT.fullmatch(text) is not None
 
 
@@ -58,7 +61,7 @@ class Repository:
         self._files.remove_tree(_beside(path))
         if not self._is_there():
             self._files.remove_tree(path)
-            self._make(self._git)
+            self._make(self._git, _USUAL)
         for lock in self._locks(path):
             _LOG.warning("source.lock_removed: %s was left behind", lock)
             self._files.remove(lock)
@@ -72,9 +75,11 @@ class Repository:
             return False
         return True
 
-    def _make(self, git: GitClient) -> None:
+    def _make(self, git: GitClient, digits: int) -> None:
         self._files.make_folder(git.repository)
-        git.git("init", "--quiet", "--bare", "--template=", str(git.repository))
+        # Not said of the usual one, which a git from before the other does not know by name.
+        form = () if digits == _USUAL else (f"--object-format={_FORMATS[digits]}",)
+        git.git("init", "--quiet", "--bare", "--template=", *form, str(git.repository))
         self._files.replace(git.repository / "info" / "attributes", _ATTRIBUTES)
 
     def _locks(self, path: Path) -> list[Path]:
@@ -117,16 +122,21 @@ class Repository:
         Raises:
             ToolFailedError: Git failed, for good if the repository is sound.
         """
-        if self._fetched() == target.object:
+        fetched = self._fetched()
+        if fetched == target.object:
+            return
+        if len(target.object) != (len(fetched) or _USUAL):
+            if fetched:
+                _LOG.warning("source.repository_renewed: its objects are named by another hash")
+            self._renew(target)
             return
         try:
             self._fetch(self._git, target)
         except StoppedError:
             raise
         except ToolFailedError:
-            if self._is_sound():
+            if not self.renew_if_broken(target):
                 raise
-            self._renew(target)
 
     def _fetched(self) -> str:
         try:
@@ -164,21 +174,21 @@ class Repository:
         return True
 
     def _renew(self, target: Target) -> None:
-        """Clones beside the broken repository, and puts the clone in its place."""
+        """Clones beside the repository, and puts the clone in its place."""
         path = self._git.repository
         fresh = self._git.beside(_beside(path))
         self._files.remove_tree(fresh.repository)
-        self._make(fresh)
+        self._make(fresh, len(target.object))
         self._fetch(fresh, target)
         self._files.remove_tree(path)
         fresh.repository.rename(path)  # a crash before this leaves none, and one is made
-        _LOG.warning("source.repository_renewed")
 
     def renew_if_broken(self, target: Target) -> bool:
         """Clones anew if the repository is broken, and returns whether it did."""
         if self._is_sound():
             return False
         self._renew(target)
+        _LOG.warning("source.repository_renewed: it was broken")
         return True
 
     def commit(self) -> Revision:

@@ -32,7 +32,7 @@ from flowrunner.system.files import Files
 from flowrunner.system.tools import StoppedError, ToolFailedError
 
 _LOG = logging.getLogger(__name__)
-_DIGITS = re.compile(r"[0-9a-f]{4,40}")
+_DIGITS = re.compile(r"[0-9a-f]{4,64}")
 _CLEANED_EVERY = 50
 """Revisions put in place between two cleanings of the repository."""
 _MOST_SAID = 1_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -28,8 +29,8 @@ pytestmark = pytest.mark.heavy
 class World:
     """A repository of somebody else, and what the daemon makes of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.theirs = Checkout(folder / "theirs")
+    def __init__(self, folder: Path, hash_name: str = "sha1") -> None:
+        self.theirs = Checkout(folder / "theirs", hash_name)
         self.folder = folder / "source"
         self.syncer = self.made()
 
@@ -194,3 +195,31 @@ def test_folder_in_the_way_of_the_state_is_said(world: World) -> None:
     result = world.syncer.sync()
     assert (result.outcome, world.current("a.txt")) == (SyncOutcome.FAILED, "a")
     assert "cannot be written" in result.message
+
+
+def test_repository_with_longer_names_of_objects_is_followed(tmp_path: Path) -> None:
+    """SHA-256 is as good as SHA-1: pushes, what is kept, and the way back."""
+    world = World(tmp_path, "sha256")
+    first, second = world.pushed("a"), world.pushed("b")
+    assert (len(first), world.syncer.checkouts.current()) == (64, second)
+    assert world.syncer.sync().outcome is SyncOutcome.UNCHANGED
+    world.syncer.rollback(first[:50], uid=None, reason="")
+    assert world.current("a.txt") == "a"
+    again = world.made()
+    again.unpin()
+    assert again.sync().outcome is SyncOutcome.PUBLISHED
+    assert world.current("a.txt") == "b"
+
+
+@pytest.mark.parametrize(("before", "after"), [("sha1", "sha256"), ("sha256", "sha1")])
+def test_repository_made_anew_with_other_names_of_objects(
+    tmp_path: Path, before: str, after: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ours is made anew too, once; what is in place until then stays there."""
+    world = World(tmp_path, before)
+    world.pushed("a")
+    shutil.rmtree(world.theirs.path)
+    world.theirs = Checkout(world.theirs.path, after)
+    world.pushed("b")
+    world.pushed("c")
+    assert caplog.text.count("source.repository_renewed") == 1
