@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
+from functools import partial
 
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions import codes
@@ -275,21 +276,22 @@ def next_entry(
     is_same_version = spec is not None and spec.digest == base.digest
     is_rewritten = is_same_version and base.observed_generation == base.generation
     is_new = file.content not in ("", base.content) and not is_rewritten
-    entry = replace(
+    generation = base.generation + int(is_new)
+    changed = partial(
+        replace,
         base,
         path=candidate.file,
         content=file.content or base.content,
-        generation=base.generation + int(is_new),
+        generation=generation,
         findings=findings,
     )
     if spec is None or candidate.definition is None:
-        return entry
-    return replace(
-        entry,
+        return changed()
+    return changed(
         spec=base.spec if is_same_version else spec,
         definition=base.definition if is_same_version else candidate.definition,
         revision=base.revision if is_same_version else revision,
-        observed_generation=entry.generation,
+        observed_generation=generation,
     )
 
 
