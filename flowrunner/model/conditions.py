@@ -124,10 +124,14 @@ def merge_conditions(
 ) -> tuple[Condition, ...]:
     """Returns `after`, each keeping its old transition time where the status did not change.
 
-    Where nothing changed, that is `before`: thousands of flows share what they say.
+    Where nothing changed, that is `before`, and `after` where there was nothing: thousands of flows
+    share what they say.
     """
-    if isinstance(before, tuple) and isinstance(after, tuple) and _says_the_same(before, after):
-        return before
+    if isinstance(before, tuple) and isinstance(after, tuple):
+        if not before:
+            return after
+        if _says_the_same(before, after):
+            return before
     known = {condition.type: condition for condition in before}
     return tuple([_merged(known.get(new.type), new) for new in after])
 
