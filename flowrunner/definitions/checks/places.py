@@ -44,16 +44,12 @@ class Kind(Enum):
 
     __hash__ = object.__hash__  # members are single: that of `Enum` is ten times slower
 
-    @property
-    def is_bare(self) -> bool:
-        """Whether the whole text is an expression, with or without the wrapper."""
-        return self in _BARE
-
 
 CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
 """Where an expression decides about nodes and their attempts."""
 
-_BARE = CONDITIONS | {Kind.FOREACH, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP}
+BARE = CONDITIONS | {Kind.FOREACH, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP}
+"""Where the whole text is an expression, with or without the wrapper."""
 
 OF_ITEMS = frozenset(
     {Kind.RETRY, Kind.MOMENT, Kind.PARAM, Kind.SECRET_PARAM, Kind.NODE_ENV, Kind.STDIN}
@@ -93,7 +89,7 @@ def places(subject: Subject) -> Iterator[Place]:
     read = _Reading(subject)
     for path, text in _texts(subject.data):
         place = read.place(path, text)
-        if place.kind not in _BARE:
+        if place.kind not in BARE:
             yield place
 
 
@@ -127,7 +123,7 @@ def _bare_in_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Itera
     if facts is not None and _has_bare(facts):
         params = node_params(node)
         for path, text, kind in param_texts(params, facts.schema, (*at, "params"), Kind.LITERAL):
-            if kind in _BARE:
+            if kind in BARE:
                 yield Place(path, text, kind, at)
 
 
