@@ -35,7 +35,7 @@ MOST_NODES = 100
 _LATE, _SAID = "late", "said"
 """The keys of a gist that are none of a definition: which parts there are, what nodes say."""
 _SAID_FIELDS = ("users", "node_types", "channels")
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _EMPTY: Mapping[str, Any] = {field: () if field in NODE_FIELDS else {} for field in PARTS}
 """Shared by all flows that have no such part: nobody writes into a spec."""
 

@@ -29,6 +29,7 @@ from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.system.files import FileStat
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _NO_FINDINGS = b"[]"
 _FOREIGN = b"f"
 _FIELD = b"\t"
@@ -207,4 +208,4 @@ def _claims_text(claims: Claims) -> bytes:
 
 
 def _json(value: Json) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODE(value).encode()
