@@ -97,7 +97,7 @@ class CrewAhead:
     def take(self, file: str, key: bytes) -> Compiled | None:
         """Returns what a file compiled to, once; None unless it was this text in this place."""
         found = self._compiled.pop(file, None)
-        return found if found is not None and found.key == key else None
+        return found if found is not None and found.line.key == key else None
 
 
 def _batches(

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from flowrunner.definitions.cache_lines import key_of
-from flowrunner.definitions.candidate_lines import around_of, candidate_text
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
+from flowrunner.definitions.late_flow import gist_of_definition
+from flowrunner.definitions.warm_lines import Line, around_of, line_for, line_of
 from flowrunner.model.digest import digest_of
 from flowrunner.model.packed import laid_out
 
@@ -44,13 +45,11 @@ class Compiled(NamedTuple):
     """What a file compiled to.
 
     Attributes:
-        key: Of all that it compiled from.
-        text: As `candidate_lines` has it.
+        line: All that is said of it, as it is kept for the next start.
         definition: Its effective definition, laid out; empty if it has errors.
     """
 
-    key: bytes
-    text: bytes
+    line: Line
     definition: bytes
 
 
@@ -76,21 +75,25 @@ def compiled_in(answer: bytes | None, asks: Sequence[Ask]) -> dict[str, Compiled
         found = list(_parts_of(rest))
     except (ValueError, TypeError, AttributeError):
         return {}
-    return {ask.file: each for ask, each in zip(asks, found, strict=False)}
+    told = zip(asks, found, strict=False)
+    return {ask.file: each for ask, each in told if each is not None}
 
 
-def _parts_of(rest: bytes) -> Iterator[Compiled]:
+def _parts_of(rest: bytes) -> Iterator[Compiled | None]:
+    """Yields what each file compiled to; None where that makes no sense."""
     head, _, data = rest.partition(b"\n")
     start = 0
-    for key, length, size in json.loads(head):
+    for length, size in json.loads(head):
         middle, end = start + length, start + length + size
-        yield Compiled(key.encode(), data[start:middle], data[middle:end])
+        line, definition = line_of(data[start:middle]), data[middle:end]
+        makes_sense = line is not None and definition.startswith(b"{") is bool(line.digest)
+        yield Compiled(line, definition) if line is not None and makes_sense else None
         start = end
 
 
-def _answer_of(found: Sequence[Compiled]) -> bytes:
-    head = json.dumps([(each.key.decode(), len(each.text), len(each.definition)) for each in found])
-    parts = (part for each in found for part in (each.text, each.definition))
+def _answer_of(found: Iterable[Compiled]) -> bytes:
+    parts = [part for each in found for part in (each.line.text, each.definition)]
+    head = json.dumps([*zip(map(len, parts[::2]), map(len, parts[1::2]), strict=True)])
     rest = b"\n".join((head.encode(), b"".join(parts)))
     return b"\n".join((_seal(rest), rest))
 
@@ -111,7 +114,7 @@ class AheadCompiler:
         head, _, data = batch.partition(b"\n")
         told = json.loads(head)
         layers = {name: self._layers_of(chain) for name, chain in told["layers"].items()}
-        return _answer_of(list(self._compiled(told["files"], layers, data)))
+        return _answer_of(self._compiled(told["files"], layers, data))
 
     def _compiled(
         self, files: Sequence[tuple[str, str, str, int]], layers: Mapping[str, Layers], data: bytes
@@ -121,9 +124,11 @@ class AheadCompiler:
             ask = Ask(data[start : start + size], file, account, layers[above])
             start += size
             candidate, definition = self._compiler.draft(ask.data, file=file, layers=ask.layers)
-            digest = "" if definition is None else digest_of(definition)
-            text = b"" if definition is None else laid_out(definition)
-            yield Compiled(ask.key, candidate_text(candidate, digest), text)
+            if definition is None:
+                yield Compiled(line_for(ask.key, candidate, "", b""), b"")
+                continue
+            digest, gist = digest_of(definition), gist_of_definition(definition)
+            yield Compiled(line_for(ask.key, candidate, digest, gist), laid_out(definition))
 
     def _layers_of(self, chain: Sequence[Sequence[str]]) -> Layers:
         told: _Told = tuple((file, content, text) for file, content, text in chain)

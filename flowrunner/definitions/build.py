@@ -310,8 +310,11 @@ def types_in(raw: Mapping[str, Json]) -> set[str]:
 
 
 def _types(definition: Mapping[str, Json]) -> tuple[str, ...]:
-    nodes = (node for part in NODE_LISTS for node in definition.get(part, ()))
-    return tuple(sorted(set[str]().union(*map(types_in, nodes))))
+    nodes = [node for part in NODE_LISTS for node in definition.get(part, ())]
+    found = set(map(node_type, nodes))
+    if "shell" not in found and any(map(has_script, nodes)):
+        found.add("shell")
+    return tuple(sorted(found))
 
 
 def _users(definition: Mapping[str, Json]) -> tuple[str, ...]:

@@ -159,13 +159,14 @@ class Compiler:
         name = _name(document.data)
         findings = layers.broken + self._findings(document, name, layers)
         as_of = self._as_of() if depends_on_date(document.data) else None
-        candidate = Candidate(file=file, name=name, findings=findings, as_of=as_of)
-        if name is None:
-            return candidate, None
-        if any(finding.is_error for finding in findings):
-            return replace(candidate, claims=name_claim(document)), None
-        definition = effective_definition(document, layers, self._catalog)
-        return replace(candidate, claims=claims_of(document)), definition
+        is_flow = name is not None and not any(finding.is_error for finding in findings)
+        if is_flow:
+            claims = claims_of(document)
+        else:
+            claims = NO_CLAIMS if name is None else name_claim(document)
+        candidate = Candidate(file=file, name=name, findings=findings, as_of=as_of, claims=claims)
+        definition = effective_definition(document, layers, self._catalog) if is_flow else None
+        return candidate, definition
 
     def is_current(self, candidate: Candidate) -> bool:
         """Whether reading the same bytes now would give the same candidate."""

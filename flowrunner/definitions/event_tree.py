@@ -7,7 +7,7 @@ two. So the events are kept as they came, and only what a path leads through is 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from flowrunner.definitions.source import Mark
 from flowrunner.definitions.yaml_events import MappingStartEvent, ScalarEvent
@@ -63,13 +63,13 @@ class EventTree:
         self._events = events
         self._ends = ends
         self._targets = targets
-        self._known: dict[int, dict[str | int, tuple[int, int]]] = {}
+        self._known: dict[int, _Parts] = {}
 
     def walk(self, path: Path) -> tuple[int, Path]:
         """Returns the deepest value on a path and the parts that lead nowhere."""
         at = 0
         for depth, part in enumerate(path):
-            found = self._children(at).get(part)
+            found = self._part(at, part)
             if found is None:
                 return at, path[depth:]
             at = found[1]
@@ -77,7 +77,8 @@ class EventTree:
 
     def key(self, at: int, part: str | int) -> int:
         """Returns the key of a mapping, or the item of a list; itself if there is no such part."""
-        return self._children(at).get(part, (at, at))[0]
+        found = self._part(at, part)
+        return at if found is None else found[0]
 
     def mark(self, at: int) -> Mark:
         """Returns where an event begins."""
@@ -89,20 +90,32 @@ class EventTree:
         event: Any = self._events[self._targets.get(at, at)]
         return event if type(event) is ScalarEvent else None
 
-    def _children(self, at: int) -> dict[str | int, tuple[int, int]]:
-        """Returns the key and the value of each part of a list or mapping; none of a scalar."""
+    def _part(self, at: int, part: str | int) -> tuple[int, int] | None:
+        """Returns the key and the value of a part of a list or mapping; None if it has none such.
+
+        Looks no further than that part: most is asked of what stands first in a file.
+        """
         start = self._targets.get(at, at)
         if start not in self._known:
-            steps = list(self._steps(start))
-            self._known[start] = (
-                {
-                    self._text(key): (key, value)
-                    for key, value in zip(steps[::2], steps[1::2], strict=False)
-                }
-                if isinstance(self._events[start], MappingStartEvent)
-                else {index: (step, step) for index, step in enumerate(steps)}
-            )
-        return self._known[start]
+            self._known[start] = _Parts(seen={}, rest=self._parts(start))
+        seen, rest = self._known[start]
+        found = seen.get(part)
+        if found is None:
+            for name, key, value in rest:
+                seen[name] = key, value
+                if name == part:
+                    return key, value
+        return found
+
+    def _parts(self, start: int) -> Iterator[tuple[str | int, int, int]]:
+        """Yields name, key and value of each part of a list or mapping; nothing for a scalar."""
+        steps = self._steps(start)
+        if isinstance(self._events[start], MappingStartEvent):
+            for key, value in zip(steps, steps, strict=False):
+                yield self._text(key), key, value
+        else:
+            for index, step in enumerate(steps):
+                yield index, step, step
 
     def _steps(self, start: int) -> Iterator[int]:
         """Yields what stands directly in a list or mapping."""
@@ -114,3 +127,10 @@ class EventTree:
     def _text(self, key: int) -> str:
         text: str = self._events[self._targets.get(key, key)].value
         return text
+
+
+class _Parts(NamedTuple):
+    """The parts of a list or mapping: those looked at by their names, and those still to come."""
+
+    seen: dict[str | int, tuple[int, int]]
+    rest: Iterator[tuple[str | int, int, int]]

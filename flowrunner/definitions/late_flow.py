@@ -34,7 +34,8 @@ MOST_NODES = 100
 
 _LATE, _SAID = "late", "said"
 """The keys of a gist that are none of a definition: which parts there are, what nodes say."""
-_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+_SAID_FIELDS = ("users", "node_types", "channels")
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _EMPTY: Mapping[str, Any] = {field: () if field in NODE_FIELDS else {} for field in PARTS}
 """Shared by all flows that have no such part: nobody writes into a spec."""
 
@@ -73,7 +74,7 @@ def flow_of_gist(
     Raises what data of no known form raises.
     """
     raw = json.loads(gist.decode())
-    users, node_types, channels = raw[_SAID]
+    users, node_types, channels = raw[_SAID]  # as `_SAID_FIELDS`
     parts = {
         **_late_parts(definition, raw[_LATE], catalog),
         "users": tuple(users),
@@ -89,10 +90,19 @@ def gist_of(spec: FlowSpec, definition: Mapping[str, Json]) -> bytes:
 
     Those name other flows, or have many nodes.
     """
-    raw = plain(definition)
-    if spec.references != NO_REFERENCES or _is_large(raw):
+    said = {field: getattr(spec, field) for field in (*_SAID_FIELDS, "references")}
+    return _gist(plain(definition), said)
+
+
+def gist_of_definition(definition: Mapping[str, Json]) -> bytes:
+    """Returns the gist of a flow that is not built, as `gist_of`."""
+    return _gist(definition, said_by_nodes(definition))
+
+
+def _gist(raw: Mapping[str, Json], said_by: Mapping[str, Any]) -> bytes:
+    if said_by["references"] != NO_REFERENCES or _is_large(raw):
         return b""
-    said = (spec.users, spec.node_types, spec.channels)
+    said = [said_by[field] for field in _SAID_FIELDS]
     kept = {key: value for key, value in raw.items() if key not in PARTS.values()}
     return _ENCODE({**kept, _LATE: _parts_in(raw), _SAID: said}).encode()
 

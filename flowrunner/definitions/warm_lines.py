@@ -1,5 +1,7 @@
 """One entry of what a daemon keeps of compiled files: a line of fields, the candidate in them.
 
+In the same form a file comes from a process that compiled it ahead.
+
 Fields stand between tabs, which JSON never holds. What a restart asks of each of ten thousand
 files is a field of its own; what it seldom asks for stays text until somebody does.
 """
@@ -20,12 +22,14 @@ from flowrunner.definitions.cache_lines import (
 )
 from flowrunner.definitions.claims import Claims
 from flowrunner.definitions.compiler import Candidate
+from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.late_flow import gist_of
 from flowrunner.definitions.seen import Seen, facts_text
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
 from flowrunner.system.files import FileStat
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _NO_FINDINGS = b"[]"
 _FOREIGN = b"f"
 _FIELD = b"\t"
@@ -64,6 +68,11 @@ class Line(NamedTuple):
     findings: bytes
     claims: bytes
     gist: bytes
+
+    @property
+    def text(self) -> bytes:
+        """All fields as one text, without a line break."""
+        return _FIELD.join(self)
 
     @property
     def is_clean(self) -> bool:
@@ -129,11 +138,16 @@ class ReadFile(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry of the next life."""
+    """An entry of the next life.
+
+    Attributes:
+        gist: Of the flow, where it is known already.
+    """
 
     file: str
     read: ReadFile
     seen: Seen | None
+    gist: bytes | None = None
 
     @property
     def facts(self) -> bytes:
@@ -143,28 +157,43 @@ class Entry(NamedTuple):
     @property
     def text(self) -> bytes:
         """The line in which it is kept."""
-        candidate = self.read.candidate
-        spec, definition, as_of = candidate.spec, candidate.definition, candidate.as_of
-        is_flow = spec is not None and definition is not None
-        line = Line(
-            key=self.read.key,
-            facts=self.facts,
-            content=b"" if self.seen is None else self.seen.content.encode(),
-            digest=b"" if spec is None else spec.digest.encode(),
-            name=(candidate.name or "").encode(),
-            as_of=b"" if as_of is None else as_of.isoformat().encode(),
-            foreign=_FOREIGN if candidate.is_foreign else b"",
-            findings=_json([told(finding, candidate.file) for finding in candidate.findings]),
-            claims=_claims_text(candidate.claims),
-            gist=gist_of(spec, definition) if is_flow and spec and definition else b"",
-        )
-        return _FIELD.join(line)
+        key, candidate, _ = self.read
+        digest, gist = "", self.gist
+        if candidate.spec is not None and candidate.definition is not None:
+            digest = candidate.spec.digest
+            gist = gist_of(candidate.spec, candidate.definition) if gist is None else gist
+        line = line_for(key, candidate, digest, gist or b"")
+        content = b"" if self.seen is None else self.seen.content.encode()
+        return line._replace(facts=self.facts, content=content).text
+
+
+def line_for(key: bytes, candidate: Candidate, digest: str, gist: bytes) -> Line:
+    """Returns the line of a candidate, with the digest and the gist of its flow if it has one."""
+    as_of = candidate.as_of
+    return Line(
+        key=key,
+        facts=b"",
+        content=b"",
+        digest=digest.encode(),
+        name=(candidate.name or "").encode(),
+        as_of=b"" if as_of is None else as_of.isoformat().encode(),
+        foreign=_FOREIGN if candidate.is_foreign else b"",
+        findings=_json([told(finding, candidate.file) for finding in candidate.findings]),
+        claims=_claims_text(candidate.claims),
+        gist=gist,
+    )
 
 
 def line_of(text: bytes) -> Line | None:
-    """Returns the line of `Entry.text`; None for another one."""
+    """Returns the line of a text; None if it is not one."""
     parts = text.split(_FIELD)
     return Line(*parts) if len(parts) == len(Line._fields) else None
+
+
+def around_of(file: str, account: str, layers: Layers) -> tuple[bytes, bytes, bytes]:
+    """Returns what decides besides the text of a file what it compiles to."""
+    name = file.encode(errors="surrogateescape")
+    return layers.fingerprint.encode(), name, account.encode()
 
 
 def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
@@ -179,4 +208,4 @@ def _claims_text(claims: Claims) -> bytes:
 
 
 def _json(value: Json) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+    return _ENCODE(value).encode()

@@ -18,7 +18,6 @@ from typing import TypeVar
 from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.ahead_wire import Ask
 from flowrunner.definitions.cache_lines import Store, checked_lines, key_of, sealed
-from flowrunner.definitions.candidate_lines import around_of, candidate_of
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate, Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
@@ -29,6 +28,7 @@ from flowrunner.definitions.warm_lines import (
     Line,
     ReadFile,
     Version,
+    around_of,
     facts_key,
     line_of,
 )
@@ -74,6 +74,7 @@ class WarmReader:
         self._good: Mapping[bytes, Line] = {}
         self._seen: Mapping[bytes, Line] = {}
         self._read: dict[str, ReadFile] = {}
+        self._gists: dict[str, bytes] = {}
         self._is_changed = False
         self._saved_facts: AbstractSet[bytes] = frozenset()
 
@@ -102,7 +103,10 @@ class WarmReader:
         gone = [file for file, _ in read if file not in files]
         for file in gone:
             self._read.pop(file, None)
-        entries = [Entry(file, it, _found(it, seen.get(file))) for file, it in read]
+        gists, self._gists = self._gists, {}
+        entries = [
+            Entry(file, it, _found(it, seen.get(file)), _gist_of(it, gists)) for file, it in read
+        ]
         facts = {entry.facts for entry in entries} - {b""}
         if is_changed or gone or len(read) < len(self._kept) or not facts <= self._saved_facts:
             left = set(gone)
@@ -116,11 +120,15 @@ class WarmReader:
         if line is None:
             whole = self._compiler.restore(key, digest, definition)
             return Version(*packed_flow(*whole, self._catalog))
-        packed = packed_definition(definition)
-        spec = self._of_gist(key, digest, packed, line.gist) if line.gist else None
+        return self._restored(key, digest, packed_definition(definition), line.gist)
+
+    def _restored(
+        self, key: FlowKey, digest: Digest, definition: PackedDefinition, gist: bytes
+    ) -> Version:
+        spec = self._of_gist(key, digest, definition, gist) if gist else None
         if spec is not None:
-            return Version(spec, packed)
-        return Version(*restored_flow(key, digest, packed, self._catalog))
+            return Version(spec, definition)
+        return Version(*restored_flow(key, digest, definition, self._catalog))
 
     def _of_gist(
         self, key: FlowKey, digest: Digest, definition: PackedDefinition, gist: bytes
@@ -180,12 +188,14 @@ class WarmReader:
         """Whether the file would compile to the same now."""
         return self._compiler.is_current(candidate)
 
-    def _made(self, key: FlowKey, digest: Digest, definition: Mapping[str, Json]) -> Version:
+    def _made(
+        self, key: FlowKey, digest: Digest, definition: Mapping[str, Json], gist: bytes = b""
+    ) -> Version:
         """Returns a flow as it is kept; of a version in force there are no two."""
         known = self._in_force(key)
         if known is not None and known.spec.digest == digest:
             return known
-        return Version(*restored_flow(key, digest, definition, self._catalog))
+        return self._restored(key, digest, packed_definition(definition), gist)
 
     def _known(self, line: Line, file: str, account: str) -> Candidate | None:
         """Returns the candidate of an entry; None if it makes no sense or its flow is not there."""
@@ -204,16 +214,26 @@ class WarmReader:
         found = self._ahead.take(file, key)
         if found is None:
             return None
-
-        def made(name: str, digest: Digest) -> Version:
-            packed = PackedDefinition(found.definition, keep_lines=True)
-            return self._made(FlowKey(account, name), digest, packed)
-
-        return candidate_of(found.text, file, made)
+        line, version = found.line, None
+        try:
+            if line.digest:
+                flow, digest = FlowKey(account, line.name.decode()), Digest(line.digest.decode())
+                packed = PackedDefinition(found.definition, keep_lines=True)
+                version = self._made(flow, digest, packed, line.gist)
+                self._gists[digest] = line.gist
+            return line.candidate(file, version)
+        except (FlowError, *_NO_SENSE):
+            return None
 
 
 _NO_SENSE = (TypeError, ValueError, KeyError, AttributeError, RecursionError)
 """What data of an unknown form raises."""
+
+
+def _gist_of(read: ReadFile, gists: Mapping[str, bytes]) -> bytes | None:
+    """Returns the gist of the flow that a file compiled to, if somebody has made it."""
+    spec = read.candidate.spec
+    return None if spec is None else gists.get(spec.digest)
 
 
 def _found(read: ReadFile, seen: Seen | None) -> Seen | None:

@@ -170,31 +170,20 @@ class Composer:
             SequenceEndEvent: self._close,
             AliasEvent: self._alias,
         }
-        while True:
-            event = self._scalars(get_event)
-            take = takers.get(type(event))
-            if take is None:
-                end: Mark = event.end_mark
-                return end
-            take(event)
-
-    def nothing(self, place: Any) -> None:
-        """Takes an empty document, which reads as null."""
-        self._level.add(None)
-        self._events.append(ScalarEvent(None, None, (True, False), "", place, place))
-
-    def _scalars(self, get_event: Callable[[], Any]) -> Any:
-        """Takes scalars, keys and values, and returns the event behind them.
-
-        Most events are scalars: a call for each would take longer than what is done with it.
-        """
         level, events, nodes = self._level, self._events, self._nodes
         data, key = level.data, level.key
         while True:
             event = get_event()
             if type(event) is not ScalarEvent:
                 level.key, self._nodes = key, nodes
-                return event
+                take = takers.get(type(event))
+                if take is None:
+                    end: Mark = event.end_mark
+                    return end
+                take(event)
+                level, nodes = self._level, self._nodes
+                data, key = level.data, level.key
+                continue
             nodes += 1
             value = event.value
             if event.anchor or event.tag or nodes > MAX_NODES:
@@ -214,6 +203,11 @@ class Composer:
                 data[key] = value
                 key = None
             events.append(event)
+
+    def nothing(self, place: Any) -> None:
+        """Takes an empty document, which reads as null."""
+        self._level.add(None)
+        self._events.append(ScalarEvent(None, None, (True, False), "", place, place))
 
     def _open(self, event: CollectionStart) -> None:
         """Takes the beginning of a list or mapping."""

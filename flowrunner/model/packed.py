@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from flowrunner.model.ids import Json
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-_SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+_SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
 
 
 class PackedDefinition(Mapping[str, Json]):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from flowrunner.definitions import codes
 from flowrunner.definitions.build import facts_of, node_type
 from flowrunner.definitions.checks.flow_order import FlowOrder
-from flowrunner.definitions.checks.kinds import ITEM_CONTEXTS, FlowKinds, misfits
-from flowrunner.definitions.checks.places import Kind, Place, places
+from flowrunner.definitions.checks.kinds import ITEM_CONTEXTS, TYPED, FlowKinds, misfits
+from flowrunner.definitions.checks.places import BARE, Kind, Place, places
 from flowrunner.definitions.checks.secrecy import (
     Complaint,
     complaint_about,
@@ -76,9 +76,13 @@ _MEMBERS = {
 }
 _BEFORE_IT_IS = frozenset({"slot_at", "slot_date", "created_at"})
 """Members of `execution` that a trigger sees, which decides whether there will be one."""
+_PLAIN = frozenset({"inputs", "vars", "env", "host", "flow"})
+"""Contexts of which nothing but their names can be wrong."""
 _NODE_MEMBERS = frozenset({"state", "exit_code", "outputs", "error", "duration_s"})
 _NOT_A_NAME = re.compile(r"[^A-Z0-9]+")
 _LONGEST_QUOTE = 60
+_LOOKED_AT = TYPED | {Kind.INTERPRETED, Kind.LITERAL}
+"""Places of which the names in them do not tell whether they are good."""
 
 
 def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Finding]:
@@ -100,9 +104,47 @@ class _Checker:
         self._knows_names = names
         self._order = FlowOrder(subject)
         self._kinds = FlowKinds(subject)
-        self._good: set[tuple[frozenset[str], bool, str, tuple[str | int, ...]]] = set()
+        self._good: set[tuple[frozenset[str], str, tuple[str | int, ...]]] = set()
 
-    def check(self, place: Place) -> Iterator[Finding]:
+    def check(self, place: Place) -> Iterable[Finding]:
+        """Returns what is wrong with a place; nearly always nothing, which is told fast."""
+        return () if self._is_good(place) else self._complaints(place)
+
+    def _is_good(self, place: Place) -> bool:
+        """Whether nothing is wrong with a place; False also where that takes a closer look."""
+        kind, kinds = place.kind, self._kinds
+        if kind in _LOOKED_AT or kinds.has_items(place.node):
+            return False
+        try:
+            _, expressions = self._subject.texts.parsed(place.text, is_bare=kind in BARE)
+        except ExpressionSyntaxError:
+            return False
+        contexts, good = _CONTEXTS[kind], self._good
+        for uses in expressions:
+            if uses.names_secret or (uses.status_calls and kind is not Kind.CONDITION):
+                return False
+            for reference in uses.references:
+                root, path, _ = reference
+                if (contexts, root, path) not in good and not self._is_good_use(place, reference):
+                    return False
+                if root == "nodes" and not self._is_before(str(path[0]), place):
+                    return False
+            if not uses.is_name and uses.inferred(tuple(map(kinds, uses.references)))[1]:
+                return False
+        return True
+
+    def _is_good_use(self, place: Place, reference: Reference) -> bool:
+        """Whether nothing is wrong with a use; likewise with all that are like it."""
+        root, path, _ = reference
+        contexts = _CONTEXTS[place.kind]
+        is_plain = root in contexts and root in _PLAIN and path and path[0] in self._names[root]
+        is_good = is_plain or not any(True for _ in self._reference(place, reference))
+        if is_good:
+            self._good.add((contexts, root, path))
+        return is_good
+
+    def _complaints(self, place: Place) -> Iterator[Finding]:
+        """Yields what is wrong with a place."""
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
             found = find_expression(place.text)
             if found is not None:
@@ -110,7 +152,7 @@ class _Checker:
             return
         try:
             template, expressions = self._subject.texts.parsed(
-                place.text, is_bare=place.kind.is_bare
+                place.text, is_bare=place.kind in BARE
             )
         except ExpressionSyntaxError as error:
             yield self._finding(
@@ -121,21 +163,9 @@ class _Checker:
             if uses.status_calls or uses.names_secret:
                 yield from self._special(place, uses)
             for reference in uses.references:
-                if not self._is_good(place, reference):
-                    yield from self._reference(place, reference)
+                yield from self._reference(place, reference)
         for misfit in misfits(self._kinds, place, template, expressions):
             yield self._misfit(place, misfit)
-
-    def _is_good(self, place: Place, reference: Reference) -> bool:
-        """Whether nothing is wrong with a use; most are like one that was found to be good."""
-        contexts, root, path = _CONTEXTS[place.kind], reference.root, reference.path
-        use = (contexts, self._kinds.has_items(place.node), root, path)
-        if use in self._good:
-            return root != "nodes" or self._is_before(str(path[0]), place)
-        is_good = not any(True for _ in self._reference(place, reference))
-        if is_good and root != SECRETS:  # in which more than the contexts of a place decides
-            self._good.add(use)
-        return is_good
 
     def _misfit(self, place: Place, misfit: Misfit) -> Finding:
         return self._subject.document.finding(

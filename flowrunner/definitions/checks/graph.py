@@ -26,6 +26,8 @@ def check_graph(subject: Subject) -> Iterator[Finding]:
 
 
 def _duplicates(subject: Subject) -> Iterator[Finding]:
+    if len({node["id"] for _, node in subject.all_nodes}) == len(subject.all_nodes):
+        return
     first: dict[str, Path] = {}
     for path, node in subject.all_nodes:
         name = node["id"]
@@ -43,8 +45,10 @@ def _unknown_needs(subject: Subject) -> Iterator[Finding]:
     mains = {node["id"] for node in subject.nodes}
     finals = {node["id"] for node in subject.finals}
     for path, node in subject.all_nodes:
+        if "needs" not in node:
+            continue
         known, others = (finals, mains) if path[0] == "finally" else (mains, finals)
-        for position, need in enumerate(node.get("needs", ())):
+        for position, need in enumerate(node["needs"]):
             if need in known or holds_expression(need):
                 continue
             hint = _FINALLY_IS_LAST if need in others else did_you_mean(need, known)

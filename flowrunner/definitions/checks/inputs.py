@@ -42,8 +42,13 @@ def check_inputs(subject: Subject) -> Iterator[Finding]:
         yield from _keywords(subject, path, raw, spec, "an input")
         if spec.items is not None:
             yield from _keywords(subject, (*path, "items"), raw["items"], spec.items, "items")
-        if "default" in raw and not any(subject.is_doubtful(*path, key) for key in _JUDGING):
+        if "default" in raw and not _is_doubtful(subject, path):
             yield from _default(subject, path, raw, spec)
+
+
+def _is_doubtful(subject: Subject, path: Path) -> bool:
+    """Whether what an input says of its values may not be the author's."""
+    return bool(subject.doubtful) and any(subject.is_doubtful(*path, key) for key in _JUDGING)
 
 
 def input_spec(raw: Mapping[str, Json]) -> ValueSpec:

@@ -68,7 +68,7 @@ _NODE: Mapping[str, _Shape] = {
     "error": _MAP | NULL,
 }
 _ERROR: Mapping[str, _Shape] = {"code": TEXT | NULL, "message": TEXT | NULL}
-_TYPED = frozenset({PlaceKind.GROUP, PlaceKind.FOREACH, PlaceKind.MOMENT, PlaceKind.TRIGGER_INPUT})
+TYPED = frozenset({PlaceKind.GROUP, PlaceKind.FOREACH, PlaceKind.MOMENT, PlaceKind.TRIGGER_INPUT})
 """Places that do not take every kind."""
 ITEM_CONTEXTS = ("item", "index")
 """What is known in `OF_ITEMS` of a node with `foreach`."""
@@ -196,7 +196,7 @@ def misfits(
     kinds: FlowKinds, place: Place, template: Template, expressions: Sequence[Uses]
 ) -> Iterator[Misfit]:
     """Yields what can never work in the expressions of a place, or as a value of the place."""
-    is_typed = place.kind in _TYPED
+    is_typed = place.kind in TYPED
     for uses in expressions:
         if uses.is_name and not is_typed:
             continue

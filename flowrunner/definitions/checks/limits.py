@@ -12,7 +12,7 @@ from itertools import islice, pairwise
 from math import inf
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.build import facts_of, node_params, node_type
+from flowrunner.definitions.build import facts_of, node_params
 from flowrunner.definitions.checks.subject import Subject
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.folder_defaults import merged_defaults
@@ -42,18 +42,21 @@ def check_limits(subject: Subject) -> Iterator[Finding]:
     whole = _seconds(subject.data.get("timeout"))
     own = subject.data.get("defaults", {})
     defaults = merged_defaults(subject.inherited or {}, own)
-    yield from _beyond_flow(subject, ("defaults", "timeout"), own.get("timeout"), whole)
+    if whole is not None:
+        yield from _beyond_flow(subject, ("defaults", "timeout"), own.get("timeout"), whole)
     last = _seconds(subject.data.get("finally_timeout"))
     for path, raw in subject.all_nodes:
         bound = last if path[0] == "finally" else whole
-        yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), bound)
-        if node_type(raw) == "wait":
+        if bound is not None:
+            yield from _beyond_flow(subject, (*path, "timeout"), raw.get("timeout"), bound)
+        if raw.get("type") == "wait":
             yield from _wait(subject, path, raw, bound)
         if "retry" in raw:
             given = defaults.get("retry", {}) if _acts_outside(subject, raw) else {}
             yield from _retry(subject, (*path, "retry"), given, raw["retry"], bound)
     for index, raw in enumerate(subject.triggers):
-        yield from _jitter(subject, ("triggers", index), raw)
+        if "jitter" in raw:
+            yield from _jitter(subject, ("triggers", index), raw)
 
 
 def _acts_outside(subject: Subject, raw: Mapping[str, Json]) -> bool:
@@ -62,11 +65,9 @@ def _acts_outside(subject: Subject, raw: Mapping[str, Json]) -> bool:
     return facts is not None and facts.acts_outside
 
 
-def _beyond_flow(
-    subject: Subject, path: Path, written: Json, whole: float | None
-) -> Iterator[Finding]:
+def _beyond_flow(subject: Subject, path: Path, written: Json, whole: float) -> Iterator[Finding]:
     seconds = _seconds(written)
-    if seconds is not None and whole is not None and seconds > whole:
+    if seconds is not None and seconds > whole:
         message = f"a timeout of {written} is never reached: {_ends(path, whole)}"
         yield _warning(subject, path, message)
 
@@ -175,7 +176,7 @@ def _sum_of_delays(backoff: str, delay: float, longest: float, count: int) -> fl
 
 
 def _jitter(subject: Subject, path: Path, raw: Mapping[str, Json]) -> Iterator[Finding]:
-    jitter = _seconds(raw.get("jitter"))
+    jitter = _seconds(raw["jitter"])
     if jitter is None:
         return
     period = _seconds(raw.get("every"))

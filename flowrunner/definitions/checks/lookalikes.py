@@ -43,7 +43,17 @@ _PROMPTS = re.compile(r"PS[0-4]|PROMPT_COMMAND")
 
 def check_lookalikes(subject: Subject) -> Iterator[Finding]:
     """Yields a warning for each text that is hardly meant as it stands, 100 at most."""
-    yield from islice(_lookalikes(subject), _MOST)
+    if _may_have_any(subject):
+        yield from islice(_lookalikes(subject), _MOST)
+
+
+def _may_have_any(subject: Subject) -> bool:
+    """Whether a closer look can find anything: not where each brace opens an expression."""
+    texts = [text for path, text in subject.braced if path[2:] != ("run",)]
+    if "{" in "\n".join(texts).replace("${{", ""):
+        return True
+    nodes = [node for _, node in subject.all_nodes]
+    return any("working_dir" in node or node.get("type") == "exec" for node in nodes)
 
 
 def _lookalikes(subject: Subject) -> Iterator[Finding]:

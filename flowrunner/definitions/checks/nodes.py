@@ -13,6 +13,7 @@ from flowrunner.definitions.templates import holds_expression
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 
+_OF_ITEMS = ("foreach", "max_parallel", "fail_fast")
 _SHELL_LIKE_KEYS = (
     "env",
     "outputs",
@@ -30,7 +31,8 @@ _SHELL_LIKE_KEYS = (
 def check_nodes(subject: Subject) -> Iterator[Finding]:
     """Yields findings of node types about their params, and about keys without effect."""
     for path, node in subject.all_nodes:
-        yield from _items(subject, path, node)
+        if not node.keys().isdisjoint(_OF_ITEMS):
+            yield from _items(subject, path, node)
         facts = facts_of(node, subject.catalog)
         if facts is None:
             continue
@@ -45,10 +47,10 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
                 path=(*path, *(("run",) if "run" in node else below)),
                 hint=issue.hint,
             )
-        if not facts.is_shell_like:
+        if not facts.is_shell_like and not node.keys().isdisjoint(_SHELL_LIKE_KEYS):
             hint = "it belongs to nodes that start a process: shell, exec, a wait with a probe"
             yield from _without_effect(subject, path, node, _SHELL_LIKE_KEYS, hint)
-        if not has_script(node):
+        if "shell" in node and not has_script(node):
             hint = "it belongs to nodes with a script: run, type: shell, a wait with a probe"
             yield from _without_effect(subject, path, node, ("shell",), hint)
 
@@ -56,7 +58,7 @@ def check_nodes(subject: Subject) -> Iterator[Finding]:
 def _items(subject: Subject, path: Path, node: dict[str, Json]) -> Iterator[Finding]:
     """Yields findings about `foreach` where it has no place, and about keys that go with it."""
     if "foreach" not in node:
-        for key in ("max_parallel", "fail_fast"):
+        for key in _OF_ITEMS[1:]:
             if key in node:
                 hint = "it belongs to nodes with a foreach: foreach: [a, b]"
                 yield _no_effect(subject, path, key, "without 'foreach'", hint)

@@ -44,16 +44,12 @@ class Kind(Enum):
 
     __hash__ = object.__hash__  # members are single: that of `Enum` is ten times slower
 
-    @property
-    def is_bare(self) -> bool:
-        """Whether the whole text is an expression, with or without the wrapper."""
-        return self in _BARE
-
 
 CONDITIONS = frozenset({Kind.CONDITION, Kind.WHEN, Kind.RETRY, Kind.DEFAULT_RETRY})
 """Where an expression decides about nodes and their attempts."""
 
-_BARE = CONDITIONS | {Kind.FOREACH, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP}
+BARE = CONDITIONS | {Kind.FOREACH, Kind.MOMENT, Kind.TRIGGER_CONDITION, Kind.GROUP}
+"""Where the whole text is an expression, with or without the wrapper."""
 
 OF_ITEMS = frozenset(
     {Kind.RETRY, Kind.MOMENT, Kind.PARAM, Kind.SECRET_PARAM, Kind.NODE_ENV, Kind.STDIN}
@@ -91,10 +87,11 @@ def places(subject: Subject) -> Iterator[Place]:
     """Yields every text that is an expression or holds `${{`, with the kind of its place."""
     yield from _bare(subject)
     read = _Reading(subject)
-    for path, text in _texts(subject.data):
-        place = read.place(path, text)
-        if place.kind not in _BARE:
-            yield place
+    for path, text in subject.braced:
+        if "${{" in text:
+            place = read.place(path, text)
+            if place.kind not in BARE:
+                yield place
 
 
 def _bare(subject: Subject) -> Iterator[Place]:
@@ -127,7 +124,7 @@ def _bare_in_node(subject: Subject, at: Path, node: Mapping[str, Json]) -> Itera
     if facts is not None and _has_bare(facts):
         params = node_params(node)
         for path, text, kind in param_texts(params, facts.schema, (*at, "params"), Kind.LITERAL):
-            if kind in _BARE:
+            if kind in BARE:
                 yield Place(path, text, kind, at)
 
 
@@ -237,28 +234,3 @@ def _inner(schema: Mapping[str, Any], part: str | int) -> Mapping[str, Any]:
 
 def _is_time(value: Json) -> bool:
     return isinstance(value, str) and is_written_moment(value)
-
-
-def _texts(data: Mapping[str, Json]) -> list[tuple[Path, str]]:
-    """Returns the texts of a definition that hold `${{`, in their order."""
-    found: list[tuple[list[str | int], str]] = []
-    _collect(data, found)
-    return [(tuple(reversed(steps)), text) for steps, text in found]
-
-
-def _collect(value: Json, found: list[tuple[list[str | int], str]]) -> None:
-    """Adds the texts below a list or mapping, each with the steps back from it.
-
-    Everything of every flow passes here, so nothing is made for what is not found.
-    """
-    items = value.items() if type(value) is dict else enumerate(value)
-    for part, item in items:
-        kind = type(item)
-        if kind is str:
-            if "${{" in item:
-                found.append(([part], item))
-        elif kind is dict or kind is list:
-            before = len(found)
-            _collect(item, found)
-            for steps, _ in found[before:]:
-                steps.append(part)

@@ -23,10 +23,14 @@ _HINT = f'write sh, bash, or a list such as [python3, "{SCRIPT}"]'
 
 def check_processes(subject: Subject) -> Iterator[Finding]:
     """Yields findings about `shell`, `working_dir` and `user`, of nodes and of `defaults`."""
-    yield from _check(subject, ("defaults",), subject.data.get("defaults", {}))
+    own = subject.data.get("defaults", {})
+    default = merged_defaults(subject.inherited or {}, own).get("user")
+    yield from _check(subject, ("defaults",), own)
     for path, node in subject.all_nodes:
-        yield from _check(subject, path, node)
-    yield from _users(subject)
+        if "shell" in node or "working_dir" in node:
+            yield from _check(subject, path, node)
+    if default is not None or any("user" in node for _, node in subject.all_nodes):
+        yield from _users(subject, default)
 
 
 def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator[Finding]:
@@ -39,10 +43,8 @@ def _check(subject: Subject, path: Path, holder: Mapping[str, Json]) -> Iterator
         )
 
 
-def _users(subject: Subject) -> Iterator[Finding]:
+def _users(subject: Subject, default: Json) -> Iterator[Finding]:
     """Yields each node that cannot share `$WORK_DIR`, which belongs to one user, with another."""
-    own = subject.data.get("defaults", {})
-    default = merged_defaults(subject.inherited or {}, own).get("user")
     owner, by = None, ""
     for path, node in subject.all_nodes:
         facts = facts_of(node, subject.catalog)

@@ -69,7 +69,8 @@ def _places(subject: Subject) -> Iterator[_Placed]:
     yield from _of_attempts(("defaults",), data.get("defaults", {}))
     for path, node in subject.all_nodes:
         yield from _of_attempts(path, node)
-        yield from _among(("memory", "cpu_time"), (*path, "limits"), node.get("limits"))
+        if "limits" in node:
+            yield from _among(("memory", "cpu_time"), (*path, "limits"), node["limits"])
     for index, trigger in enumerate(subject.triggers):
         at: Path = ("triggers", index)
         yield from _among(("every", "max_body", "wait_timeout"), at, trigger)
@@ -79,8 +80,10 @@ def _places(subject: Subject) -> Iterator[_Placed]:
 
 def _of_attempts(path: Path, holder: Mapping[str, Json]) -> Iterator[_Placed]:
     """Yields what bounds the attempts of a node, or of all through `defaults`."""
-    yield from _among(("timeout", "kill_after"), path, holder)
-    yield from _among(("delay", "max_delay"), (*path, "retry"), holder.get("retry"))
+    if "timeout" in holder or "kill_after" in holder:
+        yield from _among(("timeout", "kill_after"), path, holder)
+    if "retry" in holder:
+        yield from _among(("delay", "max_delay"), (*path, "retry"), holder["retry"])
 
 
 def _among(keys: Sequence[str], path: Path, holder: Mapping[str, Json] | None) -> Sequence[_Placed]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from functools import cached_property
 from types import MappingProxyType
 
 from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
+from flowrunner.definitions.checks.braced import braced_texts
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
@@ -69,6 +71,11 @@ class Subject:
         self.graphs = {"nodes": NeedsGraph(self.nodes), "finally": finals}
         self.triggers: list[dict[str, Json]] = data.get("triggers", [])
         self.inputs: dict[str, dict[str, Json]] = data.get("inputs", {})
+
+    @cached_property
+    def braced(self) -> list[tuple[Path, str]]:
+        """The texts that hold `{`, with their paths."""
+        return braced_texts(self.data)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""

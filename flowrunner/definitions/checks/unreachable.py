@@ -18,9 +18,8 @@ def check_unreachable(subject: Subject) -> Iterator[Finding]:
     if subject.is_doubtful("nodes"):
         return
     nodes = subject.nodes
-    types = {node["id"]: node_type(node) for node in nodes}
     for dead in dead_nodes(nodes, subject.graphs["nodes"], subject.texts):
-        reason, path, hint = _explained(dead, nodes[dead.index], types)
+        reason, path, hint = _explained(dead, nodes[dead.index], subject.nodes)
         yield subject.document.finding(
             codes.NEVER_RUNS,
             f"the node {nodes[dead.index]['id']!r} never runs: {reason}",
@@ -31,7 +30,7 @@ def check_unreachable(subject: Subject) -> Iterator[Finding]:
 
 
 def _explained(
-    dead: DeadNode, raw: dict[str, Json], types: dict[str, str]
+    dead: DeadNode, raw: dict[str, Json], nodes: list[dict[str, Json]]
 ) -> tuple[str, Path, str]:
     """Returns the reason, where it stands and what to do."""
     at: Path = ("nodes", dead.index)
@@ -43,6 +42,7 @@ def _explained(
         case Cause.NEEDS:
             what = "never succeeds" if dead.need_starts else "never runs"
             hint = ""
+            types = {node["id"]: node_type(node) for node in nodes}
             if dead.need_starts and types[dead.need] == "fail":
                 hint = "a fail node always fails: to run after it, write if: failure()"
             written = raw.get("needs", [])

@@ -42,7 +42,8 @@ def check_values(subject: Subject) -> Iterator[Finding]:
     yield from _notify(subject, subject.data.get("notify", ()))
     yield from _env(subject, ("env",), subject.data.get("env", {}))
     for path, node in subject.all_nodes:
-        yield from _env(subject, (*path, "env"), node.get("env", {}))
+        if "env" in node:
+            yield from _env(subject, (*path, "env"), node["env"])
     if "finally_timeout" in subject.data and "finally" not in subject.data:
         yield subject.document.finding(
             codes.EXCLUSIVE_KEYS,

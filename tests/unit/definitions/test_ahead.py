@@ -15,6 +15,7 @@ from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.ahead_wire import Ask, batch_of
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate
 from flowrunner.definitions.folder_defaults import Layers
+from flowrunner.definitions.warm_lines import line_of
 from flowrunner.definitions.warm_reader import WarmReader
 from flowrunner.model.packed import laid_out
 from tests.definitions.examples import BAD, GOOD
@@ -160,7 +161,7 @@ def test_crew_is_let_go_when_the_reading_stops() -> None:
     assert crew.is_closed
 
 
-Part = tuple[bytes, bytes, bytes]
+Part = tuple[bytes, bytes]
 
 
 def sealed_as(rest: bytes) -> bytes:
@@ -168,20 +169,32 @@ def sealed_as(rest: bytes) -> bytes:
 
 
 def parts_of(answer: bytes) -> list[Part]:
-    """The key, the text and the definition of each file of an answer."""
+    """The line and the definition of each file of an answer."""
     _, head, data = answer.split(b"\n", 2)
     found = []
-    for key, length, size in json.loads(head):
-        text, definition, data = data[:length], data[length : length + size], data[length + size :]
-        found.append((key.encode(), text, definition))
+    for length, size in json.loads(head):
+        line, definition, data = data[:length], data[length : length + size], data[length + size :]
+        found.append((line, definition))
     return found
+
+
+def with_field(name: str, value: bytes) -> Spoil:
+    """Puts a value into the line of each file of an answer."""
+
+    def spoil(answer: bytes) -> bytes:
+        read = [(line_of(line), definition) for line, definition in parts_of(answer)]
+        return answer_of(
+            (line._replace(**{name: value}).text, definition) for line, definition in read if line
+        )
+
+    return spoil
 
 
 def answer_of(parts: Iterable[Part]) -> bytes:
     """An answer of these files, sealed as if all were well."""
     found = list(parts)
-    head = [(key.decode(), len(text), len(definition)) for key, text, definition in found]
-    rest = b"".join(text + definition for _, text, definition in found)
+    head = [(len(line), len(definition)) for line, definition in found]
+    rest = b"".join(line + definition for line, definition in found)
     return sealed_as(json.dumps(head).encode() + b"\n" + rest)
 
 
@@ -192,15 +205,17 @@ SPOILS: dict[str, Spoil] = {
     "another byte": lambda answer: answer.replace(b"export", b"exporT", 1),
     "no parts": lambda _: sealed_as(b""),
     "parts of nothing": lambda _: sealed_as(b"[[1, 2], []]"),
-    "parts of no texts": lambda _: sealed_as(b'[[5, 1, 1], ["a", "b", null]]'),
+    "parts of no lengths": lambda _: sealed_as(b'[[1, 1], ["b", null]]'),
     "of other files": lambda answer: answer_of(reversed(parts_of(answer))),
-    "no JSON": lambda answer: answer_of((key, b"{", b"") for key, *_ in parts_of(answer)),
-    "no candidate": lambda answer: answer_of(
-        (key, b'{"name": 5}', text) for key, _, text in parts_of(answer)
-    ),
-    "no definition": lambda answer: answer_of((key, it, b"x") for key, it, _ in parts_of(answer)),
+    "no lines": lambda answer: answer_of((b"{", text) for _, text in parts_of(answer)),
+    "no findings": with_field("findings", b"{"),
+    "findings that are none": with_field("findings", b'[{"line": 5}]'),
+    "no month": with_field("as_of", b"soon"),
+    "no name": with_field("name", b"\xff"),
+    "no flow": with_field("digest", b""),
+    "no definition": lambda answer: answer_of((line, b"x") for line, _ in parts_of(answer)),
     "a list for a definition": lambda answer: answer_of(
-        (key, it, b"[]") for key, it, _ in parts_of(answer)
+        (line, b"[]") for line, _ in parts_of(answer)
     ),
 }
 
@@ -212,6 +227,26 @@ def test_answer_that_makes_no_sense_costs_only_time(spoil: Spoil) -> None:
     reading = Reading(HereCrew(spoil))
     assert told(reading.of(asks)) == told(Reading(HereCrew(), many=99).of(asks))
     assert len(reading.own) == len(asks)
+
+
+def test_gist_that_makes_no_sense_is_left_alone() -> None:
+    """The flow is made of its definition instead, and is the same."""
+    asks = asks_of(MANY)
+    reading = Reading(HereCrew(with_field("gist", b"[]")))
+    assert told(reading.of(asks)) == told(Reading(HereCrew(), many=99).of(asks))
+    assert reading.own == []
+
+
+def test_what_is_kept_is_the_same_whoever_compiled_it() -> None:
+    """A line for the next start is what this process would have written, gist and all."""
+    asks, kept = asks_of([*MANY, *EXAMPLES[:60]]), []
+    for many in (1, 10**6):
+        store = MemoryStore()
+        reading = Reading(HereCrew(), many, store)
+        reading.of(asks)
+        reading.reader.save([ask.file for ask in asks])
+        kept.append(store.data)
+    assert kept[0] == kept[1]
 
 
 def test_what_was_sent_is_taken_only_for_itself() -> None:
