@@ -81,7 +81,7 @@ class Daemon:
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
-                    self._keep_warm,
+                    self._keep_warm_soon,
                     self._read_records,
                 ]
                 events = parts.events
@@ -239,11 +239,17 @@ class Daemon:
             if not self._parts.engine.running_count:
                 garbage.collect_if_due()
 
+    async def _keep_warm_soon(self) -> None:
+        """Does so as soon as the files were looked at, should there be no orderly end."""
+        await self._parts.reconciler.looked()
+        await self._keep_warm()
+
     async def _keep_warm(self) -> None:
         """Keeps what makes the next start short; after a crash, some compile anew."""
         parts = self._parts
         await asyncio.to_thread(parts.warm.save, files_of(parts.registry), parts.reconciler.seen())
         await parts.storage.flows.remember()
+        await parts.reconciler.keep_basis()
 
     async def _read_records(self) -> None:
         """Reads the last good definitions that the start knew unread, and mends damaged ones."""

@@ -125,6 +125,8 @@ class Applier:
         self._lacking = _Lacks({}, {})
         self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
+        self._unread: set[FlowKey] = set()
+        """Flows of which the first look at the source may say something else than was said."""
         self._is_first = True
         """Whether conditions are still those that an earlier life has told."""
         self._is_inherited = True
@@ -201,7 +203,7 @@ class Applier:
         At a first look at the source, also those of which it may say more than was known.
         """
         if plan.touched is not None:
-            return plan.touched
+            return plan.touched if self._was_read else plan.touched | (self._unread & before.keys())
         return {
             key
             for key, entry in plan.entries.items()
@@ -268,7 +270,11 @@ class Applier:
         if now is recorded:
             return now
         now = merge_conditions(recorded, now)
-        return now if self._is_reading else unread_conditions(recorded, now)
+        if self._is_reading:
+            return now
+        if (unread := unread_conditions(recorded, now)) is not now:
+            self._unread.add(entry.key)
+        return unread
 
     def _may_differ(self, entry: FlowEntry) -> bool:
         """Whether the conditions of an entry may be others though nothing about it has changed."""
