@@ -136,6 +136,7 @@ class Daemon:
         else:
             await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         await parts.clock_watch.load()
+        await parts.schedules.load()
         parts.timers.start()
         await parts.reconciler.start()
         await parts.hooks.webhooks.recall(parts.storage.executions)

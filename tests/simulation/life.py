@@ -351,6 +351,7 @@ class Life:
                 f"a process of {left[0].env['NODE_ID']} has survived its daemon"
             )
         await self._clock_watch.load()
+        await self.schedules.load()
         self.timers.start()
         await self.reconciler.start()
         self.schedules.lift_catchup(FIRST_PASS)

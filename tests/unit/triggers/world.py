@@ -72,6 +72,9 @@ class FaultySlots:
         await asyncio.sleep(self.opens_s)
         return await self._inner.open(schedule, at)
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        return await self._inner.cursors()
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:
