@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
+from typing import NamedTuple
 
 from flowrunner.dataclass import dataclass
 from flowrunner.model.ids import AttemptKey, Digest, ExecutionId, FlowKey, Json, Revision
@@ -216,8 +217,7 @@ class Kept:
 NOTHING_KEPT = Kept()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleKey:
+class ScheduleKey(NamedTuple):
     """The identity of a cursor in the slot ledger; a changed schedule begins a new one.
 
     A schedule that left force and comes back begins anew, too: its old cursor is forgotten.

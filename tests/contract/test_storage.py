@@ -753,14 +753,23 @@ class TestSlots:
     def test_many_are_opened_as_each_alone(self, use: Use) -> None:
         """Known schedules keep their cursors, the others begin where they are told to."""
         many = {
-            replace(NIGHTLY, trigger=f"t{number}"): minutes(number + 1) for number in range(1_200)
+            NIGHTLY._replace(trigger=f"t{number}"): minutes(number + 1) for number in range(1_200)
         }
 
+        first = NIGHTLY._replace(flow=FlowKey(NIGHTLY.flow.account, "a"))
+        changed = first._replace(fingerprint="0 4 * * *@UTC")
+
         async def body(storage: Storage) -> None:
-            await storage.slots.open(NIGHTLY, minutes(5))
-            found = await storage.slots.open_all({NIGHTLY: minutes(9), **many})
-            assert found == {NIGHTLY: minutes(5), **many}
-            assert await storage.slots.cursor(replace(NIGHTLY, trigger="t1199")) == minutes(1_200)
+            for known in (NIGHTLY, changed):
+                await storage.slots.open(known, minutes(5))
+            wanted = {first: minutes(7), NIGHTLY: minutes(9), **many}
+            assert await storage.slots.open_all(wanted) == {**wanted, NIGHTLY: minutes(5)}
+            assert await storage.slots.open_all({**wanted, changed: minutes(8)}) == {
+                **wanted,
+                NIGHTLY: minutes(5),
+                changed: minutes(5),
+            }
+            assert await storage.slots.cursor(NIGHTLY._replace(trigger="t1199")) == minutes(1_200)
             assert await storage.slots.open_all({}) == {}
 
         use(body)
@@ -768,9 +777,9 @@ class TestSlots:
     def test_changed_schedule_has_a_cursor_of_its_own(self, use: Use) -> None:
         """Flow, trigger and fingerprint together name a cursor."""
         others = [
-            replace(NIGHTLY, fingerprint="0 4 * * *@UTC"),
-            replace(NIGHTLY, trigger="weekly"),
-            replace(NIGHTLY, flow=OTHER),
+            NIGHTLY._replace(fingerprint="0 4 * * *@UTC"),
+            NIGHTLY._replace(trigger="weekly"),
+            NIGHTLY._replace(flow=OTHER),
         ]
 
         async def body(storage: Storage) -> None:
@@ -781,12 +790,12 @@ class TestSlots:
 
     def test_forgotten_schedule_begins_anew(self, use: Use) -> None:
         """A cursor that was removed opens where it is asked to."""
-        weekly = replace(NIGHTLY, trigger="weekly")
+        weekly = NIGHTLY._replace(trigger="weekly")
 
         async def body(storage: Storage) -> None:
             await storage.slots.open(NIGHTLY, minutes(5))
             await storage.slots.open(weekly, minutes(5))
-            await storage.slots.forget([NIGHTLY, replace(NIGHTLY, flow=OTHER)], minutes(5))
+            await storage.slots.forget([NIGHTLY, NIGHTLY._replace(flow=OTHER)], minutes(5))
             assert await storage.slots.cursor(NIGHTLY) is None
             assert await storage.slots.cursor(weekly) == minutes(5)
             assert await storage.slots.open(NIGHTLY, minutes(7)) == minutes(7)
@@ -824,7 +833,7 @@ class TestSlots:
         self, use: Use, after: int, until: int, found: list[int]
     ) -> None:
         """Rows that reach into an interval are there, the latest first, each with its evidence."""
-        other = replace(NIGHTLY, flow=OTHER)
+        other = NIGHTLY._replace(flow=OTHER)
         rows = [
             make_slots(1, 1),
             replace(make_slots(2, 4, reason="if"), digest=Digest("d"), evidence={"if": "false"}),
@@ -855,7 +864,7 @@ class TestSlots:
             assert await storage.slots.last_instant() == created
             await storage.slots.record(replace(make_slots(1, 1), decided_at=minutes(50)))
             assert await storage.slots.last_instant() == minutes(50)
-            await storage.slots.open(replace(NIGHTLY, trigger="other"), minutes(90))
+            await storage.slots.open(NIGHTLY._replace(trigger="other"), minutes(90))
             assert await storage.slots.last_instant() == minutes(90)
 
         use(body)
@@ -945,7 +954,7 @@ class TestSlots:
 
     def test_old_rows_go_but_none_that_may_grow(self, use: Use) -> None:
         """Rows from before go, a few at a time; the open one, the young and the cursors stay."""
-        other = replace(NIGHTLY, trigger="other")
+        other = NIGHTLY._replace(trigger="other")
         down = SlotOutcome.MISSED
 
         async def body(storage: Storage) -> None:
@@ -970,7 +979,7 @@ class TestSlots:
 
     def test_start_in_between_begins_another_row(self, use: Use) -> None:
         """A row never spans a slot that started; a start of another schedule does not matter."""
-        other = replace(NIGHTLY, trigger="weekly")
+        other = NIGHTLY._replace(trigger="weekly")
 
         async def body(storage: Storage) -> None:
             await storage.slots.record(make_slots(1, 1))
@@ -984,7 +993,7 @@ class TestSlots:
 
     def test_schedules_do_not_join_each_other(self, use: Use) -> None:
         """Rows of two schedules of one flow stay apart, however they alternate."""
-        weekly = replace(NIGHTLY, trigger="weekly")
+        weekly = NIGHTLY._replace(trigger="weekly")
 
         async def body(storage: Storage) -> None:
             for minute in (1, 2):
