@@ -7,6 +7,8 @@ only a sync of the file and then of its folder brings it over a loss of power.
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +16,9 @@ TEMPORARY_PREFIX = ".tmp-"
 """How the name of unfinished content begins; a crash may leave one behind."""
 
 _PRIVATE = 0o700
+_PRIVATE_FILE = 0o600
 _TEMPORARY_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 def keeps_owner_bits() -> bool:
@@ -44,17 +48,29 @@ def make_folders(path: Path, mode: int, *, keeps_owner_bits: bool = False) -> li
     return [path, *above] if _make_folder(path, mode, keeps_owner_bits) else above
 
 
-def _make_folder(folder: Path, mode: int, is_kept: bool) -> bool:  # noqa: FBT001 - by place, hot path
-    """Returns whether it was not there."""
+def _make_folder(
+    folder: Path | str,
+    mode: int,
+    is_kept: bool,  # noqa: FBT001 - by place, hot path
+    place: int | None = None,
+) -> bool:
+    """Returns whether it was not there; `place` is an open folder that a name begins in."""
     try:
-        os.mkdir(folder, mode)  # noqa: PTH102 - hot path
+        os.mkdir(folder, mode, dir_fd=place)
     except FileExistsError:
-        if not folder.is_dir():
+        if not _is_folder(folder, place):
             raise
         return False
     if not is_kept or mode & ~_PRIVATE:
-        os.chmod(folder, mode)  # noqa: PTH101 - hot path; the umask took part in mkdir
+        os.chmod(folder, mode, dir_fd=place)
     return True
+
+
+def _is_folder(path: Path | str, place: int | None) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(path, dir_fd=place).st_mode)
+    except OSError:
+        return False
 
 
 def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> None:
@@ -64,23 +80,66 @@ def replace_content(path: Path, data: bytes, *, mode: int, durable: bool) -> Non
     `durable`, file, folder and new parents are on disk at the return.
     """
     made: list[Path] = []
-    # As text: thousands of these are written at a first start, and paths cost more than the calls.
-    temporary = f"{path.parent}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+    temporary = _temporary_in(path.parent)
     try:
-        fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
+        fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE)
     except FileNotFoundError:
         made = make_folders(path.parent, _PRIVATE)
-        fd = os.open(temporary, _TEMPORARY_FLAGS, 0o600)
-    try:
-        _fill(fd, data, mode=mode, durable=durable)
-        os.replace(temporary, path)  # noqa: PTH105 - hot path
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)  # noqa: PTH108 - as above
-        raise
+        fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE)
+    _fill_and_move(fd, data, temporary, path, mode=mode, durable=durable)
     if durable:
         for folder in (path.parent, *(each.parent for each in made)):
             sync_folder(folder)
+
+
+def replace_contents(
+    above: Path, name: str, contents: Mapping[str, bytes], *, keeps_owner_bits: bool = False
+) -> None:
+    """Does what `replace_content` does for one name in folders below `above`, none durably.
+
+    Thousands of these are written at a first start, and the kernel finds a name from an open
+    folder faster than by a whole path.
+    """
+    make_folders(above, _PRIVATE, keeps_owner_bits=keeps_owner_bits)
+    place = os.open(above, _FOLDER_FLAGS)
+    mode = None if keeps_owner_bits else _PRIVATE_FILE
+    try:
+        for folder, data in contents.items():
+            temporary = _temporary_in(folder)
+            try:
+                fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE, dir_fd=place)
+            except FileNotFoundError:
+                _make_folder(folder, _PRIVATE, keeps_owner_bits, place)
+                fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE, dir_fd=place)
+            target = f"{folder}/{name}"
+            _fill_and_move(fd, data, temporary, target, mode=mode, durable=False, place=place)
+    finally:
+        os.close(place)
+
+
+def _temporary_in(folder: Path | str) -> str:
+    """Returns a name as text: paths cost more than the calls that take them."""
+    return f"{folder}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+
+
+def _fill_and_move(
+    fd: int,
+    data: bytes,
+    temporary: str,
+    target: Path | str,
+    *,
+    mode: int | None,
+    durable: bool,
+    place: int | None = None,
+) -> None:
+    """Fills a temporary file and gives it its name, or removes it."""
+    try:
+        _fill(fd, data, mode=mode, durable=durable)
+        os.replace(temporary, target, src_dir_fd=place, dst_dir_fd=place)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=place)
+        raise
 
 
 def write_new_content(
@@ -107,7 +166,7 @@ def _fill(fd: int, data: bytes, *, mode: int | None, durable: bool) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Makes the names in a folder last."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(folder, _FOLDER_FLAGS)
     try:
         os.fsync(fd)
     finally:

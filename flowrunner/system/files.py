@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from flowrunner.system.durable import (
     keeps_owner_bits,
     make_folders,
     replace_content,
+    replace_contents,
     sync_file_system,
     write_new_content,
 )
@@ -81,6 +82,12 @@ class Files(Protocol):
 
         On failure the old file is whole and nothing is left beside it. Not durable: `sync`
         makes many of these last together.
+        """
+
+    def replace_each(self, above: Path, name: str, contents: Mapping[str, bytes]) -> None:
+        """Does what `replace` does for the file `name` of many folders below one, by their names.
+
+        After a failure some are swapped and the others as they were; each is whole.
         """
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -174,6 +181,10 @@ class LocalFiles:
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes beside the file and renames."""
         replace_content(path, data, mode=mode, durable=False)
+
+    def replace_each(self, above: Path, name: str, contents: Mapping[str, bytes]) -> None:
+        """Writes beside each file and renames."""
+        replace_contents(above, name, contents, keeps_owner_bits=self._keeps_owner_bits)
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes straight into a new file."""

@@ -22,6 +22,8 @@ MOST_RECALLED_BYTES = 256 * 1024**2
 """What they may have together; no more are read then."""
 
 _PAGE = 100
+_NEWEST = 1_000
+"""Executions among which the flows are found that have one: most have none of the last minutes."""
 
 
 async def recall_bodies(
@@ -50,9 +52,10 @@ async def recall_bodies(
     if not by_trigger:
         return
     since = now - timedelta(seconds=SAME_BODY_S)
+    flows = await _lately_started(executions, {flow for flow, _ in by_trigger}, since)
     found = [
         (execution, hook)
-        for flow in sorted({flow for flow, _ in by_trigger})
+        for flow in sorted(flows)
         async for execution in _latest(executions, flow, since)
         if (hook := by_trigger.get((flow, execution.cause.trigger_id))) is not None
     ]
@@ -70,6 +73,16 @@ async def recall_bodies(
     for label, identity, execution in reversed(bodies):  # what came first is forgotten first
         left_s = (execution.created_at - since).total_seconds()
         duplicates.remember_body(label, identity, execution.id, left_s)
+
+
+async def _lately_started(
+    executions: ExecutionStore, flows: set[FlowKey], since: datetime
+) -> set[FlowKey]:
+    """Returns the flows that may have an execution of since then; one question, if it were few."""
+    newest = await executions.list(ExecutionQuery(limit=_NEWEST))
+    late = {execution.flow for execution in newest if execution.created_at >= since}
+    is_all = len(newest) < _NEWEST or newest[-1].created_at < since
+    return flows & late if is_all else flows
 
 
 async def _latest(

@@ -214,6 +214,31 @@ def test_write_new_makes_no_folder(world: World) -> None:
     assert world.files.names(world.root) == []
 
 
+def test_replace_each_swaps_one_name_in_many_folders(world: World) -> None:
+    """Known files are swapped, folders and files that were not there are made, others stay."""
+    above = world.root / "above"
+    world.write(above / "a" / "f", b"old")
+    world.write(above / "a" / "other", b"other")
+    world.files.replace_each(above, "f", {"a": b"1", "b": b"2"})
+    world.files.replace_each(world.root / "new" / "above", "f", {"c": b"3"})
+    found = {"above/a/f": b"1", "above/a/other": b"other", "above/b/f": b"2", "new/above/c/f": b"3"}
+    assert {name: world.files.read(world.root / name, limit=LIMIT) for name in found} == found
+    assert world.files.names(above / "b") == ["f"]
+    assert {world.mode(above / name / "f") for name in "ab"} == {0o600}
+    assert {world.mode(path) for path in (world.root / "new", above / "b")} == {0o700}
+
+
+def test_replace_each_keeps_what_came_before_a_failure(world: World) -> None:
+    """Those before it are swapped, those behind it are as they were, and nothing is left over."""
+    for name in ("a", "c"):
+        world.write(world.root / name / "f", b"old")
+    world.write(world.root / "b", b"a file")
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        world.files.replace_each(world.root, "f", {"a": b"new", "b": b"new", "c": b"new"})
+    assert [world.files.read(world.root / n / "f", limit=LIMIT) for n in "ac"] == [b"new", b"old"]
+    assert [world.files.names(world.root / name) for name in "ac"] == [["f"], ["f"]]
+
+
 def test_make_folder_gives_the_mode_to_the_last_one_only(world: World) -> None:
     """The folder asked for has its mode, the parents are private."""
     world.files.make_folder(world.root / "a" / "b", 0o755)

@@ -756,13 +756,23 @@ class TestSlots:
             NIGHTLY._replace(trigger=f"t{number}"): minutes(number + 1) for number in range(1_200)
         }
 
+        first = NIGHTLY._replace(flow=FlowKey(NIGHTLY.flow.account, "a"))
+        changed = first._replace(fingerprint="0 4 * * *@UTC")
+
         async def body(storage: Storage) -> None:
-            await storage.slots.open(NIGHTLY, minutes(5))
-            found = await storage.slots.open_all({NIGHTLY: minutes(9), **many})
-            assert found == {NIGHTLY: minutes(5), **many}
+            for known in (NIGHTLY, changed):
+                await storage.slots.open(known, minutes(5))
+            wanted = {first: minutes(7), NIGHTLY: minutes(9), **many}
+            assert await storage.slots.open_all(wanted) == {**wanted, NIGHTLY: minutes(5)}
+            assert await storage.slots.open_all({**wanted, changed: minutes(8)}) == {
+                **wanted,
+                NIGHTLY: minutes(5),
+                changed: minutes(5),
+            }
             assert await storage.slots.cursor(NIGHTLY._replace(trigger="t1199")) == minutes(1_200)
             assert await storage.slots.open_all({}) == {}
-            assert await storage.slots.cursors() == found
+            found = await storage.slots.cursors()
+            assert found == {**wanted, NIGHTLY: minutes(5), changed: minutes(5)}
 
         use(body)
 

@@ -5,7 +5,7 @@ The contract suite (`tests/contract/test_files.py`) holds it to the behaviour of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -57,6 +57,10 @@ class FakeFiles:
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         self._begin("replace", path)
         self._tree.place_file(path, data, mode)
+
+    def replace_each(self, above: Path, name: str, contents: Mapping[str, bytes]) -> None:
+        for folder, data in contents.items():
+            self.replace(above / folder / name, data)
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         self._begin("write_new", path)

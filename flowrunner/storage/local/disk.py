@@ -43,7 +43,11 @@ def read_steadily(files: Files, path: Path) -> bytes:
 
 def below(folder: Path, *names: str) -> Path:
     """Returns a path below a folder; raises `StorageError` for a name that would leave it."""
-    for name in names:
-        if name in ("", ".", "..") or "/" in name or "\0" in name:
-            raise StorageError(f"{name!r} cannot be the name of a file")
-    return folder.joinpath(*names)
+    return folder.joinpath(*map(file_name, names))
+
+
+def file_name(name: str) -> str:
+    """Returns a name; raises `StorageError` for one that would leave its folder."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise StorageError(f"{name!r} cannot be the name of a file")
+    return name

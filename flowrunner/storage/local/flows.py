@@ -17,7 +17,7 @@ from pathlib import Path
 from flowrunner.errors import StorageError
 from flowrunner.model.ids import FlowKey
 from flowrunner.storage.flow_store import FlowRecord
-from flowrunner.storage.local.disk import below, in_thread, read_steadily
+from flowrunner.storage.local.disk import below, file_name, in_thread, read_steadily
 from flowrunner.storage.local.known_records import (
     Known,
     KnownRecords,
@@ -36,9 +36,10 @@ KNOWN = "known.records"
 """What is remembered of the records, likewise; may be removed at any time."""
 _MOST_KNOWN_BYTES = 256 << 20
 _AT_ONCE = 50
-"""Records that are read again in one go."""
+"""Records that are read again, or written, in one go."""
 _FEW = 4
 """Updates up to which each is synced by itself."""
+_IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
 
 _log = logging.getLogger(__name__)
 
@@ -152,12 +153,30 @@ class LocalFlows:
             self._replace(path, data, is_known=exists)
 
     def _put(self, records: Sequence[FlowRecord]) -> None:
-        is_small = len(records) <= _FEW
+        if len(records) <= _FEW:
+            for record in records:
+                path, data = self._path(record.key), record_text(record)
+                with self._change:
+                    self._replace(path, data, is_known=self._files.stat(path) is not None)
+            return
+        by_account: dict[str, list[FlowRecord]] = {}
         for record in records:
-            path, data = self._path(record.key), record_text(record)
-            with self._change:  # for each: nobody else waits for ten thousand
-                is_known = is_small and self._files.stat(path) is not None
-                self._replace(path, data, is_known=is_known)
+            by_account.setdefault(record.key.account, []).append(record)
+        for account, some in by_account.items():
+            for at in range(0, len(some), _AT_ONCE):
+                self._put_many(account, some[at : at + _AT_ONCE])
+
+    def _put_many(self, account: str, records: Sequence[FlowRecord]) -> None:
+        """Keeps some records of one account; nobody else waits for ten thousand."""
+        contents = {file_name(record.key.name): record_text(record) for record in records}
+        folder = below(self._root, account)
+        with self._change:
+            self._is_remembered, self._unsynced = False, None
+            try:
+                self._files.replace_each(folder, _FILE, contents)
+            except _IN_THE_WAY:
+                for name, data in contents.items():
+                    self._replace(folder / name / _FILE, data, is_known=False)
 
     def _replace(self, path: Path, data: bytes, *, is_known: bool) -> None:
         """Writes a record and takes note of what `sync` is to do; holds `_change`."""
@@ -169,7 +188,7 @@ class LocalFlows:
             self._unsynced[path] = data
         try:
             self._files.replace(path, data)
-        except (IsADirectoryError, NotADirectoryError, FileExistsError):
+        except _IN_THE_WAY:
             self._clear_the_way(path)
             self._files.replace(path, data)
 

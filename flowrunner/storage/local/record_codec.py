@@ -24,18 +24,18 @@ def record_text(record: FlowRecord) -> bytes:
     The hash of the definition as it is written there spares a reader to work its digest out.
     """
     definition = laid_out(record.definition)
-    fields = {
-        "account": record.key.account,
-        "name": record.key.name,
-        "path": record.path,
-        "revision": record.revision,
-        "digest": record.digest,
-        "generation": record.generation,
-        "updated_at": record.updated_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        "written": _hash_of(record.digest, definition),
-    }
+    updated_at = record.updated_at.astimezone(UTC).isoformat(timespec="microseconds")
     # By hand: the encoder of the library indents in Python, and takes as long as all the rest.
-    lines = (f"{_ENCODE(name)}: {_ENCODE(value)}" for name, value in fields.items())
+    lines = (
+        f'"account": {_ENCODE(record.key.account)}',
+        f'"name": {_ENCODE(record.key.name)}',
+        f'"path": {_ENCODE(record.path)}',
+        f'"revision": {_ENCODE(record.revision)}',
+        f'"digest": {_ENCODE(record.digest)}',
+        f'"generation": {record.generation}',
+        f'"updated_at": "{updated_at}"',
+        f'"written": "{_hash_of(record.digest, definition)}"',
+    )
     head = "{\n  " + ",\n  ".join(lines)
     return head.encode(errors="surrogatepass") + _DEFINITION + definition + _END
 

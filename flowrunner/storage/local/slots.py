@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import islice
@@ -22,6 +22,8 @@ from flowrunner.storage.local.writer import Writer
 
 _AT_ONCE = 1_000
 """Cursors opened in one write."""
+_MANY = 100
+"""Cursors from which on all between the first and the last flow are read together."""
 
 _THIS = "account = ? AND flow = ? AND trigger_id = ? AND fingerprint = ?"
 _RUN_MARKS = ", ".join("?" * len(SLOT_RUN_COLUMNS.split(",")))
@@ -30,6 +32,8 @@ _CURSOR = f"SELECT at FROM cursors WHERE {_THIS}"  # noqa: S608 - constants
 _CURSORS = "SELECT account, flow, trigger_id, fingerprint, at FROM cursors"
 _OPEN = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
+_NEAR = """SELECT account, flow, trigger_id, fingerprint, at FROM cursors
+WHERE (account, flow) BETWEEN (?, ?) AND (?, ?)"""
 _MOVE = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at, open_run)
 VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, flow, trigger_id, fingerprint)
@@ -157,9 +161,19 @@ def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime
 
 
 def _open_all(
-    connection: sqlite3.Connection, *, schedules: Iterable[tuple[ScheduleKey, datetime]]
+    connection: sqlite3.Connection, *, schedules: Collection[tuple[ScheduleKey, datetime]]
 ) -> dict[ScheduleKey, datetime]:
-    return {key: _open(connection, schedule=key, at=at) for key, at in schedules}
+    if len(schedules) < _MANY:
+        return {key: _open(connection, schedule=key, at=at) for key, at in schedules}
+    rows = [(schedule_row(key), micros_of(at)) for key, at in schedules]
+    first, last = min(rows)[0], max(rows)[0]
+    near = connection.execute(_NEAR, (*first[:2], *last[:2]))
+    known = {row[:-1]: row[-1] for row in near}
+    connection.executemany(_OPEN, [(*row, at) for row, at in rows if row not in known])
+    return {
+        key: moment_of(known.get(row, at))
+        for (key, _), (row, at) in zip(schedules, rows, strict=True)
+    }
 
 
 def _forget(

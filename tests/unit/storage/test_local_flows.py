@@ -151,8 +151,11 @@ def test_damaged_record_can_be_replaced(files: FakeFiles, flows: LocalFlows) -> 
     assert asyncio.run(flows.get(BACKUP)) == make_record()
 
 
+@pytest.mark.parametrize("others", [0, 60])
 @pytest.mark.parametrize("place", [".", "default", "default/backup"])
-def test_what_is_in_the_place_of_a_record_gives_way(tmp_path: Path, place: str) -> None:
+def test_what_is_in_the_place_of_a_record_gives_way(
+    tmp_path: Path, place: str, others: int
+) -> None:
     """A folder instead of the file, or a file instead of a folder, is no reason to keep nothing."""
     flows = LocalFlows(tmp_path, LocalFiles(), FakeClock())
     path = tmp_path / "registry/default/backup/definition.json"
@@ -165,8 +168,10 @@ def test_what_is_in_the_place_of_a_record_gives_way(tmp_path: Path, place: str) 
         path.parent.parent.mkdir(parents=True)
         path.parent.symlink_to(tmp_path / "elsewhere")
     assert asyncio.run(flows.list()) == []
-    asyncio.run(flows.put([make_record()]))
-    assert asyncio.run(flows.list()) == [make_record()]
+    records = [make_record(FlowKey("default", f"a{number:02}")) for number in range(others)]
+    records.append(make_record())
+    asyncio.run(flows.put(records))
+    assert asyncio.run(flows.list()) == records
     assert not (tmp_path / "elsewhere").exists()
 
 

@@ -108,16 +108,32 @@ def test_replace_leaves_the_old_file_whole_when_the_disk_is_full(
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
 
 
+def test_replace_each_leaves_each_file_old_or_new_when_the_disk_is_full(tmp_path: Path) -> None:
+    """A write that ends half-way leaves what came before it, and nothing of itself."""
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "f").write_bytes(b"old")
+    with file_size_limit(4096), pytest.raises(OSError, match="too large"):
+        LocalFiles().replace_each(tmp_path, "f", {"a": b"new", "b": b"x" * 10_000, "c": b"new"})
+    left = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.glob("*/*")}
+    assert left == {"a/f": b"new", "b/f": b"old", "c/f": b"old"}
+
+
 def test_modes_do_not_depend_on_the_umask(tmp_path: Path) -> None:
     """Files and folders get the mode asked for, whatever the process inherited."""
     before = os.umask(0o077)
     try:
         LocalFiles().replace(tmp_path / "file", b"", mode=0o644)
         LocalFiles().make_folder(tmp_path / "folder", 0o755)
+        os.umask(0o477)
+        LocalFiles().replace_each(tmp_path / "many", "file", {"one": b""})
     finally:
         os.umask(before)
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
-    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+    modes = {
+        str(path.relative_to(tmp_path)): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")
+    }
+    private = {"many": 0o700, "many/one": 0o700, "many/one/file": 0o600}
+    assert modes == {"file": 0o644, "folder": 0o755, **private}
 
 
 def test_names_leave_out_what_a_crash_left_unfinished(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from hypothesis import given, settings
@@ -18,10 +19,12 @@ from hypothesis import strategies as st
 
 from flowrunner.errors import RefusedError
 from flowrunner.model.delivery import Delivery, DeliveryAnswer
-from flowrunner.model.ids import FlowKey, Json
+from flowrunner.model.execution import Execution
+from flowrunner.model.ids import ExecutionId, FlowKey, Json
 from flowrunner.model.states import ExecutionState
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.storage.memory import MemoryStorage
+from flowrunner.storage.protocols import ExecutionQuery, ExecutionStore
 from flowrunner.triggers import recalling
 from flowrunner.triggers.dedupe import Duplicates
 from tests.fakes.clock import DEFAULT_START, FakeClock
@@ -720,9 +723,54 @@ def test_bodies_beyond_a_size_are_not_recalled(monkeypatch: pytest.MonkeyPatch) 
     told(story, flow(top={"concurrency": {"limit": 1, "queue_limit": 10}}))
 
 
-def test_executions_of_other_flows_hide_no_body(monkeypatch: pytest.MonkeyPatch) -> None:
+class Asked:
+    """Executions that take note of whose were asked for."""
+
+    def __init__(self, inner: ExecutionStore) -> None:
+        self.inner = inner
+        self.flows: list[str | None] = []
+
+    async def list(self, query: ExecutionQuery) -> list[Execution]:
+        """Returns a page."""
+        self.flows.append(query.flow)
+        return await self.inner.list(query)
+
+    async def get(self, execution_id: ExecutionId) -> Execution | None:
+        """Returns one execution."""
+        return await self.inner.get(execution_id)
+
+
+def test_flows_that_were_quiet_of_late_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of flows with hooks, a start looks at those alone that may have a body."""
+    monkeypatch.setattr(recalling, "_NEWEST", 3)
+    hooks = [{"id": "push", "type": "webhook", "auth": GITHUB}]
+    early, never = (flow_text(name, triggers=hooks) for name in ("early", "never"))
+
+    async def story(sender: Sender) -> None:
+        await sender.world.apply(flow(), early, never)
+        await sender.send(path="default/early/push")
+        await asyncio.sleep(301)
+        await sender.send(b"[1]", x_github_delivery="id-1")
+        assert await asked_for(sender) == [None, "a"]
+        for body in (b"[2]", b"[3]"):  # so many that nobody knows what was before them
+            await sender.send(body, x_github_delivery=f"id-{body!r}")
+        assert await asked_for(sender) == [None, "a", "early", "never"]
+
+    async def asked_for(sender: Sender) -> list[str | None]:
+        executions = Asked(sender.world.storage.executions)
+        await sender.world.webhooks.recall(cast("ExecutionStore", executions))
+        return executions.flows
+
+    told(story, flow(top={"concurrency": {"limit": 1, "queue_limit": 10}}))
+
+
+@pytest.mark.parametrize("newest", [100, 1_000])
+def test_executions_of_other_flows_hide_no_body(
+    newest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many a schedule has started since, the delivery before them is known."""
     monkeypatch.setattr(recalling, "MOST_RECALLED", 100)
+    monkeypatch.setattr(recalling, "_NEWEST", newest)
 
     async def story(sender: Sender) -> None:
         await sender.send(b"[1]", x_github_delivery="id-1")
