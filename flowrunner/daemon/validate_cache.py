@@ -23,7 +23,7 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.ids import Json
 from flowrunner.system.private_folder import PrivateFolder
 
-_FORMAT = 3
+_FORMAT = 4
 """Of the entries: raised when their form changes."""
 
 _MOST_GENERATIONS = 3

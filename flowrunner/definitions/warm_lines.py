@@ -89,6 +89,9 @@ class Line(NamedTuple):
         )
 
 
+_FIELDS = len(Line._fields)
+
+
 class LateClaims(Claims):
     """Claims that stay text until one is asked for: most files never quarrel with another."""
 
@@ -164,7 +167,7 @@ class Entry(NamedTuple):
 def line_of(text: bytes) -> Line | None:
     """Returns the line of `Entry.text`; None for another one."""
     parts = text.split(_FIELD)
-    return Line(*parts) if len(parts) == len(Line._fields) else None
+    return Line._make(parts) if len(parts) == _FIELDS else None
 
 
 def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
