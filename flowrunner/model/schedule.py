@@ -101,8 +101,7 @@ class Repeated(StrEnum):
     TWICE = "twice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DstPolicy:
+class DstPolicy(NamedTuple):
     """What a schedule with a fixed hour does when the clock is changed.
 
     Attributes:
@@ -316,5 +315,6 @@ def _load_zone(name: str) -> ZoneInfo:
     return zone
 
 
+@lru_cache(maxsize=4_096)  # as of `parse_cron`
 def _short_hash(*parts: str) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]
