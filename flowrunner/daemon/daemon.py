@@ -113,13 +113,14 @@ class Daemon:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
         await parts.pauses.load()
-        await parts.applier.history.load()
         if parts.origin.source is not None and parts.origin.places is not None:
             await parts.origin.source.load()
             await parts.origin.places.load()
-        await asyncio.to_thread(parts.warm.load)
-        store, history = parts.storage.flows, parts.applier.history
-        count = await load_last_good(store, parts.warm, parts.registry, self._clock, history)
+        history = parts.applier.history
+        records, _, _ = await asyncio.gather(  # hashing megabytes keeps no other thread waiting
+            parts.storage.flows.list(), history.load(), asyncio.to_thread(parts.warm.load)
+        )
+        count = load_last_good(records, parts.warm, parts.registry, self._clock, history)
         if count:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()

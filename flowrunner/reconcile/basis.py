@@ -21,7 +21,7 @@ from typing import Protocol
 
 from flowrunner.definitions.cache_lines import Store, checked_lines, sealed
 from flowrunner.model.accounts import AccountMap
-from flowrunner.model.ids import FlowKey, Json, Revision
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.scan import Scanner, Snapshot
 from flowrunner.reconcile.tree import (
     Look,
@@ -99,27 +99,32 @@ def basis_key(look: Look, entries: _Flows, accounts: AccountMap, now: datetime) 
     """Returns the hash of all that a plan follows from, but for the code."""
     said = (
         str(look.root),
-        *look[1:],
+        look.revision,
+        look.ignored,
         sorted(accounts.folders.items()),
         sorted((key, sorted(types)) for key, types in accounts.node_types.items()),
         sorted(accounts.roots.items()),
         f"{now:%Y-%m}",  # by which findings about dates hold
-        [_facts_of(entry) for entry in entries.values()],
     )
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest().encode()
+    lines = [
+        json.dumps(said),
+        *[_NAME % (entry.path, *entry.stat) for entry in look.entries],
+        "",
+        *map(_flow_line, entries.values()),
+    ]
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest().encode()
 
 
-def _facts_of(entry: FlowEntry) -> tuple[Json, ...]:
+_NAME = "%s\0%s %d %d %d %d %d"
+"""Path and facts of a name, in which there is no NUL; a line break in a path ends no facts."""
+
+
+def _flow_line(entry: FlowEntry) -> str:
     """Returns all of an entry that a plan looks at; its findings are none."""
-    return (
-        entry.key,
-        entry.path,
-        entry.digest,
-        entry.revision,
-        entry.content,
-        entry.generation,
-        entry.observed_generation,
-    )
+    account, name = entry.key
+    numbers = f"{entry.generation} {entry.observed_generation}"
+    told = (account, name, entry.path, entry.digest, entry.revision, entry.content, numbers)
+    return "\0".join(told)
 
 
 def _is_clean(entry: FlowEntry) -> bool:

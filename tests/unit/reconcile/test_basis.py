@@ -110,7 +110,7 @@ class World:
         reconciler.basis = StoredBasis(scanner, self.basis, self.accounts, clock)
         reader.load()
         await history.load()
-        await load_last_good(self.records, reader, registry, clock, history)
+        load_last_good(await self.records.list(), reader, registry, clock, history)
         await reconciler.start()
         is_short, first, source = not scanner.count, registry.entries, registry.source
         await reconciler.request("watch")

@@ -300,7 +300,7 @@ class World:
         await self.end()
         after = World(self.storage, self.ids, labels)
         await after.pauses.load()
-        await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
+        load_last_good(await self.storage.flows.list(), COMPILER, after.registry, after.clock)
         await after.pauses.count_failures()
         self.successor = after
         return after
