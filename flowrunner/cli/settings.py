@@ -10,7 +10,7 @@ from types import MappingProxyType
 from flowrunner.cli.errors import UsageError
 from flowrunner.cli.host import Host
 from flowrunner.config.loader import LoadedSettings, load_settings
-from flowrunner.config.sources import ReadYaml
+from flowrunner.config.sources import LocatedDocument, ReadYaml
 from flowrunner.errors import SettingsError, ValidationError
 
 _FLAGS = {"--flows": "DIR", "--state": "DIR", "--listen": "HOST:PORT"}
@@ -55,7 +55,7 @@ def load_file(
             environment=host.environment,
             flags=flags,
             folder=_current_folder(),
-            read_yaml=read_yaml or _strict_reader(),
+            read_yaml=read_yaml or _read_strictly,
         )
     except SettingsError:
         raise
@@ -81,7 +81,7 @@ def _current_folder() -> Path:
         raise UsageError("the current folder was removed", hint="change to another one") from error
 
 
-def _strict_reader() -> ReadYaml:
-    from flowrunner.daemon.offline import read_settings_yaml
+def _read_strictly(data: bytes, *, file: str) -> LocatedDocument:
+    from flowrunner.daemon.offline import read_settings_yaml  # late: not every host has a file
 
-    return read_settings_yaml
+    return read_settings_yaml(data, file=file)

@@ -25,7 +25,7 @@ from flowrunner.daemon.host import (
     show_state,
 )
 from flowrunner.daemon.observer import DaemonObserver
-from flowrunner.daemon.warm_start import make_warm_reader
+from flowrunner.daemon.warm_start import Warm, make_warm
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.warm_reader import WarmReader
@@ -36,6 +36,7 @@ from flowrunner.engine.runtime import EngineServices
 from flowrunner.model.ids import FlowKey
 from flowrunner.nodes.registry import NodeRegistry
 from flowrunner.reconcile.apply import Applier, FlowsSubscriber
+from flowrunner.reconcile.basis import StoredBasis
 from flowrunner.reconcile.history import FlowHistory
 from flowrunner.reconcile.reconciler import Reconciler
 from flowrunner.reconcile.wakes import ReconcilerTimes
@@ -181,7 +182,7 @@ def build(
         settings=settings,
         storage=ground.storage,
         compiler=compiler,
-        warm=warm,
+        warm=warm.reader,
         registry=ground.registry,
         engine=engine,
         drain=drain,
@@ -221,7 +222,7 @@ def _service(ground: Ground, pauses: Pauses, starts: _Starts, known: ServicePart
 
 def _carrying(
     ground: Ground, origin: Origin, starts: Callable[[], _Starts]
-) -> tuple[Compiler, WarmReader, EngineServices, Engine, Drain]:
+) -> tuple[Compiler, Warm, EngineServices, Engine, Drain]:
     nodes = node_types(ground, lambda: starts().children, lambda: starts().events.notices.desk)
     compiler = Compiler(nodes, ground.clock)
     left_by = lambda execution: starts().events.left_by(execution)  # noqa: E731, PLW0108 - later
@@ -329,15 +330,15 @@ def _applier(ground: Ground, engine: Engine, pauses: Pauses, starts: _Starts) ->
     return applier
 
 
-def _warm(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> WarmReader:
+def _warm(ground: Ground, nodes: NodeRegistry, compiler: Compiler) -> Warm:
     storage = ground.settings.storage
     state = storage.path if storage.backend == "local" else None
     today = ground.clock.now().date()
-    return make_warm_reader(state, nodes, compiler, ground.registry, today)
+    return make_warm(state, nodes, compiler, ground.registry, today)
 
 
 def _reconciler(
-    ground: Ground, warm: WarmReader, applier: Applier, schedules: Schedules, origin: Origin
+    ground: Ground, warm: Warm, applier: Applier, schedules: Schedules, origin: Origin
 ) -> Reconciler:
     source, state = ground.settings.source, ground.settings.storage.path
     is_watched = origin.source is None  # nobody writes to what is checked out
@@ -345,9 +346,10 @@ def _reconciler(
     free_bytes = partial(ground.files.free_bytes, state)
     show_state(ground.metrics, ground.registry, schedules, watcher, free_bytes)
     ground.metrics.show_store(ground.store_watch.is_well)
+    scanner = make_scanner(ground, warm.reader, origin)
     reconciler = Reconciler(
         root=origin.root,
-        scanner=make_scanner(ground, warm, origin),
+        scanner=scanner,
         applier=applier,
         registry=ground.registry,
         watcher=watcher,
@@ -359,6 +361,7 @@ def _reconciler(
         ),
         observer=ground.observer,
     )
+    reconciler.basis = StoredBasis(scanner, warm.basis, ground.accounts, ground.clock)
     if origin.source is not None:
         reconciler.upstream = origin.source
     return reconciler

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import sys
 
-from flowrunner.daemon.offline import make_compiler
 from flowrunner.daemon.validate_cache import generation_of
 from flowrunner.definitions.ahead import CrewAhead
 from flowrunner.definitions.ahead_wire import AheadCompiler
@@ -33,6 +32,8 @@ def make_ahead(generation: str) -> CrewAhead:
 
 def main() -> None:
     """Compiles until nobody asks any more."""
+    from flowrunner.daemon.offline import make_compiler  # late: the daemon has its own
+
     gc.disable()  # among definitions it finds nothing, slowly
     compiler = make_compiler()
     generation = generation_of(compiler.schema.document, SystemClock().now().date())

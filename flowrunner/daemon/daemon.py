@@ -81,7 +81,7 @@ class Daemon:
                     self._tell_status,
                     self._measure_lag,
                     self._tidy,
-                    self._keep_warm,
+                    self._keep_warm_soon,
                     self._read_records,
                 ]
                 events = parts.events
@@ -113,13 +113,14 @@ class Daemon:
         """Last good first, so that a broken or missing source costs nothing; then the source."""
         parts = self._parts
         await parts.pauses.load()
-        await parts.applier.history.load()
         if parts.origin.source is not None and parts.origin.places is not None:
             await parts.origin.source.load()
             await parts.origin.places.load()
-        await asyncio.to_thread(parts.warm.load)
-        store, history = parts.storage.flows, parts.applier.history
-        count = await load_last_good(store, parts.warm, parts.registry, self._clock, history)
+        history = parts.applier.history
+        records, _, _ = await asyncio.gather(  # hashing megabytes keeps no other thread waiting
+            parts.storage.flows.list(), history.load(), asyncio.to_thread(parts.warm.load)
+        )
+        count = load_last_good(records, parts.warm, parts.registry, self._clock, history)
         if count:
             _LOG.info("registry.restored flows=%d", count)
         await parts.service.load()
@@ -136,6 +137,7 @@ class Daemon:
         else:
             await recover(parts.engine, parts.engine_services, parts.registry.rules_of)
         await parts.clock_watch.load()
+        await parts.schedules.load()
         parts.timers.start()
         await parts.reconciler.start()
         await parts.hooks.webhooks.recall(parts.storage.executions)
@@ -239,11 +241,17 @@ class Daemon:
             if not self._parts.engine.running_count:
                 garbage.collect_if_due()
 
+    async def _keep_warm_soon(self) -> None:
+        """Does so as soon as the files were looked at, should there be no orderly end."""
+        await self._parts.reconciler.looked()
+        await self._keep_warm()
+
     async def _keep_warm(self) -> None:
         """Keeps what makes the next start short; after a crash, some compile anew."""
         parts = self._parts
         await asyncio.to_thread(parts.warm.save, files_of(parts.registry), parts.reconciler.seen())
         await parts.storage.flows.remember()
+        await parts.reconciler.keep_basis()
 
     async def _read_records(self) -> None:
         """Reads the last good definitions that the start knew unread, and mends damaged ones."""

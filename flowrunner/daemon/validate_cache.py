@@ -23,7 +23,7 @@ from flowrunner.model.digest import digest_of
 from flowrunner.model.ids import Json
 from flowrunner.system.private_folder import PrivateFolder
 
-_FORMAT = 3
+_FORMAT = 4
 """Of the entries: raised when their form changes."""
 
 _MOST_GENERATIONS = 3
@@ -35,7 +35,8 @@ class GenerationStore:
 
     def __init__(self, folder: PrivateFolder, generation: str, what: str = "validate") -> None:
         self._folder = folder
-        self._name = f"{what}-{generation}.txt"
+        self._what = f"{what}-"
+        self._name = f"{self._what}{generation}.txt"
 
     def load(self) -> bytes | None:
         """Returns the content of the file, or None."""
@@ -44,7 +45,7 @@ class GenerationStore:
     def save(self, data: bytes) -> None:
         """Replaces the file and removes those of generations that were not written for long."""
         if self._folder.replace(self._name, data):
-            self._folder.keep_newest(_MOST_GENERATIONS)
+            self._folder.keep_newest(_MOST_GENERATIONS, self._what)
 
 
 def generation_of(schema: Mapping[str, Json], today: date) -> str:

@@ -1,9 +1,13 @@
-"""What makes a restart short: the daemon's cache of compiled files, in `cache` of its state."""
+"""What makes a restart short: what the daemon keeps in `cache` of its state.
+
+That is what files compiled to, and what the last pass ended with.
+"""
 
 from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
 from flowrunner.daemon.compile_ahead import make_ahead
 from flowrunner.daemon.validate_cache import GenerationStore, generation_of
@@ -30,14 +34,26 @@ class _NoStore:
         """Does nothing."""
 
 
-def make_warm_reader(
+class Warm(NamedTuple):
+    """What a life finds of the one before.
+
+    Attributes:
+        reader: Of flow files.
+        basis: Where it stands what the last pass ended with.
+    """
+
+    reader: WarmReader
+    basis: Store
+
+
+def make_warm(
     state: Path | None,
     nodes: NodeRegistry,
     compiler: Compiler,
     registry: FlowRegistry,
     today: date,
-) -> WarmReader:
-    """Returns the reader of flow files; without a state folder it remembers nothing."""
+) -> Warm:
+    """Returns what this generation of the code has kept; nothing without a state folder."""
 
     def in_force(key: FlowKey) -> Version | None:
         entry = registry.get(key)
@@ -45,11 +61,13 @@ def make_warm_reader(
             return None
         return Version(entry.spec, entry.definition)
 
-    store: Store = _NoStore()
     generation = generation_of(compiler.schema.document, today)
+    stores: list[Store] = [_NoStore(), _NoStore()]
     if state is not None:
-        store = GenerationStore(PrivateFolder(state / FOLDER), generation, "flows")
-    return WarmReader(compiler, nodes, store, in_force, make_ahead(generation))
+        folder = PrivateFolder(state / FOLDER)
+        stores = [GenerationStore(folder, generation, what) for what in ("flows", "basis")]
+    flows, basis = stores
+    return Warm(WarmReader(compiler, nodes, flows, in_force, make_ahead(generation)), basis)
 
 
 def files_of(registry: FlowRegistry) -> frozenset[str]:

@@ -90,20 +90,41 @@ def build_flow(
         description=definition.get("description", ""),
         labels=definition.get("labels", {}),
         vars=definition.get("vars", {}),
-        secrets=tuple(definition.get("secrets", ())),
-        triggers=build_triggers(key, definition),
         concurrency=_concurrency(definition.get("concurrency")),
-        runs_on=_labels(definition.get("runs_on", [])),
-        is_suspended=definition.get("suspend", False),
-        is_protected=definition.get("protect", False),
-        pause_after_failures=_maybe_int(definition.get("pause_after_failures")),
         timeout_s=parse_duration(definition["timeout"]) if "timeout" in definition else None,
         finally_timeout_s=parse_duration(definition.get("finally_timeout", "5m")),
-        sla=build_sla(definition.get("sla")),
-        retention=_retention(definition.get("retention")),
-        notify=build_rules(definition["notify"]) if "notify" in definition else None,
+        **arming_fields(key, definition),
         **(flow_parts(definition, catalog) if parts is None else parts),
     )
+
+
+ARMING = (
+    "secrets",
+    "triggers",
+    "runs_on",
+    "suspend",
+    "protect",
+    "pause_after_failures",
+    "sla",
+    "retention",
+    "notify",
+)
+"""The keys of a flow that `arming_fields` are made of."""
+
+
+def arming_fields(key: FlowKey, definition: Mapping[str, Json]) -> dict[str, Any]:
+    """Returns the fields of a `FlowSpec` that are asked for of every flow, at every start."""
+    return {
+        "secrets": tuple(definition.get("secrets", ())),
+        "triggers": build_triggers(key, definition),
+        "runs_on": _labels(definition.get("runs_on", ())),
+        "is_suspended": definition.get("suspend", False),
+        "is_protected": definition.get("protect", False),
+        "pause_after_failures": _maybe_int(definition.get("pause_after_failures")),
+        "sla": build_sla(definition.get("sla")),
+        "retention": _retention(definition.get("retention")),
+        "notify": build_rules(definition["notify"]) if "notify" in definition else None,
+    }
 
 
 def flow_parts(definition: Mapping[str, Json], catalog: NodeCatalog) -> dict[str, Any]:

@@ -21,7 +21,6 @@ from flowrunner.model.ids import FlowKey, Json
 from flowrunner.model.quantities import parse_duration, parse_size
 from flowrunner.model.rates import parse_rate
 from flowrunner.model.schedule import (
-    USUAL_DST,
     DstPolicy,
     EverySchedule,
     Repeated,
@@ -96,12 +95,13 @@ def waits(raw: Mapping[str, Json]) -> bool:
 def _schedule(raw: Mapping[str, Json]) -> Schedule:
     if "every" in raw:
         return EverySchedule(period_s=int(parse_duration(raw["every"])))
-    return parse_cron(raw["cron"], raw.get("timezone", "UTC"), _dst(raw.get("dst", {})))
+    timezone, dst = raw.get("timezone", "UTC"), raw.get("dst")
+    return (
+        parse_cron(raw["cron"], timezone, _dst(dst)) if dst else parse_cron(raw["cron"], timezone)
+    )
 
 
 def _dst(raw: Mapping[str, Json]) -> DstPolicy:
-    if not raw:
-        return USUAL_DST
     return DstPolicy(
         skipped=Skipped(raw.get("skipped", Skipped.RUN_AFTER)),
         repeated=Repeated(raw.get("repeated", Repeated.ONCE)),

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.build_triggers import trigger_ids
 from flowrunner.definitions.codes import Code
-from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.reads import reads_of
 from flowrunner.definitions.references import flow_names, references_of
 from flowrunner.model.finding import Finding, Severity, pointer_of
+
+if TYPE_CHECKING:  # else every start would load a parser
+    from flowrunner.definitions.document import Document, Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

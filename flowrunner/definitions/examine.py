@@ -18,7 +18,8 @@ from flowrunner.definitions.checks import Subject
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.salvage import Salvager
-from flowrunner.definitions.schema import FlowSchema, SchemaProblem
+from flowrunner.definitions.schema import FlowSchema
+from flowrunner.definitions.schema_faults import SchemaProblem
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
 

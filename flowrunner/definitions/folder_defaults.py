@@ -10,11 +10,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from flowrunner.dataclass import dataclass
-from flowrunner.definitions.document import Document, Path
 from flowrunner.model.finding import Finding
 from flowrunner.model.ids import Json
+
+if TYPE_CHECKING:  # else every start would load a parser
+    from flowrunner.definitions.document import Document, Path
 
 DEFAULTS_FILE = "_defaults.yaml"
 

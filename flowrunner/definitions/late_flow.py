@@ -1,22 +1,26 @@
 """Flows as a daemon keeps them: what arms them at hand, the rest built when they first run.
 
 Ten thousand flows wait most of the time, and their nodes are most of what they take. What is at
-hand can be kept from one life to the next as the gist of a flow: a definition without all that is
-built late, and with what its nodes say of the flow.
+hand can be kept from one life to the next as the gist of a flow: what arms it out of its
+definition, with what its nodes say of it, and behind that what lists show of it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
+from operator import attrgetter
+from types import MemberDescriptorType
 from typing import Any
 
 from flowrunner.definitions.build import (
+    ARMING,
     NODE_FIELDS,
     NODE_LISTS,
     PARTS,
+    arming_fields,
     build_flow,
     build_part,
     said_by_nodes,
@@ -32,10 +36,13 @@ from flowrunner.model.references import NO_REFERENCES
 MOST_NODES = 100
 """Nodes beyond which a flow stays built: to build it on its first start would hold the loop."""
 
-_LATE, _SAID = "late", "said"
-"""The keys of a gist that are none of a definition: which parts there are, what nodes say."""
-_SAID_FIELDS = ("users", "node_types", "channels")
+_SAID = "said"
+"""The key of a gist that is none of a definition: what nodes say."""
+_SHOWN = ("description", "labels")
+"""What lists show of a flow: fields, and keys of a definition."""
+_DECODE = json.JSONDecoder().raw_decode
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_SAID_FIELDS = ("users", "node_types", "channels")
 _EMPTY: Mapping[str, Any] = {field: () if field in NODE_FIELDS else {} for field in PARTS}
 """Shared by all flows that have no such part: nobody writes into a spec."""
 
@@ -66,6 +73,56 @@ def restored_flow(
     return build_flow(key, digest, definition, catalog, parts), packed
 
 
+class LateFlow(FlowSpec):
+    """A flow of which no more than its gist was looked at; the rest is built when it is asked for.
+
+    It is one of the same generation of the code, so that its definition is known to build.
+    """
+
+    __slots__ = ("_catalog", "_definition", "_shown")
+
+    _catalog: NodeCatalog
+    _definition: PackedDefinition
+    _shown: str
+
+    def __getattr__(self, name: str) -> Any:
+        """Makes a field that has no value yet, and those that are made with it."""
+        if name in _SHOWN:
+            shown, _ = _DECODE(self._shown)
+            made = {"description": shown.get("description", ""), "labels": shown.get("labels", {})}
+        elif name in _FIELDS:
+            whole, _ = restored_flow(self.key, self.digest, self._definition, self._catalog)
+            made = {field: getattr(whole, field) for field in _BUILT_LATE}
+        else:
+            raise AttributeError(name)
+        for field, value in made.items():
+            _SET[field](self, value)
+        return made[name]
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another flow, late or not, says the same."""
+        if not isinstance(other, FlowSpec):
+            return NotImplemented
+        return _VALUES(self) == _VALUES(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of every flow: it holds dictionaries
+
+
+_FIELDS = tuple(field.name for field in fields(FlowSpec))
+_VALUES = attrgetter(*_FIELDS)
+_AT_HAND = frozenset(
+    (*arming_fields(FlowKey("", ""), {}), *_SAID_FIELDS, "references", "key", "digest")
+)
+_SET = {
+    name: member.__set__
+    for each in (FlowSpec, LateFlow)
+    for name, member in vars(each).items()
+    if isinstance(member, MemberDescriptorType)
+}
+"""What fills a slot of a flow that refuses to be changed."""
+_BUILT_LATE = tuple(name for name in _FIELDS if name not in _AT_HAND.union(_SHOWN))
+
+
 def flow_of_gist(
     key: FlowKey, digest: Digest, definition: PackedDefinition, gist: bytes, catalog: NodeCatalog
 ) -> FlowSpec:
@@ -73,16 +130,25 @@ def flow_of_gist(
 
     Raises what data of no known form raises.
     """
-    raw = json.loads(gist.decode())
+    text = gist.decode()
+    raw, end = _DECODE(text)
     users, node_types, channels = raw[_SAID]  # as `_SAID_FIELDS`
-    parts = {
-        **_late_parts(definition, raw[_LATE], catalog),
+    spec = LateFlow.__new__(LateFlow)
+    at_hand = {
+        "key": key,
+        "digest": digest,
         "users": tuple(users),
         "node_types": tuple(node_types),
         "channels": tuple(ChannelUse(*use) for use in channels),
         "references": NO_REFERENCES,
+        "_shown": text[end:],
+        "_definition": definition,
+        "_catalog": catalog,
+        **arming_fields(key, raw),
     }
-    return build_flow(key, digest, raw, catalog, parts)
+    for name, value in at_hand.items():
+        _SET[name](spec, value)
+    return spec
 
 
 def gist_of(spec: FlowSpec, definition: Mapping[str, Json]) -> bytes:
@@ -102,9 +168,10 @@ def gist_of_definition(definition: Mapping[str, Json]) -> bytes:
 def _gist(raw: Mapping[str, Json], said_by: Mapping[str, Any]) -> bytes:
     if said_by["references"] != NO_REFERENCES or _is_large(raw):
         return b""
-    said = [said_by[field] for field in _SAID_FIELDS]
-    kept = {key: value for key, value in raw.items() if key not in PARTS.values()}
-    return _ENCODE({**kept, _LATE: _parts_in(raw), _SAID: said}).encode()
+    arming: dict[str, Json] = {key: raw[key] for key in ARMING if key in raw}
+    arming[_SAID] = [said_by[field] for field in _SAID_FIELDS]
+    shown = {key: raw[key] for key in _SHOWN if key in raw}
+    return (_ENCODE(arming) + _ENCODE(shown)).encode()
 
 
 def _is_large(definition: Mapping[str, Json]) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.document import Path
-from flowrunner.definitions.schema import MAX_PROBLEMS, FlowSchema, SchemaProblem
-from flowrunner.definitions.schema_faults import is_node_type
+from flowrunner.definitions.schema import MAX_PROBLEMS, FlowSchema
+from flowrunner.definitions.schema_faults import SchemaProblem, is_node_type
 from flowrunner.model.finding import Finding, pointer_of
 from flowrunner.model.ids import Json
 

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowrunner.definitions import codes
-from flowrunner.definitions.schema_faults import LibraryError, SchemaProblem, explain
 from flowrunner.model.ids import Json
 
-__all__ = ["MAX_PROBLEMS", "FlowSchema", "SchemaProblem"]
+if TYPE_CHECKING:  # else every start would load what explains mistakes, and a parser
+    from flowrunner.definitions.schema_faults import LibraryError, SchemaProblem
 
 MAX_PROBLEMS = 1_000
 """Most problems told of one file: more help nobody, and each takes its time to explain."""
@@ -55,12 +55,16 @@ class FlowSchema:
         """Returns what does not fit, up to `MAX_PROBLEMS`, in no particular order."""
         if self.is_valid(data):
             return []
+        from flowrunner.definitions.schema_faults import explain
+
         told = (p for error in self._patient.iter_errors(data) for p in explain(error))
         found = list(islice(dict.fromkeys(islice(told, 2 * MAX_PROBLEMS)), MAX_PROBLEMS))
         return _without_misspelt(found) or [self._unexplained(data)]
 
     def _unexplained(self, data: Json) -> SchemaProblem:
         """Returns a problem that only the fast library sees, in its words."""
+        from flowrunner.definitions.schema_faults import SchemaProblem
+
         error = next(iter(self._fast.iter_errors(data)))
         path = tuple(error.instance_path)
         return SchemaProblem(

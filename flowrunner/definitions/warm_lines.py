@@ -98,6 +98,9 @@ class Line(NamedTuple):
         )
 
 
+_FIELDS = len(Line._fields)
+
+
 class LateClaims(Claims):
     """Claims that stay text until one is asked for: most files never quarrel with another."""
 
@@ -187,7 +190,7 @@ def line_for(key: bytes, candidate: Candidate, digest: str, gist: bytes) -> Line
 def line_of(text: bytes) -> Line | None:
     """Returns the line of a text; None if it is not one."""
     parts = text.split(_FIELD)
-    return Line(*parts) if len(parts) == len(Line._fields) else None
+    return Line._make(parts) if len(parts) == _FIELDS else None
 
 
 def around_of(file: str, account: str, layers: Layers) -> tuple[bytes, bytes, bytes]:

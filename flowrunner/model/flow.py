@@ -296,6 +296,9 @@ def trigger_type(trigger: Trigger) -> str:
     return _TYPES[type(trigger)]
 
 
+_NO_NAMES: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowSpec:
     """A whole flow, in the order in which it was written.
@@ -380,5 +383,8 @@ class FlowSpec:
     @property
     def secrets_in_use(self) -> frozenset[str]:
         """Every secret the flow needs: those it lists and those its live webhooks verify with."""
-        names = {name for hook in self.webhooks if hook.is_enabled for name in hook.auth.secrets}
+        hooks = self.webhooks
+        if not hooks and not self.secrets:
+            return _NO_NAMES
+        names = {name for hook in hooks if hook.is_enabled for name in hook.auth.secrets}
         return frozenset(names.union(self.secrets))

@@ -101,8 +101,7 @@ class Repeated(StrEnum):
     TWICE = "twice"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DstPolicy:
+class DstPolicy(NamedTuple):
     """What a schedule with a fixed hour does when the clock is changed.
 
     Attributes:
@@ -134,6 +133,10 @@ class CronSchedule(Slots):
     dst: DstPolicy = USUAL_DST
     written: str = field(default="", compare=False)
     _zone: ZoneInfo = field(init=False, repr=False, compare=False)
+    _answer: tuple[datetime, datetime] | None = field(
+        init=False, repr=False, compare=False, default=None
+    )
+    """The last one: from an instant until a slot there is none between the two."""
 
     def __post_init__(self) -> None:
         """Refuses what could never be asked for a slot; raises `ScheduleError`."""
@@ -156,6 +159,15 @@ class CronSchedule(Slots):
         return walls_between(self.expression, start, end)
 
     def _find(self, instant: datetime) -> datetime | None:
+        known = self._answer
+        if known is not None and known[0] <= instant < known[1]:
+            return known[1]
+        slot = self._search(instant)
+        if slot is not None and slot > instant:
+            object.__setattr__(self, "_answer", (instant, slot))
+        return slot
+
+    def _search(self, instant: datetime) -> datetime | None:
         if not has_fixed_hour(self.expression):
             return self._find_elapsed(instant)
         once = self._find_once(instant)
@@ -303,5 +315,6 @@ def _load_zone(name: str) -> ZoneInfo:
     return zone
 
 
+@lru_cache(maxsize=4_096)  # as of `parse_cron`
 def _short_hash(*parts: str) -> str:
     return sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -20,7 +20,7 @@ from flowrunner.model.conditions import Condition, merge_conditions
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
-from flowrunner.reconcile.conditions import flow_conditions, is_invalid, unread_conditions
+from flowrunner.reconcile.conditions import Alike, is_invalid, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
@@ -125,6 +125,9 @@ class Applier:
         self._lacking = _Lacks({}, {})
         self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
+        self._alike = Alike()
+        self._unread: set[FlowKey] = set()
+        """Flows of which the first look at the source may say something else than was said."""
         self._is_first = True
         """Whether conditions are still those that an earlier life has told."""
         self._is_inherited = True
@@ -172,6 +175,7 @@ class Applier:
         }
         self._lacking, self._was_read = lacks, self._was_read or plan.is_read
         self._is_first = False
+        self._alike.forget()
         changed = self._put(plan, settled, current)
         if changed:
             self._unannounced = (self._unannounced or frozenset()) | plan.removed
@@ -201,7 +205,7 @@ class Applier:
         At a first look at the source, also those of which it may say more than was known.
         """
         if plan.touched is not None:
-            return plan.touched
+            return plan.touched if self._was_read else plan.touched | (self._unread & before.keys())
         return {
             key
             for key, entry in plan.entries.items()
@@ -268,7 +272,11 @@ class Applier:
         if now is recorded:
             return now
         now = merge_conditions(recorded, now)
-        return now if self._is_reading else unread_conditions(recorded, now)
+        if self._is_reading:
+            return now
+        if (unread := unread_conditions(recorded, now)) is not now:
+            self._unread.add(entry.key)
+        return unread
 
     def _may_differ(self, entry: FlowEntry) -> bool:
         """Whether the conditions of an entry may be others though nothing about it has changed."""
@@ -304,7 +312,7 @@ class Applier:
         """Returns an entry whose conditions say what is known of it."""
         pause = self._registry.pause_of(entry.key)
         labels = self._registry.lacking_labels(entry.spec)
-        conditions = self._recalled(entry, flow_conditions(entry, pause, now, labels))
+        conditions = self._recalled(entry, self._alike.conditions(entry, pause, now, labels))
         is_same = conditions is entry.conditions
         return entry if is_same else replace(entry, conditions=conditions)
 

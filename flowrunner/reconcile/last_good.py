@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from flowrunner.reconcile.conditions import flow_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
-from flowrunner.storage.flow_store import FlowStore
+from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.system.clock import Clock
 
 _LOG = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ class Restorer(Protocol):
         """Returns the content of the file that the flow came from, if it had no findings."""
 
 
-async def load_last_good(
-    store: FlowStore,
+def load_last_good(
+    records: Iterable[FlowRecord],
     restorer: Restorer,
     registry: FlowRegistry,
     clock: Clock,
@@ -44,13 +44,10 @@ async def load_last_good(
     Returns how many there were. One that does not compile any more (a node type is gone, another
     version of the format) is left out and logged; its file will say why. Conditions are as an
     earlier life has told them, until `Applier.arm` works them out.
-
-    Raises:
-        StorageError: The store cannot be read.
     """
     entries: dict[FlowKey, FlowEntry] = {}
     now = clock.now()
-    for record in await store.list():
+    for record in records:
         try:
             spec, definition = restorer.restore(record.key, record.digest, record.definition)
         except (

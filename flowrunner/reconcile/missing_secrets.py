@@ -43,14 +43,17 @@ class SecretNeeds:
             touched = [key for key, spec in specs.items() if self._specs.get(key) is not spec]
             touched += self._specs.keys() - specs.keys()
         for key in touched:
-            self._unsure.add(key)
             old, new = self._specs.pop(key, None), specs.get(key)
-            for name in old.secrets_in_use if old else ():
-                self._users[key.account, name].discard(key)
+            before = old.secrets_in_use if old else ()
+            needed = new.secrets_in_use if new else ()
             if new is not None:
                 self._specs[key] = new
-                for name in new.secrets_in_use:
-                    self._users.setdefault((key.account, name), set()).add(key)
+            if before or needed:  # most flows need none
+                self._unsure.add(key)
+            for name in before:
+                self._users[key.account, name].discard(key)
+            for name in needed:
+                self._users.setdefault((key.account, name), set()).add(key)
 
     def missing(
         self, secrets: Secrets, touched: Collection[FlowKey] | None = None

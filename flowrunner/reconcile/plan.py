@@ -69,6 +69,11 @@ def keep_all(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
     return Plan(entries=observed, is_read=False)
 
 
+def unchanged(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
+    """Returns the plan for a source that is known to say what is in force, and nothing else."""
+    return Plan(entries=observed, touched=frozenset(), is_plain=True, is_glance=True)
+
+
 @dataclass(slots=True)
 class _Names:
     """Who claims which name.

@@ -22,13 +22,15 @@ from flowrunner.errors import FlowError, RefusedError
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.basis import KeepsBasis, NoBasis
 from flowrunner.reconcile.conditions import (
     prune_condition,
     source_condition,
     watched_condition,
 )
 from flowrunner.reconcile.history import PassSeen
-from flowrunner.reconcile.plan import Plan, keep_all
+from flowrunner.reconcile.outcome import counted, let_go, moved
+from flowrunner.reconcile.plan import keep_all
 from flowrunner.reconcile.prune import empty_hold
 from flowrunner.reconcile.replan import Planner
 from flowrunner.reconcile.scan import Scanner, Snapshot
@@ -115,6 +117,7 @@ class Reconciler:
         observer: PassObserver,
     ) -> None:
         self.upstream: Upstream = NoUpstream()
+        self.basis: KeepsBasis = NoBasis()
         self._root = root
         self._scanner = scanner
         self._applier = applier
@@ -128,6 +131,10 @@ class Reconciler:
         self._lock = asyncio.Lock()
         self._planner = Planner()
         self._is_watching = False
+        self._is_first = True
+        """Whether no pass has ended in this life."""
+        self._has_looked = asyncio.Event()
+        """Set once a pass went the long way, at least as far as it could."""
         self._is_sure = False
         """Whether everything was looked at and applied, so that what is new says what there is."""
 
@@ -162,11 +169,11 @@ class Reconciler:
             if hold is None:
                 raise RefusedError("no deletion is held", code="prune.none")
             if revision != hold.revision:
-                raise _moved(revision, hold)
+                raise moved(revision, hold)
             result = await self._pass("command", hold)
             hold = self._registry.source.hold
         if hold is not None and result.result != "failed":
-            raise _moved(revision, hold)
+            raise moved(revision, hold)
         return result
 
     async def mend(self, damaged: AbstractSet[FlowKey]) -> None:
@@ -181,6 +188,17 @@ class Reconciler:
         A pass that waits for it goes on at once. Another lock in its place counts again.
         """
         await asyncio.to_thread(self._scanner.ignore_lock, self._root)
+
+    async def keep_basis(self) -> None:
+        """Keeps what the last pass ended with, by which the next life may know its first one."""
+        async with self._lock:
+            if self._is_sure and self._planner.is_plain:
+                entries, revision = self._registry.entries, self._registry.source.revision
+                await asyncio.to_thread(self.basis.keep, entries, revision)
+
+    async def looked(self) -> None:
+        """Waits for the first pass of this life that went the long way."""
+        await self._has_looked.wait()
 
     def seen(self) -> dict[str, Seen]:
         """Returns what a later life may recall of the files of the last pass."""
@@ -226,12 +244,16 @@ class Reconciler:
                 await asyncio.to_thread(self._watcher.rearm)
             paths = changed if is_sure and self._watcher.status().is_alive else None
             result = await self._read_and_apply(result, approved, paths)
-            self._is_sure = self._registry.source.hold is None and result.result != "held"
+            is_held = self._registry.source.hold is not None or result.result == "held"
+            self._is_sure = self._planner.is_sure and not is_held
         except FlowError as error:
             result = replace(result, message=f"{error.code}: {error.message}")
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
             _LOG.exception("reconcile.crashed")
             result = replace(result, message=f"{type(error).__name__}: {error}"[:300])
+        if not self._is_first or self._planner.is_sure:
+            self._has_looked.set()
+        self._is_first = False
         self._note_watch()
         result = replace(result, duration_s=self._clock.monotonic() - began)
         self._registry.source = replace(self._registry.source, last_pass=result)
@@ -244,7 +266,8 @@ class Reconciler:
     ) -> PassResult:
         observed = self._registry.entries
         try:
-            snapshot = await self._glance(paths) or await self._usable_snapshot(approved)
+            snapshot = await self._glance(paths) or await self._recalled()
+            snapshot = snapshot or await self._usable_snapshot(approved)
         except _HeldError as held:
             self._set_source(held.reason, str(held))
             if held.hold is not None:
@@ -252,7 +275,7 @@ class Reconciler:
             await self._applier.apply(keep_all(observed))  # secrets come and go without a source
             await self._tell_history(result.revision, held.hold, is_read=False)
             return replace(result, result="held", message=str(held))
-        released = _released(approved, snapshot.revision)
+        released = let_go(approved, snapshot.revision)
         plan = await asyncio.to_thread(self._planner.plan, snapshot, observed, released)
         self._planner.forget()  # until it is known to be in force
         plan, hold = await self._guard.judge(plan, observed, snapshot.revision, released)
@@ -271,7 +294,7 @@ class Reconciler:
             rejected=plan.rejected,
         )
         await self._tell_history(snapshot.revision, hold)
-        ended = _counted(result, plan, observed, snapshot.revision, changed=changed)
+        ended = counted(result, plan, observed, snapshot.revision, changed=changed)
         return replace(ended, result="held", message=hold.message) if hold and is_held else ended
 
     async def _tell_history(
@@ -289,13 +312,19 @@ class Reconciler:
         except (OSError, UnstableSourceError):
             return None  # a look at everything finds it again, and has a name for it
 
+    async def _recalled(self) -> Snapshot | None:
+        """Returns the source at the first pass if all is as the life before has left it."""
+        if not self._is_first:
+            return None
+        return await asyncio.to_thread(self.basis.recalled, self._root, self._registry.entries)
+
     async def _usable_snapshot(self, approved: PruneHold | None) -> Snapshot:
         """Returns the whole source, or raises `_HeldError`: nothing may follow from a part."""
         snapshot = await self._stable_snapshot()
         if snapshot.problem is not None:
             raise _HeldError(snapshot.problem.reason, snapshot.problem.message)
         in_force = self._registry.entries
-        is_meant = in_force.keys() <= _released(approved, snapshot.revision)
+        is_meant = in_force.keys() <= let_go(approved, snapshot.revision)
         if not snapshot.files and not is_meant:
             message = f"{self._root} holds no flow files; {len(in_force)} flows stay in force"
             hold = empty_hold(snapshot.revision, in_force, message)
@@ -355,34 +384,3 @@ class Reconciler:
             result.errors,
             result.message,
         )
-
-
-def _released(approved: PruneHold | None, revision: Revision) -> frozenset[FlowKey]:
-    """Returns the flows that may leave: an approval is for one revision."""
-    is_same = approved is not None and approved.revision == revision
-    return frozenset(approved.flows) if approved and is_same else frozenset()
-
-
-def _moved(shown: Revision, hold: PruneHold) -> RefusedError:
-    text = f"what is held is not {shown}, but {hold.revision}: {hold.message}"
-    return RefusedError(text, code="prune.moved")
-
-
-def _counted(
-    result: PassResult,
-    plan: Plan,
-    before: Mapping[FlowKey, FlowEntry],
-    revision: Revision,
-    *,
-    changed: bool,
-) -> PassResult:
-    added = sum(1 for key in plan.changed if key not in before)
-    return replace(
-        result,
-        result="applied" if changed else "unchanged",
-        revision=revision,
-        added=added,
-        updated=len(plan.changed) - added,
-        removed=len(plan.removed),
-        errors=plan.errors,
-    )

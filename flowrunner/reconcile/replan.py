@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.compiler import Candidate
 from flowrunner.model.ids import FlowKey
-from flowrunner.reconcile.plan import Plan, faulty_of, make_plan, next_entry
+from flowrunner.reconcile.plan import Plan, faulty_of, make_plan, next_entry, unchanged
 from flowrunner.reconcile.reading import ScannedFile
 from flowrunner.reconcile.refusals import said_to_others
 from flowrunner.reconcile.scan import Snapshot
@@ -48,6 +48,8 @@ class Planner:
     ) -> Plan:
         """Returns what the snapshot means against the flows in force; see `make_plan`."""
         basis = self._basis
+        if snapshot.is_recalled:
+            return unchanged(observed)
         if released:
             return make_plan(snapshot, observed, released)
         if basis is None or not _is_like(snapshot, basis.snapshot):
@@ -60,8 +62,19 @@ class Planner:
         return _replanned(basis.plan, edited, snapshot, observed) or make_plan(snapshot, observed)
 
     def carried_out(self, snapshot: Snapshot, plan: Plan) -> None:
-        """Learns that the plan is in force: the next one may follow from it."""
-        self._basis = _Basis(snapshot=snapshot, plan=plan)
+        """Learns that the plan is in force: the next one may follow from it, if it saw files."""
+        self._basis = None if snapshot.is_recalled else _Basis(snapshot=snapshot, plan=plan)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is known from which files follows what is in force."""
+        return self._basis is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is in force follows from its files alone, each of which has its flow."""
+        plan = None if self._basis is None else self._basis.plan
+        return plan is not None and plan.is_plain and not plan.rejected
 
     def forget(self) -> None:
         """Learns that nobody knows what is in force: the next plan goes the long way."""

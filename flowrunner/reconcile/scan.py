@@ -41,6 +41,7 @@ from flowrunner.reconcile.recalling import recalled, seen_in
 from flowrunner.reconcile.tree import (
     DEPTH_LIMIT,
     FILES_LIMIT,
+    Look,
     LookAgainError,
     Tree,
     Trees,
@@ -92,6 +93,7 @@ class Snapshot:
         problem: Why not everything could be read; nothing is applied then.
         is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
         glance: What is new, if nothing else was looked at; None if everything was.
+        is_recalled: Whether it has no files, being known to say what is in force already.
     """
 
     revision: Revision
@@ -100,6 +102,7 @@ class Snapshot:
     problem: SourceProblem | None = None
     is_whole: bool = True
     glance: Glance | None = None
+    is_recalled: bool = False
 
 
 class Scanner:
@@ -123,6 +126,8 @@ class Scanner:
         self._links = OutwardLinks()
         self._clock = clock
         self._last = Reading(root=Path())
+        self._revision = NO_REVISION
+        """Of the tree that was read last."""
 
     def ignore_lock(self, root: Path) -> None:
         """Takes the lock of the source, if there is one, for one that was left behind."""
@@ -132,6 +137,26 @@ class Scanner:
     def seen(self) -> dict[str, Seen]:
         """Returns what a later life may recall of the last reading; from any thread."""
         return seen_in(self._last.files)
+
+    def look(self, root: Path) -> Look | None:
+        """Returns the names of the source; None where they do not say all of what it is.
+
+        Raises as `scan` does.
+        """
+        resolved = self._resolve(root)
+        tree = self._trees.open(resolved)
+        look = Look(resolved, tree.revision, self._ignored(tree), tree.walk.entries)
+        tree.check()
+        return look if _is_whole(tree.walk) and self._resolve(root) == resolved else None
+
+    def looked(self) -> Look | None:
+        """Returns the names of the last reading; None where equal ones may say something else."""
+        self._reader.begin()
+        last = self._last
+        is_sure = last.is_settled and self._reader.are_current(last.dates.values())
+        if not is_sure or any(entry.is_link for entry in last.entries):
+            return None
+        return Look(last.root, self._revision, last.ignored, last.entries)
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.
@@ -153,7 +178,7 @@ class Scanner:
             raise UnstableSourceError("the source changed while it was read: its root moved")
         if reading is not self._last:
             self._links.tell(reading.entries, reading.ignored)
-        self._last = reading
+        self._last, self._revision = reading, tree.revision
         return Snapshot(
             revision=tree.revision or reading.folder_revision,
             files=reading.scanned,
@@ -276,7 +301,7 @@ class Scanner:
             is_sure_above=all(map(holds, defaults.values())),
             dates=dates_of(scanned) if is_new else last.dates,
             sums=sums_of(scanned) if is_new else last.sums,
-            is_plain=tree.revision == NO_REVISION and _is_plain(tree.walk),
+            is_plain=tree.revision == NO_REVISION and _is_whole(tree.walk),
         )
 
     def _defaults(
@@ -324,7 +349,7 @@ class Scanner:
         return patterns_of(data.decode(errors="replace"))
 
 
-def _is_plain(walk: Walk) -> bool:
+def _is_whole(walk: Walk) -> bool:
     """Whether each name was seen, and stands for nothing that has another name."""
     is_whole = not (walk.truncated or walk.unreadable or walk.changed)
     return is_whole and not any(entry.is_link for entry in walk.entries)

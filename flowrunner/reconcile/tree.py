@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from flowrunner.model.conditions import ConditionReason
 from flowrunner.model.ids import Revision
@@ -17,6 +17,21 @@ from flowrunner.system.files import FileKind, Files, Walk, WalkEntry
 
 DEPTH_LIMIT = 16
 FILES_LIMIT = 50_000
+
+
+class Look(NamedTuple):
+    """The source by its names and facts alone.
+
+    Attributes:
+        revision: Of a commit; empty for a folder, of which only the content can tell.
+        ignored: The patterns of the ignore file.
+        entries: Every name; equal facts mean equal content.
+    """
+
+    root: Path
+    revision: Revision
+    ignored: tuple[str, ...]
+    entries: tuple[WalkEntry, ...]
 
 
 class UnstableSourceError(Exception):

@@ -43,6 +43,10 @@ class MemorySlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return self._tables.cursors.setdefault(schedule, at)
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        """Returns the cursors of all schedules."""
+        return dict(self._tables.cursors)
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:

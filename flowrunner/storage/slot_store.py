@@ -19,6 +19,9 @@ class SlotStore(Protocol):
     async def open(self, schedule: ScheduleKey, at: datetime) -> datetime:
         """Returns the cursor, setting it to `at` first when the schedule has none."""
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        """Returns the cursors of all schedules."""
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:

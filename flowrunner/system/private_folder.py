@@ -60,8 +60,8 @@ class PrivateFolder:
             return False
         return True
 
-    def keep_newest(self, count: int) -> None:
-        """Removes all files but those written last."""
+    def keep_newest(self, count: int, beginning: str = "") -> None:
+        """Removes all files whose name begins so, but those written last."""
         try:
             if not self._is_ours():
                 return
@@ -69,7 +69,8 @@ class PrivateFolder:
                 names = [
                     (facts.st_mtime_ns, entry.name)
                     for entry in found
-                    if stat.S_ISREG((facts := entry.stat(follow_symlinks=False)).st_mode)
+                    if entry.name.startswith(beginning)
+                    and stat.S_ISREG((facts := entry.stat(follow_symlinks=False)).st_mode)
                 ]
             for _, name in sorted(names, reverse=True)[count:]:
                 (self._path / name).unlink(missing_ok=True)

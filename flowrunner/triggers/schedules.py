@@ -65,9 +65,19 @@ class Schedules:
         self._ids: dict[FlowKey, dict[str, None]] = {}
         """Which triggers of a flow are armed, in the order of their arming."""
         self._entries: Mapping[FlowKey, FlowEntry] = {}
+        self._cursors: dict[ScheduleKey, datetime] = {}
+        """Of an earlier life, until the first schedules are armed."""
         self._tasks: dict[asyncio.Task[None], ScheduleKey] = {}
         self._many: set[asyncio.Task[None]] = set()
         self._is_closed = False
+
+    async def load(self) -> None:
+        """Reads how far an earlier life has accounted for slots; once, before any is armed.
+
+        Raises:
+            StorageError: The ledger cannot be read.
+        """
+        self._cursors = await self._slots.cursors()
 
     async def flows_coming(
         self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
@@ -94,6 +104,7 @@ class Schedules:
             await asyncio.wait(late)
         if keys:
             await self._slots.forget(keys, self._clock.now())
+            self._cursors.clear()
 
     def flows_changed(
         self,
@@ -116,6 +127,7 @@ class Schedules:
             self._begin(self._open(fresh), "slots: open")
         self._leave(entries[key] for key in changed & entries.keys())
         self._entries = entries
+        self._cursors.clear()  # from now on the ledger moves
 
     def _leave(self, entries: Iterable[FlowEntry]) -> None:
         """Lets schedules of flows that run on other hosts begin at now, should they come back.
@@ -140,7 +152,8 @@ class Schedules:
     async def _open(self, fresh: Sequence[Armed]) -> None:
         """Opens the cursors of schedules that come into force; accounts for what is due already."""
         try:
-            cursors = await self._slots.open_all({armed.key: armed.since for armed in fresh})
+            new = {armed.key: armed.since for armed in fresh if armed.cursor is None}
+            cursors = await self._slots.open_all(new) if new else {}
         except StorageError as error:
             for armed in fresh:
                 self._not_recorded(armed, error)
@@ -248,6 +261,9 @@ class Schedules:
             armed = before
         else:
             armed = Armed(key=key, trigger=trigger, since=now, delay=delay)
+            if before is None and (cursor := self._cursors.get(key)) is not None:
+                armed.cursor = cursor
+                _may_be_due(armed, cursor, now)  # asked first: it answers what the timer asks, too
             if before is not None:
                 if before.key == key:
                     armed.turn = before.turn  # it begins where the one before has ended

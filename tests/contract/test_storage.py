@@ -771,6 +771,8 @@ class TestSlots:
             }
             assert await storage.slots.cursor(NIGHTLY._replace(trigger="t1199")) == minutes(1_200)
             assert await storage.slots.open_all({}) == {}
+            found = await storage.slots.cursors()
+            assert found == {**wanted, NIGHTLY: minutes(5), changed: minutes(5)}
 
         use(body)
 

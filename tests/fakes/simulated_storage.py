@@ -355,6 +355,10 @@ class SimulatedSlots:
         )
         return opened
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        await self._writer.reading()
+        return await self._inner.cursors()
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:

@@ -195,7 +195,7 @@ class Lives(RuleBasedStateMachine):
     async def _start(self) -> None:
         await self.applier.history.load()
         history = self.applier.history
-        await load_last_good(self.store, COMPILER, self.registry, self.clock, history)
+        load_last_good(await self.store.list(), COMPILER, self.registry, self.clock, history)
         await self.reconciler.start()
         await self.schedules.settle()
 

@@ -240,3 +240,21 @@ def test_next_after_is_the_first_minute_of_the_walk(
     found = CronSchedule(expression=cron.text, timezone=zone).next_after(instant)
 
     assert found == expected or (expected is None and found is not None and found > middle + DAY)
+
+
+@settings(max_examples=examples(100))
+@given(
+    cron=crons(),
+    change=st.sampled_from(CHANGES),
+    offsets=st.lists(st.integers(-7_200, 93_600), min_size=2, max_size=8),
+)
+def test_what_was_asked_before_changes_no_answer(
+    cron: Cron, change: tuple[str, str], offsets: list[int]
+) -> None:
+    """A schedule that knows its last answer says what one says that was never asked."""
+    zone, middle = change[0], datetime.fromisoformat(change[1]).replace(tzinfo=UTC)
+    asked = CronSchedule(expression=cron.text, timezone=zone)
+    for offset in offsets:
+        instant = middle + timedelta(seconds=offset)
+        fresh = CronSchedule(expression=cron.text, timezone=zone)
+        assert asked.next_after(instant) == fresh.next_after(instant)

@@ -339,8 +339,12 @@ class Life:
         await self.pauses.load()
         history = self._applier.history
         await history.load()
-        await load_last_good(
-            self.storage.flows, self.ground.compiler, self.registry, self.ground.clock, history
+        load_last_good(
+            await self.storage.flows.list(),
+            self.ground.compiler,
+            self.registry,
+            self.ground.clock,
+            history,
         )
         self.ground.source.loaded(self.registry)
         await self._watch.look()
@@ -351,6 +355,7 @@ class Life:
                 f"a process of {left[0].env['NODE_ID']} has survived its daemon"
             )
         await self._clock_watch.load()
+        await self.schedules.load()
         self.timers.start()
         await self.reconciler.start()
         self.schedules.lift_catchup(FIRST_PASS)

@@ -107,15 +107,20 @@ def _conditions_text(conditions: tuple[Condition, ...]) -> str:
 def _conditions_of(text: str) -> tuple[Condition, ...]:
     """Returns the conditions of a text; those that this version does not know are left out."""
     return tuple(
-        Condition(
-            type=ConditionType(kind),
-            status=Status(status),
-            reason=ConditionReason(reason),
-            message=message,
-            last_transition_at=moment_of(at),
-        )
+        _condition_of(kind, status, reason, message, at)
         for kind, status, reason, message, at in json.loads(text)
         if kind in _TYPES and reason in _REASONS
+    )
+
+
+@lru_cache(maxsize=256)  # flows that lack each another secret share all but one
+def _condition_of(kind: str, status: str, reason: str, message: str, at: int) -> Condition:
+    return Condition(
+        type=ConditionType(kind),
+        status=Status(status),
+        reason=ConditionReason(reason),
+        message=message,
+        last_transition_at=moment_of(at),
     )
 
 

@@ -35,14 +35,14 @@ _FIELDS = 9
 class Known(NamedTuple):
     """A record and the facts of its file, as text."""
 
-    facts: bytes
+    facts: str
     record: FlowRecord
 
 
 class _Place(NamedTuple):
     """The fields of a record, and where its definition stands."""
 
-    fields: list[bytes]
+    fields: list[str]
     start: int
     end: int
 
@@ -58,32 +58,32 @@ class KnownRecords:
         """Returns how many records there are."""
         return len(self._places)
 
-    def get(self, key: FlowKey, facts: bytes) -> FlowRecord | None:
+    def get(self, key: FlowKey, facts: str) -> FlowRecord | None:
         """Returns the record of a file with these facts; None if its file must be read."""
-        place = self._places.get((key.account.encode(), key.name.encode()))
+        place = self._places.get(key)
         if place is None or not facts or place.fields[0] != facts:
             return None
         _, _, _, path, revision, digest, generation, at, _ = place.fields
         definition = self._data[place.start : place.end]
         return FlowRecord(
             key=key,
-            path=path.decode(errors="surrogatepass"),
-            revision=Revision(revision.decode()),
-            digest=Digest(digest.decode()),
+            path=path,
+            revision=Revision(revision),
+            digest=Digest(digest),
             definition=PackedDefinition(definition, keep_lines=True),
             generation=int(generation),
-            updated_at=datetime.fromisoformat(at.decode()),
+            updated_at=datetime.fromisoformat(at),
         )
 
 
-def facts_of(stat: FileStat | None) -> bytes:
+def facts_of(stat: FileStat | None) -> str:
     """Returns the facts of a file as text; empty where they could not tell of a change.
 
     That is so where there is no time of change, or only whole seconds of it.
     """
     if stat is None or stat.kind is not FileKind.FILE or not stat.ctime_ns % _SECOND_NS:
-        return b""
-    return b"%d %d %d %d %d" % stat[1:]
+        return ""
+    return " ".join(map(str, stat[1:]))
 
 
 def is_settled(stat: FileStat, now: datetime) -> bool:
@@ -100,19 +100,15 @@ def known_text(records: Iterable[Known]) -> bytes:
 
 def _lines(known: Known) -> tuple[bytes, ...]:
     record, definition = known.record, laid_out(known.record.definition)
-    path = record.path.encode(errors="surrogatepass")
-    told = (*record.key, record.revision, record.digest)
-    account, name, revision, digest = (each.encode() for each in told)
-    number, at = str(record.generation).encode(), record.updated_at.isoformat().encode()
-    size = str(len(definition)).encode()
-    fields = (known.facts, account, name, path, revision, digest, number, at, size)
-    line = b"\t".join(fields)
-    if b"\n" in line or line.count(b"\t") != _FIELDS - 1:
+    number, at, size = str(record.generation), record.updated_at.isoformat(), str(len(definition))
+    told = (*record.key, record.path, record.revision, record.digest, number, at, size)
+    line = "\t".join((known.facts, *told))
+    if "\n" in line or line.count("\t") != _FIELDS - 1:
         return ()
-    return line, b"\n", definition, b"\n"
+    return line.encode(errors="surrogatepass"), b"\n", definition, b"\n"
 
 
-def _places(data: bytes) -> Iterator[tuple[tuple[bytes, bytes], _Place]]:
+def _places(data: bytes) -> Iterator[tuple[tuple[str, str], _Place]]:
     """Yields the records of a file by account and name; none if it is not whole."""
     start = data.find(b"\n") + 1
     if (
@@ -122,7 +118,7 @@ def _places(data: bytes) -> Iterator[tuple[tuple[bytes, bytes], _Place]]:
         return
     while start < len(data):
         end = data.index(b"\n", start)
-        fields = data[start:end].split(b"\t")
+        fields = data[start:end].decode(errors="surrogatepass").split("\t")
         start = end + 1
         end = start + int(fields[-1])
         yield (fields[1], fields[2]), _Place(fields, start, end)

@@ -29,6 +29,7 @@ _THIS = "account = ? AND flow = ? AND trigger_id = ? AND fingerprint = ?"
 _RUN_MARKS = ", ".join("?" * len(SLOT_RUN_COLUMNS.split(",")))
 
 _CURSOR = f"SELECT at FROM cursors WHERE {_THIS}"  # noqa: S608 - constants
+_CURSORS = "SELECT account, flow, trigger_id, fingerprint, at FROM cursors"
 _OPEN = """INSERT INTO cursors (account, flow, trigger_id, fingerprint, at) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING"""
 _NEAR = """SELECT account, flow, trigger_id, fingerprint, at FROM cursors
@@ -92,6 +93,10 @@ class LocalSlots:
         """Returns the cursor; a schedule without one begins at `at`."""
         return await self._writer.submit(partial(_open, schedule=schedule, at=at))
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        """Returns the cursors of all schedules."""
+        return await self._readers.run(_cursors)
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:
@@ -137,6 +142,13 @@ class LocalSlots:
 def _cursor(connection: sqlite3.Connection, *, schedule: ScheduleKey) -> datetime | None:
     row = connection.execute(_CURSOR, schedule_row(schedule)).fetchone()
     return None if row is None else moment_of(row[0])
+
+
+def _cursors(connection: sqlite3.Connection) -> dict[ScheduleKey, datetime]:
+    return {
+        ScheduleKey(FlowKey(account, flow), trigger, fingerprint): moment_of(at)
+        for account, flow, trigger, fingerprint, at in connection.execute(_CURSORS)
+    }
 
 
 def _open(connection: sqlite3.Connection, *, schedule: ScheduleKey, at: datetime) -> datetime:

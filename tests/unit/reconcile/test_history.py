@@ -111,7 +111,9 @@ class World:
 
     async def _start(self) -> None:
         await self.history.load()
-        await load_last_good(self.store, self.restorer, self.registry, self.clock, self.history)
+        load_last_good(
+            await self.store.list(), self.restorer, self.registry, self.clock, self.history
+        )
         await self.reconciler.start()
 
     def put(self, **files: bytes) -> None:

@@ -43,7 +43,7 @@ def apply(store: MemoryFlows, registry: FlowRegistry, files: Mapping[str, bytes]
 def restored(store: MemoryFlows, compiler: Compiler = COMPILER) -> FlowRegistry:
     """The registry of a new start."""
     registry = FlowRegistry()
-    run_inline(load_last_good(store, compiler, registry, FakeClock()))
+    load_last_good(run_inline(store.list()), compiler, registry, FakeClock())
     return registry
 
 
@@ -146,7 +146,7 @@ def test_number_of_flows_is_told() -> None:
     store = MemoryFlows()
     run_inline(store.create(record_of("a")))
     run_inline(store.create(dataclasses.replace(record_of("b"), definition={})))
-    count = run_inline(load_last_good(store, COMPILER, FlowRegistry(), FakeClock()))
+    count = load_last_good(run_inline(store.list()), COMPILER, FlowRegistry(), FakeClock())
     assert count == 1
 
 

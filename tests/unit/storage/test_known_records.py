@@ -149,9 +149,9 @@ def test_a_cut_memory_is_empty(keep: int) -> None:
 def test_a_path_that_fits_into_no_line_is_left_out() -> None:
     """Names of files may hold anything; such a record is read at each start."""
     odd = replace(make_record(KEYS[0]), path="a\tb\n.yaml")
-    kept = KnownRecords(known_text([Known(b"1", odd), Known(b"2", make_record(KEYS[1]))]))
+    kept = KnownRecords(known_text([Known("1", odd), Known("2", make_record(KEYS[1]))]))
     assert len(kept) == 1
-    assert kept.get(KEYS[1], b"2") == make_record(KEYS[1])
+    assert kept.get(KEYS[1], "2") == make_record(KEYS[1])
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:

@@ -49,6 +49,7 @@ async def turns() -> None:
 
 async def begin(world: World, *files: bytes) -> None:
     """Starts the timers and puts flows in force; their cursors are open afterwards."""
+    await world.schedules.load()
     world.timers.start()
     await world.arm_last_good()
     await world.apply(*files)

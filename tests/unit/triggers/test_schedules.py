@@ -412,6 +412,22 @@ def test_slot_of_a_quick_restart_is_missed_too() -> None:
     simulate(story)
 
 
+def test_a_restart_opens_no_cursor_that_is_open() -> None:
+    """What was due meanwhile is accounted for though the ledger would open nothing."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        after = await world.next_life()
+        after.slots.fails.add("open")
+        await wait_until(after, MINUTE + 20)
+        await begin(after, due())
+        assert slots(await after.executions()) == [60]
+        await fire(after, 2 * MINUTE)
+        assert slots(await after.executions()) == [60, 120]
+
+    simulate(story)
+
+
 # Schedules that come, change and go
 
 

@@ -72,6 +72,9 @@ class FaultySlots:
         await asyncio.sleep(self.opens_s)
         return await self._inner.open(schedule, at)
 
+    async def cursors(self) -> dict[ScheduleKey, datetime]:
+        return await self._inner.cursors()
+
     async def open_all(
         self, schedules: Mapping[ScheduleKey, datetime]
     ) -> dict[ScheduleKey, datetime]:
@@ -297,7 +300,7 @@ class World:
         await self.end()
         after = World(self.storage, self.ids, labels)
         await after.pauses.load()
-        await load_last_good(self.storage.flows, COMPILER, after.registry, after.clock)
+        load_last_good(await self.storage.flows.list(), COMPILER, after.registry, after.clock)
         await after.pauses.count_failures()
         self.successor = after
         return after
