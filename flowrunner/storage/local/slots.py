@@ -39,6 +39,7 @@ VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (account, flow, trigger_id, fingerprint)
 DO UPDATE SET at = max(at, excluded.at), open_run = excluded.open_run"""
 _CLOSE_RUN = f"UPDATE cursors SET open_run = NULL WHERE {_THIS}"  # noqa: S608 - constants
+_ANY = "SELECT 1 FROM cursors LIMIT 1"
 _FORGET = f"DELETE FROM cursors WHERE {_THIS} AND at <= ?"  # noqa: S608 - constants
 _OPEN_RUN = f"""SELECT position FROM slot_runs
 WHERE position = (SELECT open_run FROM cursors WHERE {_THIS})
@@ -179,6 +180,8 @@ def _open_all(
 def _forget(
     connection: sqlite3.Connection, *, schedules: Collection[ScheduleKey], until: int
 ) -> None:
+    if connection.execute(_ANY).fetchone() is None:
+        return  # ten thousand flows come into force at a first start
     keys = [schedule_row(schedule) for schedule in schedules]
     connection.executemany(_FORGET, [(*key, until) for key in keys])
     connection.executemany(_CLOSE_RUN, keys)
