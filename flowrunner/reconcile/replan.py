@@ -48,8 +48,8 @@ class Planner:
     ) -> Plan:
         """Returns what the snapshot means against the flows in force; see `make_plan`."""
         basis = self._basis
-        if snapshot.is_recalled:
-            return unchanged(observed)
+        if snapshot.recalled is not None:
+            return unchanged(observed, snapshot.recalled)
         if released:
             return make_plan(snapshot, observed, released)
         if basis is None or not _is_like(snapshot, basis.snapshot):
@@ -63,7 +63,9 @@ class Planner:
 
     def carried_out(self, snapshot: Snapshot, plan: Plan) -> None:
         """Learns that the plan is in force: the next one may follow from it, if it saw files."""
-        self._basis = None if snapshot.is_recalled else _Basis(snapshot=snapshot, plan=plan)
+        self._basis = (
+            None if snapshot.recalled is not None else _Basis(snapshot=snapshot, plan=plan)
+        )
 
     @property
     def is_sure(self) -> bool:
@@ -71,10 +73,11 @@ class Planner:
         return self._basis is not None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether what is in force follows from its files alone, each of which has its flow."""
-        plan = None if self._basis is None else self._basis.plan
-        return plan is not None and plan.is_plain and not plan.rejected
+    def plain(self) -> Snapshot | None:
+        """What is in force follows from, if each of its files has its flow; else None."""
+        basis = self._basis
+        is_plain = basis is not None and basis.plan.is_plain and not basis.plan.rejected
+        return basis.snapshot if basis is not None and is_plain else None
 
     def forget(self) -> None:
         """Learns that nobody knows what is in force: the next plan goes the long way."""

@@ -21,7 +21,8 @@ from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.seen import NO_RECALL, Recalls, Seen
 from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
-from flowrunner.model.ids import Revision
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.file_faults import FILE_LIMIT, bytes_of, refused
 from flowrunner.reconcile.file_reader import AccountOf, FileReader
 from flowrunner.reconcile.folders import LayersOf
@@ -93,7 +94,8 @@ class Snapshot:
         problem: Why not everything could be read; nothing is applied then.
         is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
         glance: What is new, if nothing else was looked at; None if everything was.
-        is_recalled: Whether it has no files, being known to say what is in force already.
+        recalled: Content and findings of the flows that have some, if it has no files, being known
+            to say what is in force already; else None.
     """
 
     revision: Revision
@@ -102,7 +104,7 @@ class Snapshot:
     problem: SourceProblem | None = None
     is_whole: bool = True
     glance: Glance | None = None
-    is_recalled: bool = False
+    recalled: Mapping[FlowKey, tuple[str, tuple[Finding, ...]]] | None = None
 
 
 class Scanner:
@@ -149,14 +151,19 @@ class Scanner:
         tree.check()
         return look if _is_whole(tree.walk) and self._resolve(root) == resolved else None
 
-    def looked(self) -> Look | None:
-        """Returns the names of the last reading; None where equal ones may say something else."""
+    def looked(self, snapshot: Snapshot) -> Look | None:
+        """Returns the names of a snapshot; None where equal ones may say something else.
+
+        So it is when a later reading, of which nobody knows yet, has found something else.
+        """
         self._reader.begin()
-        last = self._last
+        last, revision = self._last, self._revision
+        is_last = snapshot.files is last.scanned and snapshot.defaults is last.found
+        is_last = is_last and snapshot.revision == (revision or last.folder_revision)
         is_sure = last.is_settled and self._reader.are_current(last.dates.values())
-        if not is_sure or any(entry.is_link for entry in last.entries):
+        if not (is_last and is_sure) or any(entry.is_link for entry in last.entries):
             return None
-        return Look(last.root, self._revision, last.ignored, last.entries)
+        return Look(last.root, revision, last.ignored, last.entries)
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.

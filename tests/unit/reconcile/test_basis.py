@@ -56,11 +56,13 @@ class Found(NamedTuple):
 
     Attributes:
         is_short: Whether its first pass judged no file.
+        looked: Whether everything counted as looked at after the first pass, and after the second.
         first: The flows after its first pass.
         second: After another one, which always goes the long way.
     """
 
     is_short: bool
+    looked: tuple[bool, bool]
     first: Mapping[FlowKey, FlowEntry]
     second: Mapping[FlowKey, FlowEntry]
     sources: tuple[SourceStatus, SourceStatus]
@@ -76,16 +78,18 @@ class World:
         self.secrets = FakeSecrets()
         self.accounts = NO_ACCOUNTS
         self.now = LONG_AFTER
+        self.reads_at_the_end = False
+        """Whether a life ends after it has read its files once more, and done nothing of it."""
 
     def put(self, name: str, data: bytes) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    def live(self) -> Found:
-        return asyncio.run(self._live())
+    def live(self, meanwhile: Callable[[], None] = lambda: None) -> Found:
+        return asyncio.run(self._live(meanwhile))
 
-    async def _live(self) -> Found:
+    async def _live(self, meanwhile: Callable[[], None]) -> Found:
         registry, clock, files = FlowRegistry(), FakeClock(self.now), LocalFiles()
 
         def in_force(key: FlowKey) -> Version | None:
@@ -113,10 +117,15 @@ class World:
         load_last_good(await self.records.list(), reader, registry, clock, history)
         await reconciler.start()
         is_short, first, source = not scanner.count, registry.entries, registry.source
+        had_looked = reconciler.has_looked
         await reconciler.request("watch")
         reader.save([entry.path for entry in registry.entries.values()], scanner.seen())
+        meanwhile()
+        if self.reads_at_the_end:
+            scanner.scan(self.root)
         await reconciler.keep_basis()
-        return Found(is_short, first, registry.entries, (source, registry.source))
+        looked = (had_looked, reconciler.has_looked)
+        return Found(is_short, looked, first, registry.entries, (source, registry.source))
 
     def pass_ended(self, _result: object) -> None:
         pass
@@ -144,6 +153,13 @@ def test_a_start_that_finds_all_as_it_was_judges_no_file(world: World) -> None:
     assert (first.revision, first.conditions) == (second.revision, second.conditions)
     assert first.last_pass is not None
     assert first.last_pass.result == "unchanged"
+
+
+def test_a_short_start_has_not_looked_at_everything(world: World) -> None:
+    """Until the pass after it has, whoever keeps things for the next life keeps what is there."""
+    assert world.live().looked == (False, True)
+    world.put("new.yaml", flow_text("new"))
+    assert world.live().looked == (True, True)
 
 
 def test_a_short_start_hears_what_the_host_has_to_say(world: World) -> None:
@@ -245,10 +261,10 @@ def test_whatever_a_plan_follows_from_leads_the_long_way(
 
 @pytest.mark.parametrize(
     "data",
-    [ADVISED.replace(b"name: a", b"name: odd"), ALERT, flow_text("a"), b"nothing: of ours\n"],
-    ids=["advice", "error", "duplicate", "no flow"],
+    [ALERT, flow_text("a"), b"nothing: of ours\n"],
+    ids=["error", "duplicate", "no flow"],
 )
-def test_a_pass_that_had_something_to_say_is_not_kept(world: World, data: bytes) -> None:
+def test_a_pass_that_refused_a_file_is_not_kept(world: World, data: bytes) -> None:
     """What is wrong with a file is worked out anew in each life."""
     world.put("odd.yaml", data)
     lives = [world.live() for _ in range(3)]
@@ -263,6 +279,32 @@ def test_a_file_that_may_be_written_again_unseen_keeps_nothing(tmp_path: Path) -
     world.now = datetime.now(UTC)
     world.live()
     assert not world.live().is_short
+
+
+def test_warnings_are_told_again_by_a_short_start(world: World) -> None:
+    """Those of a file, and those about a flow that is not there."""
+    world.put("odd.yaml", ADVISED.replace(b"name: a", b"name: odd"))
+    nodes = [{"id": "x", "type": "flow", "params": {"flow": "nowhere"}}]
+    world.put("calls.yaml", flow_text("calls", nodes=nodes))
+    long = world.live()
+    assert not long.is_short
+    found = world.live()
+    assert found.is_short
+    assert found.first == found.second == long.second
+    for name in ("odd", "calls"):
+        assert found.first[key_of(name)].findings
+    assert not found.first[key_of("calls")].is_ready
+
+
+def test_what_was_read_and_not_carried_out_keeps_nothing(world: World) -> None:
+    """A stop in the middle of a pass leaves a reading of which the flows in force know nothing."""
+    world.put("a.yaml", flow_text("a", description="other"))
+    world.basis.data = None
+    world.reads_at_the_end = True
+    world.live(lambda: world.put("late.yaml", flow_text("late")))
+    assert world.basis.data is None
+    world.reads_at_the_end = False
+    assert key_of("late") in world.live().first
 
 
 def test_the_same_pass_is_written_once(world: World) -> None:
