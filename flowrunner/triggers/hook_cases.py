@@ -9,7 +9,7 @@ from flowrunner.model.body import CONTENT, Content
 from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer
 from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import Cause
-from flowrunner.model.flow import FlowSpec, WebhookTrigger
+from flowrunner.model.flow import FlowSpec, OnConflict, WebhookTrigger
 from flowrunner.model.hook_auth import PROVIDERS, Proof
 from flowrunner.model.ids import Json
 from flowrunner.registry.entry import FlowEntry
@@ -75,6 +75,16 @@ def signed_of(hook: Hook, proof: Proof, delivery: Delivery) -> Signed:
     window_s = 2 * hook.trigger.auth.tolerance_s if proof.has_time else SAME_BODY_S
     data = signed_part(proof, delivery.headers, delivery.body)
     return Signed(identity=Duplicates.body_identity(data), window_s=window_s)
+
+
+def is_patient(spec: FlowSpec) -> bool:
+    """Whether a place that is taken for a moment sends nobody away: others wait for it.
+
+    Then copies are found by the write that would create their execution, for which they take a
+    place; it is the last one of a queue at the worst. Elsewhere they are looked for before.
+    """
+    rules = spec.concurrency
+    return rules.group is None and rules.on_conflict in (OnConflict.QUEUE, OnConflict.ALLOW)
 
 
 def answer_to_trial(hook: Hook, delivery: Delivery, body: Json) -> DeliveryAnswer | None:

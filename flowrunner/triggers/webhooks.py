@@ -28,7 +28,7 @@ from flowrunner.system.clock import Clock
 from flowrunner.system.gathering import Gathering
 from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
-from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.dedupe import Duplicates, Keys
 from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.delivery_names import names_in_body, names_in_headers
 from flowrunner.triggers.dispatcher import (
@@ -46,6 +46,7 @@ from flowrunner.triggers.hook_cases import (
     answer_to_trial,
     cause_of,
     hooks_of,
+    is_patient,
     signed_of,
 )
 from flowrunner.triggers.hook_rates import HookRates
@@ -335,29 +336,37 @@ class Webhooks:
             identity = f"id:{json.dumps(given_id, sort_keys=True)}"
             window_s = hook.trigger.dedupe_window_s
         async with self._duplicates.turn(hook.label, signed.identity, identity):
-            known = await self._known(hook, signed, identity, window_s)
+            known: ExecutionId | None = None
+            if signed.window_s:
+                known = self._duplicates.find_body(hook.label, signed.identity)
+            keys = self._duplicates.keys(hook.label, identity, window_s) if identity else None
+            if known is None and keys is not None and not is_patient(hook.spec):
+                known = await self._duplicates.find(keys)
             if known is not None:
                 return hook_answers.duplicate(hook.label, known)
-            key = self._duplicates.start_key(hook.label, identity, window_s) if identity else None
-            accepted = await self._dispatcher.submit(hook.entry, start(start_key=key))
-            if not accepted.created:
-                return hook_answers.duplicate(hook.label, accepted.id, is_recorded=True)
-            if signed.window_s:
-                self._duplicates.remember_body(
-                    hook.label, signed.identity, accepted.id, signed.window_s
-                )
-        return hook_answers.accepted(hook.label, accepted.id)
+            answer = await self._started(hook, start, keys)
+            if answer.result == "accepted" and signed.window_s:
+                begun = answer.body["execution_id"]
+                self._duplicates.remember_body(hook.label, signed.identity, begun, signed.window_s)
+        return answer
 
-    async def _known(
-        self, hook: Hook, signed: Signed, identity: str, window_s: float
-    ) -> ExecutionId | None:
-        """Returns the execution of an earlier copy, or None."""
-        known: ExecutionId | None = None
-        if signed.window_s:
-            known = self._duplicates.find_body(hook.label, signed.identity)
-        if known is None and identity:
-            known = await self._duplicates.find(hook.label, identity, window_s)
-        return known
+    async def _started(
+        self, hook: Hook, start: Callable[..., Start], keys: Keys | None
+    ) -> DeliveryAnswer:
+        """Starts the flow, unless an earlier copy has; also a refused one may be a copy."""
+        start_key, former = keys or (None, None)
+        try:
+            begun = await self._dispatcher.submit(
+                hook.entry, start(start_key=start_key, former=former)
+            )
+        except RefusedError:
+            known = None if keys is None else await self._duplicates.find(keys)
+            if known is None:
+                raise
+            return hook_answers.duplicate(hook.label, known)
+        if not begun.created:
+            return hook_answers.duplicate(hook.label, begun.id, is_recorded=True)
+        return hook_answers.accepted(hook.label, begun.id)
 
 
 def _is_like(these: tuple[Hook, ...], those: tuple[Hook, ...]) -> bool:

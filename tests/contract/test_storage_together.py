@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flowrunner.errors import StorageError
-from flowrunner.model.execution import Execution, Kept
+from flowrunner.model.delivery_query import DeliveryQuery
+from flowrunner.model.delivery_record import DeliveryReason
+from flowrunner.model.execution import Execution, FormerKey, Kept
 from flowrunner.model.states import AttemptState, ExecutionState, NodeState
 from flowrunner.storage.factory import BACKENDS
 from flowrunner.storage.protocols import Storage
 from tests.contract.test_storage import Use, use_storage
 from tests.fakes.ids import sequential_id
-from tests.fakes.records import NIGHTLY, make_attempt, make_execution, make_node, minutes
+from tests.fakes.records import (
+    NIGHTLY,
+    make_attempt,
+    make_delivery,
+    make_execution,
+    make_node,
+    minutes,
+)
 
 RUNNING = ExecutionState.RUNNING
 
@@ -107,5 +117,79 @@ def test_new_execution_has_what_it_took_over(use: Use) -> None:
         assert await storage.executions.get(execution.id) == execution
         assert await storage.journal.nodes(execution.id) == list(kept.nodes)
         assert await storage.journal.attempts(execution.id) == list(kept.attempts)
+
+    use(body)
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_former_key_is_taken_while_its_execution_is_young(use: Use, *, is_removed: bool) -> None:
+    """What was accepted under the key of before is the same, unless that is too long ago."""
+
+    async def body(storage: Storage) -> None:
+        first = make_execution(1, state=ExecutionState.SUCCEEDED, start_key="before")
+        await storage.executions.create(first)
+        if is_removed:
+            await storage.executions.prune([first.id])
+        new = make_execution(5, start_key="now")
+        answers = [
+            await storage.executions.create(new, former=FormerKey("before", minutes(since)))
+            for since in (0, 1, 2)
+        ]
+        assert answers == [(first.id, False), (first.id, False), (new.id, True)]
+
+    use(body)
+
+
+def test_own_key_comes_before_the_former_one(use: Use) -> None:
+    """Who has the key itself has it however long ago that was, whatever the former one says."""
+
+    async def body(storage: Storage) -> None:
+        for number, key in enumerate(("now", "before"), start=1):
+            await storage.executions.create(make_execution(number, start_key=key))
+        new = make_execution(9, start_key="now")
+        former = FormerKey("before", minutes(0))
+        assert await storage.executions.create(new, former=former) == (sequential_id(1), False)
+
+    use(body)
+
+
+def test_executions_that_come_at_once_know_of_each_other(use: Use) -> None:
+    """Each is as if those before it were on disk already: their keys, and they themselves."""
+    first = make_execution(1, start_key="k", payload=b"body")
+    copy, later = make_execution(2, start_key="k"), make_execution(3, start_key="l")
+    other = make_execution(4)
+    gone = ended(first, "replaced")
+
+    async def body(storage: Storage) -> None:
+        create = storage.executions.create
+        writes = (
+            create(first),
+            create(copy, delivery=make_delivery(2)),
+            create(later, former=FormerKey("k", first.created_at)),
+            create(other, also=(gone,)),
+        )
+        answers = [await each for each in writes]
+        assert answers == [(first.id, True), (first.id, False), (first.id, False), (other.id, True)]
+        assert await storage.executions.get(first.id) == gone
+        assert await storage.executions.unfinished() == [other]
+        (record,) = await storage.deliveries.list(DeliveryQuery(limit=9))
+        assert (record.reason, record.execution) == (DeliveryReason.DUPLICATE, first.id)
+
+    use(body)
+
+
+def test_execution_that_is_refused_takes_no_other_one_with_it(use: Use) -> None:
+    """Of those that come at once one has an id that is taken: the others are created."""
+    known, new = make_execution(1), make_execution(2)
+
+    async def body(storage: Storage) -> None:
+        await storage.executions.create(known)
+        create = storage.executions.create
+        answers = await asyncio.gather(
+            create(new), create(known), create(make_execution(3)), return_exceptions=True
+        )
+        assert isinstance(answers[1], StorageError)
+        assert [answers[0], answers[2]] == [(new.id, True), (sequential_id(3), True)]
+        assert len(await storage.executions.unfinished()) == len(answers)
 
     use(body)
