@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery, ExecutionStore
 from flowrunner.triggers import recalling
 from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.webhooks import MOST_AT_ONCE
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.profile import examples
@@ -1262,6 +1263,8 @@ def test_answer_takes_the_same_way_for_every_path() -> None:
         lookup = world.secrets.lookup
 
         class Noting:
+            is_at_hand = True
+
             def lookup(self, account: str, name: str) -> object:
                 looked_up.append(account)
                 return lookup(account, name)
@@ -1274,6 +1277,38 @@ def test_answer_takes_the_same_way_for_every_path() -> None:
             assert looked_up == ["default"]
 
     simulate(story)
+
+
+@pytest.mark.parametrize(
+    ("size", "is_at_hand", "in_thread"),
+    [
+        pytest.param(2, True, 0, id="small"),
+        pytest.param(MOST_AT_ONCE, True, 0, id="as-large-as-may-be"),
+        pytest.param(MOST_AT_ONCE + 1, True, 1, id="large"),
+        pytest.param(2, False, 1, id="on-a-disk"),
+    ],
+)
+@pytest.mark.parametrize("path", [PATH, "default/a/other"])
+@pytest.mark.parametrize("secret", [SECRET, "another"])
+def test_proof_keeps_the_loop_for_no_disk_and_no_large_body(
+    size: int, path: str, secret: str, *, is_at_hand: bool, in_thread: int
+) -> None:
+    """Where a proof is judged is the same for every path and every proof, right or wrong."""
+
+    async def story(sender: Sender) -> None:
+        world, before = sender.world, []
+        world.secrets.is_at_hand = is_at_hand
+        run = world.webhooks._gathering.run
+
+        def noting(work: Callable[[], Any]) -> Any:
+            before.append(work)
+            return run(work)
+
+        world.webhooks._gathering.run = noting  # type: ignore[method-assign]
+        await sender.send(b'"%b"' % (b"x" * (size - 2)), path=path, secret=secret)
+        assert len(before) == in_thread
+
+    told(story, flow())
 
 
 def test_signature_is_that_of_githubs_documentation() -> None:
