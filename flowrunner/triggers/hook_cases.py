@@ -102,9 +102,13 @@ def answer_to_trial(hook: Hook, delivery: Delivery, body: Json) -> DeliveryAnswe
 
 def cause_of(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
     """Returns what an execution keeps of its delivery: the raw body, and no header of a proof."""
-    hidden = HIDDEN_HEADERS | {trigger.auth.proof.header}
+    own = trigger.auth.proof.header
     content = {} if trigger.content is Content.JSON else {CONTENT: str(trigger.content)}
-    headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
+    headers = {
+        name: value
+        for name, value in delivery.headers.items()
+        if name != own and name not in HIDDEN_HEADERS
+    }
     return Cause(
         trigger_id=trigger.id,
         trigger_type="webhook",
