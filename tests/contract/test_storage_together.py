@@ -193,3 +193,50 @@ def test_execution_that_is_refused_takes_no_other_one_with_it(use: Use) -> None:
         assert len(await storage.executions.unfinished()) == len(answers)
 
     use(body)
+
+
+def test_attempts_that_are_written_at_once_are_written_in_their_order(use: Use) -> None:
+    """Begun and ended in one go each has its end; nodes are recorded in the order of the calls."""
+    begun = [make_attempt(sequential_id(1), node=name) for name in ("b", "a")]
+    done = [replace(each, state=AttemptState.SUCCEEDED, ended_at=minutes(3)) for each in begun]
+    nodes = [make_node(sequential_id(1), node=name) for name in ("b", "a", "c")]
+
+    async def body(storage: Storage) -> None:
+        journal = storage.journal
+        await storage.executions.create(make_execution(1))
+        writes = (
+            journal.begin(begun[0]),
+            journal.finish(done[0], nodes[0]),
+            journal.begin(begun[1]),
+            journal.finish(done[1], nodes[1]),
+            journal.settle(nodes[2:]),
+        )
+        for each in writes:
+            await each
+        assert await journal.attempts(sequential_id(1)) == [done[1], done[0]]
+        assert await journal.nodes(sequential_id(1)) == nodes
+        assert await journal.running() == []
+
+    use(body)
+
+
+def test_attempt_that_has_begun_begins_no_second_time(use: Use) -> None:
+    """Not at once with its end either: that stays, and what else is written then."""
+    begun = make_attempt(sequential_id(1))
+    done = replace(begun, state=AttemptState.SUCCEEDED, ended_at=minutes(3))
+
+    async def body(storage: Storage) -> None:
+        journal = storage.journal
+        await storage.executions.create(make_execution(1))
+        other = make_attempt(sequential_id(1), node="other")
+        answers = await asyncio.gather(
+            journal.begin(begun),
+            journal.finish(done),
+            journal.begin(begun),
+            journal.begin(other),
+            return_exceptions=True,
+        )
+        assert [isinstance(each, StorageError) for each in answers] == [False, False, True, False]
+        assert await journal.attempts(sequential_id(1)) == [done, other]
+
+    use(body)
