@@ -195,7 +195,7 @@ class Admission:
             ticket: Who asks.
             rules: Of the version it will run.
         """
-        group = self._groups.get(ticket.group, _Members())
+        group = self._members(ticket.group)
         ahead = sum(count for crowd, count in group.crowds.items() if self._may_go(crowd))
         needs_room = rules.on_conflict is not OnConflict.ALLOW
         taken = len(group.running) if needs_room else 0
@@ -220,7 +220,7 @@ class Admission:
     def put_back(self, ticket: Ticket) -> None:
         """Puts an accepted execution in line by its rank, whatever the limits say."""
         self._guests_waiting += ticket.is_guest
-        self._groups.setdefault(ticket.group, _Members()).add(ticket)
+        self._joined(ticket.group).add(ticket)
         self._lines.setdefault(ticket.line, {})[ticket.id] = ticket
 
     def take(self, ticket: Ticket, rules: ConcurrencySpec) -> None:
@@ -261,7 +261,7 @@ class Admission:
     def wait_of(self, ticket: Ticket) -> Wait:
         """Returns what an execution waits for that is in line."""
         rules = self._rules_of(ticket.crowd)
-        group = self._groups.get(ticket.group, _Members())
+        group = self._members(ticket.group)
         needs_room = rules is not None and not _needs_no_room(rules)
         has_room = rules is None or not needs_room or len(group.running) < rules.limit
         before = group.waiting[: bisect_left(group.waiting, ticket.rank, key=_rank)]
@@ -354,7 +354,16 @@ class Admission:
             self._running.add(ticket.id)
             self._running_of.setdefault(ticket.flow.account, set()).add(ticket.id)
         if rules.on_conflict is not OnConflict.ALLOW:
-            self._groups.setdefault(ticket.group, _Members()).running.add(ticket.id)
+            self._joined(ticket.group).running.add(ticket.id)
+
+    def _members(self, group: Group) -> _Members:
+        """Returns a group to look at."""
+        return self._groups.get(group) or _Members()
+
+    def _joined(self, group: Group) -> _Members:
+        """Returns a group that somebody enters."""
+        members = self._groups[group] = self._members(group)
+        return members
 
     def _leave_line(self, ticket: Ticket) -> None:
         line = self._lines.get(ticket.line, {})

@@ -32,7 +32,6 @@ from flowrunner.model.states import ExecutionState, NodeState, Reason
 from flowrunner.storage.protocols import Submitted
 
 T = TypeVar("T")
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -306,6 +305,7 @@ class Engine:
             kept=request.kept,
             marks=self._services.marks_of(gone.changed, request.marks),
             delivery=request.delivery,
+            former=request.former,
         )
 
     def _drop(self, entry: Entry) -> None:

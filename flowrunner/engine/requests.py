@@ -9,7 +9,15 @@ from datetime import datetime
 from flowrunner.dataclass import dataclass
 from flowrunner.engine.groups import group_named
 from flowrunner.model.delivery_record import DeliveryRecord
-from flowrunner.model.execution import NOTHING_KEPT, Cause, Execution, Kept, Parent, ScheduleKey
+from flowrunner.model.execution import (
+    NOTHING_KEPT,
+    Cause,
+    Execution,
+    FormerKey,
+    Kept,
+    Parent,
+    ScheduleKey,
+)
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import ExecutionId, Json, Revision
 from flowrunner.model.mark import NO_MARKS, MarkChange
@@ -23,6 +31,7 @@ class StartRequest:
     Attributes:
         definition: The effective definition the spec was compiled from, kept by its digest.
         start_key: At most one execution ever has it; None for starts by hand.
+        former: The key of before, under which the same may have been accepted already.
         cursor: The schedule whose cursor moves with this start, in one transaction.
         is_forced: Whether it goes although its flow is suspended or paused.
         retry_of: The ended execution that it repeats.
@@ -40,6 +49,7 @@ class StartRequest:
     cause: Cause
     inputs: dict[str, Json] = field(default_factory=dict)
     start_key: str | None = None
+    former: FormerKey | None = None
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
     is_forced: bool = False

@@ -217,6 +217,17 @@ class Kept:
 NOTHING_KEPT = Kept()
 
 
+class FormerKey(NamedTuple):
+    """Another start key that the same may have been accepted under, some time ago.
+
+    Attributes:
+        since: When its execution was created at the earliest; an older one counts for nothing.
+    """
+
+    start_key: str
+    since: datetime
+
+
 class ScheduleKey(NamedTuple):
     """The identity of a cursor in the slot ledger; a changed schedule begins a new one.
 

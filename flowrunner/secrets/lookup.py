@@ -13,6 +13,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -37,8 +38,20 @@ class Secrets(Protocol):
         """
 
 
+class SecretsAtHand(Secrets, Protocol):
+    """Secrets for those who look some up for whoever knocks."""
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether they all lie in memory, so that no lookup waits for a disk."""
+
+
 class SecretSource(Protocol):
     """One place where secrets lie."""
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether it is in memory."""
 
     def text(self, name: str) -> str | None:
         """Returns the text of a secret, empty for one that is of no use; None if it has none."""
@@ -70,9 +83,13 @@ class FileSecrets:
     Args:
         folder: The folder.
         prefixes: What may stand before the name of a secret in that of its file, best first.
+        is_at_hand: Whether the folder is one in memory.
     """
 
-    def __init__(self, folder: Path, prefixes: tuple[str, ...] = ("",)) -> None:
+    def __init__(
+        self, folder: Path, prefixes: tuple[str, ...] = ("",), *, is_at_hand: bool = False
+    ) -> None:
+        self.is_at_hand = is_at_hand
         self._folder = folder
         self._prefixes = prefixes
         self._reported: set[str] = set()
@@ -113,6 +130,8 @@ class VariableSecrets:
         environment: What `take_environment` returned.
     """
 
+    is_at_hand = True
+
     def __init__(self, prefix: str, environment: Mapping[str, str]) -> None:
         self._prefix = prefix
         self._environment = environment
@@ -130,11 +149,17 @@ class AccountSecrets:
     """
 
     def __init__(self, sources: Mapping[str, Sequence[SecretSource]]) -> None:
-        self._sources = sources
+        self.replace(sources)
 
     def replace(self, sources: Mapping[str, Sequence[SecretSource]]) -> None:
         """Puts other sources in force, all at once."""
         self._sources = sources
+        self._is_at_hand = all(each.is_at_hand for each in chain.from_iterable(sources.values()))
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether they all lie in memory: one that does not counts for the hooks of all."""
+        return self._is_at_hand
 
     def lookup(self, account: str, name: str) -> SecretValue | None:
         """Returns the secret, or None. A name that could be a path is the name of no secret."""
@@ -159,4 +184,6 @@ def default_sources(
     variables = VariableSecrets(ENVIRONMENT_PREFIX, environment)
     if credentials_folder is None:
         return (variables,)
-    return (FileSecrets(credentials_folder, ("", _FOLDER_PREFIX)), variables)
+    # systemd keeps credentials in memory that is not even swapped: systemd.exec(5).
+    credentials = FileSecrets(credentials_folder, ("", _FOLDER_PREFIX), is_at_hand=True)
+    return (credentials, variables)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from flowrunner.errors import StorageError
 from flowrunner.model.delivery_record import DeliveryRecord, as_duplicate
-from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
+from flowrunner.model.execution import NOTHING_KEPT, Execution, FormerKey, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.storage.health import Restored, StoreHealth
@@ -56,9 +56,10 @@ class MemoryExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        former: FormerKey | None = None,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it."""
-        return done(partial(self._create, execution, cursor, also, kept, marks, delivery))
+        return done(partial(self._create, execution, cursor, also, kept, marks, delivery, former))
 
     def _create(
         self,
@@ -68,9 +69,12 @@ class MemoryExecutions:
         kept: Kept,
         marks: MarkChange,
         delivery: DeliveryRecord | None,
+        former: FormerKey | None,
     ) -> Submitted:
         tables, key = self._tables, execution.start_key
         known = None if key is None else self._holder(key)
+        if known is None and former is not None:
+            known = self._found(*former)
         if known is None and execution.id in tables.executions:
             raise conflict(f"the execution {execution.id} exists already")
         missing = {each.id for each in also} - tables.executions.keys()

@@ -27,6 +27,7 @@ from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
     Execution,
+    FormerKey,
     Kept,
     NodeStatus,
     ScheduleKey,
@@ -119,13 +120,14 @@ class ExecutionStore(Protocol):
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        former: FormerKey | None = None,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
-        If another execution has the same `start_key`, nothing is written but the cursor and that
-        one's id is returned. Two concurrent calls with one key create exactly one execution. A
-        `start_key` stays taken for as long as its execution is kept, and after `prune` until
-        `forget_keys`. The write takes its place in the order of the calls at once.
+        If another execution has the same `start_key`, or its `former` one, nothing is written but
+        the cursor and that one's id is returned. Two concurrent calls with one key create exactly
+        one execution. A `start_key` stays taken for as long as its execution is kept, and after
+        `prune` until `forget_keys`. The write takes its place in the order of the calls at once.
 
         Args:
             execution: The new one.
@@ -135,6 +137,7 @@ class ExecutionStore(Protocol):
             kept: What its journal has from the beginning.
             marks: Changes with it.
             delivery: Recorded with it; with a known `start_key` as a duplicate, in this write too.
+            former: Only beside a `start_key`.
 
         Raises:
             StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.

@@ -13,9 +13,9 @@ import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+from flowrunner.model.execution import FormerKey
 from flowrunner.model.ids import ExecutionId
 from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.clock import Clock
@@ -23,11 +23,16 @@ from flowrunner.system.clock import Clock
 SAME_BODY_S = 300.0
 """How long the same signed body is a duplicate where neither id nor time is signed."""
 _BODIES_LIMIT = 100_000
-_KEYS_LIMIT = 256
-"""Keys that are kept: of as many deliveries as are likely to be looked for at once."""
 
 _Lines: TypeAlias = dict[str, deque[asyncio.Future[None]]]
 """Who waits for each name that somebody has the turn at, in their order."""
+
+
+class Keys(NamedTuple):
+    """The unique key of a delivery, and the one it would have had in the length before."""
+
+    start_key: str
+    former: FormerKey
 
 
 class Duplicates:
@@ -53,16 +58,17 @@ class Duplicates:
         shared = dict.fromkeys(filter(None, identities))
         return Turn(self._turns, [_name(hook, identity) for identity in shared])
 
-    def start_key(self, hook: str, identity: str, window_s: float) -> str:
-        """Returns the unique key of a delivery that is new now."""
-        return f"{_key(hook, identity)}{int(self._clock.now().timestamp() // window_s)}"
-
-    async def find(self, hook: str, identity: str, window_s: float) -> ExecutionId | None:
-        """Returns the execution of the same identity within the window, or None."""
+    def keys(self, hook: str, identity: str, window_s: float) -> Keys:
+        """Returns the keys of a delivery that comes now."""
         now = self._clock.now()
-        number = int(now.timestamp() // window_s)
-        key, since = _key(hook, identity), now - timedelta(seconds=window_s)
-        return await self._executions.find(f"{key}{number}", f"{key}{number - 1}", since=since)
+        key, number = _key(hook, identity), int(now.timestamp() // window_s)
+        former = FormerKey(f"{key}{number - 1}", now - timedelta(seconds=window_s))
+        return Keys(f"{key}{number}", former)
+
+    async def find(self, keys: Keys) -> ExecutionId | None:
+        """Returns the execution that one of them stands for within the window, or None."""
+        former, since = keys.former
+        return await self._executions.find(keys.start_key, former, since=since)
 
     def remember_body(
         self, hook: str, identity: str, execution_id: ExecutionId, window_s: float = SAME_BODY_S
@@ -143,12 +149,8 @@ class Turn:
         del self._lines[name]
 
 
-@lru_cache(_KEYS_LIMIT)
 def _key(hook: str, identity: str) -> str:
-    """Returns the unique key of a delivery, but for the number of the window's length.
-
-    It is asked for when a delivery is looked for, and once more when it is new.
-    """
+    """Returns the unique key of a delivery, but for the number of the window's length."""
     name = hashlib.sha256(identity.encode(errors="replace") + b"\0").hexdigest()
     return f"delivery:{hook}:{name}:"
 

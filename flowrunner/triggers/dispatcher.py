@@ -24,7 +24,7 @@ from flowrunner.engine.scope import (
 from flowrunner.errors import RefusedError, ValidationError
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.delivery_record import DeliveryRecord
-from flowrunner.model.execution import Cause, Execution, Parent, ScheduleKey
+from flowrunner.model.execution import Cause, Execution, FormerKey, Parent, ScheduleKey
 from flowrunner.model.expressions import Template, truth, why_null
 from flowrunner.model.flow import FlowSpec, Trigger
 from flowrunner.model.ids import ExecutionId, FlowKey, Json, Revision
@@ -50,6 +50,7 @@ class Start:
     cause: Cause
     inputs: Mapping[str, Json]
     start_key: str | None = None
+    former: FormerKey | None = None
     cursor: ScheduleKey | None = None
     judged_at: datetime | None = None
     is_forced: bool = False
@@ -162,6 +163,7 @@ class Dispatcher:
                 cause=start.cause,
                 inputs=dict(start.inputs),
                 start_key=start.start_key,
+                former=start.former,
                 cursor=start.cursor,
                 judged_at=start.judged_at,
                 is_forced=start.is_forced,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 
 from flowrunner.errors import ValidationError
 from flowrunner.model.body import Content, body_value
@@ -64,7 +65,7 @@ def read_json(body: bytes) -> Json:
     if not body:
         return None
     try:
-        value = _DECODER.decode(body.decode("utf-8-sig"))
+        value = _DECODER.decode(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError) as error:
         raise ValidationError("the body is not JSON", code="delivery.json") from error
     may_be_deep = body.count(b"{") + body.count(b"[") > JSON_DEPTH  # each level opens with one

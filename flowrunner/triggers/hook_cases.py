@@ -9,7 +9,7 @@ from flowrunner.model.body import CONTENT, Content
 from flowrunner.model.delivery import HIDDEN_HEADERS, Delivery, DeliveryAnswer
 from flowrunner.model.delivery_record import DeliveryRecord
 from flowrunner.model.execution import Cause
-from flowrunner.model.flow import FlowSpec, WebhookTrigger
+from flowrunner.model.flow import FlowSpec, OnConflict, WebhookTrigger
 from flowrunner.model.hook_auth import PROVIDERS, Proof
 from flowrunner.model.ids import Json
 from flowrunner.registry.entry import FlowEntry
@@ -77,6 +77,16 @@ def signed_of(hook: Hook, proof: Proof, delivery: Delivery) -> Signed:
     return Signed(identity=Duplicates.body_identity(data), window_s=window_s)
 
 
+def is_patient(spec: FlowSpec) -> bool:
+    """Whether a place that is taken for a moment sends nobody away: others wait for it.
+
+    Then copies are found by the write that would create their execution, for which they take a
+    place; it is the last one of a queue at the worst. Elsewhere they are looked for before.
+    """
+    rules = spec.concurrency
+    return rules.group is None and rules.on_conflict in (OnConflict.QUEUE, OnConflict.ALLOW)
+
+
 def answer_to_trial(hook: Hook, delivery: Delivery, body: Json) -> DeliveryAnswer | None:
     """Returns the answer to a call by which a provider only tries the hook; None for others."""
     row = PROVIDERS[hook.trigger.auth.type]
@@ -92,9 +102,13 @@ def answer_to_trial(hook: Hook, delivery: Delivery, body: Json) -> DeliveryAnswe
 
 def cause_of(trigger: WebhookTrigger, delivery: Delivery) -> Cause:
     """Returns what an execution keeps of its delivery: the raw body, and no header of a proof."""
-    hidden = HIDDEN_HEADERS | {trigger.auth.proof.header}
+    own = trigger.auth.proof.header
     content = {} if trigger.content is Content.JSON else {CONTENT: str(trigger.content)}
-    headers = {name: value for name, value in delivery.headers.items() if name not in hidden}
+    headers = {
+        name: value
+        for name, value in delivery.headers.items()
+        if name != own and name not in HIDDEN_HEADERS
+    }
     return Cause(
         trigger_id=trigger.id,
         trigger_type="webhook",

@@ -22,13 +22,13 @@ from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
 from flowrunner.model.secret import SecretValue
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
-from flowrunner.secrets.lookup import Secrets
+from flowrunner.secrets.lookup import SecretsAtHand
 from flowrunner.storage.protocols import ExecutionStore
 from flowrunner.system.clock import Clock
 from flowrunner.system.gathering import Gathering
 from flowrunner.system.threads import InThread
 from flowrunner.triggers import hook_answers
-from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.dedupe import Duplicates, Keys
 from flowrunner.triggers.delivery_log import DeliveryLog
 from flowrunner.triggers.delivery_names import names_in_body, names_in_headers
 from flowrunner.triggers.dispatcher import (
@@ -46,6 +46,7 @@ from flowrunner.triggers.hook_cases import (
     answer_to_trial,
     cause_of,
     hooks_of,
+    is_patient,
     signed_of,
 )
 from flowrunner.triggers.hook_rates import HookRates
@@ -60,6 +61,9 @@ from flowrunner.triggers.signatures import (
 MOST_WAITING = 100
 """Deliveries that wait for the end of their execution at once; more are answered when accepted, so
 that they cannot take every connection."""
+MOST_AT_ONCE = 4_096
+"""Bytes of a body that is hashed in the loop, where secrets are at hand: that takes microseconds,
+and a thread, which a smaller one cannot even do without Python's lock, several times as many."""
 MOST_GATHERED = 16_384
 """Bytes of a body that is hashed together with others: a larger one would keep them waiting."""
 _UNKNOWN_HOOK = "_unknown"
@@ -79,14 +83,14 @@ class Webhooks:
     """The hooks in force, and the answers to their deliveries.
 
     `takes_unproven` says whether a hook without a proof (`auth: none`) takes deliveries that do
-    not come from this machine; `in_thread` reads secrets, which are files, outside the loop.
+    not come from this machine; `in_thread` reads secrets that may lie on a disk outside the loop.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
         duplicates: Duplicates,
-        secrets: Secrets,
+        secrets: SecretsAtHand,
         clock: Clock,
         *,
         log: DeliveryLog,
@@ -267,6 +271,8 @@ class Webhooks:
         """
         now_s, work, most = self._clock.now().timestamp(), self._work, self._most_secrets
         judge_it = partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
+        if len(delivery.body) <= MOST_AT_ONCE and self._secrets.is_at_hand:
+            return judge_it()
         if len(delivery.body) > MOST_GATHERED:
             return await self._in_thread(judge_it)
         return await self._gathering.run(judge_it)
@@ -335,29 +341,37 @@ class Webhooks:
             identity = f"id:{json.dumps(given_id, sort_keys=True)}"
             window_s = hook.trigger.dedupe_window_s
         async with self._duplicates.turn(hook.label, signed.identity, identity):
-            known = await self._known(hook, signed, identity, window_s)
+            known: ExecutionId | None = None
+            if signed.window_s:
+                known = self._duplicates.find_body(hook.label, signed.identity)
+            keys = self._duplicates.keys(hook.label, identity, window_s) if identity else None
+            if known is None and keys is not None and not is_patient(hook.spec):
+                known = await self._duplicates.find(keys)
             if known is not None:
                 return hook_answers.duplicate(hook.label, known)
-            key = self._duplicates.start_key(hook.label, identity, window_s) if identity else None
-            accepted = await self._dispatcher.submit(hook.entry, start(start_key=key))
-            if not accepted.created:
-                return hook_answers.duplicate(hook.label, accepted.id, is_recorded=True)
-            if signed.window_s:
-                self._duplicates.remember_body(
-                    hook.label, signed.identity, accepted.id, signed.window_s
-                )
-        return hook_answers.accepted(hook.label, accepted.id)
+            answer = await self._started(hook, start, keys)
+            if answer.result == "accepted" and signed.window_s:
+                begun = answer.body["execution_id"]
+                self._duplicates.remember_body(hook.label, signed.identity, begun, signed.window_s)
+        return answer
 
-    async def _known(
-        self, hook: Hook, signed: Signed, identity: str, window_s: float
-    ) -> ExecutionId | None:
-        """Returns the execution of an earlier copy, or None."""
-        known: ExecutionId | None = None
-        if signed.window_s:
-            known = self._duplicates.find_body(hook.label, signed.identity)
-        if known is None and identity:
-            known = await self._duplicates.find(hook.label, identity, window_s)
-        return known
+    async def _started(
+        self, hook: Hook, start: Callable[..., Start], keys: Keys | None
+    ) -> DeliveryAnswer:
+        """Starts the flow, unless an earlier copy has; also a refused one may be a copy."""
+        start_key, former = keys or (None, None)
+        try:
+            begun = await self._dispatcher.submit(
+                hook.entry, start(start_key=start_key, former=former)
+            )
+        except RefusedError:
+            known = None if keys is None else await self._duplicates.find(keys)
+            if known is None:
+                raise
+            return hook_answers.duplicate(hook.label, known)
+        if not begun.created:
+            return hook_answers.duplicate(hook.label, begun.id, is_recorded=True)
+        return hook_answers.accepted(hook.label, begun.id)
 
 
 def _is_like(these: tuple[Hook, ...], those: tuple[Hook, ...]) -> bool:

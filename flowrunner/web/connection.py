@@ -114,6 +114,7 @@ class Connection(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._is_refused = False
         self._idle = self.conn.our_state  # as it is between requests
+        self._is_parsed = False
         self._idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -134,6 +135,7 @@ class Connection(H11Protocol):
         if plain is not None:
             self._begin(plain)
             return
+        self._is_parsed = True
         if isinstance(self.cycle, PlainCycle) and not self.cycle.response_complete:
             self.conn.receive_data(data)  # of the next request, whose turn comes with the answer
             self.flow.pause_reading()
@@ -156,7 +158,7 @@ class Connection(H11Protocol):
         if self.timeout_keep_alive_task is None:
             self._close_after(self.timeout_keep_alive)
         self.flow.resume_reading()
-        if self.conn.trailing_data[0]:
+        if self._has_more():
             self.handle_events()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -222,7 +224,11 @@ class Connection(H11Protocol):
         is_idle = self.conn.our_state is self.conn.their_state is self._idle
         is_answered = cycle is None or cycle.response_complete
         has_place = max(len(self.connections), len(self.tasks)) <= self._limits.max_connections
-        return is_idle and is_answered and has_place and not self.conn.trailing_data[0]
+        return is_idle and is_answered and has_place and not self._has_more()
+
+    def _has_more(self) -> bool:
+        """Returns whether bytes wait in uvicorn's parser, which plain requests pass by."""
+        return self._is_parsed and bool(self.conn.trailing_data[0])
 
     def _begin(self, request: PlainRequest) -> None:
         """Has a plain request answered, for which nothing of the client is waited."""
@@ -263,7 +269,7 @@ class Connection(H11Protocol):
     def _cut(self) -> None:
         if self._lingering.is_lingering:  # which has a time of its own
             return
-        if self._phase() is _Phase.HEAD and self.conn.trailing_data[0]:
+        if self._phase() is _Phase.HEAD and self._has_more():
             self._unread.too_slow(self._peer())  # one that has said nothing is no request
         self.transport.abort()
 
@@ -271,7 +277,7 @@ class Connection(H11Protocol):
         """Returns whether the client still sends what nobody will read."""
         cycle: RequestResponseCycle | None = self.cycle
         is_cut = cycle is not None and cycle.more_body
-        return self._is_refused or is_cut or bool(self.conn.trailing_data[0])
+        return self._is_refused or is_cut or self._has_more()
 
     def _phase(self) -> _Phase:
         cycle: RequestResponseCycle | None = self.cycle

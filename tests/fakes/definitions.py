@@ -78,6 +78,7 @@ class FakeSecrets:
     """Meets `Secrets`: names → texts, all of the default account; a test may change them."""
 
     texts: dict[str, str] = field(default_factory=dict)
+    is_at_hand: bool = True
 
     def lookup(self, account: str, name: str) -> SecretValue | None:
         text = self.texts.get(name) if account == DEFAULT_ACCOUNT else None

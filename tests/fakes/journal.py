@@ -17,6 +17,7 @@ from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
     Execution,
+    FormerKey,
     Kept,
     NodeStatus,
     ScheduleKey,
@@ -143,6 +144,7 @@ class FakeExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        former: FormerKey | None = None,
     ) -> asyncio.Future[Submitted]:
         keep = partial(
             self._inner.create,
@@ -152,6 +154,7 @@ class FakeExecutions:
             kept=kept,
             marks=marks,
             delivery=delivery,
+            former=former,
         )
         changes = (f"{each.state} {each.reason}" for each in also)
         return self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)

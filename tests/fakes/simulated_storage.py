@@ -25,6 +25,7 @@ from flowrunner.model.execution import (
     NOTHING_KEPT,
     Attempt,
     Execution,
+    FormerKey,
     Kept,
     NodeStatus,
     ScheduleKey,
@@ -191,6 +192,7 @@ class SimulatedExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        former: FormerKey | None = None,
     ) -> asyncio.Future[Submitted]:
         rest: dict[str, Any] = {
             "cursor": cursor,
@@ -198,6 +200,7 @@ class SimulatedExecutions:
             "kept": kept,
             "marks": marks,
             "delivery": delivery,
+            "former": former,
         }
         create = partial(self._inner.create, execution, **rest)
         return self._writer.submit(

@@ -218,7 +218,7 @@ class Life:
         self.webhooks = Webhooks(
             self.dispatcher,
             duplicates,
-            self._services.secrets,
+            FakeSecrets(dict(SECRETS)),
             ground.clock,
             log=delivery_log,
         )

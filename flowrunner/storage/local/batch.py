@@ -6,7 +6,9 @@ Blocking, and blind to threads and futures: `writer.py` decides what waits toget
 from __future__ import annotations
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple, TypeAlias
 
 from flowrunner.errors import StorageError
@@ -17,6 +19,22 @@ Operation: TypeAlias = Callable[[sqlite3.Connection], Any]
 
 It may run twice (its first transaction rolled back), so it must not keep anything elsewhere.
 """
+
+
+class Joined(ABC):
+    """An operation that goes in one piece with those of its kind that stand next to it."""
+
+    __slots__ = ()
+
+    @classmethod
+    @abstractmethod
+    def run_all(cls, connection: sqlite3.Connection, operations: Sequence[Any]) -> list[Any]:
+        """Writes some as if one after the other, and returns what each of them does."""
+
+    def __call__(self, connection: sqlite3.Connection) -> Any:
+        """Writes this one."""
+        (result,) = self.run_all(connection, [self])
+        return result
 
 
 class Outcome(NamedTuple):
@@ -82,10 +100,20 @@ def _failed(error: Exception) -> Outcome:
 def _transact(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Any]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        results = [operation(connection) for operation in operations]
+        results = _results(connection, operations)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:  # SQLite ends it by itself on some failures
             connection.execute("ROLLBACK")
         raise
+    return results
+
+
+def _results(connection: sqlite3.Connection, operations: Sequence[Operation]) -> list[Any]:
+    results: list[Any] = []
+    for kind, neighbours in groupby(operations, key=type):
+        if issubclass(kind, Joined):
+            results += kind.run_all(connection, list(neighbours))
+        else:
+            results += [operation(connection) for operation in neighbours]
     return results

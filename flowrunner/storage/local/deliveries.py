@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -49,9 +49,9 @@ _OLD = "SELECT id FROM deliveries WHERE at < ? ORDER BY at LIMIT ?"
 _DELETE = "DELETE FROM deliveries WHERE id = ?"
 
 
-def put_delivery(connection: sqlite3.Connection, record: DeliveryRecord) -> None:
-    """Adds a delivery, inside a transaction of the caller."""
-    connection.execute(_PUT, delivery_row(record))
+def put_deliveries(connection: sqlite3.Connection, records: Iterable[DeliveryRecord]) -> None:
+    """Adds deliveries, inside a transaction of the caller."""
+    connection.executemany(_PUT, map(delivery_row, records))
 
 
 class LocalDeliveries:
@@ -98,7 +98,7 @@ def _record(
     records: Sequence[DeliveryRecord],
     statuses: Mapping[str, int],
 ) -> None:
-    connection.executemany(_PUT, map(delivery_row, records))
+    put_deliveries(connection, records)
     connection.executemany(_STATUS, [(status, each) for each, status in statuses.items()])
     flows = {record.flow for record in records if not record.is_proven}
     connection.executemany(_TRIM_UNPROVEN, [(*flow, MOST_UNPROVEN) for flow in sorted(flows)])

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
-from flowrunner.errors import StorageError
-from flowrunner.model.delivery_record import DeliveryRecord, as_duplicate
-from flowrunner.model.execution import NOTHING_KEPT, Execution, Kept, ScheduleKey
+from flowrunner.model.delivery_record import DeliveryRecord
+from flowrunner.model.execution import NOTHING_KEPT, Execution, FormerKey, Kept, ScheduleKey
 from flowrunner.model.ids import Digest, ExecutionId, FlowKey, Json
 from flowrunner.model.mark import NO_MARKS, MarkChange
 from flowrunner.storage.local import pruning
@@ -23,42 +22,20 @@ from flowrunner.storage.local.codec import (
     LISTED_PINS,
     LISTED_ROW,
     PIN_COLUMNS,
-    call_row,
-    execution_change,
     execution_of,
-    execution_row,
     micros_of,
-    pins_row,
 )
-from flowrunner.storage.local.deliveries import put_delivery
-from flowrunner.storage.local.journal import write_kept
-from flowrunner.storage.local.marks import apply_marks
+from flowrunner.storage.local.execution_writes import WRITTEN_COLUMNS, Creation, update
 from flowrunner.storage.local.readers import Readers
-from flowrunner.storage.local.slots import move_cursor
 from flowrunner.storage.local.writer import Writer
 from flowrunner.storage.protocols import ExecutionQuery, Expiry, Submitted
 
-_COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
-_MARKS = ", ".join("?" * len(_COLUMNS.split(",")))
-_PIN_MARKS = ", ".join("?" * (1 + len(PIN_COLUMNS.split(","))))
-
 _BY_KEY = """SELECT id, created_at FROM executions WHERE start_key = ?
 UNION ALL SELECT execution, created_at FROM spent_keys WHERE start_key = ?"""
-_INSERT = f"INSERT INTO executions ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
-_INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
-_UPDATE = (
-    "UPDATE executions SET state = ?, reason = ?, error = ?, started_at = ?, ended_at = ?,"
-    " outputs = ? WHERE id = ?"
-)
 _DELETE = "DELETE FROM executions WHERE id = ?"
 
-_INSERT_PINS = f"INSERT INTO pins (execution, {PIN_COLUMNS}) VALUES ({_PIN_MARKS})"  # noqa: S608 - constants
-
-_CALL_MARKS = ", ".join("?" * (1 + len(CALL_COLUMNS.split(","))))
-_INSERT_CALL = f"INSERT INTO calls VALUES ({_CALL_MARKS})"  # noqa: S608 - constants
-
 _WITH_DATA = (
-    f"SELECT {_COLUMNS}, body, {PIN_COLUMNS}, {CALL_COLUMNS} FROM executions"  # noqa: S608 - constants
+    f"SELECT {WRITTEN_COLUMNS}, body, {PIN_COLUMNS}, {CALL_COLUMNS} FROM executions"  # noqa: S608 - constants
     " LEFT JOIN payloads ON payloads.execution = executions.id"
     " LEFT JOIN pins ON pins.execution = executions.id"
     " LEFT JOIN calls ON calls.child = executions.id"
@@ -104,19 +81,11 @@ class LocalExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        former: FormerKey | None = None,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
-        return self._writer.submit(
-            partial(
-                _create,
-                execution=execution,
-                cursor=cursor,
-                also=also,
-                kept=kept,
-                marks=marks,
-                delivery=delivery,
-            )
-        )
+        creation = Creation(execution, cursor, also, kept, marks, delivery, former)
+        return self._writer.submit(creation)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:
         """Returns the execution with its payload and outputs, or None."""
@@ -125,7 +94,7 @@ class LocalExecutions:
 
     def update(self, execution: Execution, *, marks: MarkChange = NO_MARKS) -> asyncio.Future[None]:
         """Replaces what may change of a known execution."""
-        return self._writer.submit(partial(_update, execution=execution, marks=marks))
+        return self._writer.submit(partial(update, execution=execution, marks=marks))
 
     async def delete(self, execution_id: ExecutionId) -> None:
         """Removes the execution, its payload and its journal."""
@@ -191,56 +160,6 @@ class LocalExecutions:
     ) -> dict[ExecutionId, dict[str, Json]]:
         """Returns the inputs of executions, as far as they are not too large."""
         return await self._readers.run(partial(_inputs, ids=tuple(ids), most_bytes=most_bytes))
-
-
-def _create(
-    connection: sqlite3.Connection,
-    *,
-    execution: Execution,
-    cursor: tuple[ScheduleKey, datetime] | None,
-    also: Sequence[Execution],
-    kept: Kept,
-    marks: MarkChange,
-    delivery: DeliveryRecord | None,
-) -> Submitted:
-    if cursor is not None:
-        schedule, at = cursor
-        move_cursor(connection, schedule, at)
-    if execution.start_key is not None:
-        known = connection.execute(_BY_KEY, (execution.start_key, execution.start_key)).fetchone()
-        if known is not None:
-            first = ExecutionId(known[0])
-            if delivery is not None:
-                put_delivery(connection, as_duplicate(delivery, first))
-            return Submitted(first, created=False)
-    _insert(connection, execution)
-    for other in also:
-        _update(connection, execution=other)
-    if kept is not NOTHING_KEPT:
-        write_kept(connection, kept)
-    apply_marks(connection, marks)
-    if delivery is not None:
-        put_delivery(connection, delivery)
-    return Submitted(execution.id, created=True)
-
-
-def _insert(connection: sqlite3.Connection, execution: Execution) -> None:
-    connection.execute(_INSERT, execution_row(execution))
-    if execution.cause.payload is not None:
-        connection.execute(_INSERT_PAYLOAD, (execution.id, execution.cause.payload))
-    pins = pins_row(execution)
-    if any(pins):
-        connection.execute(_INSERT_PINS, (execution.id, *pins))
-    if execution.parent is not None:
-        connection.execute(_INSERT_CALL, call_row(execution.id, execution.parent))
-
-
-def _update(
-    connection: sqlite3.Connection, *, execution: Execution, marks: MarkChange = NO_MARKS
-) -> None:
-    if connection.execute(_UPDATE, execution_change(execution)).rowcount == 0:
-        raise StorageError(f"execution {execution.id} is unknown", code="storage.conflict")
-    apply_marks(connection, marks)
 
 
 def _delete(connection: sqlite3.Connection, *, execution_id: ExecutionId) -> None:

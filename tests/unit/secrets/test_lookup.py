@@ -170,3 +170,13 @@ def test_pipe_among_the_files_blocks_nobody(tmp_path: Path) -> None:
     """A pipe is an empty secret, not a lookup that waits for ever."""
     os.mkfifo(tmp_path / "TOKEN")
     assert find(AccountSecrets({"pay": (FileSecrets(tmp_path),)}), "TOKEN", "pay") is None
+
+
+def test_secrets_are_at_hand_unless_one_folder_may_lie_on_a_disk(tmp_path: Path) -> None:
+    """Variables are, and what systemd hands over; a folder of the settings counts for all."""
+    inborn = default_sources(tmp_path, {})
+    assert AccountSecrets({"default": inborn}).is_at_hand
+    secrets = AccountSecrets({"default": inborn, "pay": (FileSecrets(tmp_path),)})
+    assert not secrets.is_at_hand
+    secrets.replace({"default": inborn})
+    assert secrets.is_at_hand

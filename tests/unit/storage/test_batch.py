@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from flowrunner.errors import StorageError
-from flowrunner.storage.local.batch import Outcome, run_batch
+from flowrunner.storage.local.batch import Joined, Outcome, run_batch
 from flowrunner.storage.local.database import open_writer
 from tests.unit.storage.databases import MIGRATIONS, put, words
+
+
+class Word(Joined):
+    """Adds a word, with its neighbours in one statement."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    @classmethod
+    def run_all(cls, connection: sqlite3.Connection, operations: Sequence[Word]) -> list[str]:
+        marks = ", ".join(["(?)"] * len(operations))
+        added = [each.word for each in operations]
+        connection.execute(f"INSERT INTO words VALUES {marks}", added)
+        return added
 
 
 @pytest.fixture
@@ -38,6 +52,25 @@ def test_batch_is_one_transaction(connection: sqlite3.Connection) -> None:
     outcomes = run_batch(connection, [put(word) for word in "abc"])
     assert told(outcomes) == ["a", "b", "c"]
     assert statements.count("COMMIT") == 1
+
+
+def test_neighbours_of_one_kind_go_together(connection: sqlite3.Connection, path: Path) -> None:
+    """They are one piece of work; those of another kind stay before and behind them."""
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+    outcomes = run_batch(connection, [Word("a"), Word("b"), put("c"), Word("d")])
+    assert told(outcomes) == ["a", "b", "c", "d"]
+    assert words(path) == ["a", "b", "c", "d"]
+    assert sum("INSERT" in statement for statement in statements) == len(["ab", "c", "d"])
+
+
+def test_neighbour_that_fails_takes_nobody_with_it(
+    connection: sqlite3.Connection, path: Path
+) -> None:
+    """Of those that go together each fails for its own fault alone."""
+    outcomes = run_batch(connection, [Word(word) for word in "abac"])
+    assert told(outcomes) == ["a", "b", "storage.conflict", "c"]
+    assert words(path) == ["a", "b", "c"]
 
 
 def test_failing_operation_fails_alone(connection: sqlite3.Connection, path: Path) -> None:

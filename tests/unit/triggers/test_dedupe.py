@@ -32,12 +32,12 @@ class World:
         self.duplicates = Duplicates(self.storage.executions, self.clock)
 
     def key(self, identity: str = "id:1", hook: str = HOOK, window_s: float = HOUR) -> str:
-        return self.duplicates.start_key(hook, identity, window_s)
+        return self.duplicates.keys(hook, identity, window_s).start_key
 
     def find(
         self, identity: str = "id:1", hook: str = HOOK, window_s: float = HOUR
     ) -> ExecutionId | None:
-        return run_inline(self.duplicates.find(hook, identity, window_s))
+        return run_inline(self.duplicates.find(self.duplicates.keys(hook, identity, window_s)))
 
     def accept(self, number: int = 1, identity: str = "id:1") -> None:
         """Accepts a delivery now."""

@@ -11,7 +11,7 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -27,6 +27,7 @@ from flowrunner.storage.memory import MemoryStorage
 from flowrunner.storage.protocols import ExecutionQuery, ExecutionStore
 from flowrunner.triggers import recalling
 from flowrunner.triggers.dedupe import Duplicates
+from flowrunner.triggers.webhooks import MOST_AT_ONCE
 from tests.fakes.clock import DEFAULT_START, FakeClock
 from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.profile import examples
@@ -1000,6 +1001,89 @@ def test_full_queue_answers_429() -> None:
     told(story, flow(top={"nodes": SLEEP, "concurrency": {"queue_limit": 2}}))
 
 
+def test_copy_is_a_duplicate_where_the_queue_is_full() -> None:
+    """Whoever sends again what was accepted hears so, though nothing more could wait."""
+
+    async def story(sender: Sender) -> None:
+        first, *_ = [await sender.send(b"[%d]" % n, x_github_delivery=str(n)) for n in range(3)]
+        await asyncio.sleep(400)  # until the body is forgotten
+        copy = await sender.send(b"[0]", x_github_delivery="0")
+        assert (copy.status, copy.result) == (200, "duplicate")
+        assert copy.body["execution_id"] == first.body["execution_id"]
+
+    told(story, flow(top={"nodes": SLEEP, "concurrency": {"queue_limit": 2}}))
+
+
+@pytest.mark.parametrize(
+    "concurrency",
+    [
+        pytest.param({"on_conflict": "skip"}, id="skip"),
+        pytest.param({"on_conflict": "replace"}, id="replace"),
+    ],
+)
+def test_copy_takes_no_place_where_it_would_keep_another_one_out(
+    concurrency: dict[str, Json],
+) -> None:
+    """A copy and a new delivery at the same moment: the new one starts, whatever the policy."""
+
+    async def story(sender: Sender) -> None:
+        first = await sender.send(b"[1]", x_github_delivery="1")
+        await asyncio.sleep(400)
+        await sender.world.engine.cancel(first.body["execution_id"])
+        await asyncio.sleep(1)
+        sender.world.disk.latency_s = 0.5
+        copy, new = await asyncio.gather(
+            sender.send(b"[1]", x_github_delivery="1"), sender.send(b"[2]", x_github_delivery="2")
+        )
+        assert (copy.result, new.result) == ("duplicate", "accepted")
+        states = [each.state for each in await sender.world.executions()]
+        assert states == [ExecutionState.CANCELLED, ExecutionState.RUNNING]
+
+    told(story, flow(top={"nodes": SLEEP, "concurrency": concurrency}))
+
+
+def test_copy_keeps_no_other_flow_out_of_a_group() -> None:
+    """Flows that share a group may refuse what comes too much, whatever this one does."""
+    shared: Json = {"group": "'shared'"}
+    other = flow_text("b", nodes=SLEEP, concurrency={**shared, "on_conflict": "skip"})
+
+    async def whole(world: World) -> None:
+        world.secrets.texts["HOOK"] = SECRET
+        await world.apply(flow(top={"nodes": SLEEP, "concurrency": shared}), other)
+        sender = Sender(world)
+        first = await sender.send(b"[1]", x_github_delivery="1")
+        await asyncio.sleep(400)
+        await world.engine.cancel(first.body["execution_id"])
+        await asyncio.sleep(1)
+        world.disk.latency_s = 0.5
+        copying = asyncio.create_task(sender.send(b"[1]", x_github_delivery="1"))
+        await asyncio.sleep(0.1)
+        await world.dispatcher.start_by_hand(key_of("b"), {}, as_text=False)
+        assert (await copying).result == "duplicate"
+
+    simulate(whole)
+
+
+def test_place_of_a_copy_is_free_again_when_it_is_known_for_one() -> None:
+    """Who came while the write of a copy was under way has waited for that, and starts."""
+
+    async def story(sender: Sender) -> None:
+        first = await sender.send(b"[1]", x_github_delivery="1")
+        await asyncio.sleep(400)
+        await sender.world.engine.cancel(first.body["execution_id"])
+        await asyncio.sleep(1)
+        sender.world.disk.latency_s = 0.5
+        copy, new = await asyncio.gather(
+            sender.send(b"[1]", x_github_delivery="1"), sender.send(b"[2]", x_github_delivery="2")
+        )
+        assert (copy.result, new.result) == ("duplicate", "accepted")
+        await asyncio.sleep(1)
+        states = [each.state for each in await sender.world.executions()]
+        assert states == [ExecutionState.CANCELLED, ExecutionState.RUNNING]
+
+    told(story, flow(top={"nodes": SLEEP}))
+
+
 # What is kept of a delivery
 
 
@@ -1179,6 +1263,8 @@ def test_answer_takes_the_same_way_for_every_path() -> None:
         lookup = world.secrets.lookup
 
         class Noting:
+            is_at_hand = True
+
             def lookup(self, account: str, name: str) -> object:
                 looked_up.append(account)
                 return lookup(account, name)
@@ -1191,6 +1277,38 @@ def test_answer_takes_the_same_way_for_every_path() -> None:
             assert looked_up == ["default"]
 
     simulate(story)
+
+
+@pytest.mark.parametrize(
+    ("size", "is_at_hand", "in_thread"),
+    [
+        pytest.param(2, True, 0, id="small"),
+        pytest.param(MOST_AT_ONCE, True, 0, id="as-large-as-may-be"),
+        pytest.param(MOST_AT_ONCE + 1, True, 1, id="large"),
+        pytest.param(2, False, 1, id="on-a-disk"),
+    ],
+)
+@pytest.mark.parametrize("path", [PATH, "default/a/other"])
+@pytest.mark.parametrize("secret", [SECRET, "another"])
+def test_proof_keeps_the_loop_for_no_disk_and_no_large_body(
+    size: int, path: str, secret: str, *, is_at_hand: bool, in_thread: int
+) -> None:
+    """Where a proof is judged is the same for every path and every proof, right or wrong."""
+
+    async def story(sender: Sender) -> None:
+        world, before = sender.world, []
+        world.secrets.is_at_hand = is_at_hand
+        run = world.webhooks._gathering.run
+
+        def noting(work: Callable[[], Any]) -> Any:
+            before.append(work)
+            return run(work)
+
+        world.webhooks._gathering.run = noting  # type: ignore[method-assign]
+        await sender.send(b'"%b"' % (b"x" * (size - 2)), path=path, secret=secret)
+        assert len(before) == in_thread
+
+    told(story, flow())
 
 
 def test_signature_is_that_of_githubs_documentation() -> None:
