@@ -119,6 +119,7 @@ class ExecutionStore(Protocol):
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
@@ -135,9 +136,12 @@ class ExecutionStore(Protocol):
             kept: What its journal has from the beginning.
             marks: Changes with it.
             delivery: Recorded with it; with a known `start_key` as a duplicate, in this write too.
+            needs_definition: Whether it is refused unless its definition is kept by then: for one
+                whose `put` was called before this, and need not be waited for.
 
         Raises:
-            StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
+            StorageError: ``storage.conflict`` when the id exists, one of `also` is unknown, or a
+                definition that it needs is not kept.
         """
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:

@@ -143,6 +143,7 @@ class FakeExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         keep = partial(
             self._inner.create,
@@ -152,6 +153,7 @@ class FakeExecutions:
             kept=kept,
             marks=marks,
             delivery=delivery,
+            needs_definition=needs_definition,
         )
         changes = (f"{each.state} {each.reason}" for each in also)
         return self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -191,6 +191,7 @@ class SimulatedExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         rest: dict[str, Any] = {
             "cursor": cursor,
@@ -198,6 +199,7 @@ class SimulatedExecutions:
             "kept": kept,
             "marks": marks,
             "delivery": delivery,
+            "needs_definition": needs_definition,
         }
         create = partial(self._inner.create, execution, **rest)
         return self._writer.submit(
@@ -554,16 +556,17 @@ class SimulatedDefinitions:
             kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             kept.set_result(None)
             return kept
-        return asyncio.ensure_future(self._put(digest, definition))
-
-    async def _put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        await self._writer.submit(
+        writing = self._writer.submit(
             Write(
                 kind="define",
                 values=(digest,),
                 apply=lambda: self._inner.put(digest, definition).result(),
             )
         )
+        return asyncio.ensure_future(self._written(digest, writing))
+
+    async def _written(self, digest: Digest, writing: Awaitable[Any]) -> None:
+        await writing
         self._kept.add(digest)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:

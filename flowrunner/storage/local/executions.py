@@ -30,6 +30,7 @@ from flowrunner.storage.local.codec import (
     micros_of,
     pins_row,
 )
+from flowrunner.storage.local.definitions import require_definition
 from flowrunner.storage.local.deliveries import put_delivery
 from flowrunner.storage.local.journal import write_kept
 from flowrunner.storage.local.marks import apply_marks
@@ -104,6 +105,7 @@ class LocalExecutions:
         kept: Kept = NOTHING_KEPT,
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
         return self._writer.submit(
@@ -115,6 +117,7 @@ class LocalExecutions:
                 kept=kept,
                 marks=marks,
                 delivery=delivery,
+                needs_definition=needs_definition,
             )
         )
 
@@ -202,7 +205,10 @@ def _create(
     kept: Kept,
     marks: MarkChange,
     delivery: DeliveryRecord | None,
+    needs_definition: bool,
 ) -> Submitted:
+    if needs_definition:
+        require_definition(connection, execution.digest)
     if cursor is not None:
         schedule, at = cursor
         move_cursor(connection, schedule, at)
