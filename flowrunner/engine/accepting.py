@@ -42,11 +42,25 @@ def entry_of(
     return Entry(execution=execution, spec=request.spec, history=history)
 
 
+def is_kept(write: asyncio.Future[None]) -> bool:
+    """Whether a write is kept already; what becomes of it later, those behind it are told."""
+    if write.done():
+        return not write.cancelled() and write.exception() is None
+    write.add_done_callback(_take_note)
+    return False
+
+
 def is_created(storing: Storing) -> bool:
     """Whether a write that has ended has made an execution durable."""
     if storing.cancelled() or storing.exception() is not None:
         return False
     return storing.result().created
+
+
+def _take_note(write: asyncio.Future[None]) -> None:
+    """Looks at a failure, which asyncio would report as one that nobody has heard of."""
+    if not write.cancelled():
+        write.exception()
 
 
 def pass_on(done: asyncio.Future[T], waiter: asyncio.Future[T]) -> None:

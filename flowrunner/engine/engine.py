@@ -14,7 +14,7 @@ from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
 
-from flowrunner.engine.accepting import Leaving, Storing, entry_of, is_created, pass_on
+from flowrunner.engine.accepting import Leaving, Storing, entry_of, is_created, is_kept, pass_on
 from flowrunner.engine.admission import Admission, Decision, Limits, RulesOf, Verdict, Wait
 from flowrunner.engine.carrier import Carrier, Entry, count_of, started_by
 from flowrunner.engine.children import refuse_deadlock, waited_for
@@ -238,21 +238,12 @@ class Engine:
 
     def _accept(self, request: StartRequest, entry: Entry, leaving: Leaving) -> Storing:
         """Has an admitted execution made durable, which `drain` waits for."""
-        defined = self._services.definitions.put(request.spec.digest, request.definition)
-        if leaving or not defined.done() or defined.exception() is not None:
-            work = self._store_behind(defined, request, entry, leaving)
+        if leaving:
+            work = self._store_and_part(request, entry, leaving)
             return self._own(work, f"accept:{request.id}")
         storing = self._store(request, entry)
         self._tasks.add(storing)
         return storing
-
-    async def _store_behind(
-        self, defined: asyncio.Future[None], request: StartRequest, entry: Entry, leaving: Leaving
-    ) -> Submitted:
-        await defined
-        if leaving:
-            return await self._store_and_part(request, entry, leaving)
-        return await self._store(request, entry)
 
     def _accepted(self, entry: Entry, answer: Storing, storing: Storing) -> None:
         """Lets an execution run or wait that is durable, or forgets it, and answers who asked."""
@@ -298,6 +289,8 @@ class Engine:
         return answer
 
     def _store(self, request: StartRequest, entry: Entry, gone: Departure = NOBODY) -> Storing:
+        """Writes an execution, right behind its definition if that is not kept yet."""
+        defined = self._services.definitions.put(request.spec.digest, request.definition)
         return self._services.executions.create(
             entry.execution,
             cursor=request.moved_cursor,
@@ -306,6 +299,7 @@ class Engine:
             marks=self._services.marks_of(gone.changed, request.marks),
             delivery=request.delivery,
             former=request.former,
+            needs_definition=not is_kept(defined),
         )
 
     def _drop(self, entry: Entry) -> None:

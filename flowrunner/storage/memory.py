@@ -11,7 +11,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -44,8 +43,9 @@ def _listed(execution: Execution) -> Execution:
 class MemoryExecutions:
     """Meets `ExecutionStore`."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, definitions: MemoryDefinitions) -> None:
         self._tables = tables
+        self._definitions = definitions
 
     def create(
         self,
@@ -57,9 +57,16 @@ class MemoryExecutions:
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
         former: FormerKey | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it."""
-        return done(partial(self._create, execution, cursor, also, kept, marks, delivery, former))
+
+        def write() -> Submitted:
+            if needs_definition and execution.digest not in self._definitions:
+                raise conflict(f"the definition {execution.digest} is not kept")
+            return self._create(execution, cursor, also, kept, marks, delivery, former)
+
+        return done(write)
 
     def _create(
         self,
@@ -260,7 +267,7 @@ class MemoryStorage:
         self._health = StoreHealth()
         self._flows = MemoryFlows()
         self._definitions = MemoryDefinitions()
-        self._executions = MemoryExecutions(tables)
+        self._executions = MemoryExecutions(tables, self._definitions)
         self._journal = MemoryJournal(tables)
         self._slots = MemorySlots(tables)
         self._pauses = MemoryPauses()

@@ -85,6 +85,10 @@ class MemoryDefinitions:
 
         return done(write)
 
+    def __contains__(self, digest: Digest) -> bool:
+        """Whether a definition is kept."""
+        return digest in self._definitions
+
     async def get(self, digest: Digest) -> dict[str, Json] | None:
         """Returns the definition, or None."""
         return self._definitions.get(digest)

@@ -121,6 +121,7 @@ class ExecutionStore(Protocol):
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
         former: FormerKey | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution and, in the same transaction, moves its schedule's cursor.
 
@@ -138,9 +139,12 @@ class ExecutionStore(Protocol):
             marks: Changes with it.
             delivery: Recorded with it; with a known `start_key` as a duplicate, in this write too.
             former: Only beside a `start_key`.
+            needs_definition: Whether it is refused unless its definition is kept by then: for one
+                whose `put` was called before this, and need not be waited for.
 
         Raises:
-            StorageError: ``storage.conflict`` when the id exists, or one of `also` is unknown.
+            StorageError: ``storage.conflict`` when the id exists, one of `also` is unknown, or a
+                definition that it needs is not kept.
         """
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:

@@ -242,6 +242,35 @@ class TestDefinitions:
 
         use(body)
 
+    def test_execution_that_needs_its_definition_is_refused_without_it(self, use: Use) -> None:
+        """Nothing is accepted that names a definition which is not kept, not even its cursor."""
+        execution = replace(make_execution(1), digest=digest_of(DEFINITION))
+
+        async def body(storage: Storage) -> None:
+            with pytest.raises(StorageError) as caught:
+                await storage.executions.create(
+                    execution, cursor=(NIGHTLY, minutes(3)), needs_definition=True
+                )
+            assert caught.value.code == "storage.conflict"
+            assert await storage.executions.get(execution.id) is None
+            assert await storage.slots.cursor(NIGHTLY) is None
+
+        use(body)
+
+    def test_definition_that_is_being_put_is_there_for_its_execution(self, use: Use) -> None:
+        """An execution is written behind its definition, without waiting for it."""
+        digest = digest_of(DEFINITION)
+        execution = replace(make_execution(1), digest=digest)
+
+        async def body(storage: Storage) -> None:
+            putting = storage.definitions.put(digest, DEFINITION)
+            answer = await storage.executions.create(execution, needs_definition=True)
+            assert answer.created
+            await putting
+            assert await storage.definitions.get(digest) == DEFINITION
+
+        use(body)
+
 
 class TestExecutions:
     def test_execution_comes_back_as_it_was_created(self, use: Use) -> None:

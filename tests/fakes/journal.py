@@ -145,6 +145,7 @@ class FakeExecutions:
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
         former: FormerKey | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         keep = partial(
             self._inner.create,
@@ -155,6 +156,7 @@ class FakeExecutions:
             marks=marks,
             delivery=delivery,
             former=former,
+            needs_definition=needs_definition,
         )
         changes = (f"{each.state} {each.reason}" for each in also)
         return self._disk.write(" and ".join((f"create {execution.id}", *changes)), keep)

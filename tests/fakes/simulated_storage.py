@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -193,6 +193,7 @@ class SimulatedExecutions:
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
         former: FormerKey | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         rest: dict[str, Any] = {
             "cursor": cursor,
@@ -201,6 +202,7 @@ class SimulatedExecutions:
             "marks": marks,
             "delivery": delivery,
             "former": former,
+            "needs_definition": needs_definition,
         }
         create = partial(self._inner.create, execution, **rest)
         return self._writer.submit(
@@ -557,16 +559,17 @@ class SimulatedDefinitions:
             kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             kept.set_result(None)
             return kept
-        return asyncio.ensure_future(self._put(digest, definition))
-
-    async def _put(self, digest: Digest, definition: Mapping[str, Json]) -> None:
-        await self._writer.submit(
+        writing = self._writer.submit(
             Write(
                 kind="define",
                 values=(digest,),
                 apply=lambda: self._inner.put(digest, definition).result(),
             )
         )
+        return asyncio.ensure_future(self._written(digest, writing))
+
+    async def _written(self, digest: Digest, writing: Awaitable[Any]) -> None:
+        await writing
         self._kept.add(digest)
 
     async def get(self, digest: Digest) -> dict[str, Json] | None:

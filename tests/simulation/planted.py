@@ -85,12 +85,15 @@ def _starts_twice(original: Any) -> Any:
 
 
 def _keeps_no_definition(_: Any) -> Any:
-    async def put(
+    def put(
         self: SimulatedDefinitions, digest: Digest, definition: Mapping[str, Json]
-    ) -> None:
-        """Keeps nothing."""
+    ) -> asyncio.Future[None]:
+        """Says that it is kept, and keeps nothing."""
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        kept.set_result(None)
+        return kept
 
-    return _soon(put)
+    return put
 
 
 def _does_not_sync_flows(_: Any) -> Any:

@@ -24,6 +24,7 @@ from flowrunner.storage.local.writer import Writer
 _PUT = """INSERT INTO definitions (digest, text) VALUES (?, ?)
 ON CONFLICT (digest) DO UPDATE SET text = excluded.text WHERE text <> excluded.text"""
 _GET = "SELECT text FROM definitions WHERE digest = ?"
+_IS_THERE = "SELECT 1 FROM definitions WHERE digest = ?"
 _LIST = "SELECT digest FROM definitions ORDER BY digest"
 _DELETE = "DELETE FROM definitions WHERE digest = ?"
 
@@ -91,6 +92,12 @@ class LocalDefinitions:
 def has_digest(digest: Digest | str, text: str) -> bool:
     """Whether a text is that of the definition with a digest."""
     return digest_of_bytes(text.encode(errors="surrogatepass")) == digest
+
+
+def require_definition(connection: sqlite3.Connection, digest: Digest) -> None:
+    """Raises `StorageError` (``storage.conflict``) where there is no row of this digest."""
+    if connection.execute(_IS_THERE, (digest,)).fetchone() is None:
+        raise StorageError(f"the definition {digest} is not kept", code="storage.conflict")
 
 
 def _put(connection: sqlite3.Connection, *, digest: Digest, definition: Mapping[str, Json]) -> None:

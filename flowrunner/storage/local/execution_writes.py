@@ -28,6 +28,7 @@ from flowrunner.storage.local.codec import (
     micros_of,
     pins_row,
 )
+from flowrunner.storage.local.definitions import require_definition
 from flowrunner.storage.local.deliveries import put_deliveries
 from flowrunner.storage.local.journal import write_kept
 from flowrunner.storage.local.marks import apply_marks
@@ -73,6 +74,7 @@ class Creation(Joined):
     marks: MarkChange = NO_MARKS
     delivery: DeliveryRecord | None = None
     former: FormerKey | None = None
+    needs_definition: bool = False
 
     @classmethod
     def run_all(
@@ -80,6 +82,8 @@ class Creation(Joined):
     ) -> list[Submitted]:
         """Writes some in their order: a start key that two of them have is the first one's."""
         for each in operations:
+            if each.needs_definition:
+                require_definition(connection, each.execution.digest)
             if each.cursor is not None:
                 move_cursor(connection, *each.cursor)
         answers = _answers(connection, operations)

@@ -82,9 +82,12 @@ class LocalExecutions:
         marks: MarkChange = NO_MARKS,
         delivery: DeliveryRecord | None = None,
         former: FormerKey | None = None,
+        needs_definition: bool = False,
     ) -> asyncio.Future[Submitted]:
         """Adds an execution once per start key, and what goes with it, in one transaction."""
-        creation = Creation(execution, cursor, also, kept, marks, delivery, former)
+        creation = Creation(
+            execution, cursor, also, kept, marks, delivery, former, needs_definition
+        )
         return self._writer.submit(creation)
 
     async def get(self, execution_id: ExecutionId) -> Execution | None:

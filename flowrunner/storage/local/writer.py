@@ -1,6 +1,7 @@
 """The one writer: a thread that takes all that waits and commits it together.
 
-Under load many writes share a commit. A write waits for company no longer than the turn of the
+Under load many writes share a commit: the thread takes what has come during the last one, and
+nobody has to wake it. While it rests, a write waits for company no longer than the turn of the
 event loop that follows its own: so the end of a node and the begin of the next one, which that
 turn starts, are one commit and not two.
 Writes are kept in the order in which they were submitted: one is durable only when all before
@@ -72,8 +73,11 @@ class Writer:
         self._most_waiting = most_waiting
         self._monotonic = monotonic
         self._observe = observe
-        self._queue: queue.SimpleQueue[list[_Waiting]] = queue.SimpleQueue()
-        self._gathered: list[_Waiting] = []
+        self._gathered: deque[_Waiting] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._is_resting = False
+        self._is_ringing = False
+        self._is_closing = False
         self._ended: deque[_Ended] = deque()
         self._waiting = 0
         self._told = 0
@@ -109,24 +113,26 @@ class Writer:
             future.set_exception(StorageError(f"{self._waiting} writes wait for the disk already"))
             return future
         self._waiting += 1
-        if not self._gathered:
-            self._loop.call_soon(self._loop.call_soon, self._hand_over)
         self._gathered.append(_Waiting(operation, future, self._told))
+        if not self._is_ringing:
+            self._is_ringing = True
+            self._loop.call_soon(self._loop.call_soon, self._ring)
         return future
 
     async def close(self) -> None:
         """Writes what waits, then closes the connection; later writes are refused."""
         thread, self._thread, self._loop = self._thread, None, None
         if thread is not None:
-            self._hand_over()
-            self._queue.put([])
+            self._is_closing = True
+            self._bell.put(None)
             await asyncio.to_thread(thread.join)
 
-    def _hand_over(self) -> None:
-        """Gives the thread what was gathered, in one piece."""
-        gathered, self._gathered = self._gathered, []
-        if gathered:
-            self._queue.put(gathered)
+    def _ring(self) -> None:
+        """Wakes the thread if it rests; else it looks for itself when it is done."""
+        self._is_ringing = False
+        if self._is_resting:
+            self._is_resting = False
+            self._bell.put(None)
 
     def _run(self, session: Session, loop: asyncio.AbstractEventLoop) -> None:
         failures, last = 0, StorageError("no write has failed")
@@ -154,20 +160,14 @@ class Writer:
         session.close()
 
     def _take(self) -> list[_Waiting]:
-        """Waits for writes and takes all behind them; empty when the writer shall end."""
-        taken: list[_Waiting] = []
-        try:
-            pieces = self._queue.get()
-            while pieces:
-                taken.extend(pieces)
-                if len(taken) >= MOST_IN_BATCH:
-                    return taken
-                pieces = self._queue.get_nowait()
-        except queue.Empty:
-            return taken
-        if taken:
-            self._queue.put([])  # the end comes after these
-        return taken
+        """Returns what has been gathered, or waits for it; empty when the writer shall end."""
+        while not (self._gathered or self._is_closing):
+            self._is_resting = True
+            # What came before the thread rested found it at work, and nobody rings for that.
+            if not (self._gathered or self._is_closing):
+                self._bell.get()
+            self._is_resting = False
+        return [self._gathered.popleft() for _ in range(len(self._gathered))]
 
     def _deliver_failure(self, batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
         """Tells of a failure all who had part in it in one turn: none of them may go on before."""

@@ -7,6 +7,7 @@ import errno
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,24 @@ def test_state_is_for_its_owner_alone(use: Use, folder: Path) -> None:
         assert (folder / "flowrunner.db-wal", 0o600) in found
         assert {mode for path, mode in found if path.is_dir()} == {0o700}
         assert {mode for path, mode in found if path.is_file()} == {0o600}
+
+    use(body)
+
+
+def test_execution_is_not_kept_without_its_definition(use: Use) -> None:
+    """Where a definition is refused for its own fault, so is the execution right behind it."""
+
+    async def body(storage: LocalStorage) -> None:
+        record, execution = make_record(), make_execution()
+        put = storage.definitions.put(record.digest, {**record.definition, "version": 2})
+        execution = replace(execution, digest=record.digest)
+        creating = storage.executions.create(execution, needs_definition=True)
+        other = storage.executions.create(make_execution(2))
+        for refused in (put, creating):
+            with pytest.raises(StorageError):
+                await refused
+        assert (await other).created
+        assert await storage.executions.get(execution.id) is None
 
     use(body)
 

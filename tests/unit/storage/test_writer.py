@@ -119,6 +119,26 @@ def test_writes_that_wait_together_share_one_commit(use: Use) -> None:
     use(body, Writer())
 
 
+def test_thread_at_work_takes_what_has_come_meanwhile_without_being_woken(use: Use) -> None:
+    """While the loop is busy, the thread goes on with all that was submitted before."""
+    written = threading.Semaphore(0)
+
+    def write(connection: sqlite3.Connection, word: str) -> None:
+        put(word)(connection)
+        written.release()
+
+    async def body(desk: Desk) -> None:
+        held = await desk.hold()
+        some = [desk.writer.submit(partial(write, word=word)) for word in ("a", "b", "c")]
+        desk.go_on()
+        # The loop has had no turn since: whoever waits for one here waits in vain.
+        assert all(written.acquire(timeout=10) for _ in some)
+        await asyncio.gather(held, *some)
+        assert words(desk.path) == ["a", "b", "c"]
+
+    use(body, Writer())
+
+
 def test_conflict_in_a_shared_commit_fails_its_own_caller(use: Use) -> None:
     """The others of the batch get their results."""
 
