@@ -18,7 +18,7 @@ from flowrunner.system.crew import Crew
 MANY = 500
 """Files from which on a crew takes less time than its processes take to begin."""
 
-_BATCH_FILES = 16
+_BATCH_FILES = 32
 _BATCH_BYTES = 128 * 1024
 """A piece of work for one process; a larger file is one by itself."""
 

@@ -160,18 +160,16 @@ class _Reading:
         return Place(path, text, _AT.get(path) or _BELOW.get(str(top), Kind.LITERAL))
 
     def _in_node(self, node: Mapping[str, Json], path: Path, text: str) -> Kind:
-        match path[2:]:
-            case ("env", *_):
-                return Kind.NODE_ENV
-            case ("params", *below) if "run" not in node:
-                return self._in_params(node, path[:2], below, text)
-            case ("foreach", _, *_):
-                return Kind.ITEM
-            case ("retry", "if"):
-                return Kind.RETRY
-            case (str() as key,):
-                return _OF_NODE.get(key, Kind.LITERAL)
-        return Kind.LITERAL
+        key, below = str(path[2]), path[3:]
+        if key == "env":
+            return Kind.NODE_ENV
+        if key == "params" and "run" not in node:
+            return self._in_params(node, path[:2], below, text)
+        if key == "foreach" and below:
+            return Kind.ITEM
+        if key == "retry" and below == ("if",):
+            return Kind.RETRY
+        return Kind.LITERAL if below else _OF_NODE.get(key, Kind.LITERAL)
 
     def _in_params(
         self, node: Mapping[str, Json], at: Path, below: Sequence[str | int], text: str
