@@ -97,7 +97,8 @@ class EventTree:
         """
         start = self._targets.get(at, at)
         if start not in self._known:
-            self._known[start] = _Parts(seen={}, rest=self._parts(start))
+            still_to_come = _parts(self._events, self._ends, self._targets, start)
+            self._known[start] = _Parts(seen={}, rest=still_to_come)
         seen, rest = self._known[start]
         found = seen.get(part)
         if found is None:
@@ -107,30 +108,34 @@ class EventTree:
                     return key, value
         return found
 
-    def _parts(self, start: int) -> Iterator[tuple[str | int, int, int]]:
-        """Yields name, key and value of each part of a list or mapping; nothing for a scalar."""
-        steps = self._steps(start)
-        if isinstance(self._events[start], MappingStartEvent):
-            for key, value in zip(steps, steps, strict=False):
-                yield self._text(key), key, value
-        else:
-            for index, step in enumerate(steps):
-                yield index, step, step
-
-    def _steps(self, start: int) -> Iterator[int]:
-        """Yields what stands directly in a list or mapping."""
-        index, end = start + 1, self._ends.get(start, start)
-        while index < end:
-            yield index
-            index = self._ends.get(index, index) + 1
-
-    def _text(self, key: int) -> str:
-        text: str = self._events[self._targets.get(key, key)].value
-        return text
-
 
 class _Parts(NamedTuple):
     """The parts of a list or mapping: those looked at by their names, and those still to come."""
 
     seen: dict[str | int, tuple[int, int]]
     rest: Iterator[tuple[str | int, int, int]]
+
+
+def _parts(
+    events: Sequence[Any], ends: Mapping[int, int], targets: Mapping[int, int], start: int
+) -> Iterator[tuple[str | int, int, int]]:
+    """Yields name, key and value of each part of a list or mapping; nothing for a scalar.
+
+    A tree keeps what this has still to yield, so it knows no tree: the two would keep each other
+    alive, and with them all events of a file, where nobody looks for such garbage.
+    """
+    steps = _steps(ends, start)
+    if isinstance(events[start], MappingStartEvent):
+        for key, value in zip(steps, steps, strict=False):
+            yield events[targets.get(key, key)].value, key, value
+    else:
+        for index, step in enumerate(steps):
+            yield index, step, step
+
+
+def _steps(ends: Mapping[int, int], start: int) -> Iterator[int]:
+    """Yields what stands directly in a list or mapping."""
+    index, end = start + 1, ends.get(start, start)
+    while index < end:
+        yield index
+        index = ends.get(index, index) + 1

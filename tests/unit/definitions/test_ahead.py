@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 
 from benchmarks.flow_files import flow_text
 from flowrunner.definitions.ahead import CrewAhead
-from flowrunner.definitions.ahead_wire import Ask, batch_of
+from flowrunner.definitions.ahead_wire import AheadCompiler, Ask, batch_of
 from flowrunner.definitions.compiler import NO_LAYERS, Candidate
+from flowrunner.definitions.event_tree import EventTree
 from flowrunner.definitions.folder_defaults import Layers
 from flowrunner.definitions.warm_lines import line_of
 from flowrunner.definitions.warm_reader import WarmReader
@@ -247,6 +249,19 @@ def test_what_is_kept_is_the_same_whoever_compiled_it() -> None:
         reading.reader.save([ask.file for ask in asks])
         kept.append(store.data)
     assert kept[0] == kept[1]
+
+
+def test_a_compiled_file_leaves_no_positions_behind() -> None:
+    """A member of the crew looks for no garbage: what refers to itself would stay to its end."""
+    member = AheadCompiler(builtin_compiler())
+    gc.collect()
+    gc.disable()
+    try:
+        member.answer(batch_of(asks_of(MANY)))
+        left = [each for each in gc.get_objects() if isinstance(each, EventTree)]
+    finally:
+        gc.enable()
+    assert not left
 
 
 def test_what_was_sent_is_taken_only_for_itself() -> None:
