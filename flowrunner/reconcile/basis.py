@@ -41,7 +41,7 @@ class KeepsBasis(Protocol):
     def recalled(self, root: Path, observed: _Flows) -> Snapshot | None:
         """Returns the source if everything is as it was kept; None in any doubt."""
 
-    def keep(self, entries: _Flows, revision: Revision) -> None:
+    def keep(self, snapshot: Snapshot, entries: _Flows) -> None:
         """Keeps what a pass has ended with that refused nobody."""
 
 
@@ -52,7 +52,7 @@ class NoBasis:
         """Returns None."""
         return None
 
-    def keep(self, entries: _Flows, revision: Revision) -> None:
+    def keep(self, snapshot: Snapshot, entries: _Flows) -> None:
         """Keeps nothing."""
 
 
@@ -81,12 +81,12 @@ class StoredBasis:
         self._kept = data
         return Snapshot(revision=Revision(lines[1].decode()), files=(), is_recalled=True)
 
-    def keep(self, entries: _Flows, revision: Revision) -> None:
+    def keep(self, snapshot: Snapshot, entries: _Flows) -> None:
         """Keeps a pass if no file of it may change unseen, and no flow has anything to say."""
-        look = self._scanner.looked()
+        look = self._scanner.looked(snapshot)
         if look is None or not all(map(_is_clean, entries.values())):
             return
-        data = sealed([self._key(look, entries), revision.encode()])
+        data = sealed([self._key(look, entries), snapshot.revision.encode()])
         if data != self._kept:
             self._store.save(data)
             self._kept = data

@@ -192,9 +192,8 @@ class Reconciler:
     async def keep_basis(self) -> None:
         """Keeps what the last pass ended with, by which the next life may know its first one."""
         async with self._lock:
-            if self._is_sure and self._planner.is_plain:
-                entries, revision = self._registry.entries, self._registry.source.revision
-                await asyncio.to_thread(self.basis.keep, entries, revision)
+            if (snapshot := self._planner.plain) is not None:
+                await asyncio.to_thread(self.basis.keep, snapshot, self._registry.entries)
 
     async def looked(self) -> None:
         """Waits for the first pass of this life that went the long way."""

@@ -71,10 +71,11 @@ class Planner:
         return self._basis is not None
 
     @property
-    def is_plain(self) -> bool:
-        """Whether what is in force follows from its files alone, each of which has its flow."""
-        plan = None if self._basis is None else self._basis.plan
-        return plan is not None and plan.is_plain and not plan.rejected
+    def plain(self) -> Snapshot | None:
+        """What is in force follows from, if each of its files has its flow; else None."""
+        basis = self._basis
+        is_plain = basis is not None and basis.plan.is_plain and not basis.plan.rejected
+        return basis.snapshot if basis is not None and is_plain else None
 
     def forget(self) -> None:
         """Learns that nobody knows what is in force: the next plan goes the long way."""

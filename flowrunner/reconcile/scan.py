@@ -149,14 +149,19 @@ class Scanner:
         tree.check()
         return look if _is_whole(tree.walk) and self._resolve(root) == resolved else None
 
-    def looked(self) -> Look | None:
-        """Returns the names of the last reading; None where equal ones may say something else."""
+    def looked(self, snapshot: Snapshot) -> Look | None:
+        """Returns the names of a snapshot; None where equal ones may say something else.
+
+        So it is when a later reading, of which nobody knows yet, has found something else.
+        """
         self._reader.begin()
-        last = self._last
+        last, revision = self._last, self._revision
+        is_last = snapshot.files is last.scanned and snapshot.defaults is last.found
+        is_last = is_last and snapshot.revision == (revision or last.folder_revision)
         is_sure = last.is_settled and self._reader.are_current(last.dates.values())
-        if not is_sure or any(entry.is_link for entry in last.entries):
+        if not (is_last and is_sure) or any(entry.is_link for entry in last.entries):
             return None
-        return Look(last.root, self._revision, last.ignored, last.entries)
+        return Look(last.root, revision, last.ignored, last.entries)
 
     def scan(self, root: Path) -> Snapshot:
         """Returns the source as it is now.

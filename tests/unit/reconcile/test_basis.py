@@ -76,16 +76,18 @@ class World:
         self.secrets = FakeSecrets()
         self.accounts = NO_ACCOUNTS
         self.now = LONG_AFTER
+        self.reads_at_the_end = False
+        """Whether a life ends after it has read its files once more, and done nothing of it."""
 
     def put(self, name: str, data: bytes) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    def live(self) -> Found:
-        return asyncio.run(self._live())
+    def live(self, meanwhile: Callable[[], None] = lambda: None) -> Found:
+        return asyncio.run(self._live(meanwhile))
 
-    async def _live(self) -> Found:
+    async def _live(self, meanwhile: Callable[[], None]) -> Found:
         registry, clock, files = FlowRegistry(), FakeClock(self.now), LocalFiles()
 
         def in_force(key: FlowKey) -> Version | None:
@@ -115,6 +117,9 @@ class World:
         is_short, first, source = not scanner.count, registry.entries, registry.source
         await reconciler.request("watch")
         reader.save([entry.path for entry in registry.entries.values()], scanner.seen())
+        meanwhile()
+        if self.reads_at_the_end:
+            scanner.scan(self.root)
         await reconciler.keep_basis()
         return Found(is_short, first, registry.entries, (source, registry.source))
 
@@ -263,6 +268,17 @@ def test_a_file_that_may_be_written_again_unseen_keeps_nothing(tmp_path: Path) -
     world.now = datetime.now(UTC)
     world.live()
     assert not world.live().is_short
+
+
+def test_what_was_read_and_not_carried_out_keeps_nothing(world: World) -> None:
+    """A stop in the middle of a pass leaves a reading of which the flows in force know nothing."""
+    world.put("a.yaml", flow_text("a", description="other"))
+    world.basis.data = None
+    world.reads_at_the_end = True
+    world.live(lambda: world.put("late.yaml", flow_text("late")))
+    assert world.basis.data is None
+    world.reads_at_the_end = False
+    assert key_of("late") in world.live().first
 
 
 def test_the_same_pass_is_written_once(world: World) -> None:
