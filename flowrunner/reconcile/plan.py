@@ -25,6 +25,7 @@ from flowrunner.reconcile.rivals import others
 from flowrunner.reconcile.scan import ScannedFile, Snapshot
 from flowrunner.reconcile.unknown_flows import unknown_flows
 from flowrunner.registry.entry import FlowEntry, RejectedFile
+from flowrunner.registry.flow_set import with_edits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,19 @@ def keep_all(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
     return Plan(entries=observed, is_read=False)
 
 
-def unchanged(observed: Mapping[FlowKey, FlowEntry]) -> Plan:
-    """Returns the plan for a source that is known to say what is in force, and nothing else."""
-    return Plan(entries=observed, touched=frozenset(), is_plain=True, is_glance=True)
+def unchanged(
+    observed: Mapping[FlowKey, FlowEntry], said: Mapping[FlowKey, tuple[str, tuple[Finding, ...]]]
+) -> Plan:
+    """Returns the plan for a source that is known to say what is in force.
+
+    `said` has the content and the warnings of files that have some, which no record knows.
+    """
+    edits = {
+        key: replace(observed[key], content=content, findings=findings)
+        for key, (content, findings) in said.items()
+    }
+    entries = with_edits(observed, edits)
+    return Plan(entries=entries, touched=frozenset(edits), is_plain=True, is_glance=True)
 
 
 @dataclass(slots=True)

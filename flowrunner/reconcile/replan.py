@@ -48,8 +48,8 @@ class Planner:
     ) -> Plan:
         """Returns what the snapshot means against the flows in force; see `make_plan`."""
         basis = self._basis
-        if snapshot.is_recalled:
-            return unchanged(observed)
+        if snapshot.recalled is not None:
+            return unchanged(observed, snapshot.recalled)
         if released:
             return make_plan(snapshot, observed, released)
         if basis is None or not _is_like(snapshot, basis.snapshot):
@@ -63,7 +63,9 @@ class Planner:
 
     def carried_out(self, snapshot: Snapshot, plan: Plan) -> None:
         """Learns that the plan is in force: the next one may follow from it, if it saw files."""
-        self._basis = None if snapshot.is_recalled else _Basis(snapshot=snapshot, plan=plan)
+        self._basis = (
+            None if snapshot.recalled is not None else _Basis(snapshot=snapshot, plan=plan)
+        )
 
     @property
     def is_sure(self) -> bool:

@@ -21,7 +21,8 @@ from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.seen import NO_RECALL, Recalls, Seen
 from flowrunner.model.accounts import NO_ACCOUNTS
 from flowrunner.model.conditions import ConditionReason
-from flowrunner.model.ids import Revision
+from flowrunner.model.finding import Finding
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.reconcile.file_faults import FILE_LIMIT, bytes_of, refused
 from flowrunner.reconcile.file_reader import AccountOf, FileReader
 from flowrunner.reconcile.folders import LayersOf
@@ -93,7 +94,8 @@ class Snapshot:
         problem: Why not everything could be read; nothing is applied then.
         is_whole: Whether these are all the flows, so that a name that is not among them is unknown.
         glance: What is new, if nothing else was looked at; None if everything was.
-        is_recalled: Whether it has no files, being known to say what is in force already.
+        recalled: Content and findings of the flows that have some, if it has no files, being known
+            to say what is in force already; else None.
     """
 
     revision: Revision
@@ -102,7 +104,7 @@ class Snapshot:
     problem: SourceProblem | None = None
     is_whole: bool = True
     glance: Glance | None = None
-    is_recalled: bool = False
+    recalled: Mapping[FlowKey, tuple[str, tuple[Finding, ...]]] | None = None
 
 
 class Scanner:

@@ -250,10 +250,10 @@ def test_whatever_a_plan_follows_from_leads_the_long_way(
 
 @pytest.mark.parametrize(
     "data",
-    [ADVISED.replace(b"name: a", b"name: odd"), ALERT, flow_text("a"), b"nothing: of ours\n"],
-    ids=["advice", "error", "duplicate", "no flow"],
+    [ALERT, flow_text("a"), b"nothing: of ours\n"],
+    ids=["error", "duplicate", "no flow"],
 )
-def test_a_pass_that_had_something_to_say_is_not_kept(world: World, data: bytes) -> None:
+def test_a_pass_that_refused_a_file_is_not_kept(world: World, data: bytes) -> None:
     """What is wrong with a file is worked out anew in each life."""
     world.put("odd.yaml", data)
     lives = [world.live() for _ in range(3)]
@@ -268,6 +268,21 @@ def test_a_file_that_may_be_written_again_unseen_keeps_nothing(tmp_path: Path) -
     world.now = datetime.now(UTC)
     world.live()
     assert not world.live().is_short
+
+
+def test_warnings_are_told_again_by_a_short_start(world: World) -> None:
+    """Those of a file, and those about a flow that is not there."""
+    world.put("odd.yaml", ADVISED.replace(b"name: a", b"name: odd"))
+    nodes = [{"id": "x", "type": "flow", "params": {"flow": "nowhere"}}]
+    world.put("calls.yaml", flow_text("calls", nodes=nodes))
+    long = world.live()
+    assert not long.is_short
+    found = world.live()
+    assert found.is_short
+    assert found.first == found.second == long.second
+    for name in ("odd", "calls"):
+        assert found.first[key_of(name)].findings
+    assert not found.first[key_of("calls")].is_ready
 
 
 def test_what_was_read_and_not_carried_out_keeps_nothing(world: World) -> None:
