@@ -247,8 +247,13 @@ class Daemon:
         await self._keep_warm()
 
     async def _keep_warm(self) -> None:
-        """Keeps what makes the next start short; after a crash, some compile anew."""
+        """Keeps what makes the next start short; after a crash, some compile anew.
+
+        Before everything was looked at, what the life before has kept says more.
+        """
         parts = self._parts
+        if not parts.reconciler.has_looked:
+            return
         await asyncio.to_thread(parts.warm.save, files_of(parts.registry), parts.reconciler.seen())
         await parts.storage.flows.remember()
         await parts.reconciler.keep_basis()

@@ -134,7 +134,7 @@ class Reconciler:
         self._is_first = True
         """Whether no pass has ended in this life."""
         self._has_looked = asyncio.Event()
-        """Set once a pass went the long way, at least as far as it could."""
+        """Set once a pass that looked at everything was carried out."""
         self._is_sure = False
         """Whether everything was looked at and applied, so that what is new says what there is."""
 
@@ -195,8 +195,13 @@ class Reconciler:
             if (snapshot := self._planner.plain) is not None:
                 await asyncio.to_thread(self.basis.keep, snapshot, self._registry.entries)
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether a pass of this life has looked at everything, and was carried out."""
+        return self._has_looked.is_set()
+
     async def looked(self) -> None:
-        """Waits for the first pass of this life that went the long way."""
+        """Waits until a pass of this life has looked at everything, and was carried out."""
         await self._has_looked.wait()
 
     def seen(self) -> dict[str, Seen]:
@@ -250,7 +255,7 @@ class Reconciler:
         except Exception as error:  # noqa: BLE001 - the loop that must survive: the next pass may do
             _LOG.exception("reconcile.crashed")
             result = replace(result, message=f"{type(error).__name__}: {error}"[:300])
-        if not self._is_first or self._planner.is_sure:
+        if self._planner.is_sure:
             self._has_looked.set()
         self._is_first = False
         self._note_watch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,22 @@ def test_restart_is_the_same_whatever_became_of_the_cache(
     with daemon(flows, state, env=OPEN) as running:
         assert facts(running) == before
         assert running.ended(running.start("hello"))["state"] == "succeeded"
+
+
+def test_a_stop_at_once_leaves_the_cache_as_it_is(flows: Path, state: Path) -> None:
+    """A start that finds all as it was knows too little by then to keep anything anew."""
+    for number in range(20):
+        write_flow(flows, f"hello-{number}", says("hi"))
+    for path in flows.iterdir():
+        os.utime(path, (1, 1))
+    with daemon(flows, state, env=OPEN):
+        pass
+    kept = {path.name: path.read_bytes() for path in (state / "cache").iterdir()}
+    assert [name.partition("-")[0] for name in sorted(kept)] == ["basis", "flows"]
+    for _ in range(2):
+        with daemon(flows, state, env=OPEN):
+            pass
+        assert {path.name: path.read_bytes() for path in (state / "cache").iterdir()} == kept
 
 
 def test_edit_while_the_daemon_was_down_comes_into_force(flows: Path, state: Path) -> None:

@@ -56,11 +56,13 @@ class Found(NamedTuple):
 
     Attributes:
         is_short: Whether its first pass judged no file.
+        looked: Whether everything counted as looked at after the first pass, and after the second.
         first: The flows after its first pass.
         second: After another one, which always goes the long way.
     """
 
     is_short: bool
+    looked: tuple[bool, bool]
     first: Mapping[FlowKey, FlowEntry]
     second: Mapping[FlowKey, FlowEntry]
     sources: tuple[SourceStatus, SourceStatus]
@@ -115,13 +117,15 @@ class World:
         load_last_good(await self.records.list(), reader, registry, clock, history)
         await reconciler.start()
         is_short, first, source = not scanner.count, registry.entries, registry.source
+        had_looked = reconciler.has_looked
         await reconciler.request("watch")
         reader.save([entry.path for entry in registry.entries.values()], scanner.seen())
         meanwhile()
         if self.reads_at_the_end:
             scanner.scan(self.root)
         await reconciler.keep_basis()
-        return Found(is_short, first, registry.entries, (source, registry.source))
+        looked = (had_looked, reconciler.has_looked)
+        return Found(is_short, looked, first, registry.entries, (source, registry.source))
 
     def pass_ended(self, _result: object) -> None:
         pass
@@ -149,6 +153,13 @@ def test_a_start_that_finds_all_as_it_was_judges_no_file(world: World) -> None:
     assert (first.revision, first.conditions) == (second.revision, second.conditions)
     assert first.last_pass is not None
     assert first.last_pass.result == "unchanged"
+
+
+def test_a_short_start_has_not_looked_at_everything(world: World) -> None:
+    """Until the pass after it has, whoever keeps things for the next life keeps what is there."""
+    assert world.live().looked == (False, True)
+    world.put("new.yaml", flow_text("new"))
+    assert world.live().looked == (True, True)
 
 
 def test_a_short_start_hears_what_the_host_has_to_say(world: World) -> None:
