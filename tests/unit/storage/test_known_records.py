@@ -112,7 +112,7 @@ def test_what_was_written_just_now_is_not_remembered(tmp_path: Path) -> None:
 def test_nothing_is_written_when_nothing_changed(tmp_path: Path) -> None:
     """A life that changes no record leaves what is remembered alone."""
     remembered(tmp_path, *KEYS)
-    before = (tmp_path / "registry" / KNOWN).stat()
+    before = LocalFiles().stat(tmp_path / "registry" / KNOWN)
     flows = LocalFlows(tmp_path, LocalFiles(), later())
 
     async def live() -> None:
@@ -120,7 +120,7 @@ def test_nothing_is_written_when_nothing_changed(tmp_path: Path) -> None:
         await flows.remember()
 
     asyncio.run(live())
-    assert (tmp_path / "registry" / KNOWN).stat() == before
+    assert LocalFiles().stat(tmp_path / "registry" / KNOWN) == before
 
 
 @pytest.mark.parametrize(
