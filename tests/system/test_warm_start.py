@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.daemon import OPEN, RunningDaemon, daemon
+from tests.system.daemon import OPEN, RunningDaemon, daemon, eventually
 from tests.system.flow_files import flow_text, says, write_flow
 
 pytestmark = pytest.mark.system
@@ -59,7 +59,7 @@ def test_a_stop_at_once_leaves_the_cache_as_it_is(flows: Path, state: Path) -> N
     for path in flows.iterdir():
         os.utime(path, (1, 1))
     with daemon(flows, state, env=OPEN):
-        pass
+        eventually(lambda: list((state / "cache").glob("basis-*")))
     kept = {path.name: path.read_bytes() for path in (state / "cache").iterdir()}
     assert [name.partition("-")[0] for name in sorted(kept)] == ["basis", "flows"]
     for _ in range(2):
