@@ -347,6 +347,8 @@ class Life:
             history,
         )
         self.ground.source.loaded(self.registry)
+        # Who waits may go on before anything is armed, by what the life before had made durable.
+        self.ground.oracle.flows_changed(self.registry.entries, frozenset())
         await self._watch.look()
         await self.pauses.count_failures()
         await recover(self.engine, self._services, self.registry.rules_of)
