@@ -1014,6 +1014,22 @@ def test_copy_is_a_duplicate_where_the_queue_is_full() -> None:
     told(story, flow(top={"nodes": SLEEP, "concurrency": {"queue_limit": 2}}))
 
 
+async def both_start(sender: Sender) -> None:
+    """Sends an old delivery again beside a new one, which starts all the same."""
+    first = await sender.send(b"[1]", x_github_delivery="1")
+    await asyncio.sleep(400)
+    await sender.world.engine.cancel(first.body["execution_id"])
+    await asyncio.sleep(1)
+    sender.world.disk.latency_s = 0.5
+    copy, new = await asyncio.gather(
+        sender.send(b"[1]", x_github_delivery="1"), sender.send(b"[2]", x_github_delivery="2")
+    )
+    assert (copy.result, new.result) == ("duplicate", "accepted")
+    await asyncio.sleep(1)
+    states = [each.state for each in await sender.world.executions()]
+    assert states == [ExecutionState.CANCELLED, ExecutionState.RUNNING]
+
+
 @pytest.mark.parametrize(
     "concurrency",
     [
@@ -1025,21 +1041,7 @@ def test_copy_takes_no_place_where_it_would_keep_another_one_out(
     concurrency: dict[str, Json],
 ) -> None:
     """A copy and a new delivery at the same moment: the new one starts, whatever the policy."""
-
-    async def story(sender: Sender) -> None:
-        first = await sender.send(b"[1]", x_github_delivery="1")
-        await asyncio.sleep(400)
-        await sender.world.engine.cancel(first.body["execution_id"])
-        await asyncio.sleep(1)
-        sender.world.disk.latency_s = 0.5
-        copy, new = await asyncio.gather(
-            sender.send(b"[1]", x_github_delivery="1"), sender.send(b"[2]", x_github_delivery="2")
-        )
-        assert (copy.result, new.result) == ("duplicate", "accepted")
-        states = [each.state for each in await sender.world.executions()]
-        assert states == [ExecutionState.CANCELLED, ExecutionState.RUNNING]
-
-    told(story, flow(top={"nodes": SLEEP, "concurrency": concurrency}))
+    told(both_start, flow(top={"nodes": SLEEP, "concurrency": concurrency}))
 
 
 def test_copy_keeps_no_other_flow_out_of_a_group() -> None:
@@ -1066,22 +1068,7 @@ def test_copy_keeps_no_other_flow_out_of_a_group() -> None:
 
 def test_place_of_a_copy_is_free_again_when_it_is_known_for_one() -> None:
     """Who came while the write of a copy was under way has waited for that, and starts."""
-
-    async def story(sender: Sender) -> None:
-        first = await sender.send(b"[1]", x_github_delivery="1")
-        await asyncio.sleep(400)
-        await sender.world.engine.cancel(first.body["execution_id"])
-        await asyncio.sleep(1)
-        sender.world.disk.latency_s = 0.5
-        copy, new = await asyncio.gather(
-            sender.send(b"[1]", x_github_delivery="1"), sender.send(b"[2]", x_github_delivery="2")
-        )
-        assert (copy.result, new.result) == ("duplicate", "accepted")
-        await asyncio.sleep(1)
-        states = [each.state for each in await sender.world.executions()]
-        assert states == [ExecutionState.CANCELLED, ExecutionState.RUNNING]
-
-    told(story, flow(top={"nodes": SLEEP}))
+    told(both_start, flow(top={"nodes": SLEEP}))
 
 
 # What is kept of a delivery
