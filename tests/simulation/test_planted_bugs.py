@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.planted import BUGS
 from tests.simulation.simulation import Simulation, ViolationError
 
-MOST_SEEDS = 20
+MOST_SEEDS = 50
 
 
 @pytest.mark.parametrize("name", BUGS)
