@@ -294,28 +294,21 @@ class _Telling:
 
     def of_version(self, reason: DefinitionEvent, message: str) -> FlowEvent:
         """Returns the next event: one about a version."""
-        self.number += 1
-        return FlowEvent(
-            flow=self.flow,
-            number=self.number,
-            at=self.at,
-            type=DEFINITION,
-            reason=reason,
-            message=message,
-            revision=self.revision,
-            generation=self.generation,
-        )
+        return self._next(DEFINITION, reason, message)
 
     def of_promise(self, breach: Breach) -> FlowEvent:
         """Returns the next event: one about a promise that was not kept."""
+        return self._next(SLA, SlaEvent[breach.kind.name], _words_of(breach))
+
+    def _next(self, kind: str, reason: str, message: str) -> FlowEvent:
         self.number += 1
         return FlowEvent(
             flow=self.flow,
             number=self.number,
             at=self.at,
-            type=SLA,
-            reason=SlaEvent[breach.kind.name],
-            message=_words_of(breach),
+            type=kind,
+            reason=reason,
+            message=message,
             revision=self.revision,
             generation=self.generation,
         )
