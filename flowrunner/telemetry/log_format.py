@@ -11,7 +11,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -24,7 +24,8 @@ TRACEBACK_LIMIT: Final = 8_000
 _OURS = "flowrunner"
 _ELLIPSIS = "…"
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, equals, backslash
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OWN = frozenset(vars(logging.makeLogRecord({})))
+_STANDARD = _OWN | {"message", "asctime", "taskName"}
 _JSON_KEYS = frozenset({"time", "level", "event", "logger", "text", "exception", "stack"})
 
 
@@ -43,10 +44,11 @@ class TextFormatter(logging.Formatter):
         """Returns the record as one line, without a line end."""
         event, text = _event(record)
         words = [self._time_of(record), record.levelname, _escape(event)]
-        words += (f"{_escape(key)}={_quoted(_cut(str(value)))}" for key, value in _facts(record))
+        words += [f"{_escape(key)}={_quoted(_cut(str(value)))}" for key, value in _facts(record)]
         if text:
             words.append(_escape(text))
-        words += (f"{key}={_quoted(trace)}" for key, trace in _traces(self, record))
+        if record.exc_info or record.stack_info:
+            words += [f"{key}={_quoted(trace)}" for key, trace in _traces(self, record)]
         return " ".join(words)
 
     def _time_of(self, record: logging.LogRecord) -> str:
@@ -99,12 +101,12 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return record.name == _OURS or record.name.startswith(f"{_OURS}.")
 
 
-def _facts(record: logging.LogRecord) -> Iterator[tuple[str, object]]:
-    """Yields what `extra` or a `LoggerAdapter` added; what libraries add is their own affair."""
-    if _is_ours(record):
-        for key, value in vars(record).items():
-            if key not in _STANDARD:
-                yield key, value
+def _facts(record: logging.LogRecord) -> Sequence[tuple[str, object]]:
+    """Returns what `extra` or a `LoggerAdapter` added; what libraries add is their own affair."""
+    known = vars(record)
+    if len(known) == len(_OWN) or not _is_ours(record):  # a record has all that are its own
+        return ()
+    return [(key, value) for key, value in known.items() if key not in _STANDARD]
 
 
 def _traces(formatter: logging.Formatter, record: logging.LogRecord) -> Iterator[tuple[str, str]]:

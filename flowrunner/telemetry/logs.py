@@ -35,6 +35,8 @@ _LEVELS: dict[LogLevel, int] = {
     "error": logging.ERROR,
 }
 _OURS = "flowrunner"
+_UNREAD: Final = ("logThreads", "logProcesses", "logMultiprocessing")
+"""Switches of `logging` for facts that stand in no line of ours and that each record looks up."""
 
 
 def configure_logging(
@@ -58,10 +60,12 @@ def configure_logging(
     handler = _LineHandler(_LineWriter(stream, formatter), formatter)
     root, ours = logging.getLogger(), logging.getLogger(_OURS)
     before = {root: root.level, ours: ours.level}
+    switches = {name: getattr(logging, name) for name in _UNREAD}
+    _throw(dict.fromkeys(_UNREAD, False))
     root.setLevel(max(_LEVELS[level], logging.WARNING))
     ours.setLevel(_LEVELS[level])
     root.addHandler(handler)
-    return LogControl(handler, before)
+    return LogControl(handler, before, switches)
 
 
 class LogControl:
@@ -69,11 +73,18 @@ class LogControl:
 
     Args:
         levels: What the loggers get back at the end.
+        switches: What the switches of `logging` get back.
     """
 
-    def __init__(self, handler: _LineHandler, levels: Mapping[logging.Logger, int]) -> None:
+    def __init__(
+        self,
+        handler: _LineHandler,
+        levels: Mapping[logging.Logger, int],
+        switches: Mapping[str, bool],
+    ) -> None:
         self._handler = handler
         self._levels = levels
+        self._switches = switches
 
     def set_level(self, level: LogLevel) -> None:
         """Writes our own records from another level on, and those of libraries as before."""
@@ -90,8 +101,14 @@ class LogControl:
         logging.getLogger().removeHandler(self._handler)
         for logger, level in self._levels.items():
             logger.setLevel(level)
+        _throw(self._switches)
         self._handler.writer.close(timeout_s)
         self._handler.close()
+
+
+def _throw(switches: Mapping[str, bool]) -> None:
+    for name, value in switches.items():
+        setattr(logging, name, value)
 
 
 class _LineHandler(logging.Handler):

@@ -382,6 +382,15 @@ class TestConfigured:
         assert (root.level, ours.level, root.handlers) == before
         assert log.stream.getvalue() == ""
 
+    def test_records_look_up_nothing_that_no_line_shows(self) -> None:
+        """While the log is ours a record asks for no thread and no process, and then again."""
+        stream = io.StringIO()
+        control = configure_logging("info", "text", stream)
+        bare = make_log_record("event")
+        assert (bare.thread, bare.threadName, bare.process, bare.processName) == (None,) * 4
+        control.stop()
+        assert make_log_record("event").threadName == threading.current_thread().name
+
     def test_lines_that_come_close_together_are_one_write(self) -> None:
         """The first of many lines is written at once, those behind it together."""
         stream = Writes()

@@ -36,6 +36,33 @@ def answering(given: DeliveryAnswer) -> FakeService:
     return service
 
 
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/hooks/a.b/c_d-9", "/hooks/a.b/c_d-9"),
+        ("/hooks/a%20b", "/hooks/a%20b"),
+        ("/hooks/%C3%A9", "/hooks/%C3%A9"),
+        ("/hooks/a%0A", "/hooks/a%0A"),
+        ("/hooks/" + "a" * 300, "/hooks/" + "a" * 193),
+    ],
+    ids=["plain", "blank", "letters", "line-end", "long"],
+)
+def test_path_is_shown_as_it_is_written_in_a_url(
+    log: pytest.LogCaptureFixture, path: str, shown: str
+) -> None:
+    """What is no plain path is quoted, so that a line stays one line; a long one is cut."""
+    ask(public_app(), "POST", path)
+
+    assert f" path={shown} status=" in the_line(log).message
+
+
+def test_line_says_where_it_was_made(log: pytest.LogCaptureFixture) -> None:
+    """Who looks for a line of the log finds its module."""
+    ask(public_app(), "GET", "/livez")
+
+    assert the_line(log).module == "access_log"
+
+
 def test_line_of_a_refused_delivery_has_its_code(log: pytest.LogCaptureFixture) -> None:
     """Why a delivery was refused stands beside its status."""
     ask(public_app(answering(NO_JSON)), "POST", HOOK, body=b"{}")
