@@ -7,10 +7,11 @@ on. Flows come from git, so it has no way to create or change one.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from flowrunner import __version__
 from flowrunner.dataclass import dataclass
@@ -300,9 +301,9 @@ class FlowService:
         state = view.execution.state
         raise RefusedError(f"execution {execution_id} has ended: {state}", code="ended")
 
-    async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
+    def deliver(self, delivery: Delivery) -> Coroutine[Any, Any, DeliveryAnswer]:
         """Answers a webhook request; never raises for anything a sender can do."""
-        return await self._parts.webhooks.deliver(delivery)
+        return self._parts.webhooks.deliver(delivery)
 
     def turned_away(
         self, delivery: Delivery, status: int, reason: DeliveryReason, detail: str

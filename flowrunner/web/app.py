@@ -313,8 +313,8 @@ def _linked(chain: Sequence[Middleware]) -> ASGIApp:
 async def _dispatch(scope: Scope, receive: Receive, send: Send) -> None:
     """Calls the endpoint that the authentication has matched; the innermost link."""
     match = match_of(scope)
-    request = Request({**scope, "path_params": dict(match.params)}, receive)
-    response = await match.route.endpoint(request)
+    scope["path_params"] = dict(match.params)
+    response = await match.route.endpoint(Request(scope, receive))
     await response(scope, receive, _bodiless(send) if scope["method"] == "HEAD" else send)
 
 

@@ -42,7 +42,7 @@ class _Written(Response):
         self.body = body
         self.raw_headers = [
             *_COMMON_RAW,
-            *_raw(headers),
+            *(_raw(headers) if headers else ()),
             (b"content-length", b"%d" % len(body)),
             (b"content-type", media_type.encode("latin-1")),
         ]

@@ -8,6 +8,7 @@ Source: RFC 9112, section 3.2.2; RFC 9110, sections 4.2.1 and 4.2.4.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -24,7 +25,7 @@ class AbsoluteForm:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on.
 
         Raises:
@@ -32,7 +33,7 @@ class AbsoluteForm:
         """
         if scope["type"] == "http" and not scope["raw_path"].startswith(b"/"):
             _settle(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _settle(scope: Scope) -> None:

@@ -35,7 +35,7 @@ class AccountBorder:
         self._account_of = account_of
         self._refused = refused
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on.
 
         Raises:
@@ -43,10 +43,11 @@ class AccountBorder:
             NotFoundError: It is of another account, or of nobody.
         """
         if scope["type"] != "http" or caller_of(scope).accounts is None:
-            await self._app(scope, receive, send)
-            return
-        caller, match = caller_of(scope), match_of(scope)
-        await self._check(caller, match)
+            return self._app(scope, receive, send)
+        return self._guarded(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._check(caller_of(scope), match_of(scope))
         try:
             await self._app(scope, receive, send)
         except NotFoundError as error:

@@ -11,6 +11,7 @@ in their handler, over the raw body.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from http import HTTPStatus
 from ipaddress import AddressValueError, IPv4Address, ip_address
 from typing import Protocol
@@ -122,7 +123,7 @@ class Authentication:
         self._table = table
         self._callers = callers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on with its match and its caller.
 
         Raises:
@@ -132,8 +133,7 @@ class Authentication:
             NotFoundError: ``not_found``: the table has no such address.
         """
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         match = self._table.match(scope["path"])
         needed = Right.READ if match is None else match.route.right
         caller = EVERYONE if needed is Right.PUBLIC else self._callers.caller_of(scope)
@@ -145,7 +145,7 @@ class Authentication:
         if not match.route.allows(scope["method"]):
             raise _wrong_method(match.route.allowed)
         set_match(scope, match)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
     def _refusal(self, caller: Caller, needed: Right) -> AuthError:
         if caller.token:

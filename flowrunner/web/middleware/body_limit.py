@@ -81,13 +81,15 @@ class BodyLimit:
                 read += len(message.get("body", b""))
                 self._check(read)
                 kept = max(read - FREE_BYTES, 0) if message.get("more_body") else 0
-                taken = self._moved(taken, kept)
+                if kept != taken:
+                    taken = self._moved(taken, kept)
             return message
 
         try:
             await self._app(scope, count, send)
         finally:
-            self._room.give_back(taken)
+            if taken:
+                self._room.give_back(taken)
 
     def _moved(self, taken: int, kept: int) -> int:
         """Returns how much of the room a body has now; it is whole when it keeps nothing."""

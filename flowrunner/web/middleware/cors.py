@@ -6,7 +6,7 @@ programs, so that they get none of it. Source: WHATWG Fetch, "HTTP CORS protocol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
@@ -36,12 +36,11 @@ class Cors:
         self._app = app
         self._rules = rules
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answers the question that a browser asks first, and marks the answers to others."""
         allowed = self._rules().cors
         if scope["type"] != "http" or not allowed or scope["path"].startswith(HOOKS):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         headers = Headers(scope=scope)
         add_header(scope, "vary", "origin")
         origin = headers.get("origin", "")
@@ -50,8 +49,7 @@ class Cors:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
                 answer = text_response("", status=HTTPStatus.NO_CONTENT)
                 answer.headers.update(_PREFLIGHT)
-                await answer(scope, receive, send)
-                return
+                return answer(scope, receive, send)
             for name, value in _ANSWER.items():
                 add_header(scope, name, value)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,10 +33,10 @@ class ErrorBoundary:
             return
         answer = begin_answer(scope)
 
-        async def watch(message: Message) -> None:
+        def watch(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 _begin(answer, message)
-            await send(message)
+            return send(message)
 
         try:
             await self._app(scope, receive, watch)

@@ -9,6 +9,7 @@ section 15.6.6.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from itertools import chain
 
@@ -32,7 +33,7 @@ class HeadLimit:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on.
 
         Raises:
@@ -41,7 +42,7 @@ class HeadLimit:
         """
         if scope["type"] == "http":
             _check(scope)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def head_error(message: str) -> HttpError:

@@ -6,6 +6,8 @@ take its time without us.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowrunner.web.callers import Access, too_many
@@ -23,7 +25,7 @@ class RateLimit:
         self._app = app
         self._access = access
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on; raises `HttpError` (``http.rate``)."""
         buckets = self._access.requests
         if scope["type"] == "http" and buckets is not None:
@@ -32,4 +34,4 @@ class RateLimit:
             if wait_s:
                 self._access.counts.access_refused("rate")
                 raise too_many("too many requests from this address (server.rate_limit)", wait_s)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from flowrunner.web.context import add_header, header_of, set_request_id
 
-_HEADER = "x-request-id"
+_HEADER, _RAW_HEADER = "x-request-id", b"x-request-id"
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -25,13 +25,12 @@ class RequestId:
         self._app = app
         self._new_id = new_id
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a request on under its id."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        given = header_of(scope, _HEADER.encode())
-        request_id = given if _WELL_FORMED.fullmatch(given) else self._new_id()
+            return self._app(scope, receive, send)
+        given = header_of(scope, _RAW_HEADER)
+        request_id = given if given and _WELL_FORMED.fullmatch(given) else self._new_id()
         set_request_id(scope, request_id)
         add_header(scope, _HEADER, request_id)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)

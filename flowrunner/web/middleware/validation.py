@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from difflib import get_close_matches
 from urllib.parse import parse_qsl
 
@@ -27,7 +27,7 @@ class RequestValidation:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes a well-formed request on.
 
         Raises:
@@ -39,7 +39,7 @@ class RequestValidation:
             _check_segments(match.params)
             if match.route.query is not None:
                 _check_query(scope["query_string"], match.route.query)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _check_segments(params: Mapping[str, str]) -> None:
