@@ -221,10 +221,13 @@ class Connection(H11Protocol):
     def _is_at_rest(self) -> bool:
         """Returns whether a request may begin here that uvicorn's parser need not see."""
         cycle: RequestResponseCycle | None = self.cycle
-        is_idle = self.conn.our_state is self.conn.their_state is self._idle
-        is_answered = cycle is None or cycle.response_complete
-        has_place = max(len(self.connections), len(self.tasks)) <= self._limits.max_connections
-        return is_idle and is_answered and has_place and not self._has_more()
+        if cycle is not None and not cycle.response_complete:
+            return False
+        if self._is_parsed:
+            is_idle = self.conn.our_state is self.conn.their_state is self._idle
+            if not is_idle or self._has_more():
+                return False
+        return max(len(self.connections), len(self.tasks)) <= self._limits.max_connections
 
     def _has_more(self) -> bool:
         """Returns whether bytes wait in uvicorn's parser, which plain requests pass by."""
@@ -236,19 +239,17 @@ class Connection(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        peers = {"server": self.server, "client": self.client, "scheme": self.scheme}
         cycle = PlainCycle(
             request,
-            peers,
+            {"server": self.server, "client": self.client, "scheme": self.scheme},
             line=self._lingering,
             flow=self.flow,
             common=self.server_state.default_headers,
             answered=self.on_response_complete,
+            ended=self.tasks.discard,
         )
         self.cycle = cycle  # type: ignore[assignment]  # stands in for uvicorn's
-        task = self.loop.create_task(cycle.run(self.app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
+        self.tasks.add(cycle.begin(self.loop, self.app))
 
     def _watch(self) -> None:
         waits_for = self._phase(), self.cycle

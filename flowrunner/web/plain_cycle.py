@@ -54,6 +54,7 @@ class PlainCycle:
         flow: When it may.
         common: Fields of every answer.
         answered: Called when the answer is complete.
+        ended: Called with the task when nothing of the request is left to do.
     """
 
     more_body = False
@@ -67,29 +68,48 @@ class PlainCycle:
         flow: Flow,
         common: Fields,
         answered: Callable[[], None],
+        ended: Callable[[asyncio.Task[None]], None],
     ) -> None:
         self.keep_alive = not request.closes
         self.disconnected = False
         self.response_started = False
         self.response_complete = False
-        self.message_event = asyncio.Event()
+        self._event: asyncio.Event | None = None
         self._scope = _scope(request, peers)
         self._body: bytes | None = request.body
         self._line = line
         self._flow = flow
         self._common = common
         self._answered = answered
+        self._ended = ended
         self._head = b""
         self._left: int | None = None
 
-    async def run(self, app: ASGIApp) -> None:
+    @property
+    def message_event(self) -> asyncio.Event:
+        """What wakes whoever waits for the client to leave; most requests are over before."""
+        if self._event is None:
+            self._event = asyncio.Event()
+        return self._event
+
+    def begin(self, loop: asyncio.AbstractEventLoop, app: ASGIApp) -> asyncio.Task[None]:
+        """Has the application answer in a task, and returns that."""
+        self._task = loop.create_task(self._run(app))
+        return self._task
+
+    async def _run(self, app: ASGIApp) -> None:
         """Has the application answer; what it raises, or leaves out, is answered 500 or cut."""
         try:
             await app(self._scope, self._receive, self._send)
         except BaseException:  # noqa: BLE001 - as uvicorn: also one that is cancelled at a stop
             _LOG.exception("http.unanswered")
-        if self.disconnected or self.response_complete:
-            return
+        try:
+            if not (self.disconnected or self.response_complete):
+                await self._give_up()
+        finally:
+            self._ended(self._task)  # a callback of the task would take a turn of the loop
+
+    async def _give_up(self) -> None:
         if self.response_started:
             self._line.close()
         else:
@@ -150,7 +170,8 @@ class PlainCycle:
         self._line.write_now(data)
         if is_last:
             self.response_complete = True
-            self.message_event.set()
+            if self._event is not None:
+                self._event.set()
             if not self.keep_alive:
                 self._line.close()
             self._answered()
@@ -159,13 +180,14 @@ class PlainCycle:
 def _scope(request: PlainRequest, peers: Mapping[str, Any]) -> Scope:
     """Returns a request as ASGI has it."""
     raw_path, _, query = request.target.partition(b"?")
+    path = raw_path.decode("ascii")
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
         "http_version": "1.1",
         "method": "POST",
         "root_path": "",
-        "path": unquote(raw_path.decode("ascii")),
+        "path": unquote(path) if "%" in path else path,
         "raw_path": raw_path,
         "query_string": query,
         "headers": request.headers,

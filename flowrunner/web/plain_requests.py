@@ -17,7 +17,6 @@ _NAME, _TEXT = rb"[-!#$%&'*+.^_`|~0-9A-Za-z]++", rb"[!-~][ -~]*+(?<! )"
 _HEAD = re.compile(
     rb"POST (/[!-~]*+) HTTP/1\.1\r\n((?:%b: %b\r\n)++)\r\n" % (_NAME, _TEXT),
 )
-_FIELD = re.compile(rb"(%b): (%b)\r\n" % (_NAME, _TEXT))
 _DIGITS = re.compile(rb"[1-9][0-9]{0,17}")
 
 _TURNS = frozenset({b"expect", b"te", b"trailer", b"transfer-encoding", b"upgrade"})
@@ -44,7 +43,8 @@ def read_plain(data: bytes) -> PlainRequest | None:
     head = _HEAD.match(data)
     if head is None:
         return None
-    headers = [(name.lower(), value) for name, value in _FIELD.findall(head[2])]
+    fields = [line.partition(b": ") for line in head[2][:-2].split(b"\r\n")]
+    headers = [(name.lower(), value) for name, _, value in fields]
     names = [name for name, _ in headers]
     if not _TURNS.isdisjoint(names) or names.count(b"host") != 1:
         return None

@@ -146,6 +146,17 @@ def test_an_answer_without_a_length_ends_with_the_connection() -> None:
     assert got.endswith(b"\r\n\r\nok")
 
 
+@pytest.mark.parametrize("app", [read_whole, failing, sending()], ids=["ok", "raises", "silent"])
+def test_a_request_that_is_over_is_forgotten(app: ASGIApp) -> None:
+    """A stop waits for none that is answered, whatever its answer was."""
+
+    async def work(server: HttpServer) -> int:
+        await talk(server, post())
+        return len(server._server.server_state.tasks)
+
+    assert serve(app, work) == 0
+
+
 def test_a_fault_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """What an application raises is in the log, once, with its traceback."""
     with caplog.at_level(logging.ERROR):
