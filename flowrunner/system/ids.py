@@ -67,11 +67,8 @@ class Uuid7Ids:
         """Returns a new UUIDv7 in canonical text form."""
         noise = int.from_bytes(self._random.randbytes(10), "big")
         self._step(noise >> 64)
-        version_and_counter = 0x7 << 12 | self._counter
-        variant_and_tail = 0b10 << 62 | noise & _TAIL_MASK
-        value = self._milliseconds << 80 | version_and_counter << 64 | variant_and_tail
-        text = f"{value:032x}"
-        return ExecutionId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+        time, tail = f"{self._milliseconds:012x}", f"{0b10 << 62 | noise & _TAIL_MASK:016x}"
+        return ExecutionId(f"{time[:8]}-{time[8:]}-7{self._counter:03x}-{tail[:4]}-{tail[4:]}")
 
     def _step(self, noise: int) -> None:
         now = int(self._clock.now().timestamp() * 1000)

@@ -131,7 +131,7 @@ class Metrics:
             ("hook", "result"),
             registry=registry,
         )
-        self._hook_results: dict[str, set[str]] = {}
+        self._hook_results: dict[str, dict[str, Counter]] = {}
         self._webhook_duration = Histogram(
             "flowrunner_webhook_request_duration_seconds",
             "From a request to a hook to its answer.",
@@ -225,8 +225,11 @@ class Metrics:
             result: A word of a closed set.
             duration_s: From the request's head to the answer.
         """
-        self._hook_results.setdefault(hook, set()).add(result)
-        self._webhook_requests.labels(hook, result).inc()
+        results = self._hook_results.setdefault(hook, {})
+        counter = results.get(result)
+        if counter is None:
+            counter = results[result] = self._webhook_requests.labels(hook, result)
+        counter.inc()
         self._webhook_duration.observe(max(duration_s, 0.0))
 
     def pass_ended(

@@ -13,7 +13,8 @@ import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple, TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, Self, TypeAlias
 
 from flowrunner.model.execution import FormerKey
 from flowrunner.model.ids import ExecutionId
@@ -62,7 +63,7 @@ class Duplicates:
         """Returns the keys of a delivery that comes now."""
         now = self._clock.now()
         key, number = _key(hook, identity), int(now.timestamp() // window_s)
-        former = FormerKey(f"{key}{number - 1}", now - timedelta(seconds=window_s))
+        former = FormerKey(f"{key}{number - 1}", now - _length(window_s))
         return Keys(f"{key}{number}", former)
 
     async def find(self, keys: Keys) -> ExecutionId | None:
@@ -98,7 +99,8 @@ class Turn:
     """Has the turn at some names for the length of a block, taken in their order.
 
     Mostly nobody else is there: then it is a word in a dictionary, where a lock for each name would
-    be made and thrown away.
+    be made and thrown away, and nothing to wait for. Where it `is_behind`, the block begins with
+    `come`.
     """
 
     def __init__(self, lines: _Lines, names: Sequence[str]) -> None:
@@ -106,22 +108,33 @@ class Turn:
         self._names = names
         self._taken: list[str] = []
 
-    async def __aenter__(self) -> None:
-        """Takes them; gives back those that it has when it is cancelled."""
-        try:
-            for name in self._names:
-                if name in self._lines:
-                    await self._wait(name)
-                else:
-                    self._lines[name] = deque()
-                self._taken.append(name)
-        except BaseException:
-            self._give_back()
-            raise
+    def __enter__(self) -> Self:
+        """Takes them up to the first that somebody has."""
+        for name in self._names:
+            if name in self._lines:
+                break
+            self._lines[name] = deque()
+            self._taken.append(name)
+        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        """Gives them back."""
-        self._give_back()
+    def __exit__(self, *_: object) -> None:
+        """Gives back those that it has."""
+        while self._taken:
+            self._hand_over(self._taken.pop())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether others have the turn at one of them."""
+        return len(self._taken) < len(self._names)
+
+    async def come(self) -> None:
+        """Returns when it has the turn at all of them."""
+        for name in self._names[len(self._taken) :]:
+            if name in self._lines:
+                await self._wait(name)
+            else:
+                self._lines[name] = deque()
+            self._taken.append(name)
 
     async def _wait(self, name: str) -> None:
         """Returns when the turn at a name is handed over."""
@@ -134,10 +147,6 @@ class Turn:
                 self._taken.append(name)
             raise
 
-    def _give_back(self) -> None:
-        while self._taken:
-            self._hand_over(self._taken.pop())
-
     def _hand_over(self, name: str) -> None:
         """Gives a name to the first who still waits for it."""
         line = self._lines[name]
@@ -147,6 +156,11 @@ class Turn:
                 waiter.set_result(None)
                 return
         del self._lines[name]
+
+
+@lru_cache
+def _length(window_s: float) -> timedelta:
+    return timedelta(seconds=window_s)
 
 
 def _key(hook: str, identity: str) -> str:

@@ -28,8 +28,10 @@ def names_in_headers(
     if not secrets:
         return "", ""
     event = headers.get(row.event_header, "")
-    found = (headers[name] for name in row.id_headers if headers.get(name))
-    return _without(event, secrets), _without(next(found, ""), secrets)
+    delivery_id = ""
+    for name in row.id_headers:
+        delivery_id = delivery_id or headers.get(name, "")
+    return _without(event, secrets), _without(delivery_id, secrets)
 
 
 def names_in_body(row: Provider, body: Json, record: DeliveryRecord) -> DeliveryRecord:
@@ -46,7 +48,9 @@ def _text(value: Json) -> str:
 
 
 def _without(text: str, secrets: Sequence[SecretValue]) -> str:
-    for secret in secrets if text else ():
+    if not text:
+        return ""
+    for secret in secrets:
         value = str(secret.reveal())
         if value and value in text:
             text = text.replace(value, _HIDDEN)

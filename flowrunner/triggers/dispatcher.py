@@ -6,9 +6,10 @@ of a slot or a delivery is for its own module to record.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from flowrunner.dataclass import dataclass
 from flowrunner.engine.engine import Engine
@@ -141,7 +142,7 @@ class Dispatcher:
         """Returns how many executions of a trigger of a flow wait or are under way."""
         return self._engine.started_by(flow, trigger_id)
 
-    async def submit(self, entry: FlowEntry, start: Start) -> Submitted:
+    def submit(self, entry: FlowEntry, start: Start) -> Coroutine[Any, Any, Submitted]:
         """Submits a start with inputs that fit already.
 
         Raises:
@@ -154,7 +155,7 @@ class Dispatcher:
         spec = self.startable(entry, is_forced=start.is_forced)
         delivery = start.delivery
         execution_id = (delivery and delivery.execution) or self._ids.execution_id()
-        return await self._engine.submit(
+        return self._engine.submit(
             StartRequest(
                 id=execution_id,
                 spec=spec,
@@ -264,6 +265,8 @@ def trigger_inputs(spec: FlowSpec, trigger: Trigger, scope: ContextScope) -> dic
         ExecutionError: ``expression``.
         ValidationError: ``input.*``.
     """
+    if not (trigger.inputs or spec.inputs):
+        return {}
     values = {name: resolve(value, scope) for name, value in trigger.inputs.items()}
     nulls = {
         name: _why_null(trigger.inputs[name], scope) for name in values if values[name] is None

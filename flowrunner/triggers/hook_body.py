@@ -16,7 +16,7 @@ JSON_DEPTH = 64
 """How deep the body of a delivery may nest; deeper data is an attack on a parser."""
 
 
-_FORM = "application/x-www-form-urlencoded"
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 
 
 def lack_of_type(content: Content, content_type: str, encoding: str = "") -> str:
@@ -26,14 +26,15 @@ def lack_of_type(content: Content, content_type: str, encoding: str = "") -> str
     is. Source: RFC 9110 section 15.5.16 for `Content-Encoding`; RFC 6839 section 3.1 for the
     suffix of JSON.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
-    if content is Content.RAW:
+    is_plain = content_type == _JSON and not encoding  # as most are sent
+    if content is Content.RAW or (is_plain and content is Content.JSON):
         return ""
+    media_type = content_type.partition(";")[0].strip().lower()
     if encoding.strip().lower() not in {"", "identity"}:
         return "the body must not be encoded (content-encoding)"
     if content is Content.FORM:
         return "" if media_type == _FORM else f"the content type must be {_FORM}"
-    is_json = media_type == "application/json" or media_type.endswith("+json")
+    is_json = media_type == _JSON or media_type.endswith("+json")
     return "" if is_json else "the content type must be application/json"
 
 

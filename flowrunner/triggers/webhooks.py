@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from flowrunner.errors import ExecutionError, RefusedError, StorageError, ValidationError
 from flowrunner.model.delivery import Delivery, DeliveryAnswer, Unproven
 from flowrunner.model.delivery_record import DeliveryReason, DeliveryRecord
+from flowrunner.model.execution import Cause
 from flowrunner.model.hook_auth import PROVIDERS, AuthType, Proof, ProofKind, WebhookAuth
 from flowrunner.model.ids import DEFAULT_ACCOUNT, ExecutionId, FlowKey, Json
 from flowrunner.model.secret import SecretValue
@@ -42,7 +43,6 @@ from flowrunner.triggers.hook_body import lack_of_type, read_body, require_fit
 from flowrunner.triggers.hook_cases import (
     Case,
     Hook,
-    Signed,
     answer_to_trial,
     cause_of,
     hooks_of,
@@ -66,6 +66,8 @@ MOST_AT_ONCE = 4_096
 and a thread, which a smaller one cannot even do without Python's lock, several times as many."""
 MOST_GATHERED = 16_384
 """Bytes of a body that is hashed together with others: a larger one would keep them waiting."""
+_SORTED = json.JSONEncoder(sort_keys=True)
+"""Writes an id, so that equal ones have the same text."""
 _UNKNOWN_HOOK = "_unknown"
 _NO_NAME = "UNKNOWN_HOOK"
 _NOBODY = WebhookAuth(type=AuthType.GITHUB, secrets=(), proof=PROVIDERS[AuthType.GITHUB].proof)
@@ -77,6 +79,26 @@ class _Found(NamedTuple):
 
     proof: Proof | Unproven
     secrets: Sequence[SecretValue]
+
+
+class _Cost(NamedTuple):
+    """What every refusal costs: so much work, and lookups of so many secrets."""
+
+    work: Work
+    secrets: int
+
+
+class _Wanted(NamedTuple):
+    """What a delivery asks to start, where it has passed every check.
+
+    Attributes:
+        given_id: Its id, as the flow finds it; null or empty for none.
+    """
+
+    cause: Cause
+    inputs: Mapping[str, Json]
+    moment: datetime
+    given_id: Json
 
 
 class Webhooks:
@@ -107,8 +129,7 @@ class Webhooks:
         self._gathering: Gathering[_Found] = Gathering(in_thread)
         self._rates = HookRates(clock)
         self._waiting = 0
-        self._work = work_of(())
-        self._most_secrets = 1
+        self._cost = _Cost(work_of(()), secrets=1)
         self._hooks: Mapping[str, Hook] = {}
         self._by_flow: dict[FlowKey, tuple[Hook, ...]] = {}
         self._entries: Mapping[FlowKey, FlowEntry] = {}
@@ -146,8 +167,8 @@ class Webhooks:
             for hook in reversed(by_flow[key])
         }
         auths = [hook.trigger.auth for hook in self._hooks.values()]
-        self._work = work_of(auths)
-        self._most_secrets = min(max((len(it.secrets) for it in auths), default=1), MOST_WORK)
+        secrets = min(max((len(it.secrets) for it in auths), default=1), MOST_WORK)
+        self._cost = _Cost(work_of(auths), secrets)
         self._rates.keep(self._hooks.keys())
 
     async def recall(self, executions: ExecutionStore) -> None:
@@ -164,12 +185,18 @@ class Webhooks:
 
     async def deliver(self, delivery: Delivery) -> DeliveryAnswer:
         """Answers a delivery; never raises for anything a sender can do."""
-        came_at = self._clock.now()
+        came_at, size = self._clock.now(), len(delivery.body)
         asked = hook = self._hooks.get(delivery.path)
         cause = Unproven.NO_HOOK
         if hook is not None and delivery.method not in hook.trigger.methods:
             hook, cause = None, Unproven.METHOD
-        proof, secrets = await self._proof_of(hook, delivery)
+        judged = partial(self._judged, hook, delivery, came_at.timestamp(), self._cost)
+        if size <= MOST_AT_ONCE and self._secrets.is_at_hand:
+            proof, secrets = judged()
+        elif size <= MOST_GATHERED:
+            proof, secrets = await self._gathering.run(judged)
+        else:
+            proof, secrets = await self._in_thread(judged)
         if hook is None:
             answer = hook_answers.unauthorized(_UNKNOWN_HOOK, cause)
             return self._unproven(asked, delivery, secrets, came_at, answer)
@@ -178,7 +205,13 @@ class Webhooks:
             return self._unproven(asked, delivery, secrets, came_at, answer)
         draft = self._draft(asked, delivery, secrets, came_at, is_proven=True)
         case = Case(hook, proof, delivery, draft)
-        answer = await self._decided(case)
+        try:
+            found = self._checked(case)
+            answer = await self._submit(case, found) if isinstance(found, _Wanted) else found
+        except (RefusedError, StorageError) as error:
+            answer = hook_answers.refused(hook.label, error)
+        except (ValidationError, ExecutionError) as error:
+            answer = hook_answers.problem(hook.label, 422, "unprocessable", error)
         self._log.answered(case.draft, answer)
         if answer.result == "accepted" and hook.trigger.wait_timeout_s is not None:
             return await self._ended(hook, draft.id, answer, hook.trigger.wait_timeout_s)
@@ -235,16 +268,6 @@ class Webhooks:
         draft = self._draft(hook, delivery, (), self._clock.now(), is_proven=False)
         self._log.note(draft.answered(status, reason, detail=detail))
 
-    async def _decided(self, case: Case) -> DeliveryAnswer:
-        """Returns the answer to a delivery that has proven itself."""
-        label = case.hook.label
-        try:
-            return await self._accept(case)
-        except (RefusedError, StorageError) as error:
-            return hook_answers.refused(label, error)
-        except (ValidationError, ExecutionError) as error:
-            return hook_answers.problem(label, 422, "unprocessable", error)
-
     async def _ended(
         self, hook: Hook, record_id: str, accepted: DeliveryAnswer, timeout_s: float
     ) -> DeliveryAnswer:
@@ -264,29 +287,13 @@ class Webhooks:
         self._log.answered_after_all(record_id, answer.status)
         return answer
 
-    async def _proof_of(self, hook: Hook | None, delivery: Delivery) -> _Found:
+    def _judged(self, hook: Hook | None, delivery: Delivery, now_s: float, cost: _Cost) -> _Found:
         """Returns the proof that holds, or what is lacking; every refusal costs the same.
 
-        As many secrets are looked up, and as many HMACs made, as for the hook that has most.
+        As many secrets are looked up, and as many HMACs made, as for the hook that has most. That
+        blocks for as long as a large body takes.
         """
-        now_s, work, most = self._clock.now().timestamp(), self._work, self._most_secrets
-        judge_it = partial(self._judged, hook, delivery, now_s=now_s, work=work, most_secrets=most)
-        if len(delivery.body) <= MOST_AT_ONCE and self._secrets.is_at_hand:
-            return judge_it()
-        if len(delivery.body) > MOST_GATHERED:
-            return await self._in_thread(judge_it)
-        return await self._gathering.run(judge_it)
-
-    def _judged(
-        self,
-        hook: Hook | None,
-        delivery: Delivery,
-        *,
-        now_s: float,
-        work: Work,
-        most_secrets: int,
-    ) -> _Found:
-        """Reads the secrets and hashes the body; blocks for as long as a large body takes."""
+        work, most_secrets = cost
         auth = hook.trigger.auth if hook else _NOBODY
         account = hook.entry.key.account if hook else DEFAULT_ACCOUNT
         names = [*auth.secrets, *[_NO_NAME] * (most_secrets - len(auth.secrets))]
@@ -299,8 +306,8 @@ class Webhooks:
             return _Found(Unproven.OFF_HOST, secrets)
         return _Found(proof, secrets)
 
-    async def _accept(self, case: Case) -> DeliveryAnswer:
-        """Takes an authentic delivery through every later check to its execution."""
+    def _checked(self, case: Case) -> DeliveryAnswer | _Wanted:
+        """Takes an authentic delivery through every check before that for an earlier copy."""
         hook, delivery = case.hook, case.delivery
         self._dispatcher.startable(hook.entry)
         wait_s = self._rates.take(hook.label, hook.trigger.rate_limit)
@@ -329,18 +336,18 @@ class Webhooks:
             return hook_answers.ignored(hook.label, condition.source if condition else "")
         inputs = trigger_inputs(hook.spec, hook.trigger, scope)
         given = hook.trigger.dedupe_key.evaluate(scope) if hook.trigger.dedupe_key else None
-        start = partial(Start, cause=cause, inputs=inputs, judged_at=moment, delivery=case.draft)
-        return await self._submit(hook, signed_of(hook, case.proof, delivery), start, given)
+        return _Wanted(cause, inputs, moment, given)
 
-    async def _submit(
-        self, hook: Hook, signed: Signed, start: Callable[..., Start], given_id: Json
-    ) -> DeliveryAnswer:
+    async def _submit(self, case: Case, wanted: _Wanted) -> DeliveryAnswer:
         """Starts the flow, unless the delivery's id or what it signed was here before."""
+        hook, signed = case.hook, signed_of(case.hook, case.proof, case.delivery)
         identity, window_s = signed.identity, signed.window_s
-        if given_id not in (None, ""):
-            identity = f"id:{json.dumps(given_id, sort_keys=True)}"
+        if wanted.given_id not in (None, ""):
+            identity = f"id:{_SORTED.encode(wanted.given_id)}"
             window_s = hook.trigger.dedupe_window_s
-        async with self._duplicates.turn(hook.label, signed.identity, identity):
+        with self._duplicates.turn(hook.label, signed.identity, identity) as turn:
+            if turn.is_behind:
+                await turn.come()
             known: ExecutionId | None = None
             if signed.window_s:
                 known = self._duplicates.find_body(hook.label, signed.identity)
@@ -349,21 +356,25 @@ class Webhooks:
                 known = await self._duplicates.find(keys)
             if known is not None:
                 return hook_answers.duplicate(hook.label, known)
-            answer = await self._started(hook, start, keys)
+            answer = await self._started(case, wanted, keys)
             if answer.result == "accepted" and signed.window_s:
                 begun = answer.body["execution_id"]
                 self._duplicates.remember_body(hook.label, signed.identity, begun, signed.window_s)
         return answer
 
-    async def _started(
-        self, hook: Hook, start: Callable[..., Start], keys: Keys | None
-    ) -> DeliveryAnswer:
+    async def _started(self, case: Case, wanted: _Wanted, keys: Keys | None) -> DeliveryAnswer:
         """Starts the flow, unless an earlier copy has; also a refused one may be a copy."""
-        start_key, former = keys or (None, None)
+        hook, (start_key, former) = case.hook, keys or (None, None)
+        start = Start(
+            cause=wanted.cause,
+            inputs=wanted.inputs,
+            judged_at=wanted.moment,
+            delivery=case.draft,
+            start_key=start_key,
+            former=former,
+        )
         try:
-            begun = await self._dispatcher.submit(
-                hook.entry, start(start_key=start_key, former=former)
-            )
+            begun = await self._dispatcher.submit(hook.entry, start)
         except RefusedError:
             known = None if keys is None else await self._duplicates.find(keys)
             if known is None:

@@ -215,7 +215,8 @@ def test_copies_pass_one_after_the_other(world: World) -> None:
     order: list[str] = []
 
     async def pass_through(name: str, *identities: str) -> None:
-        async with world.duplicates.turn(HOOK, *identities):
+        with world.duplicates.turn(HOOK, *identities) as turn:
+            await turn.come()
             order.append(f"{name} in")
             await asyncio.sleep(1)
             order.append(f"{name} out")
@@ -240,11 +241,10 @@ def test_turn_that_fails_lets_the_next_pass(world: World) -> None:
     """A copy that was not accepted leaves its turn to the next one."""
 
     async def story() -> None:
-        with pytest.raises(RuntimeError):
-            async with world.duplicates.turn(HOOK, "id:1"):
-                raise RuntimeError
-        async with world.duplicates.turn(HOOK, "id:1"):
-            pass
+        with pytest.raises(RuntimeError), world.duplicates.turn(HOOK, "id:1"):
+            raise RuntimeError
+        with world.duplicates.turn(HOOK, "id:1") as turn:
+            assert not turn.is_behind
 
     run_inline(story())
 
@@ -253,8 +253,8 @@ def test_identity_given_twice_waits_for_nobody(world: World) -> None:
     """A delivery whose id is its body does not wait for itself."""
 
     async def story() -> None:
-        async with asyncio.timeout(1), world.duplicates.turn(HOOK, "body:1", "body:1"):
-            pass
+        with world.duplicates.turn(HOOK, "body:1", "body:1") as turn:
+            assert not turn.is_behind
 
     run_inline(story())
 
@@ -263,7 +263,7 @@ def test_turns_leave_nothing_behind(world: World) -> None:
     """No lock outlives the deliveries that share it."""
 
     async def story() -> None:
-        async with world.duplicates.turn(HOOK, "body:1", "id:1"):
+        with world.duplicates.turn(HOOK, "body:1", "id:1"):
             assert len(world.duplicates._turns) == 2
 
     run_inline(story())
@@ -276,17 +276,18 @@ def test_copy_that_leaves_the_line_holds_nobody_up(world: World, *, is_handed_ov
     order: list[str] = []
 
     async def pass_through(name: str) -> None:
-        async with world.duplicates.turn(HOOK, "body:0", "id:1"):
+        with world.duplicates.turn(HOOK, "body:0", "id:1") as turn:
+            if turn.is_behind:
+                await turn.come()
             order.append(name)
 
     async def story() -> None:
-        turn = world.duplicates.turn(HOOK, "id:1")
-        await turn.__aenter__()
-        leaving, staying = (asyncio.create_task(pass_through(name)) for name in ("left", "next"))
-        await asyncio.sleep(0)
-        if not is_handed_over:
-            leaving.cancel()
-        await turn.__aexit__()
+        names = ("left", "next")
+        with world.duplicates.turn(HOOK, "id:1"):
+            leaving, staying = (asyncio.create_task(pass_through(name)) for name in names)
+            await asyncio.sleep(0)
+            if not is_handed_over:
+                leaving.cancel()
         leaving.cancel()
         await staying
         assert leaving.cancelled() or leaving.cancelling()
