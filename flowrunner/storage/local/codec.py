@@ -75,7 +75,7 @@ PAUSE_COLUMNS = "account, flow, pause, cleared_at"
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_DAY_S = 86_400
 
 # ASCII, so that any string fits, even with a lone surrogate; NaN and infinities are kept too:
 # whether a value may leave as JSON is not the journal's decision.
@@ -84,7 +84,8 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 def micros_of(moment: datetime) -> int:
     """Returns microseconds since the epoch; raises `TypeError` for a naive time."""
-    return (moment - _EPOCH) // _MICROSECOND
+    since = moment - _EPOCH
+    return (since.days * _DAY_S + since.seconds) * 1_000_000 + since.microseconds
 
 
 def moment_of(micros: int) -> datetime:
@@ -94,7 +95,7 @@ def moment_of(micros: int) -> datetime:
 
 def text_of(value: Json) -> str:
     """Returns JSON text."""
-    return _ENCODER.encode(value)
+    return "{}" if value == {} else _ENCODER.encode(value)  # most inputs are
 
 
 def _maybe_micros(moment: datetime | None) -> int | None:

@@ -133,6 +133,14 @@ def check_quickly(path: Path, *, limit_s: float, monotonic: Callable[[], float])
     return True
 
 
+_NOTHING: dict[None, None] = {}
+# For all but text and numbers the module looks for what they are written as, and where nobody has
+# said so it makes and drops an error for each value of each row. They are written as they are.
+sqlite3.register_adapter(type(None), _NOTHING.get)
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, int)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     # Transactions are written out where they happen: the module shall not begin any by itself.
     return sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)

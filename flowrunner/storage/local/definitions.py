@@ -38,6 +38,7 @@ class LocalDefinitions:
         self._writer = writer
         self._readers = readers
         self._kept: set[Digest] = set()
+        self._done: asyncio.Future[None] | None = None
         self._writing: dict[Digest, asyncio.Future[None]] = {}
         self._puts = 0
         self._last_put: dict[Digest, int] = {}
@@ -50,9 +51,10 @@ class LocalDefinitions:
         self._puts += 1
         self._last_put[digest] = self._puts
         if digest in self._kept:
-            kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            kept.set_result(None)
-            return kept
+            if self._done is None:
+                self._done = asyncio.get_running_loop().create_future()
+                self._done.set_result(None)
+            return self._done
         writing = self._writing.get(digest)
         if writing is None:
             operation = partial(_put, digest=digest, definition=definition)

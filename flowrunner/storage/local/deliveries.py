@@ -10,8 +10,9 @@ from functools import partial
 from flowrunner.model.delivery_query import DeliveryQuery
 from flowrunner.model.delivery_record import MOST_UNPROVEN, DeliveryRecord
 from flowrunner.model.ids import FlowKey
-from flowrunner.storage.local.codec import micros_of
+from flowrunner.storage.local.codec import Row, micros_of
 from flowrunner.storage.local.delivery_codec import DELIVERY_COLUMNS, delivery_of, delivery_row
+from flowrunner.storage.local.inserts import Insert
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.writer import Writer
 
@@ -27,6 +28,8 @@ _PUT = f"""INSERT INTO deliveries ({DELIVERY_COLUMNS}, run) VALUES ({_MARKS})
 ON CONFLICT (run) WHERE run IS NOT NULL DO UPDATE SET {_LATER}, at = max(at, excluded.at),
 first_at = min(first_at, excluded.first_at), repeats = repeats + excluded.repeats
 ON CONFLICT (id) DO NOTHING"""  # noqa: S608 - constants
+_PUT_ALONE = Insert("deliveries", f"{DELIVERY_COLUMNS}, run", "ON CONFLICT (id) DO NOTHING")
+"""For those that share their row with no other."""
 _STATUS = "UPDATE deliveries SET status = ? WHERE id = ?"
 _TRIM_UNPROVEN = """DELETE FROM deliveries WHERE id IN (
 SELECT id FROM deliveries INDEXED BY deliveries_unproven
@@ -51,7 +54,12 @@ _DELETE = "DELETE FROM deliveries WHERE id = ?"
 
 def put_deliveries(connection: sqlite3.Connection, records: Iterable[DeliveryRecord]) -> None:
     """Adds deliveries, inside a transaction of the caller."""
-    connection.executemany(_PUT, map(delivery_row, records))
+    alone: list[Row] = []
+    shared: list[Row] = []
+    for record in records:
+        (shared if record.run else alone).append(delivery_row(record))
+    _PUT_ALONE.add(connection, alone)
+    connection.executemany(_PUT, shared)
 
 
 class LocalDeliveries:

@@ -30,6 +30,7 @@ from flowrunner.storage.local.codec import (
 )
 from flowrunner.storage.local.definitions import require_definition
 from flowrunner.storage.local.deliveries import put_deliveries
+from flowrunner.storage.local.inserts import Insert
 from flowrunner.storage.local.journal import write_kept
 from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.slots import move_cursor
@@ -38,14 +39,10 @@ from flowrunner.storage.protocols import Submitted
 WRITTEN_COLUMNS = f"{EXECUTION_COLUMNS}, outputs"
 """In the order of `execution_row`."""
 
-_MARKS = ", ".join("?" * len(WRITTEN_COLUMNS.split(",")))
-_PIN_MARKS = ", ".join("?" * (1 + len(PIN_COLUMNS.split(","))))
-_CALL_MARKS = ", ".join("?" * (1 + len(CALL_COLUMNS.split(","))))
-
-_INSERT = f"INSERT INTO executions ({WRITTEN_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - constants
-_INSERT_PAYLOAD = "INSERT INTO payloads (execution, body) VALUES (?, ?)"
-_INSERT_PINS = f"INSERT INTO pins (execution, {PIN_COLUMNS}) VALUES ({_PIN_MARKS})"  # noqa: S608 - constants
-_INSERT_CALL = f"INSERT INTO calls VALUES ({_CALL_MARKS})"  # noqa: S608 - constants
+_INSERT = Insert("executions", WRITTEN_COLUMNS)
+_INSERT_PAYLOAD = Insert("payloads", "execution, body")
+_INSERT_PINS = Insert("pins", f"execution, {PIN_COLUMNS}")
+_INSERT_CALL = Insert("calls", f"child, {CALL_COLUMNS.replace('calls.', '')}")
 _HOLDERS = """WITH wanted (start_key) AS (VALUES {marks})
 SELECT start_key, id, created_at FROM wanted JOIN executions USING (start_key)
 UNION ALL
@@ -151,10 +148,10 @@ def _insert(connection: sqlite3.Connection, executions: Sequence[Execution]) -> 
     ]
     pins = [(each.id, *row) for each in executions if any(row := pins_row(each))]
     calls = [call_row(each.id, each.parent) for each in executions if each.parent is not None]
-    connection.executemany(_INSERT, map(execution_row, executions))
-    connection.executemany(_INSERT_PAYLOAD, bodies)
-    connection.executemany(_INSERT_PINS, pins)
-    connection.executemany(_INSERT_CALL, calls)
+    _INSERT.add(connection, [execution_row(each) for each in executions])
+    _INSERT_PAYLOAD.add(connection, bodies)
+    _INSERT_PINS.add(connection, pins)
+    _INSERT_CALL.add(connection, calls)
 
 
 def _write_rest(connection: sqlite3.Connection, creation: Creation) -> None:
