@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import field
 from enum import StrEnum
 from itertools import chain
@@ -101,6 +101,8 @@ class Decision:
     @property
     def leaving(self) -> dict[ExecutionId, Reason]:
         """Who goes for this one, each with its reason."""
+        if not (self.superseded or self.replaced):
+            return {}
         superseded = dict.fromkeys(self.superseded, Reason.SUPERSEDED)
         return {**superseded, **dict.fromkeys(self.replaced, Reason.REPLACED)}
 
@@ -212,8 +214,8 @@ class Admission:
         staying = len(line) - sum(each in line for each in replaced)
         if ticket.is_limited and staying >= rules.queue_limit:
             return Decision(verdict=Verdict.REFUSE, reason=Reason.QUEUE_FULL)
-        superseded = () if ticket.trigger_type != "schedule" else _superseded(line, ticket)
-        older = tuple(each for each in superseded if each not in replaced)
+        is_slot = ticket.trigger_type == "schedule"
+        older = _superseded(line, ticket, replaced) if is_slot else ()
         self.put_back(ticket)
         return Decision(verdict=Verdict.WAIT, superseded=older, replaced=replaced)
 
@@ -380,9 +382,12 @@ class Admission:
             del self._groups[ticket.group]
 
 
-def _superseded(line: Mapping[ExecutionId, Ticket], ticket: Ticket) -> tuple[ExecutionId, ...]:
-    """Returns the slots of the same trigger that wait."""
-    return tuple(each.id for each in line.values() if each.trigger_id == ticket.trigger_id)
+def _superseded(
+    line: Mapping[ExecutionId, Ticket], ticket: Ticket, replaced: Container[ExecutionId]
+) -> tuple[ExecutionId, ...]:
+    """Returns the slots of the same trigger that wait, but for those that go in any case."""
+    of_trigger = (each.id for each in line.values() if each.trigger_id == ticket.trigger_id)
+    return tuple(each for each in of_trigger if each not in replaced)
 
 
 def _rank(ticket: Ticket) -> tuple[bool, ExecutionId]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, TypeVar
@@ -21,7 +21,7 @@ from flowrunner.engine.children import refuse_deadlock, waited_for
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.groups import ticket_of
 from flowrunner.engine.history import NOTHING, History
-from flowrunner.engine.making_way import NOBODY, Departure, departure, ended_in_line, refusal
+from flowrunner.engine.making_way import departure, ended_in_line, refusal
 from flowrunner.engine.requests import StartRequest
 from flowrunner.engine.runtime import EngineServices
 from flowrunner.errors import RefusedError, StorageError
@@ -275,7 +275,7 @@ class Engine:
             self._admission.release(ticket_of(waiting.execution))
         is_accepted = False
         try:
-            answer = await self._store(request, entry, gone)
+            answer = await self._store(request, entry, gone.changed)
             is_accepted = answer.created
         finally:
             for waiting, ended in gone.waiting:
@@ -288,15 +288,17 @@ class Engine:
             running.cancel(reason)
         return answer
 
-    def _store(self, request: StartRequest, entry: Entry, gone: Departure = NOBODY) -> Storing:
+    def _store(
+        self, request: StartRequest, entry: Entry, also: Sequence[Execution] = ()
+    ) -> Storing:
         """Writes an execution, right behind its definition if that is not kept yet."""
         defined = self._services.definitions.put(request.spec.digest, request.definition)
         return self._services.executions.create(
             entry.execution,
             cursor=request.moved_cursor,
-            also=gone.changed,
+            also=also,
             kept=request.kept,
-            marks=self._services.marks_of(gone.changed, request.marks),
+            marks=self._services.marks_of(also, request.marks),
             delivery=request.delivery,
             former=request.former,
             needs_definition=not is_kept(defined),

@@ -53,9 +53,6 @@ class Departure:
         )
 
 
-NOBODY = Departure()
-
-
 def departure(
     reasons: Mapping[ExecutionId, Reason],
     queued: Mapping[ExecutionId, Entry],

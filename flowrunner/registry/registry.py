@@ -103,7 +103,7 @@ class FlowRegistry:
         entry = self._entries.get(key)
         if entry is None or entry.spec is None:
             return None
-        is_held = self.hold_of(key) is not None
+        is_held = entry.spec.is_suspended or key in self._pauses
         return StartRules(concurrency=entry.spec.concurrency, is_held=is_held)
 
     def lacking_labels(self, spec: FlowSpec | None) -> tuple[str, ...]:
