@@ -7,32 +7,30 @@ which it was made and by what, but keeps that one not alive.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TypeVar, overload
+from typing import NoReturn
 
 from flowrunner.model.ids import FlowKey
 from flowrunner.registry.entry import FlowEntry
 
-T = TypeVar("T")
 
-
-class FlowSet(Mapping[FlowKey, FlowEntry]):
-    """Flows by key, never changed; reading costs what it costs in a dict.
+class FlowSet(dict[FlowKey, FlowEntry]):
+    """Flows by key: a dict, since ten thousand are looked up again and again, that nobody changes.
 
     Args:
-        entries: Belongs to the set from now on.
+        entries: Are copied, as one block of memory: 80 µs for ten thousand flows.
         before: The set that this one takes the place of.
         changed: The keys that came, went or have another entry than in `before`.
     """
 
     def __init__(
         self,
-        entries: dict[FlowKey, FlowEntry],
+        entries: Mapping[FlowKey, FlowEntry],
         before: FlowSet | None = None,
         changed: AbstractSet[FlowKey] = frozenset(),
     ) -> None:
-        self._entries = entries
+        super().__init__(entries)
         self.mark = object()
         """Stands for this set in its successor, which would else keep all sets alive."""
         self._before = None if before is None else before.mark
@@ -43,23 +41,21 @@ class FlowSet(Mapping[FlowKey, FlowEntry]):
     def ready_count(self) -> int:
         """How many flows are ready; counted once, since the idle daemon asks every few seconds."""
         if self._ready is None:
-            self._ready = sum(1 for entry in self._entries.values() if entry.is_ready)
+            self._ready = sum(1 for entry in self.values() if entry.is_ready)
         return self._ready
 
     def with_edits(self, edits: Mapping[FlowKey, FlowEntry]) -> FlowSet:
         """Returns a set with other entries of flows that are in this one.
 
-        A dict is copied as one block of memory: 80 µs for ten thousand flows.
-
         Raises:
             KeyError: One is not: its place in the order is not known.
         """
-        changed = frozenset(key for key, entry in edits.items() if self._entries[key] is not entry)
-        entries = self._entries.copy()
+        changed = frozenset(key for key, entry in edits.items() if self[key] is not entry)
+        entries = self.copy()
         entries.update(edits)
         edited = FlowSet(entries, self, changed)
         if self._ready is not None:
-            news = (entries[key].is_ready - self._entries[key].is_ready for key in changed)
+            news = (edited[key].is_ready - self[key].is_ready for key in changed)
             edited._ready = self._ready + sum(news)
         return edited
 
@@ -68,37 +64,11 @@ class FlowSet(Mapping[FlowKey, FlowEntry]):
         is_next = isinstance(before, FlowSet) and before.mark is self._before
         return self._changed if is_next else None
 
-    def __getitem__(self, key: FlowKey) -> FlowEntry:
-        return self._entries[key]
+    def __setitem__(self, key: FlowKey, entry: FlowEntry) -> NoReturn:
+        raise TypeError("who reads a set of flows does not change it")
 
-    @overload
-    def get(self, key: FlowKey, /) -> FlowEntry | None: ...
-    @overload
-    def get(self, key: FlowKey, /, default: FlowEntry | T) -> FlowEntry | T: ...
-    def get(self, key: FlowKey, /, default: object = None) -> object:
-        """Returns an entry, or the default; `Mapping` has it by an exception."""
-        return self._entries.get(key, default)
-
-    def __iter__(self) -> Iterator[FlowKey]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._entries
-
-    def keys(self) -> KeysView[FlowKey]:
-        """Returns a view of the keys, that of the dict: its sets are made in C."""
-        return self._entries.keys()
-
-    def values(self) -> ValuesView[FlowEntry]:
-        """Returns a view of the entries."""
-        return self._entries.values()
-
-    def items(self) -> ItemsView[FlowKey, FlowEntry]:
-        """Returns a view of both."""
-        return self._entries.items()
+    def __delitem__(self, key: FlowKey) -> NoReturn:
+        raise TypeError("who reads a set of flows does not change it")
 
 
 def with_edits(

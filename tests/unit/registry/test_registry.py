@@ -81,6 +81,8 @@ def test_reader_keeps_the_set_it_took() -> None:
     assert list(taken) == [A]
     with pytest.raises(TypeError):
         taken[B] = entry("b")  # type: ignore[index]  # a reader that does not obey
+    with pytest.raises(TypeError):
+        del taken[A]  # type: ignore[attr-defined]  # nor here
 
 
 def test_rules_are_those_of_the_version_in_force() -> None:
