@@ -120,7 +120,7 @@ def prepare(
 
 
 def _webhook(key: FlowKey, definition: Mapping[str, Json], trigger_id: str) -> WebhookTrigger:
-    triggers = build_triggers(key, definition)
+    triggers = build_triggers(key, definition.get("triggers", []))
     hooks = {each.id: each for each in triggers if isinstance(each, WebhookTrigger)}
     if trigger_id not in hooks:
         known = ", ".join(hooks) or "it has none"

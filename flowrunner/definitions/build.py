@@ -98,33 +98,20 @@ def build_flow(
     )
 
 
-ARMING = (
-    "secrets",
-    "triggers",
-    "runs_on",
-    "suspend",
-    "protect",
-    "pause_after_failures",
-    "sla",
-    "retention",
-    "notify",
-)
-"""The keys of a flow that `arming_fields` are made of."""
-
-
 def arming_fields(key: FlowKey, definition: Mapping[str, Json]) -> dict[str, Any]:
-    """Returns the fields of a `FlowSpec` that are asked for of every flow, at every start."""
-    return {
-        "secrets": tuple(definition.get("secrets", ())),
-        "triggers": build_triggers(key, definition),
-        "runs_on": _labels(definition.get("runs_on", ())),
-        "is_suspended": definition.get("suspend", False),
-        "is_protected": definition.get("protect", False),
-        "pause_after_failures": _maybe_int(definition.get("pause_after_failures")),
-        "sla": build_sla(definition.get("sla")),
-        "retention": _retention(definition.get("retention")),
-        "notify": build_rules(definition["notify"]) if "notify" in definition else None,
-    }
+    """Returns the fields of a `FlowSpec` that are asked for of every flow, at every start.
+
+    Other keys of a definition are passed over; most flows have one or two of these.
+    """
+    fields = {**_UNARMED}
+    for word, value in definition.items():
+        known = _ARMING.get(word)
+        if known is not None:
+            field, build = known
+            fields[field] = build(value)
+    if "triggers" in definition:
+        fields["triggers"] = build_triggers(key, definition["triggers"])
+    return fields
 
 
 def flow_parts(definition: Mapping[str, Json], catalog: NodeCatalog) -> dict[str, Any]:
@@ -280,6 +267,31 @@ def _retention(raw: Mapping[str, Json] | None) -> RetentionSpec:
 
 def _maybe_int(value: Json) -> int | None:
     return None if value is None else int(value)
+
+
+_ARMING: Mapping[str, tuple[str, Callable[[Json], Any]]] = {
+    "secrets": ("secrets", tuple),
+    "runs_on": ("runs_on", _labels),
+    "suspend": ("is_suspended", bool),
+    "protect": ("is_protected", bool),
+    "pause_after_failures": ("pause_after_failures", _maybe_int),
+    "sla": ("sla", build_sla),
+    "retention": ("retention", _retention),
+    "notify": ("notify", build_rules),
+}
+_UNARMED: Mapping[str, Any] = {
+    "secrets": (),
+    "triggers": (),
+    "runs_on": (),
+    "is_suspended": False,
+    "is_protected": False,
+    "pause_after_failures": None,
+    "sla": None,
+    "retention": _USUAL_RETENTION,
+    "notify": None,
+}
+ARMING = (*_ARMING, "triggers")
+"""The keys of a flow that `arming_fields` are made of."""
 
 
 def flow_nodes(raw: list[dict[str, Json]], catalog: NodeCatalog) -> tuple[NodeSpec, ...]:

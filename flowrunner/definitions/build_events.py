@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowrunner.definitions.templates import if_of, templated_deep
+from flowrunner.errors import ValidationError
 from flowrunner.model.event_triggers import (
     EventTrigger,
     FileTrigger,
@@ -21,13 +22,9 @@ from flowrunner.model.states import ExecutionState
 SETTLE = "10s"
 """How long a file stays as it is before it counts. Source: FLOW_FORMAT 3."""
 
-_TYPES = frozenset(("start", "flow", "file"))
 
-
-def build_event_trigger(trigger_id: str, raw: Mapping[str, Json]) -> EventTrigger | None:
-    """Returns the trigger; None for one of another type."""
-    if raw["type"] not in _TYPES:
-        return None
+def build_event_trigger(trigger_id: str, raw: Mapping[str, Json]) -> EventTrigger:
+    """Returns the trigger; raises `ValidationError` for one of another type."""
     shared: dict[str, Any] = {
         "id": trigger_id,
         "is_enabled": raw.get("enabled", True),
@@ -46,4 +43,5 @@ def build_event_trigger(trigger_id: str, raw: Mapping[str, Json]) -> EventTrigge
             settle_s = parse_duration(raw.get("settle", SETTLE))
             path = raw["path"]
             return FileTrigger(path=path, glob=parse_glob(path), settle_s=settle_s, **shared)
-    return None
+        case other:
+            raise ValidationError(f"there is no type of trigger {other!r}")

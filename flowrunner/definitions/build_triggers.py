@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
 from flowrunner.definitions.body_keywords import build_body_schema
 from flowrunner.definitions.build_events import build_event_trigger
-from flowrunner.definitions.templates import condition_of, if_of, templated_deep
+from flowrunner.definitions.templates import condition_of, if_template, templated_deep
 from flowrunner.model.body import Content
 from flowrunner.model.flow import (
-    CATCHUP_WINDOW_S,
     Catchup,
     ScheduleTrigger,
     Trigger,
@@ -29,12 +29,35 @@ from flowrunner.model.schedule import (
     parse_cron,
 )
 
+_Words: TypeAlias = Mapping[str, tuple[str, Callable[[Json], Any]]]
+"""Words of a definition: the field that each becomes, and what makes the one of the other."""
 
-def build_triggers(key: FlowKey, definition: Mapping[str, Json]) -> tuple[Trigger, ...]:
+_OF_ALL: _Words = {
+    "enabled": ("is_enabled", bool),
+    "if": ("condition", if_template),
+    "inputs": ("inputs", templated_deep),
+}
+_OF_SCHEDULE: _Words = {
+    **_OF_ALL,
+    "jitter": ("jitter_s", parse_duration),
+    "catchup": ("catchup", Catchup),
+    "catchup_window": ("catchup_window_s", parse_duration),
+}
+_OF_WEBHOOK: _Words = {
+    **_OF_ALL,
+    "methods": ("methods", tuple),
+    "content": ("content", Content),
+    "max_body": ("max_body", parse_size),
+    "schema": ("schema", build_body_schema),
+    "rate_limit": ("rate_limit", parse_rate),
+}
+_OF_DEDUPE: _Words = {"window": ("dedupe_window_s", parse_duration)}
+
+
+def build_triggers(key: FlowKey, triggers: list[dict[str, Json]]) -> tuple[Trigger, ...]:
     """Returns the triggers of a definition; raises as `build_flow`."""
-    raw_triggers = definition.get("triggers", [])
-    ids = trigger_ids(raw_triggers)
-    return tuple(_trigger(key, str(ids[index]), raw) for index, raw in enumerate(raw_triggers))
+    ids = trigger_ids(triggers)
+    return tuple([_trigger(key, str(ids[index]), raw) for index, raw in enumerate(triggers)])
 
 
 def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
@@ -48,42 +71,42 @@ def trigger_ids(triggers: list[dict[str, Json]]) -> list[str | None]:
 
 
 def _trigger(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> Trigger:
-    event = build_event_trigger(trigger_id, raw)
-    if event is not None:
-        return event
-    inputs = {name: templated_deep(value) for name, value in raw.get("inputs", {}).items()}
-    if raw["type"] == "schedule":
-        window = raw.get("catchup_window")
-        return ScheduleTrigger(
-            id=trigger_id,
-            schedule=_schedule(raw),
-            is_enabled=raw.get("enabled", True),
-            jitter_s=parse_duration(raw.get("jitter", "0s")),
-            catchup=Catchup(raw.get("catchup", Catchup.LATEST)),
-            catchup_window_s=CATCHUP_WINDOW_S if window is None else parse_duration(window),
-            condition=if_of(raw),
-            inputs=inputs,
-        )
-    dedupe = raw.get("dedupe", {})
-    auth = _auth(raw["auth"])
+    match raw["type"]:
+        case "schedule":
+            return ScheduleTrigger(
+                id=trigger_id, schedule=_schedule(raw), **_given(raw, _OF_SCHEDULE)
+            )
+        case "webhook":
+            return _webhook(key, trigger_id, raw)
+        case _:
+            return build_event_trigger(trigger_id, raw)
+
+
+def _given(raw: Mapping[str, Json], words: _Words) -> dict[str, Any]:
+    """Returns the fields of a trigger that its definition says something about; most say little."""
+    given: dict[str, Any] = {}
+    for word, value in raw.items():
+        known = words.get(word)
+        if known is not None:
+            field, build = known
+            given[field] = build(value)
+    return given
+
+
+def _webhook(key: FlowKey, trigger_id: str, raw: Mapping[str, Json]) -> WebhookTrigger:
+    auth, dedupe = _auth(raw["auth"]), raw.get("dedupe", {})
     dedupe_key = dedupe.get("key")
     if dedupe_key is None:
         dedupe_key = PROVIDERS[auth.type].delivery_id or None
+    given = _given(raw, _OF_WEBHOOK) | _given(dedupe, _OF_DEDUPE)
+    if waits(raw):
+        given["wait_timeout_s"] = parse_duration(raw.get("wait_timeout", "30s"))
     return WebhookTrigger(
         id=trigger_id,
-        is_enabled=raw.get("enabled", True),
         path=raw.get("path", f"{key.name}/{trigger_id}"),
-        methods=tuple(raw.get("methods", ("POST",))),
         auth=auth,
         dedupe_key=None if dedupe_key is None else condition_of(dedupe_key),
-        dedupe_window_s=parse_duration(dedupe.get("window", "24h")),
-        content=Content(raw.get("content", Content.JSON)),
-        max_body=parse_size(raw.get("max_body", "1MiB")),
-        schema=build_body_schema(raw["schema"]) if "schema" in raw else None,
-        wait_timeout_s=parse_duration(raw.get("wait_timeout", "30s")) if waits(raw) else None,
-        rate_limit=parse_rate(raw.get("rate_limit", "")),
-        condition=if_of(raw),
-        inputs=inputs,
+        **given,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Mapping
 from dataclasses import fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from types import MemberDescriptorType
 from typing import Any
@@ -40,7 +40,11 @@ _SAID = "said"
 """The key of a gist that is none of a definition: what nodes say."""
 _SHOWN = ("description", "labels")
 """What lists show of a flow: fields, and keys of a definition."""
-_DECODE = json.JSONDecoder().raw_decode
+_PART = "\x1f"
+"""Between the two halves of a gist: JSON holds no such character."""
+_HOOK = '"type":"webhook"'
+"""Is in the gist of a flow with a webhook, whose path may be that of its name."""
+_MOST_SHARED = 4_096
 _ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _SAID_FIELDS = ("users", "node_types", "channels")
 _EMPTY: Mapping[str, Any] = {field: () if field in NODE_FIELDS else {} for field in PARTS}
@@ -88,7 +92,7 @@ class LateFlow(FlowSpec):
     def __getattr__(self, name: str) -> Any:
         """Makes a field that has no value yet, and those that are made with it."""
         if name in _SHOWN:
-            shown, _ = _DECODE(self._shown)
+            shown = json.loads(self._shown)
             made = {"description": shown.get("description", ""), "labels": shown.get("labels", {})}
         elif name in _FIELDS:
             whole, _ = restored_flow(self.key, self.digest, self._definition, self._catalog)
@@ -110,9 +114,10 @@ class LateFlow(FlowSpec):
 
 _FIELDS = tuple(field.name for field in fields(FlowSpec))
 _VALUES = attrgetter(*_FIELDS)
-_AT_HAND = frozenset(
-    (*arming_fields(FlowKey("", ""), {}), *_SAID_FIELDS, "references", "key", "digest")
-)
+_NOBODY = FlowKey("", "")
+_ARMED = (*_SAID_FIELDS, "references", *arming_fields(_NOBODY, {}))
+_OWN = ("key", "digest", "_shown", "_definition", "_catalog")
+_AT_HAND = frozenset((*_ARMED, *_OWN))
 _SET = {
     name: member.__set__
     for each in (FlowSpec, LateFlow)
@@ -120,6 +125,7 @@ _SET = {
     if isinstance(member, MemberDescriptorType)
 }
 """What fills a slot of a flow that refuses to be changed."""
+_PUT_ARMED, _PUT_OWN = ([_SET[name] for name in names] for names in (_ARMED, _OWN))
 _BUILT_LATE = tuple(name for name in _FIELDS if name not in _AT_HAND.union(_SHOWN))
 
 
@@ -130,25 +136,28 @@ def flow_of_gist(
 
     Raises what data of no known form raises.
     """
-    text = gist.decode()
-    raw, end = _DECODE(text)
-    users, node_types, channels = raw[_SAID]  # as `_SAID_FIELDS`
+    arming, _, shown = gist.decode().partition(_PART)
     spec = LateFlow.__new__(LateFlow)
-    at_hand = {
-        "key": key,
-        "digest": digest,
-        "users": tuple(users),
-        "node_types": tuple(node_types),
-        "channels": tuple(ChannelUse(*use) for use in channels),
-        "references": NO_REFERENCES,
-        "_shown": text[end:],
-        "_definition": definition,
-        "_catalog": catalog,
-        **arming_fields(key, raw),
-    }
-    for name, value in at_hand.items():
-        _SET[name](spec, value)
+    made = _armed(key, arming) if _HOOK in arming else _armed_alike(arming)
+    for put, value in zip(_PUT_ARMED, made, strict=True):
+        put(spec, value)
+    for put, value in zip(_PUT_OWN, (key, digest, shown, definition, catalog), strict=True):
+        put(spec, value)
     return spec
+
+
+def _armed(key: FlowKey, arming: str) -> tuple[Any, ...]:
+    """Returns the values of `_ARMED` of a text of the first half of a gist."""
+    raw = json.loads(arming)
+    users, node_types, channels = raw[_SAID]  # as `_SAID_FIELDS`
+    said = tuple(users), tuple(node_types), tuple([ChannelUse(*use) for use in channels])
+    return (*said, NO_REFERENCES, *arming_fields(key, raw).values())
+
+
+@lru_cache(maxsize=_MOST_SHARED)
+def _armed_alike(arming: str) -> tuple[Any, ...]:
+    """Returns what `_armed` does where it is the same for each flow: of many one may be like it."""
+    return _armed(_NOBODY, arming)
 
 
 def gist_of(spec: FlowSpec, definition: Mapping[str, Json]) -> bytes:
@@ -171,7 +180,7 @@ def _gist(raw: Mapping[str, Json], said_by: Mapping[str, Any]) -> bytes:
     arming: dict[str, Json] = {key: raw[key] for key in ARMING if key in raw}
     arming[_SAID] = [said_by[field] for field in _SAID_FIELDS]
     shown = {key: raw[key] for key in _SHOWN if key in raw}
-    return (_ENCODE(arming) + _ENCODE(shown)).encode()
+    return (_ENCODE(arming) + _PART + _ENCODE(shown)).encode()
 
 
 def _is_large(definition: Mapping[str, Json]) -> bool:

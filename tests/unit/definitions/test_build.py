@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from flowrunner.definitions.build_triggers import build_triggers
+from flowrunner.errors import ValidationError
 from flowrunner.model.expressions import condition, parse_template
 from flowrunner.model.flow import (
     ConcurrencySpec,
@@ -317,3 +319,9 @@ def test_secrets_of_a_disabled_hook_are_not_needed() -> None:
     on = spec_of(f"triggers: [{hook}}}]\n" + BUILD)
     off = spec_of(f"triggers: [{hook}, enabled: false}}]\n" + BUILD)
     assert (on.secrets_in_use, off.secrets_in_use) == (frozenset({"DEPLOY"}), frozenset())
+
+
+def test_a_type_of_trigger_that_is_not_known_is_refused() -> None:
+    """A record of another version of the format may name one."""
+    with pytest.raises(ValidationError, match="'tide'"):
+        build_triggers(FlowKey("team", "example"), [{"type": "tide"}])

@@ -76,3 +76,29 @@ def test_a_late_flow_has_no_other_fields() -> None:
     """A word that is none of its fields is refused as by any object."""
     with pytest.raises(AttributeError, match="nothing"):
         late_flow().nothing  # type: ignore[attr-defined]  # noqa: B018 - asked for on purpose
+
+
+def late_hook(name: str) -> FlowSpec:
+    """A late flow that differs from another one in its name alone."""
+    hook = {"type": "webhook", "auth": {"type": "github", "secret": "TOKEN"}}
+    text = flow_text(name, triggers=[hook], secrets=["TOKEN"])
+    candidate = builtin_compiler().read(text, file=f"{name}.yaml", account="default")
+    spec, definition = candidate.spec, candidate.definition
+    assert spec is not None, candidate.findings
+    assert definition is not None
+    gist = gist_of(spec, definition)
+    packed = packed_definition(definition)
+    return flow_of_gist(spec.key, spec.digest, packed, gist, builtin_nodes())
+
+
+def test_flows_that_are_alike_share_what_arms_them() -> None:
+    """Of thousands with one schedule it is made once."""
+    one, other = late_flow(), late_flow()
+    assert one is not other
+    assert one.triggers is other.triggers
+
+
+def test_hooks_that_are_alike_have_each_the_path_of_its_flow() -> None:
+    """What a flow says about them is the same, and yet it is another hook."""
+    paths = [hook.path for name in ("a", "b") for hook in late_hook(name).webhooks]
+    assert paths == ["a/webhook", "b/webhook"]
