@@ -67,7 +67,7 @@ class Slots(ABC):
         """
         if instant.tzinfo is None:
             raise ValueError("an instant must be aware")
-        start = instant.astimezone(UTC)
+        start = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
         slot = self._find(start)
         if slot is not None and slot <= start:
             raise FlowError(
@@ -137,6 +137,7 @@ class CronSchedule(Slots):
         init=False, repr=False, compare=False, default=None
     )
     """The last one: from an instant until a slot there is none between the two."""
+    _fingerprint: str = field(init=False, repr=False, compare=False, default="")
 
     def __post_init__(self) -> None:
         """Refuses what could never be asked for a slot; raises `ScheduleError`."""
@@ -147,8 +148,11 @@ class CronSchedule(Slots):
     @property
     def fingerprint(self) -> str:
         """A hash of the expression, as normalised, of the zone's name and of an unusual policy."""
-        dst = () if self.dst == USUAL_DST else (self.dst.skipped, self.dst.repeated)
-        return _short_hash("cron", self.expression, self.timezone, *dst)
+        if not self._fingerprint:
+            dst = () if self.dst == USUAL_DST else (self.dst.skipped, self.dst.repeated)
+            made = _short_hash("cron", self.expression, self.timezone, *dst)
+            object.__setattr__(self, "_fingerprint", made)
+        return self._fingerprint
 
     def walls_between(self, start: datetime, end: datetime) -> Iterator[datetime]:
         """Yields the naive wall times with `start` <= time < `end` that fit the fields, in order.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import field
 from datetime import datetime, timedelta
 
 from flowrunner.dataclass import dataclass
@@ -21,7 +20,6 @@ class Armed:
         since: When it was armed: where its slots begin if the ledger does not know it.
         delay: How much later than its slot each start is.
         cursor: Up to where its slots are accounted for; None until the ledger was asked.
-        turn: Makes its slots one after the other.
         lost_to: Why slots that are looked at too late were not looked at in time.
         is_held: Whether slots of an earlier life wait until catching up may begin.
         is_feeding: Whether the next slot waits for the end of the one that was caught up.
@@ -34,12 +32,23 @@ class Armed:
     since: datetime
     delay: timedelta
     cursor: datetime | None = None
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     lost_to: Reason = Reason.DOWN
     is_held: bool = False
     is_feeding: bool = False
     left_at: datetime | None = None
     left_for: Reason = Reason.DELETED
+    _turn: asyncio.Lock | None = None
+
+    @property
+    def turn(self) -> asyncio.Lock:
+        """Makes its slots one after the other; made when the first is looked at."""
+        if self._turn is None:
+            self._turn = asyncio.Lock()
+        return self._turn
+
+    def follow(self, before: Armed) -> None:
+        """Begins where one of the same schedule, which it takes the place of, has ended."""
+        self._turn = before.turn
 
     def is_as_enabled_as(self, trigger: ScheduleTrigger) -> bool:
         """Whether both let slots start, or neither does."""

@@ -18,6 +18,7 @@ from flowrunner.model.execution import Execution, ScheduleKey
 from flowrunner.model.flow import ScheduleTrigger
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.jitter import delayed, jitter_delay
+from flowrunner.model.schedule import Schedule
 from flowrunner.model.states import Reason
 from flowrunner.registry.difference import changed_keys
 from flowrunner.registry.entry import FlowEntry
@@ -62,7 +63,7 @@ class Schedules:
         )
         self._holds: set[str] = {FIRST_PASS}
         self._armed: dict[tuple[FlowKey, str], Armed] = {}
-        self._ids: dict[FlowKey, dict[str, None]] = {}
+        self._ids: dict[FlowKey, tuple[str, ...]] = {}
         """Which triggers of a flow are armed, in the order of their arming."""
         self._entries: Mapping[FlowKey, FlowEntry] = {}
         self._cursors: dict[ScheduleKey, datetime] = {}
@@ -186,7 +187,7 @@ class Schedules:
     def next_slot(self, key: FlowKey, trigger_id: str) -> datetime | None:
         """Returns the next slot of an armed schedule, or None."""
         place = key, trigger_id
-        armed, start = self._armed.get(place), self._timers.next_at(_name(place))
+        armed, start = self._armed.get(place), self._timers.next_at(place)
         if armed is None or start is None or not armed.trigger.is_enabled:
             return None
         slot = start - armed.delay
@@ -241,19 +242,21 @@ class Schedules:
 
     def _disarm(self, place: tuple[FlowKey, str]) -> None:
         """Ends a schedule that leaves force."""
-        self._timers.disarm(_name(place))
-        ids = self._ids[place[0]]
-        del ids[place[1]]
-        if not ids:
-            del self._ids[place[0]]
+        self._timers.disarm(place)
+        flow, left = place
+        self._ids[flow] = tuple(each for each in self._ids[flow] if each != left)
+        if not self._ids[flow]:
+            del self._ids[flow]
         self._close(self._armed.pop(place))
 
     def _arm(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> Armed | None:
-        """Arms a schedule; returns it if its cursor is still to be opened."""
+        """Arms a schedule; returns it if there is something to be done about its cursor yet."""
+        before = self._armed.get(place)
+        if before is None:
+            return self._arm_new(place, trigger)
         key, now = schedule_key(place[0], trigger), self._clock.now()
         delay = jitter_delay(key.flow, self._host, trigger.jitter_s)
-        before = self._armed.get(place)
-        if before is not None and before.key == key and before.is_as_enabled_as(trigger):
+        if before.key == key and before.is_as_enabled_as(trigger):
             before.trigger = trigger
             if before.delay == delay:
                 return None
@@ -261,22 +264,31 @@ class Schedules:
             armed = before
         else:
             armed = Armed(key=key, trigger=trigger, since=now, delay=delay)
-            if before is None and (cursor := self._cursors.get(key)) is not None:
-                armed.cursor = cursor
-                _may_be_due(armed, cursor, now)  # asked first: it answers what the timer asks, too
-            if before is not None:
-                if before.key == key:
-                    armed.turn = before.turn  # it begins where the one before has ended
-                self._close(before, Reason.DISABLED if before.key == key else Reason.DELETED)
+            if before.key == key:
+                armed.follow(before)
+            self._close(before, Reason.DISABLED if before.key == key else Reason.DELETED)
             self._armed[place] = armed
-            self._ids.setdefault(place[0], {})[place[1]] = None
-        starts = delayed(trigger.schedule, delay)
-        self._timers.arm(_name(place), starts, partial(self._due, armed))
-        if before is None:
-            armed.since = self._clock.now()  # after the timer: no slot comes between the two
-            return armed
+        self._timers.arm(place, delayed(trigger.schedule, delay), partial(self._due, armed))
         self._wake(armed, now - delay)  # opens the cursor, accounts for what was due while down
         return None
+
+    def _arm_new(self, place: tuple[FlowKey, str], trigger: ScheduleTrigger) -> Armed | None:
+        """Arms a schedule that was not in force.
+
+        Returns it if its cursor is to be opened, or if slots of an earlier life are due.
+        """
+        flow, trigger_id = place
+        key, schedule = schedule_key(flow, trigger), trigger.schedule
+        delay, cursor = jitter_delay(flow, self._host, trigger.jitter_s), self._cursors.get(key)
+        armed = Armed(key=key, trigger=trigger, since=self._clock.now(), delay=delay, cursor=cursor)
+        # Asked before the timer asks, for which it is the answer, too, where nothing was due.
+        first = None if cursor is None else _first_after(schedule, cursor)
+        self._armed[place] = armed
+        self._ids[flow] = (*self._ids.get(flow, ()), trigger_id)
+        self._timers.arm(place, delayed(schedule, delay), partial(self._due, armed))
+        armed.since = self._clock.now()  # after the timer: no slot comes between the two
+        is_due = first is not None and first <= armed.begin
+        return armed if is_due or cursor is None else None
 
     def _due(self, armed: Armed, start: datetime) -> None:
         self._wake(armed, start - armed.delay)
@@ -313,14 +325,13 @@ class Schedules:
 
 def _may_be_due(armed: Armed, cursor: datetime, due: datetime) -> bool:
     """Whether there is a slot to decide about; what comes later is for the timer."""
-    if cursor >= due:
-        return False
-    try:
-        first = armed.trigger.schedule.next_after(cursor)
-    except FlowError:
-        return True  # whoever accounts for it says so
+    first = _first_after(armed.trigger.schedule, cursor) if cursor < due else None
     return first is not None and first <= due
 
 
-def _name(place: tuple[FlowKey, str]) -> str:
-    return f"{place[0]}:{place[1]}"
+def _first_after(schedule: Schedule, cursor: datetime) -> datetime | None:
+    """Returns the first slot to decide about; what cannot be said is due at once."""
+    try:
+        return schedule.next_after(cursor)
+    except FlowError:
+        return cursor  # whoever accounts for it says so

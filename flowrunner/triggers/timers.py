@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import field
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush
@@ -49,14 +49,14 @@ class Timers(Protocol):
     def stop(self) -> None:
         """Disarms every key; no wake follows. Nothing happens when already stopped."""
 
-    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
+    def arm(self, key: Hashable, schedule: Slots, wake: Wake) -> None:
         """Wakes at the slots of `schedule` from now on.
 
         An armed key with the same schedule keeps its timer as it runs and only gets the new
         `wake`; with another schedule it begins anew.
         """
 
-    def disarm(self, key: str) -> None:
+    def disarm(self, key: Hashable) -> None:
         """Ends the wakes of a key, also one that is due; nothing happens if it is not armed."""
 
     def recheck(self) -> None:
@@ -66,7 +66,7 @@ class Timers(Protocol):
         was set back goes on there, and only the caller knows of which slots it is done.
         """
 
-    def next_at(self, key: str) -> datetime | None:
+    def next_at(self, key: Hashable) -> datetime | None:
         """Returns the slot a key waits for; None when it is not armed or nothing was started."""
 
 
@@ -116,7 +116,7 @@ class _Timer:
     """One schedule and who waits for it; `next_at` is None until the scheduler runs."""
 
     schedule: Slots
-    wakes: dict[str, Wake] = field(default_factory=dict)
+    wakes: dict[Hashable, Wake] = field(default_factory=dict)
     next_at: datetime | None = None
 
 
@@ -182,7 +182,7 @@ class ApschedulerTimers:
         self._scheduler: Any = None
         self._job: Any = None
         self._agenda = _Agenda()
-        self._schedules: dict[str, Slots] = {}
+        self._schedules: dict[Hashable, Slots] = {}
         self._timers: dict[Slots, _Timer] = {}
         self._is_hastening = False
 
@@ -208,9 +208,10 @@ class ApschedulerTimers:
             self._scheduler.shutdown(wait=False)
             self._scheduler = None
 
-    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
+    def arm(self, key: Hashable, schedule: Slots, wake: Wake) -> None:
         """Wakes at the slots of `schedule` from now on; see `Timers`."""
-        if self._schedules.get(key) != schedule:
+        before = self._schedules.get(key)
+        if before is not None and before != schedule:
             self.disarm(key)
         self._schedules[key] = schedule
         timer = self._timers.get(schedule)
@@ -220,7 +221,7 @@ class ApschedulerTimers:
                 self._plan(timer)
         timer.wakes[key] = wake
 
-    def disarm(self, key: str) -> None:
+    def disarm(self, key: Hashable) -> None:
         """Ends the wakes of a key; the timer goes with its last key."""
         schedule = self._schedules.pop(key, None)
         if schedule is None:
@@ -252,7 +253,7 @@ class ApschedulerTimers:
         if some:
             asyncio.get_running_loop().call_soon(self._look_back, timers)
 
-    def next_at(self, key: str) -> datetime | None:
+    def next_at(self, key: Hashable) -> datetime | None:
         """Returns the slot a key waits for; see `Timers`."""
         schedule = self._schedules.get(key)
         # Also called in the thread of a scrape: the loop may disarm the key meanwhile.
@@ -294,7 +295,7 @@ class ApschedulerTimers:
         due = self._agenda.take_due()
         self._wake_some(iter([(timer, key, slot) for timer, slot in due for key in timer.wakes]))
 
-    def _wake_some(self, due: Iterator[tuple[_Timer, str, datetime]]) -> None:
+    def _wake_some(self, due: Iterator[tuple[_Timer, Hashable, datetime]]) -> None:
         loop = asyncio.get_running_loop()
         some = list(islice(due, _SLICE))
         for each in some:
@@ -302,6 +303,6 @@ class ApschedulerTimers:
         if some:
             loop.call_soon(self._wake_some, due)
 
-    def _wake(self, timer: _Timer, key: str, slot: datetime) -> None:
+    def _wake(self, timer: _Timer, key: Hashable, slot: datetime) -> None:
         if self._timers.get(timer.schedule) is timer and key in timer.wakes:
             timer.wakes[key](slot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +23,7 @@ class FakeTimers:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._armed: dict[str, _Armed] = {}
+        self._armed: dict[Hashable, _Armed] = {}
         self.started = False
         self.rechecked = 0
 
@@ -36,14 +37,14 @@ class FakeTimers:
         self.started = False
         self._armed.clear()
 
-    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
+    def arm(self, key: Hashable, schedule: Slots, wake: Wake) -> None:
         armed = self._armed.get(key)
         if armed is not None and armed.schedule == schedule:
             armed.wake = wake
         else:
             self._armed[key] = _Armed(schedule, wake, self._clock.now())
 
-    def disarm(self, key: str) -> None:
+    def disarm(self, key: Hashable) -> None:
         self._armed.pop(key, None)
 
     def recheck(self) -> None:
@@ -52,17 +53,17 @@ class FakeTimers:
             armed.since = min(armed.since, self._clock.now())
         self.fire_due()
 
-    def next_at(self, key: str) -> datetime | None:
+    def next_at(self, key: Hashable) -> datetime | None:
         armed = self._armed.get(key)
         if armed is None or not self.started:
             return None
         return armed.schedule.next_after(armed.since)
 
     @property
-    def keys(self) -> frozenset[str]:
+    def keys(self) -> frozenset[Hashable]:
         return frozenset(self._armed)
 
-    def fire_due(self, now: datetime | None = None) -> list[str]:
+    def fire_due(self, now: datetime | None = None) -> list[Hashable]:
         """Wakes every key with a slot since it was last asked, once, and returns those keys.
 
         `now` is the clock's unless given; nothing is woken before `start`.
@@ -70,7 +71,7 @@ class FakeTimers:
         if not self.started:
             return []
         until = now or self._clock.now()
-        woken = []
+        woken: list[Hashable] = []
         for key, armed in list(self._armed.items()):
             slot = last_between(armed.schedule, armed.since, until)
             if slot is not None and self._armed.get(key) is armed:

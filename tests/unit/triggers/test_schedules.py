@@ -17,7 +17,7 @@ from flowrunner.model.states import ExecutionState, SlotOutcome
 from flowrunner.triggers.pace import MOST_IN_CROWD, PATIENCE_S
 from flowrunner.triggers.slot_keeper import GRACE
 from tests.fakes.clock import DEFAULT_START as NOON
-from tests.fakes.definitions import broken_text, flow_text, hook
+from tests.fakes.definitions import broken_text, flow_text, hook, key_of
 from tests.unit.triggers.slots import (
     HOUR,
     MINUTE,
@@ -476,7 +476,7 @@ def test_unrelated_edit_leaves_the_schedule_armed_as_it_was() -> None:
             flow_text("a", inputs={"who": {"default": "old"}}, triggers=triggers),
             due("b", "3m"),
         )
-        assert world.timers.armed == ["default/b:schedule"]
+        assert world.timers.armed == [(key_of("b"), "schedule")]
         await fire(world, MINUTE)
         assert await world.inputs() == [{"who": "new"}]
 
@@ -513,7 +513,7 @@ def test_schedule_that_is_gone_is_due_no_more(after: list[bytes]) -> None:
         await world.apply(*after)
         await world.schedules.settle()
         assert world.schedules.next_slot(A, "schedule") is None
-        assert "default/a:schedule" not in world.timers.keys
+        assert (A, "schedule") not in world.timers.keys
 
     simulate(story)
 

@@ -161,3 +161,19 @@ def test_other_schedules_of_the_flow_keep_their_cursors() -> None:
         assert await ledger(after) == [("missed", "down", 60, 120, 2)]
 
     simulate(story)
+
+
+def test_a_start_opens_no_cursor_that_it_has_found(caplog: pytest.LogCaptureFixture) -> None:
+    """A ledger that takes nothing costs a schedule of an earlier life nothing, if none is due."""
+
+    async def story(world: World) -> None:
+        await begin(world, due())
+        await fire(world, MINUTE)
+        after = await world.next_life()
+        after.slots.fails = {"open"}
+        await begin(after, due())
+        assert "slots.not_recorded" not in caplog.text
+        await fire(after, 2 * MINUTE)
+        assert slots(await after.executions()) == [60, 120]
+
+    simulate(story)

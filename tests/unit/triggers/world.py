@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -133,9 +133,9 @@ class CountingTimers(FakeTimers):
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self.armed: list[str] = []
+        self.armed: list[Hashable] = []
 
-    def arm(self, key: str, schedule: Slots, wake: Wake) -> None:
+    def arm(self, key: Hashable, schedule: Slots, wake: Wake) -> None:
         self.armed.append(key)
         super().arm(key, schedule, wake)
 
