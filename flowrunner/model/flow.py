@@ -21,6 +21,7 @@ from flowrunner.model.formats import TextFormat
 from flowrunner.model.hook_auth import WebhookAuth
 from flowrunner.model.ids import Digest, FlowKey, Json
 from flowrunner.model.notify import NotifyRules
+from flowrunner.model.of_type import enabled, of_type
 from flowrunner.model.patterns import Pattern
 from flowrunner.model.process import PLAIN_PROCESS, ProcessSpec
 from flowrunner.model.rates import Rate
@@ -358,27 +359,27 @@ class FlowSpec:
     @property
     def schedules(self) -> tuple[ScheduleTrigger, ...]:
         """The triggers of type schedule."""
-        return tuple([t for t in self.triggers if isinstance(t, ScheduleTrigger)])
+        return of_type(self.triggers, ScheduleTrigger)
 
     @property
     def webhooks(self) -> tuple[WebhookTrigger, ...]:
         """The triggers of type webhook."""
-        return tuple([t for t in self.triggers if isinstance(t, WebhookTrigger)])
+        return of_type(self.triggers, WebhookTrigger)
 
     @property
     def starts(self) -> tuple[StartTrigger, ...]:
         """The triggers of type start that are enabled."""
-        return tuple([t for t in self.triggers if isinstance(t, StartTrigger) and t.is_enabled])
+        return enabled(self.triggers, StartTrigger)
 
     @property
     def followed(self) -> tuple[FlowTrigger, ...]:
         """The triggers of type flow that are enabled."""
-        return tuple([t for t in self.triggers if isinstance(t, FlowTrigger) and t.is_enabled])
+        return enabled(self.triggers, FlowTrigger)
 
     @property
     def inboxes(self) -> tuple[FileTrigger, ...]:
         """The triggers of type file that are enabled."""
-        return tuple([t for t in self.triggers if isinstance(t, FileTrigger) and t.is_enabled])
+        return enabled(self.triggers, FileTrigger)
 
     @property
     def secrets_in_use(self) -> frozenset[str]:

@@ -65,6 +65,9 @@ class _Lacking(NamedTuple):
     user: str = ""
 
 
+_LACKS_NOTHING = _Lacking()
+
+
 class _Lacks(NamedTuple):
     """What flows lack on this host."""
 
@@ -83,7 +86,9 @@ class _Lacks(NamedTuple):
         }
 
     def of(self, key: FlowKey) -> _Lacking:
-        """Returns what one flow lacks."""
+        """Returns what one flow lacks; the same object for all that lack nothing."""
+        if key not in self.secrets and key not in self.users:
+            return _LACKS_NOTHING
         return _Lacking(self.secrets.get(key, ()), self.users.get(key, ""))
 
 
@@ -206,6 +211,8 @@ class Applier:
         """
         if plan.touched is not None:
             return plan.touched if self._was_read else plan.touched | (self._unread & before.keys())
+        if self._is_first:
+            return plan.entries.keys()
         return {
             key
             for key, entry in plan.entries.items()
@@ -216,7 +223,8 @@ class Applier:
         """Makes the conditions of a flow say what is known of its pause."""
         entry = self._registry.get(key)
         if entry is not None:
-            renewed = self._conditioned(entry, self._clock.now())
+            labels = self._registry.lacking_labels(entry.spec)
+            renewed = self._conditioned(entry, labels, self._clock.now())
             self._registry.edit({key: renewed})
             self.history.renewed(renewed, self._registry.source.revision)
 
@@ -224,9 +232,10 @@ class Applier:
         """Makes the flows that name channels say whether they may start with those in force."""
         now, renewed = self._clock.now(), dict[FlowKey, FlowEntry]()
         for key, entry in self._registry.entries.items():
-            bar = self._bar(entry)
+            labels = self._registry.lacking_labels(entry.spec)
+            bar = self._bar(entry, labels)
             if bar != entry.bar:
-                renewed[key] = self._conditioned(replace(entry, bar=bar), now)
+                renewed[key] = self._conditioned(replace(entry, bar=bar), labels, now)
         if renewed:
             self._registry.edit(renewed)
         for entry in renewed.values():
@@ -246,9 +255,12 @@ class Applier:
         alone.
         """
         touched = plan.entries if plan.touched is None else plan.touched
-        specs = {key: spec for key in touched if (spec := plan.entries[key].spec)}
         elsewhere = self._registry.lacking_labels
-        specs = {key: spec for key, spec in specs.items() if not elsewhere(spec)}
+        specs = {
+            key: spec
+            for key in touched
+            if (spec := plan.entries[key].spec) is not None and not elsewhere(spec)
+        }
         self._needs.learn(specs, plan.touched)
         named = {key: spec for key, spec in specs.items() if spec.users}
         kept = {} if plan.touched is None else self._with_users
@@ -280,7 +292,7 @@ class Applier:
 
     def _may_differ(self, entry: FlowEntry) -> bool:
         """Whether the conditions of an entry may be others though nothing about it has changed."""
-        if self._is_first or not entry.conditions:
+        if not entry.conditions:
             return True
         recorded = () if self._was_read else self.history.recorded(entry.key)
         is_same = not recorded or entry.conditions is recorded
@@ -290,28 +302,30 @@ class Applier:
         self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
-        current, bar = self._registry.get(entry.key), self._bar(entry)
+        labels = self._registry.lacking_labels(entry.spec)
+        current, bar = self._registry.get(entry.key), self._bar(entry, labels)
         if entry is before and current is not None:
             entry = current
         if (entry.missing_secrets, entry.refused_user, entry.bar) != (*lacking, bar):
             secrets, user = lacking
             entry = replace(entry, missing_secrets=secrets, refused_user=user, bar=bar)
-        settled = self._conditioned(entry, now)
+        settled = self._conditioned(entry, labels, now)
         is_same = settled is current or settled == current
         return current if current is not None and is_same else settled
 
-    def _bar(self, entry: FlowEntry) -> Bar | None:
+    def _bar(self, entry: FlowEntry, labels: tuple[str, ...]) -> Bar | None:
         """Returns what is in the way of a flow; the channels of another host are not known here."""
         if entry.spec is None:
             return None
-        is_here = not self._registry.lacking_labels(entry.spec)
-        channels = self.channels.channels if is_here else ANY_CHANNELS
+        channels = ANY_CHANNELS if labels else self.channels.channels
         return bar_of(entry.key.account, entry.spec, self._accounts, channels)
 
-    def _conditioned(self, entry: FlowEntry, now: datetime) -> FlowEntry:
-        """Returns an entry whose conditions say what is known of it."""
+    def _conditioned(self, entry: FlowEntry, labels: tuple[str, ...], now: datetime) -> FlowEntry:
+        """Returns an entry whose conditions say what is known of it.
+
+        `labels` are those that this host lacks for it.
+        """
         pause = self._registry.pause_of(entry.key)
-        labels = self._registry.lacking_labels(entry.spec)
         conditions = self._recalled(entry, self._alike.conditions(entry, pause, now, labels))
         is_same = conditions is entry.conditions
         return entry if is_same else replace(entry, conditions=conditions)

@@ -11,7 +11,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
@@ -179,13 +178,13 @@ class FlowHistory:
         await self._flush()
 
     def _look(self, entries: _Flows, revision: Revision) -> None:
-        keys: AbstractSet[FlowKey]
         if self._seen is None:
-            keys = set(entries) | self._told.keys()
+            keys = {key for key, entry in entries.items() if not self._is_told(key, entry)}
+            keys |= self._told.keys() - entries.keys()
         elif self._seen is entries:
             return
         else:
-            keys = changed_keys(self._seen, entries)
+            keys = {*changed_keys(self._seen, entries)}
         self._seen, self._revision = entries, revision
         for key in sorted(keys):
             self._tell(key, entries.get(key), revision)
@@ -221,8 +220,6 @@ class FlowHistory:
                 telling = self._telling(key, revision, 0)
                 self._keep(_GONE, [telling.of_version(DefinitionEvent.DELETED, "")])
             return
-        if old is not None and _is_told(old, entry):
-            return  # most are, at every restart
         telling = self._telling(key, revision, entry.generation)
         if events := list(_news(old, entry, telling)):
             state = FlowState(
@@ -233,6 +230,14 @@ class FlowHistory:
                 is_held=old is not None and old.is_held,
             )
             self._keep(state, events)
+
+    def _is_told(self, key: FlowKey, entry: FlowEntry) -> bool:
+        """Tells at a glance that there is no news, as of most at a restart; else `_news` judges."""
+        old = self._told.get(key)
+        if old is None or old.conditions is not entry.conditions:
+            return False
+        is_same = old.digest == entry.digest and not old.is_gone
+        return is_same and old.rejected == _rejected(entry)
 
     def _telling(self, key: FlowKey, revision: Revision, generation: int) -> _Telling:
         told = self._told.get(key) or _UNKNOWN
@@ -338,12 +343,6 @@ def _words_of(breach: Breach) -> str:
         slots = "a slot was" if breach.count == 1 else f"{breach.count} slots were"
         return f"{promise}; {slots} missed"
     return f"{promise}; no success since {breach.since.isoformat(timespec='seconds')}"
-
-
-def _is_told(old: FlowState, entry: FlowEntry) -> bool:
-    """Tells at a glance that there is no news; a False is for `_news` to judge."""
-    is_same = old.conditions is entry.conditions and old.digest == entry.digest
-    return is_same and not old.is_gone and old.rejected == _rejected(entry)
 
 
 def _news(old: FlowState | None, entry: FlowEntry, telling: _Telling) -> Iterator[FlowEvent]:

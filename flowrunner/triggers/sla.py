@@ -109,12 +109,14 @@ class SlaWatch:
         removed: frozenset[FlowKey],
     ) -> None:
         """Learns who promises what; what is under way keeps the promise that it began with."""
+        marked = {mark.flow for mark in self._known}
         for key in changed_keys(self._entries, entries):
             entry = entries.get(key)
             spec = None if entry is None else entry.spec
             promise = None if spec is None or self._registry.lacking_labels(spec) else spec.sla
             if promise is None:
-                self._promises.pop(key, None)
+                if self._promises.pop(key, None) is None and key not in marked:
+                    continue  # most flows promise nothing, and never did
             else:
                 self._promises[key] = promise
                 self._told.promises_made(key, promise.kinds)

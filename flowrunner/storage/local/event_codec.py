@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.flow_events import FlowEvent, FlowState
-from flowrunner.model.ids import Digest, FlowKey, Revision
+from flowrunner.model.ids import FlowKey, Revision
 from flowrunner.storage.local.codec import Row, micros_of, moment_of, text_of
 
 EVENT_COLUMNS = "account, flow, number, at, type, status, reason, message, revision, generation"
@@ -60,24 +61,24 @@ def state_row(flow: FlowKey, state: FlowState) -> Row:
     )
 
 
-def state_of(row: Row, known: dict[str, tuple[Condition, ...]]) -> tuple[FlowKey, FlowState]:
-    """Returns the flow and the state of `STATE_COLUMNS`.
-
-    Args:
-        row: The row.
-        known: Conditions by their text; thousands of flows share them.
-    """
-    conditions = known.get(row[3])
-    if conditions is None:
-        conditions = known[row[3]] = _conditions_of(row[3])
-    return FlowKey(row[0], row[1]), FlowState(
-        number=row[2],
-        conditions=conditions,
-        digest=Digest(row[4]),
-        rejected=row[5],
-        is_held=bool(row[6]),
-        is_gone=bool(row[7]),
-    )
+def states_of(rows: Iterable[Row]) -> Iterator[tuple[FlowKey, FlowState]]:
+    """Yields the flow and the state of each row of `STATE_COLUMNS`."""
+    known: dict[str, tuple[Condition, ...]] = {}  # thousands of flows share what they say
+    for account, flow, number, text, digest, rejected, is_held, is_gone in rows:
+        conditions = known.get(text)
+        if conditions is None:
+            conditions = known[text] = _conditions_of(text)
+        yield (
+            FlowKey(account, flow),
+            FlowState(
+                number=number,
+                conditions=conditions,
+                digest=digest,
+                rejected=rejected,
+                is_held=bool(is_held),
+                is_gone=bool(is_gone),
+            ),
+        )
 
 
 def _kept_text(text: str) -> str | bytes:

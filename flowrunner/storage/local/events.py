@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
 
-from flowrunner.model.conditions import Condition
 from flowrunner.model.flow_events import MOST_EVENTS, FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
 from flowrunner.model.mark import NO_MARKS, MarkChange
@@ -21,8 +20,8 @@ from flowrunner.storage.local.event_codec import (
     STATE_COLUMNS,
     event_of,
     event_row,
-    state_of,
     state_row,
+    states_of,
 )
 from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.readers import Readers
@@ -100,8 +99,7 @@ def _record(
 
 
 def _states(connection: sqlite3.Connection) -> dict[FlowKey, FlowState]:
-    known: dict[str, tuple[Condition, ...]] = {}  # most flows are alike
-    return dict(state_of(row, known) for row in connection.execute(_STATES))
+    return dict(states_of(connection.execute(_STATES)))
 
 
 def _list(

@@ -15,7 +15,7 @@ from flowrunner.model.mark import MarkKey, MarkKind
 from flowrunner.model.sla import Breach, SlaKind
 from flowrunner.model.states import SlotOutcome
 from flowrunner.triggers.sla import LONGEST_SLEEP_S, SlaWatch
-from tests.fakes.definitions import flow_text, key_of
+from tests.fakes.definitions import entry, flow_text, key_of
 from tests.fakes.ids import sequential_id
 from tests.unit.triggers.slots import HOUR, MINUTE, every, fire, turns
 from tests.unit.triggers.world import World, simulate
@@ -271,6 +271,24 @@ def test_marks_leave_with_their_flow() -> None:
             await world.apply(flow("b", sla={"max_duration": "1d"}))
             await turns()
         assert await world.storage.marks.list(MarkKind.SLA) == {}
+
+    simulate(story)
+
+
+def test_marks_of_a_promise_that_was_taken_back_while_down_leave() -> None:
+    """Most flows promise nothing and are not looked at; one that did is."""
+
+    async def story(world: World) -> None:
+        async with Watching(world):
+            await world.apply(flow(sla={"max_since_success": "1d"}, triggers=[]))
+            await asyncio.sleep(2 * DAY)
+        (record,), bare = await world.storage.flows.list(), entry("a")
+        taken_back = replace(record, digest=bare.digest, definition=bare.definition)
+        await world.storage.flows.put([taken_back])  # by a life that died before it saw to them
+        after = await world.next_life()
+        async with Watching(after):
+            await turns()
+        assert await after.storage.marks.list(MarkKind.SLA) == {}
 
     simulate(story)
 
