@@ -117,8 +117,10 @@ class Daemon:
             await parts.origin.source.load()
             await parts.origin.places.load()
         history = parts.applier.history
-        records, _, _ = await asyncio.gather(  # hashing megabytes keeps no other thread waiting
-            parts.storage.flows.list(), history.load(), asyncio.to_thread(parts.warm.load)
+        # Not beside the records: both give Python's lock away at each step, and would take turns.
+        await history.load()
+        records, _ = await asyncio.gather(  # hashing megabytes keeps no other thread waiting
+            parts.storage.flows.list(), asyncio.to_thread(parts.warm.load)
         )
         count = load_last_good(records, parts.warm, parts.registry, self._clock, history)
         if count:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from io import BytesIO
 from typing import Any, Protocol
 
 from flowrunner.definitions.claims import Claims, Place
@@ -27,12 +28,19 @@ def sealed(lines: Iterable[bytes]) -> bytes:
     return hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def checked_lines(data: bytes) -> list[bytes]:
-    """Returns the lines of `sealed`; none if they are not whole."""
-    head, _, rest = data.partition(b"\n")
-    if head != hashlib.sha256(rest).hexdigest().encode():
-        return []
-    return rest.split(b"\n")[:-1]
+def checked_lines(data: bytes) -> Iterator[bytes]:
+    """Yields the lines of `sealed`; none if they are not whole.
+
+    One after the other: the memory of one is that of the next.
+    """
+    start = data.find(b"\n") + 1
+    sum_ = hashlib.sha256(memoryview(data)[start:]).hexdigest().encode()
+    if data[:start] != sum_ + b"\n":
+        return
+    rest = BytesIO(data)
+    rest.seek(start)
+    for line in rest:
+        yield line[:-1]
 
 
 def key_of(inputs: Iterable[bytes]) -> bytes:

@@ -71,7 +71,7 @@ class StoredBasis:
     def recalled(self, root: Path, observed: _Flows) -> Snapshot | None:
         """Returns the source, without its files, if everything is as it was kept."""
         data = self._store.load() or b""
-        lines = checked_lines(data)
+        lines = list(checked_lines(data))
         if len(lines) < _HEAD or not observed:
             return None
         try:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import field
 from enum import StrEnum
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,7 +141,7 @@ class _Walker:
             batch, self.linked = sorted(self.linked, key=lambda each: each.prefix), []
             for folder in batch:
                 self._read_tree(folder)
-        self.entries.sort(key=lambda entry: entry.path)
+        self.entries.sort(key=itemgetter(0))  # the path, without a call into Python
         return Walk(
             root=Path(self.root),
             entries=tuple(self.entries),

@@ -5,8 +5,8 @@ checked: size, times, inode and device. The time of change is among them, which 
 back, so what a person or a fault of a program did to the file is found at once. What changes no
 fact, such as a fault of the disk, is found by whoever reads the files again after the start.
 
-Here stand the fields of a record between tabs, then its definition as it is written in its file;
-all of it under one hash.
+Here stand the fields of each record between tabs, a line for each, and behind an empty line the
+definitions as they are written in their files, in the same order; all of it under one hash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from flowrunner.model.packed import PackedDefinition, laid_out
 from flowrunner.storage.flow_store import FlowRecord
 from flowrunner.system.files import FileKind, FileStat
 
-_HEAD = b"flowrunner records 1 "
+_HEAD = b"flowrunner records 2 "
 """Before the hash; the number is raised when the form changes."""
 
 _SETTLED_NS = 100_000_000
@@ -94,18 +94,19 @@ def is_settled(stat: FileStat, now: datetime) -> bool:
 
 def known_text(records: Iterable[Known]) -> bytes:
     """Returns the file of records; those with a name that fits into no line are left out."""
-    rest = b"".join(part for known in records for part in _lines(known))
+    told = [(line, text) for line, text in map(_told, records) if line.count(b"\t") == _FIELDS - 1]
+    lines, texts = (b"".join(each[at] + b"\n" for each in told) for at in (0, 1))
+    rest = lines + b"\n" + texts
     return _HEAD + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
 
 
-def _lines(known: Known) -> tuple[bytes, ...]:
+def _told(known: Known) -> tuple[bytes, bytes]:
+    """Returns the line of a record, and its definition."""
     record, definition = known.record, laid_out(known.record.definition)
     number, at, size = str(record.generation), record.updated_at.isoformat(), str(len(definition))
     told = (*record.key, record.path, record.revision, record.digest, number, at, size)
     line = "\t".join((known.facts, *told))
-    if "\n" in line or line.count("\t") != _FIELDS - 1:
-        return ()
-    return line.encode(errors="surrogatepass"), b"\n", definition, b"\n"
+    return b"" if "\n" in line else line.encode(errors="surrogatepass"), definition
 
 
 def _places(data: bytes) -> Iterator[tuple[tuple[str, str], _Place]]:
@@ -116,10 +117,11 @@ def _places(data: bytes) -> Iterator[tuple[tuple[str, str], _Place]]:
         != _HEAD + hashlib.sha256(memoryview(data)[start:]).hexdigest().encode() + b"\n"
     ):
         return
-    while start < len(data):
-        end = data.index(b"\n", start)
-        fields = data[start:end].decode(errors="surrogatepass").split("\t")
-        start = end + 1
-        end = start + int(fields[-1])
-        yield (fields[1], fields[2]), _Place(fields, start, end)
-        start = end + 1
+    end = data.index(b"\n\n", start - 1)  # also where there is no line
+    lines = data[start:end].decode(errors="surrogatepass")
+    at = end + 2
+    for line in lines.split("\n") if lines else ():
+        fields = line.split("\t")
+        size = int(fields[-1])
+        yield (fields[1], fields[2]), _Place(fields, at, at + size)
+        at += size + 1
