@@ -7,7 +7,8 @@ A frozen one is made faster, too: its slots fill themselves, where the library l
 name. All else is the library's: `fields`, `replace` and `asdict`, and a type checker sees its
 decorator.
 
-Left out is what nobody here asks for: `init=False`, `unsafe_hash`, `InitVar`, `weakref_slot`.
+Left out is what nobody here asks for: `init=False`, `unsafe_hash`, `InitVar`, `weakref_slot`, and
+the signature as docstring of a class that has none: to read it, the library loads a tokenizer.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def _made(
 
     The library makes one without methods, which is frozen for all that it knows.
     """
+    cls.__doc__ = cls.__doc__ or cls.__name__
     own = dict(vars(cls))
     bare = dataclasses.dataclass(init=False, repr=False, eq=False, slots=slots, kw_only=kw_only)
     made: _Class = bare(cls)

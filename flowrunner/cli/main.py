@@ -122,7 +122,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="flowrunner", description="Declarative GitOps flow runner.")
     parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, about in COMMANDS.items():
+    known = {chosen: COMMANDS[chosen]} if chosen in COMMANDS else COMMANDS  # the others take 2 ms
+    for name, about in known.items():
         sentence = f"{about[0].upper()}{about[1:]}."  # capitalize() would write "json"
         command = commands.add_parser(name, help=about, description=sentence)
         if name == chosen:

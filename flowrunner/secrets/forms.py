@@ -34,7 +34,7 @@ of many libraries, JavaScript's `encodeURIComponent`."""
 
 _ESCAPE = re.compile("%[0-9A-F]{2}")
 _QUOTES = re.compile("'+")
-_SPECIAL = re.compile(r"[^A-Za-z0-9_@%+:./=\x80-\U0010ffff-]")
+_SPECIAL = re.compile(r"(?![A-Za-z0-9_@%+:./=-])[\x00-\x7f]")  # a class of all others takes 3 ms
 _IN_DOUBLE_QUOTES = re.compile(r'["$`\\]')
 _CONTROL = {
     "\\": "\\\\", "'": "\\'", "\a": "\\a", "\b": "\\b", "\x1b": "\\E", "\f": "\\f",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import pickle
 from collections.abc import Callable
 from dataclasses import field
@@ -146,3 +147,13 @@ def test_an_object_may_keep_to_itself() -> None:
     assert box != Box()
     assert len({box, Box()}) == 2
     assert Box([1]).items == [1]
+
+
+def test_a_class_that_says_nothing_of_itself_is_not_looked_into(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The library says its signature instead, for which it loads a tokenizer at each start."""
+    monkeypatch.delattr(inspect, "signature")
+    assert dataclass(type("Bare", (), {"__module__": __name__})).__doc__ == "Bare"
+    space = {"__doc__": "A value.", "__module__": __name__}
+    assert dataclass(type("Told", (), space)).__doc__ == "A value."
