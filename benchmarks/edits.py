@@ -15,8 +15,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.disk import DISK
 from benchmarks.flow_files import flow_text, write_flows
-from benchmarks.in_daemon import DISK
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.model.ids import DEFAULT_ACCOUNT, FlowKey

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from benchmarks.disk import DISK
 from flowrunner.engine.log_quota import LogQuota
 from flowrunner.engine.retention import Retention, RetentionRules
 from flowrunner.engine.runtime import EngineFolders
@@ -30,8 +31,6 @@ from flowrunner.system.files import LocalFiles
 
 HISTORY = 1_000_000
 FLOWS = 1_000
-DISK = "/var/tmp"
-"""Never a memory file system, on which a commit would cost nothing."""
 
 _SINCE = datetime(2026, 1, 1, tzinfo=UTC)
 

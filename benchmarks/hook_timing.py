@@ -27,7 +27,8 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.in_daemon import DISK, in_a_daemon
+from benchmarks.disk import DISK
+from benchmarks.in_daemon import in_a_daemon
 from benchmarks.restarts import Started
 from flowrunner.daemon.build import Parts
 from flowrunner.model.delivery import Delivery

@@ -17,8 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.disk import DISK
 from benchmarks.hook_load import request
-from benchmarks.restarts import DISK, Started
+from benchmarks.restarts import Started
 
 SECRET = "secret"
 STEADY_RATE = 200

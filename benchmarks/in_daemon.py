@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.disk import DISK
 from flowrunner.config.settings import Settings, SourceSettings, StorageSettings
 from flowrunner.daemon.build import Parts, build
 from flowrunner.daemon.garbage import begin
@@ -18,9 +19,6 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.system.descent import DescentFamilies
 
 T = TypeVar("T")
-
-DISK = "/var/tmp"
-"""Never a memory file system, on which a commit would cost nothing."""
 
 KEY = FlowKey("default", "bench")
 """The one flow: its file says `name: bench`."""

@@ -16,11 +16,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks.commands import COMMAND
+from benchmarks.disk import DISK
 from benchmarks.flow_files import write_flows
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "flows"
-DISK = "/var/tmp"
-"""Never a memory file system, on which a commit would cost nothing."""
 
 _PATIENCE_S = 120.0
 _LOOK_S = 0.002

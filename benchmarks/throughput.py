@@ -12,7 +12,8 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks.in_daemon import DISK, KEY, in_a_daemon
+from benchmarks.disk import DISK
+from benchmarks.in_daemon import KEY, in_a_daemon
 from flowrunner.daemon.build import Parts
 
 NODES = 1_000
