@@ -29,6 +29,7 @@ from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.model.channels import ChannelUse
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Digest, FlowKey, Json
+from flowrunner.model.json_text import encoder
 from flowrunner.model.late import Late, LateMapping
 from flowrunner.model.packed import PackedDefinition, packed_definition, plain
 from flowrunner.model.references import NO_REFERENCES
@@ -45,7 +46,7 @@ _PART = "\x1f"
 _HOOK = '"type":"webhook"'
 """Is in the gist of a flow with a webhook, whose path may be that of its name."""
 _MOST_SHARED = 4_096
-_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_ENCODE = encoder()
 _SAID_FIELDS = ("users", "node_types", "channels")
 _EMPTY: Mapping[str, Any] = {field: () if field in NODE_FIELDS else {} for field in PARTS}
 """Shared by all flows that have no such part: nobody writes into a spec."""

@@ -27,9 +27,10 @@ from flowrunner.definitions.late_flow import gist_of
 from flowrunner.definitions.seen import Seen, facts_text
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import Json
+from flowrunner.model.json_text import encoder
 from flowrunner.system.files import FileStat
 
-_ENCODE = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_ENCODE = encoder()
 _NO_FINDINGS = b"[]"
 _FOREIGN = b"f"
 _FIELD = b"\t"

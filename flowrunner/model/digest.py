@@ -7,21 +7,15 @@ they read against one. What goes into an effective definition is the compiler's 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 
 from flowrunner.model.ids import Digest, Json
+from flowrunner.model.json_text import encoder
 
 PREFIX = "sha256:"
 """What every digest begins with; 64 lower-case hex digits follow."""
 
-_ENCODER = json.JSONEncoder(
-    sort_keys=True,
-    separators=(",", ":"),
-    ensure_ascii=False,
-    allow_nan=False,
-    check_circular=False,  # none is, and to watch for it takes a seventh of the time
-)
+_ENCODE = encoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
 
 
 def canonical_json(value: Json) -> bytes:
@@ -33,7 +27,7 @@ def canonical_json(value: Json) -> bytes:
     Raises:
         ValueError: NaN, an infinity or a lone surrogate, which JSON cannot carry.
     """
-    return _ENCODER.encode(value).encode()
+    return _ENCODE(value).encode()
 
 
 def digest_of(definition: Mapping[str, Json]) -> Digest:

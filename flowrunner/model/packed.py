@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 
 from flowrunner.model.ids import Json
+from flowrunner.model.json_text import encoder
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
-_SPACED = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False).encode
+_ENCODE = encoder(ensure_ascii=False)
+_SPACED = encoder(separators=(", ", ": "), ensure_ascii=False, allow_nan=False)
 
 
 class PackedDefinition(Mapping[str, Json]):
@@ -27,7 +28,7 @@ class PackedDefinition(Mapping[str, Json]):
             # In JSON a line may break only between two values; what follows is indentation.
             self._text = b"".join([line.lstrip(b" ") for line in definition.split(b"\n")])
         else:
-            self._text = _ENCODER.encode(plain(definition)).encode(errors="surrogatepass")
+            self._text = _ENCODE(plain(definition)).encode(errors="surrogatepass")
 
     @property
     def lines(self) -> bytes:
