@@ -16,6 +16,9 @@ WORD = "word"
 NUMBER = "number"
 STRING = "string"
 END = "end"
+_SIGN = "sign"
+_NEW = tuple.__new__
+"""Makes a token without a call in Python: there are hundreds of thousands at a first start."""
 
 
 class Token(NamedTuple):
@@ -93,25 +96,24 @@ def tokens_of(text: str, start: int, end: int) -> list[Token]:
         )
     tokens: list[Token] = []
     position = start
-    while True:
-        match = _TOKEN.match(text, position, end)
-        if match is None:
-            raise _refusal(text, position, end)
+    for match in _TOKEN.finditer(text, start, end):
         kind = match.lastgroup or END
-        offset, position = match.span(kind)
-        tokens.append(_token(kind, match[kind], offset, position))
+        value: str | float = match[kind]
+        after = match.end()
+        offset = after - len(match[kind])
+        if match.start() != position:  # what stands between begins no token
+            break
+        if kind == _SIGN:
+            kind = match[kind]
+        elif kind == STRING:
+            value = match[kind][1:-1].replace("''", "'")
+        elif kind == NUMBER:
+            value = _number(match[kind], offset)
+        tokens.append(_NEW(Token, (kind, value, offset, after)))
         if kind == END:
             return tokens
-
-
-def _token(kind: str, text: str, offset: int, end: int) -> Token:
-    if kind == "sign":
-        return Token(text, text, offset, end)
-    if kind == STRING:
-        return Token(kind, text[1:-1].replace("''", "'"), offset, end)
-    if kind == NUMBER:
-        return Token(kind, _number(text, offset), offset, end)
-    return Token(kind, text, offset, end)
+        position = after
+    raise _refusal(text, position, end)
 
 
 def _number(text: str, offset: int) -> float:

@@ -1,12 +1,10 @@
-"""From tokens to a tree, by recursive descent; one method per level of precedence.
+"""From tokens to a tree, by recursive descent; operators are joined by how tightly they bind.
 
 The depth is counted where the grammar nests (parentheses, calls, `!`), so neither this nor
 anything that walks the tree can run out of stack. Whether names exist is not known here.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from flowrunner.model.expressions.errors import ExpressionSyntaxError
 from flowrunner.model.expressions.function_table import Function
@@ -33,8 +31,16 @@ from flowrunner.model.expressions.syntax import (
     Scalar,
 )
 
-_EQUALITY = frozenset({"==", "!="})
-_ORDER = frozenset({"<", "<=", ">", ">="})
+_AND = 2
+_RANKS = {
+    "||": 1,
+    "&&": _AND,
+    **dict.fromkeys(("==", "!="), 3),
+    **dict.fromkeys(("<", "<=", ">", ">="), 4),
+}
+"""How tightly an operator binds; up to `&&` it joins any number of operands, else two."""
+_LITERALS = frozenset({STRING, NUMBER})
+_BEFORE_KEY = frozenset({".", "["})
 _WORDS: dict[str, Scalar] = {"true": True, "false": False, "null": None}
 _FOREIGN = {
     "and": "write &&",
@@ -84,7 +90,7 @@ class _Parser:
     def whole(self) -> Node:
         if self._token.kind == END:
             raise ExpressionSyntaxError("the expression is empty", self._token.offset)
-        node = self._disjunction()
+        node = self._tree()
         if self._token.kind != END:
             raise self._unexpected(self._hint_after_value())
         return node
@@ -95,27 +101,20 @@ class _Parser:
             return "there is no arithmetic"
         return _AFTER_VALUE.get(token.kind, _JOIN)
 
-    def _disjunction(self) -> Node:
-        return self._logical("||", self._conjunction)
-
-    def _conjunction(self) -> Node:
-        return self._logical("&&", self._equality)
-
-    def _equality(self) -> Node:
-        return self._comparison(_EQUALITY, self._order)
-
-    def _order(self) -> Node:
-        return self._comparison(_ORDER, self._negation)
-
-    def _logical(self, operator: str, operand: Callable[[], Node]) -> Node:
+    def _tree(self, least: int = 1) -> Node:
+        """Takes operands for as long as what stands between them binds at least so tightly."""
         start = self._token.offset
-        first = operand()
-        if self._token.kind != operator:
-            return first
-        operands = [first]
+        tree = self._negation()
+        while (rank := _RANKS.get(self._token.kind, 0)) >= least:
+            join = self._comparison if rank > _AND else self._logical
+            tree = join(tree, rank, start)
+        return tree
+
+    def _logical(self, first: Node, rank: int, start: int) -> Node:
+        operator, operands = self._token.kind, [first]
         while self._token.kind == operator:
             self._take()
-            operands.append(operand())
+            operands.append(self._tree(rank + 1))
         return Logical(
             operator=operator,
             operands=tuple(operands),
@@ -123,14 +122,10 @@ class _Parser:
             end=self._end,
         )
 
-    def _comparison(self, operators: frozenset[str], operand: Callable[[], Node]) -> Node:
-        start = self._token.offset
-        left = operand()
-        if self._token.kind not in operators:
-            return left
+    def _comparison(self, left: Node, rank: int, start: int) -> Node:
         operator = self._take().kind
-        right = operand()
-        if self._token.kind in operators:
+        right = self._tree(rank + 1)
+        if _RANKS.get(self._token.kind) == rank:
             raise ExpressionSyntaxError(
                 "comparisons do not chain",
                 self._token.offset,
@@ -149,37 +144,34 @@ class _Parser:
 
     def _value(self) -> Node:
         token = self._token
-        if token.kind in {STRING, NUMBER}:
-            return self._literal(self._take().value)
-        if token.kind == "(":
-            return self._members(self._group(), token.offset)
-        if token.kind != WORD:
+        kind, value, offset, end = token
+        if kind in _LITERALS:
+            self._take()
+            return Literal(value=value, offset=offset, end=end)
+        if kind == "(":
+            return self._members(self._group(), offset)
+        if kind != WORD:
             raise self._unexpected("")
-        name = str(self._take().value)
+        name = str(value)
+        self._take()
         if self._token.kind == "(":
-            return self._members(self._call(name, token), token.offset)
+            return self._members(self._call(name, token), offset)
         if name in _WORDS:
-            return self._literal(_WORDS[name])
-        self._check_name(name, token)
-        return self._members(Name(name=name, offset=token.offset, end=token.end), token.offset)
+            return Literal(value=_WORDS[name], offset=offset, end=end)
+        if name in FUNCTIONS or name.lower() in _FOREIGN:
+            raise self._no_name(name, token)
+        return self._members(Name(name=name, offset=offset, end=end), offset)
 
-    def _literal(self, value: Scalar) -> Literal:
-        token = self._tokens[self._index - 1]
-        return Literal(value=value, offset=token.offset, end=token.end)
-
-    def _check_name(self, name: str, token: Token) -> None:
+    def _no_name(self, name: str, token: Token) -> ExpressionSyntaxError:
         if name in FUNCTIONS:
-            raise ExpressionSyntaxError(
-                f"{name} is a function", token.offset, "call it, with parentheses"
-            )
-        hint = _FOREIGN.get(name.lower())
-        if hint is not None:
-            raise ExpressionSyntaxError(f"unexpected `{name}`", token.offset, hint)
+            hint = "call it, with parentheses"
+            return ExpressionSyntaxError(f"{name} is a function", token.offset, hint)
+        return ExpressionSyntaxError(f"unexpected `{name}`", token.offset, _FOREIGN[name.lower()])
 
     def _group(self) -> Node:
         opening = self._take()
         self._enter(opening)
-        node = self._disjunction()
+        node = self._tree()
         self._close(")", opening)
         self._depth -= 1
         return node
@@ -197,10 +189,10 @@ class _Parser:
         self._enter(opening)
         arguments: list[Node] = []
         if self._token.kind != ")":
-            arguments.append(self._disjunction())
+            arguments.append(self._tree())
             while self._token.kind == ",":
                 self._take()
-                arguments.append(self._disjunction())
+                arguments.append(self._tree())
         closing = self._close(")", opening)
         self._depth -= 1
         _check_arity(name, function, len(arguments), token.offset)
@@ -210,9 +202,10 @@ class _Parser:
 
     def _members(self, base: Node, offset: int) -> Node:
         keys: list[Key] = []
-        while self._token.kind in {".", "["}:
-            keys.append(self._named() if self._take().kind == "." else self._indexed())
-        if self._token.kind == "(":
+        while (kind := self._token.kind) in _BEFORE_KEY:
+            self._take()
+            keys.append(self._named() if kind == "." else self._indexed())
+        if kind == "(":
             raise ExpressionSyntaxError(
                 "only a function can be called",
                 self._token.offset,
