@@ -6,7 +6,9 @@ cost nothing until a position is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Protocol
 
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.event_tree import EventTree, Leaf, Path
@@ -20,19 +22,37 @@ __all__ = ["Document", "Path"]
 _ESCAPES: Mapping[str, str] = {"'": "'", '"': "\\"}
 
 
+class Places(Protocol):
+    """Knows where values stand without the events of a document."""
+
+    def position(self, path: Path) -> Position | None:
+        """Returns where a value begins, or its nearest ancestor that exists; None: unknown here."""
+
+
 class Document:
     """One YAML document.
+
+    Args:
+        data: As the attribute.
+        source: Its text.
+        make_tree: Makes the events, when something is asked for that only they tell.
+        places: Tells most positions without them; None: there are events already.
 
     Attributes:
         data: Plain dicts, lists and scalars, keys in the order of the file, at most 50 deep. What
             an alias stands for is the same object as its anchor, so treat all of it as read-only.
     """
 
-    __slots__ = ("_elsewhere", "_remark", "_source", "_tree", "data")
-
-    def __init__(self, data: Json, tree: EventTree, source: Source) -> None:
+    def __init__(
+        self,
+        data: Json,
+        source: Source,
+        make_tree: Callable[[], EventTree],
+        places: Places | None = None,
+    ) -> None:
         self.data = data
-        self._tree = tree
+        self._make_tree = make_tree
+        self._places = places
         self._source = source
         self._elsewhere: Mapping[Path, Document] = {}
         self._remark = ""
@@ -43,7 +63,7 @@ class Document:
         Findings about those values, named by the first two parts of their paths, point there, and
         their messages end in the remark.
         """
-        found = Document(self.data, self._tree, self._source)
+        found = Document(self.data, self._source, lambda: self._tree, self._places)
         found._elsewhere, found._remark = elsewhere, remark
         return found
 
@@ -53,6 +73,10 @@ class Document:
         A path that does not exist gives its nearest existing ancestor. Below an alias the position
         is that of the anchored value.
         """
+        if not key and self._places is not None:
+            position = self._places.position(path)
+            if position is not None:
+                return position
         place, rest = self._tree.walk(path[:-1] if key else path)
         if key and path and not rest:
             place = self._tree.key(place, path[-1])
@@ -122,6 +146,10 @@ class Document:
         return self._source.finding(
             code, message, position, pointer=pointer_of(path), hint=hint, severity=severity
         )
+
+    @cached_property
+    def _tree(self) -> EventTree:
+        return self._make_tree()
 
     def _leaf(self, path: Path) -> Leaf | None:
         place, rest = self._tree.walk(path)

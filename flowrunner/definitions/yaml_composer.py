@@ -155,7 +155,7 @@ class Composer:
 
     def document(self) -> Document:
         """Returns the document, once all of its events are taken."""
-        return Document(self._root[0], self._tree(), self._source)
+        return Document(self._root[0], self._source, self.tree)
 
     def compose(self, get_event: Callable[[], Any]) -> Mark:
         """Takes the events of a document, and returns the end of that.
@@ -325,14 +325,14 @@ class Composer:
             self._refuse(codes.KEY_NOT_STRING, message, place)
         level = self._level
         if key in level.data:
-            tree = self._tree()
+            tree = self.tree()
             first = self._source.position(tree.mark(tree.key(level.start, key)))
             at = f"line {first.line}, column {first.column}"
             message = f"the key {quote(key)} stands here again; it is first at {at}"
             level.key = key
             self._refuse(codes.DUPLICATE_KEY, message, place, "Remove or rename one of the two.")
 
-    def _tree(self) -> EventTree:
+    def tree(self) -> EventTree:
         """Returns where things stand so far."""
         ends = {**self._ends, self._level.start: len(self._events)}
         return EventTree(self._events, ends, self._targets)

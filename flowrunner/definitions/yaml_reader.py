@@ -14,12 +14,13 @@ import re
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document
+from flowrunner.definitions.plain_yaml import plain_document
 from flowrunner.definitions.source import TEXT_START, Mark, Position, Source, YamlError, quote
 from flowrunner.definitions.yaml_composer import Composer
 from flowrunner.definitions.yaml_events import MarkedYAMLError, StreamEndEvent, events_of
 from flowrunner.definitions.yaml_faults import Complaint, explain
 
-__all__ = ["Document", "Position", "YamlError", "read_yaml"]
+__all__ = ["Document", "Position", "YamlError", "parse_yaml", "read_yaml"]
 
 MAX_BYTES = 1_048_576
 """Largest file in bytes."""
@@ -46,19 +47,32 @@ def read_yaml(data: bytes, *, file: str) -> Document:
         YamlError: FR101 to FR108 and FR112 to FR115, the first thing wrong with the file.
     """
     source = _decode(data, file)
+    plain = plain_document(source.text)
+    if plain is not None:
+        return Document(plain.data, source, lambda: _composed(source).tree(), plain)
+    return _composed(source).document()
+
+
+def parse_yaml(data: bytes, *, file: str) -> Document:
+    """Returns what `read_yaml` does, and raises as it does, by the parser alone."""
+    return _composed(_decode(data, file)).document()
+
+
+def _composed(source: Source) -> Composer:
+    """Returns what has taken all events of a text."""
     _refuse_directives(source)
-    composer, get_event = Composer(source), events_of(data.removeprefix(codecs.BOM_UTF8))
+    composer, get_event = Composer(source), events_of(source.text.encode())
     try:
         stream = get_event()
         if type(get_event()) is StreamEndEvent:
             composer.nothing(stream.start_mark)
-            return composer.document()
+            return composer
         end = composer.compose(get_event)
     except MarkedYAMLError as error:
         raise _syntax_error(source, error) from error
     # The parser is not asked on: it takes long over a second document's directives.
     _refuse_rest(source, end)
-    return composer.document()
+    return composer
 
 
 def _decode(data: bytes, file: str) -> Source:
