@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flowrunner.definitions.codes import Code
-from flowrunner.definitions.event_tree import EventTree, Leaf, Path
-from flowrunner.definitions.source import Position, Source
+from flowrunner.definitions.source import Path, Position, Source
 from flowrunner.model.finding import Finding, Severity, pointer_of
 from flowrunner.model.ids import Json
+
+if TYPE_CHECKING:  # else every start would load a parser, which plain documents do without
+    from flowrunner.definitions.event_tree import EventTree, Leaf
 
 __all__ = ["Document", "Path"]
 

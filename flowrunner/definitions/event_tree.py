@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flowrunner.definitions.source import Mark
+from flowrunner.definitions.source import Mark, Path
 from flowrunner.definitions.yaml_events import MappingStartEvent, ScalarEvent
-
-Path = tuple[str | int, ...]
-"""Keys and indices from the root to a value."""
 
 
 class Marked(Protocol):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from flowrunner.definitions.event_tree import Path
 from flowrunner.definitions.plain_lines import (
     BRACKETS,
     MOST_COLUMNS,
@@ -19,7 +18,7 @@ from flowrunner.definitions.plain_lines import (
     NotPlainError,
     line_of,
 )
-from flowrunner.definitions.source import Position
+from flowrunner.definitions.source import Path, Position
 from flowrunner.model.ids import Json
 
 _MOST = MOST_COLUMNS

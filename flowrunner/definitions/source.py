@@ -32,6 +32,10 @@ _FORBIDDEN = re.compile(
 _PLAIN = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x7F)])
 
 
+Path = tuple[str | int, ...]
+"""Keys and indices from the root to a value."""
+
+
 class Mark(Protocol):
     """A place as the parser reports it; all three count from 0, in code points."""
 
@@ -141,6 +145,10 @@ class Source:
             return None
         match = _FORBIDDEN.search(self.text)
         return match.start() if match else None
+
+    def error(self, code: Code, message: str, position: Position, hint: str = "") -> YamlError:
+        """Returns the error of a text that cannot be read."""
+        return YamlError(self.finding(code, message, position, hint=hint))
 
     def finding(
         self,

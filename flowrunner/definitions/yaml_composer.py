@@ -12,8 +12,8 @@ from typing import Any, NoReturn, Protocol
 from flowrunner.definitions import codes
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.document import Document
-from flowrunner.definitions.event_tree import EventTree, Leaf, Marked, Path
-from flowrunner.definitions.source import Mark, Source, YamlError, quote
+from flowrunner.definitions.event_tree import EventTree, Leaf, Marked
+from flowrunner.definitions.source import Mark, Path, Source, YamlError, quote
 from flowrunner.definitions.yaml_events import (
     AliasEvent,
     MappingEndEvent,
