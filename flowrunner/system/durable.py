@@ -103,13 +103,16 @@ def replace_contents(
     make_folders(above, _PRIVATE, keeps_owner_bits=keeps_owner_bits)
     place = os.open(above, _FOLDER_FLAGS)
     mode = None if keeps_owner_bits else _PRIVATE_FILE
+    word, is_new = _temporary_name(), False
     try:
         for folder, data in contents.items():
-            temporary = _temporary_in(folder)
+            temporary = f"{folder}/{word}"
+            if is_new:  # as the one before: mostly all are, or none
+                is_new = _make_folder(folder, _PRIVATE, keeps_owner_bits, place)
             try:
                 fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE, dir_fd=place)
             except FileNotFoundError:
-                _make_folder(folder, _PRIVATE, keeps_owner_bits, place)
+                is_new = _make_folder(folder, _PRIVATE, keeps_owner_bits, place)
                 fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE, dir_fd=place)
             target = f"{folder}/{name}"
             _fill_and_move(fd, data, temporary, target, mode=mode, durable=False, place=place)
@@ -119,7 +122,11 @@ def replace_contents(
 
 def _temporary_in(folder: Path | str) -> str:
     """Returns a name as text: paths cost more than the calls that take them."""
-    return f"{folder}/{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
+    return f"{folder}/{_temporary_name()}"
+
+
+def _temporary_name() -> str:
+    return f"{TEMPORARY_PREFIX}{os.urandom(8).hex()}"
 
 
 def _fill_and_move(
