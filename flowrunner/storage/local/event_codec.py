@@ -48,12 +48,22 @@ def event_of(row: Row) -> FlowEvent:
     )
 
 
-def state_row(flow: FlowKey, state: FlowState) -> Row:
-    """Returns the row of what was told of a flow."""
+def state_row(flow: FlowKey, state: FlowState, known: dict[int, str]) -> Row:
+    """Returns the row of what was told of a flow.
+
+    Args:
+        flow: Its key.
+        state: What was told.
+        known: Texts of conditions by the identity of those, which thousands of flows share; for
+            as long as nothing of them is let go.
+    """
+    conditions = known.get(id(state.conditions))
+    if conditions is None:
+        conditions = known[id(state.conditions)] = _conditions_text(state.conditions)
     return (
         *flow,
         state.number,
-        _conditions_text(state.conditions),
+        conditions,
         state.digest,
         state.rejected,
         state.is_held,
@@ -97,7 +107,6 @@ def _told_text(kept: str | bytes) -> str:
     return kept if isinstance(kept, str) else kept.decode(errors="surrogatepass")
 
 
-@lru_cache(maxsize=64)
 def _conditions_text(conditions: tuple[Condition, ...]) -> str:
     return text_of(
         [[c.type, c.status, c.reason, c.message, micros_of(c.last_transition_at)]

@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from operator import itemgetter
 
 from flowrunner.model.flow_events import MOST_EVENTS, FlowEvent, FlowState
 from flowrunner.model.ids import FlowKey
@@ -93,7 +94,9 @@ def _record(
 ) -> None:
     apply_marks(connection, marks)
     connection.executemany(_ADD, map(event_row, events))
-    connection.executemany(_KEEP, (state_row(*item) for item in states.items()))
+    known: dict[int, str] = {}
+    in_order = sorted(states.items(), key=itemgetter(0))  # as they lie on the disk
+    connection.executemany(_KEEP, (state_row(*item, known) for item in in_order))
     full = ((flow, state.number - MOST_EVENTS) for flow, state in states.items())
     connection.executemany(_TRIM, [(*flow, number) for flow, number in full if number > 0])
 
