@@ -82,12 +82,17 @@ def plain_document(text: str) -> PlainDocument | None:
 
 
 class _Level:
-    """A collection that is open, and the column in which its parts begin."""
+    """A collection that is open, and the column in which its parts begin.
 
-    __slots__ = ("column", "data", "parts")
+    Attributes:
+        keys_in: That column if it is a mapping, else none.
+    """
+
+    __slots__ = ("column", "data", "keys_in", "parts")
 
     def __init__(self, column: int, data: Any, parts: Any) -> None:
         self.column = column
+        self.keys_in = column if type(data) is dict else -1
         self.data = data
         self.parts = parts
 
@@ -101,12 +106,11 @@ class _Reading:
         self._root = self._level = _Level(0, {}, {})
         self._pending = ""
         """The key that the lines below may have a value for."""
-        self._start = -1
         self._above: list[_Level] = []
 
     def document(self) -> PlainDocument:
         """Takes line after line."""
-        lines, count = self._lines, len(self._lines)
+        lines, count, start = self._lines, len(self._lines), -1
         while self._row < count:
             row = self._row
             line = lines[row]
@@ -115,10 +119,12 @@ class _Reading:
             said = line_of(content)
             if said is None:
                 continue
-            _, key, key_at, value, value_at, more = said
+            dash, key, key_at, value, value_at, more = said
             column = len(line) - len(content)
             place = row * MOST_COLUMNS + column
-            level = self._level_of(column, place, place + key_at, said)
+            level = self._level
+            if dash or self._pending or column != level.keys_in:  # else it is just the next key
+                level = self._level_of(column, place, place + key_at, said)
             spot: Spot = place + value_at
             if more:
                 value, spot = self._beyond(said, level, place + value_at)
@@ -130,9 +136,11 @@ class _Reading:
             else:
                 level.data[key] = value
                 level.parts[key] = spot
-        if self._start < 0:
+            if start < 0:
+                start = place
+        if start < 0:
             raise NotPlainError
-        return PlainDocument(self._root.data, Block(self._start, self._root.parts))
+        return PlainDocument(self._root.data, Block(start, self._root.parts))
 
     def _level_of(self, column: int, place: int, key_place: int, said: Line) -> _Level:
         """Returns the collection that a line adds to; opens and closes others on the way."""
@@ -143,11 +151,7 @@ class _Reading:
         level = self._level
         if column != level.column or (type(level.data) is list) is not is_list:
             level = self._back_to(column, is_list=is_list)
-        if is_list and said.key:
-            level = self._item(column + said.dash, key_place)
-        if self._start < 0:
-            self._start = place
-        return level
+        return self._item(column + said.dash, key_place) if is_list and said.key else level
 
     def _beyond(self, said: Line, level: _Level, place: int) -> tuple[Json, Spot]:
         """Returns a value that is more than one on its line, and where it begins."""
