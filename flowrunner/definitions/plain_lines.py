@@ -57,6 +57,13 @@ _ENTRY = re.compile(rf"\ *({_KEY}):\ +{_INNER}", re.VERBOSE)
 _ITEM = re.compile(rf"\ *{_INNER}", re.VERBOSE)
 _NEXT = re.compile(r" *([,\]}])")
 _EMPTY = re.compile(r". *([\]}])")
+_PLAIN_WORD = re.compile(rf"[A-Za-z0-9_/.$]{_WORD}")
+_WORDS = re.compile(rf"[A-Za-z0-9_/.$]{_WORD}(?:, [A-Za-z0-9_/.$]{_WORD})*+")
+_NEW = tuple.__new__
+_PLAIN_QUOTED = re.compile(r'"[^"\\]*+"')
+_BRACKETS = frozenset("[{")
+_OPENING = frozenset((" [", " {"))
+_HEADERS = frozenset((" |", " |-", " >", " >-"))
 
 
 class NotPlainError(Exception):
@@ -93,18 +100,60 @@ def line_of(text: str) -> Line | None:
 
 
 def _line_of(text: str) -> Line | None:
-    key, colon, value = text.partition(":")
-    if colon and key.isidentifier() and key.isascii() and len(key) <= _LONGEST_KEY:
-        if not value:
-            return Line(0, key, 0, None, 0, NOTHING)
-        if value[:1] == " " and value[1:2] in _STARTS and not _holds_end(value):
-            return Line(0, key, 0, _resolved(value[1:]), len(key) + 2, "")
+    """Knows most lines by a few looks at them; the patterns take twice as long."""
+    dash = 2 if text.startswith("- ") else 0
+    key, colon, rest = text[dash:].partition(":")
+    if colon and _is_key(key):
+        if not rest:
+            return _NEW(Line, (dash, key, dash, None, 0, NOTHING))
+        value, more = rest[1:], ""
+        is_known = rest[0] == " " and _is_whole(value)
+        if is_known:
+            said: Json = _resolved(value)
+        elif rest in _HEADERS:
+            is_known, said, more = True, None, value
+        elif rest[:2] in _OPENING and (said := _simple(value)) is not None:
+            is_known, more = True, BRACKETS
+        if is_known:
+            return _NEW(Line, (dash, key, dash, said, dash + len(key) + 2, more))
     return _matched(text)
 
 
-def _holds_end(text: str) -> bool:
-    """Whether a text without quotes may end before its line does."""
-    return text[-1] in ": " or ": " in text or " #" in text
+def _is_key(text: str) -> bool:
+    return text.isidentifier() and text.isascii() and len(text) <= _LONGEST_KEY
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a value is all of its line, and without quotes."""
+    if text[:1] not in _STARTS:
+        return False
+    return not (text[-1] in ": " or ": " in text or " #" in text)
+
+
+def _simple(text: str, depth: int = 0) -> Json:
+    """Returns a list or mapping of words and texts in quotes; None: that takes a closer look.
+
+    A comma may stand in a text, but what is before or behind it is no text in quotes then.
+    """
+    inner = text[1:-1]
+    if text[-1] == "]" and text[0] == "[" and _WORDS.fullmatch(inner):
+        return [_resolved(each) for each in inner.split(", ")]
+    if text[-1] != "}" or text[0] != "{" or depth == _DEEPEST:
+        return None
+    found: dict[str, Json] = {}
+    for part in inner.split(", "):
+        key, _, value = part.partition(": ")
+        if key in found or not _is_key(key):
+            return None
+        if _PLAIN_WORD.fullmatch(value):
+            found[key] = _resolved(value)
+        elif _PLAIN_QUOTED.fullmatch(value):
+            found[key] = value[1:-1]
+        elif value[:1] in _BRACKETS and (inside := _simple(value, depth + 1)) is not None:
+            found[key] = inside
+        else:
+            return None
+    return found
 
 
 def _matched(text: str) -> Line | None:

@@ -116,6 +116,8 @@ class _Reading:
             line = lines[row]
             content = line.lstrip(" ")
             self._row = row + 1
+            if not content or content[0] == "#":
+                continue
             said = line_of(content)
             if said is None:
                 continue

@@ -41,6 +41,9 @@ def test_flows_are_read_at_a_glance(number: int) -> None:
         pytest.param("a: b\n---\nc: d\n", id="second-document"),
         pytest.param("a: b c\n" + "#" * 65_536 + "\n", id="long"),
         pytest.param(NESTED, id="deep"),
+        pytest.param(f"a: {'{b: ' * 40}c{'}' * 40}\n", id="deep-mappings-in-brackets"),
+        pytest.param(f"a: {'[' * 40}c{']' * 40}\n", id="deep-lists-in-brackets"),
+        pytest.param(f"- {'[' * 40}c{']' * 40}\n", id="deep-list-in-a-list"),
     ],
 )
 def test_all_else_is_left_to_the_parser(text: str) -> None:
