@@ -42,7 +42,8 @@ class Document:
 
     Attributes:
         data: Plain dicts, lists and scalars, keys in the order of the file, at most 50 deep. What
-            an alias stands for is the same object as its anchor, so treat all of it as read-only.
+            an alias stands for is the same object as its anchor, and what stands in brackets may be
+            the same in another document, so treat all of it as read-only.
     """
 
     def __init__(

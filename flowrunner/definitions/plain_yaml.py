@@ -2,8 +2,8 @@
 
 What is recognised: one mapping in block style, of lines that `flowrunner.definitions.plain_lines`
 knows. Nothing is refused here: of a text that holds anything else there is no document, and the
-parser in C reads it, one event after the other, in two to three times as long. What both read is
-the same, which a property test holds on to.
+parser in C reads it, one event after the other, in about twice as long. What both read is the
+same, which a property test holds on to.
 """
 
 from __future__ import annotations

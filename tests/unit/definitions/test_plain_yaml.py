@@ -16,7 +16,7 @@ NESTED = "".join(f"{'  ' * depth}k:\n" for depth in range(40)) + "  " * 40 + "k:
 
 @pytest.mark.parametrize("number", range(8))
 def test_flows_are_read_at_a_glance(number: int) -> None:
-    """A flow as people write them needs no parser, which takes two to three times as long."""
+    """A flow as people write them needs no parser, which takes about twice as long."""
     plain = plain_document(flow_text(number))
 
     assert plain is not None
