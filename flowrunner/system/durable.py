@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -116,6 +116,25 @@ def replace_contents(
                 fd = os.open(temporary, _TEMPORARY_FLAGS, _PRIVATE_FILE, dir_fd=place)
             target = f"{folder}/{name}"
             _fill_and_move(fd, data, temporary, target, mode=mode, durable=False, place=place)
+    finally:
+        os.close(place)
+
+
+def make_private_folders(
+    above: Path,
+    names: Iterable[str],
+    is_over: Callable[[], bool],
+    *,
+    keeps_owner_bits: bool = False,
+) -> None:
+    """Makes folders below `above` until it is over; raises `OSError` at one that it cannot make."""
+    make_folders(above, _PRIVATE, keeps_owner_bits=keeps_owner_bits)
+    place = os.open(above, _FOLDER_FLAGS)
+    try:
+        for name in names:
+            if is_over():
+                return
+            _make_folder(name, _PRIVATE, keeps_owner_bits, place)
     finally:
         os.close(place)
 

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from operator import attrgetter
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +25,7 @@ from flowrunner.system.durable import (
     sync_file_system,
     write_new_content,
 )
+from flowrunner.system.folders_ahead import FoldersAhead
 from flowrunner.system.removal import remove_tree
 from flowrunner.system.walk import (
     FileKind,
@@ -88,6 +90,12 @@ class Files(Protocol):
         """Does what `replace` does for the file `name` of many folders below one, by their names.
 
         After a failure some are swapped and the others as they were; each is whole.
+        """
+
+    def folders_ahead(self, above: Path, names: Sequence[str]) -> AbstractContextManager[None]:
+        """Makes folders that `replace_each` is going to need, as far as it gets while entered.
+
+        It changes what that call takes, and nothing that it promises.
         """
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
@@ -185,6 +193,10 @@ class LocalFiles:
     def replace_each(self, above: Path, name: str, contents: Mapping[str, bytes]) -> None:
         """Writes beside each file and renames."""
         replace_contents(above, name, contents, keeps_owner_bits=self._keeps_owner_bits)
+
+    def folders_ahead(self, above: Path, names: Sequence[str]) -> AbstractContextManager[None]:
+        """Makes them in another thread."""
+        return FoldersAhead(above, names, keeps_owner_bits=self._keeps_owner_bits)
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Writes straight into a new file."""

@@ -6,6 +6,7 @@ The contract suite (`tests/contract/test_files.py`) holds it to the behaviour of
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -61,6 +62,10 @@ class FakeFiles:
     def replace_each(self, above: Path, name: str, contents: Mapping[str, bytes]) -> None:
         for folder, data in contents.items():
             self.replace(above / folder / name, data)
+
+    def folders_ahead(self, above: Path, names: Sequence[str]) -> AbstractContextManager[None]:
+        self._begin("folders_ahead", above)
+        return nullcontext()
 
     def write_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         self._begin("write_new", path)

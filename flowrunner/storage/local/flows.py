@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 
@@ -37,6 +37,8 @@ KNOWN = "known.records"
 _MOST_KNOWN_BYTES = 256 << 20
 _AT_ONCE = 50
 """Records that are read again, or written, in one go."""
+_MANY = 500
+"""Records of an account from which on their folders are made ahead."""
 _FEW = 4
 """Updates up to which each is synced by itself."""
 _IN_THE_WAY = (IsADirectoryError, NotADirectoryError, FileExistsError)
@@ -163,8 +165,18 @@ class LocalFlows:
         for record in records:
             by_account.setdefault(record.key.account, []).append(record)
         for account, some in by_account.items():
-            for at in range(0, len(some), _AT_ONCE):
-                self._put_many(account, some[at : at + _AT_ONCE])
+            with self._folders_ahead(account, some):
+                for at in range(0, len(some), _AT_ONCE):
+                    self._put_many(account, some[at : at + _AT_ONCE])
+
+    def _folders_ahead(
+        self, account: str, records: Sequence[FlowRecord]
+    ) -> AbstractContextManager[None]:
+        """Has the folders of many records made meanwhile: most are new at a first start alone."""
+        if len(records) < _MANY:
+            return nullcontext()
+        names = [file_name(record.key.name) for record in records]
+        return self._files.folders_ahead(below(self._root, account), names)
 
     def _put_many(self, account: str, records: Sequence[FlowRecord]) -> None:
         """Keeps some records of one account; nobody else waits for ten thousand."""

@@ -175,6 +175,17 @@ def test_what_is_in_the_place_of_a_record_gives_way(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_as_many_records_as_a_first_start_has_are_all_kept(tmp_path: Path) -> None:
+    """Each has its file, in a folder for the owner alone, also where some were there before."""
+    flows = LocalFlows(tmp_path, LocalFiles(), FakeClock())
+    records = [make_record(FlowKey("default", f"a{number:03}")) for number in range(600)]
+    asyncio.run(flows.put(records[300:310]))
+    asyncio.run(flows.put(records))
+    assert asyncio.run(flows.list()) == records
+    folders = (tmp_path / "registry/default").iterdir()
+    assert {folder.stat().st_mode & 0o777 for folder in folders} == {0o700}
+
+
 def test_full_disk_is_told_and_the_old_record_stays(files: FakeFiles, flows: LocalFlows) -> None:
     """A write that fails says why and leaves the last good version."""
     asyncio.run(flows.create(make_record()))
