@@ -114,10 +114,11 @@ class Schedules:
     ) -> None:
         """Arms what is new, disarms what is gone, leaves the same schedule untouched."""
         changed = changed_keys(self._entries, entries)
+        there = [entry for key in sorted(changed) if (entry := entries.get(key)) is not None]
         wanted = {
-            (key, trigger.id): trigger
-            for key in sorted(key for key in changed if key in entries)
-            if (spec := entries[key].spec) and not self._registry.lacking_labels(spec)
+            (entry.key, trigger.id): trigger
+            for entry in there
+            if (spec := entry.spec) and not self._registry.lacking_labels(spec)
             for trigger in spec.schedules
         }
         for key in sorted(changed & self._ids.keys()):
@@ -126,7 +127,7 @@ class Schedules:
         fresh = [armed for place, trigger in wanted.items() if (armed := self._arm(place, trigger))]
         if fresh:
             self._begin(self._open(fresh), "slots: open")
-        self._leave(entries[key] for key in changed & entries.keys())
+        self._leave(there)
         self._entries = entries
         self._cursors.clear()  # from now on the ledger moves
 
