@@ -145,6 +145,8 @@ class WarmReader:
 
     def recall(self, file: str, stat: FileStat, *, account: str, layers: Layers) -> Seen | None:
         """Returns what an earlier life has seen of a file whose facts are the same."""
+        if not self._seen:  # as at a first start, and in every pass but the first
+            return None
         around = around_of(file, account, layers)
         line = self._seen.get(facts_key(stat, around))
         candidate = None if line is None else self._known(line, file, account)
