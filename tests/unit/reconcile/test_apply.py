@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from flowrunner.errors import RefusedError, StorageError
 from flowrunner.model.conditions import ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey
-from flowrunner.model.pause import Pause
 from flowrunner.reconcile.apply import Applier
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
@@ -44,9 +42,6 @@ class FaultyFlows(MemoryFlows):
         super().__init__()
         self.fails: set[str] = set()
         self.calls: list[str] = []
-        self.sync_s = 0.0
-        """Of virtual time."""
-        self.meanwhile: Callable[[], None] = lambda: None
 
     async def put(self, records: Sequence[FlowRecord]) -> None:
         for record in records:
@@ -61,8 +56,6 @@ class FaultyFlows(MemoryFlows):
 
     async def sync(self) -> None:
         self._check("sync")
-        await asyncio.sleep(self.sync_s)
-        self.meanwhile()
         self.calls.append("sync")
 
     def _check(self, call: str) -> None:
@@ -148,18 +141,6 @@ def test_registry_and_subscribers_change_in_one_turn(world: World) -> None:
     entries, removed = world.subscriber.told[0]
     assert list(entries) == [A]
     assert removed == frozenset()
-
-
-def test_pause_that_comes_while_records_are_brought_to_the_disk_counts(world: World) -> None:
-    """What is put in force then says so, though its conditions were worked out before."""
-
-    def pause() -> None:
-        world.registry.set_pause(A, Pause(at=DEFAULT_START))
-        world.applier.renew_conditions(A)
-
-    world.store.sync_s, world.store.meanwhile = 1.0, pause
-    world.apply({"a.yaml": flow_text("a")})
-    assert world.condition(A, ConditionType.PAUSED)[0] is Status.TRUE
 
 
 def test_store_fault_changes_nothing(world: World) -> None:
