@@ -24,6 +24,7 @@ from flowrunner.storage.protocols import Storage
 from flowrunner.system.clock import Clock, SystemClock
 from flowrunner.system.family import Families
 from flowrunner.system.files import Files, LocalFiles
+from flowrunner.system.one_core import OneCore
 from flowrunner.system.process import LocalSpawner
 from flowrunner.system.users import Users, local_users
 from flowrunner.telemetry.log_writer import LogWriter
@@ -56,6 +57,7 @@ class Ground:
     host: HostFacts
     files: Files
     families: Families
+    one_core: OneCore
     spawner: LocalSpawner
     log_writer: LogWriter
     metrics: Metrics
@@ -77,7 +79,7 @@ def make_ground(
     choices: Choices,
 ) -> Ground:
     """Wires what all the rest stands on."""
-    clock, files = SystemClock(), LocalFiles()
+    clock, files, one_core = SystemClock(), LocalFiles(), OneCore()
     metrics = Metrics(version=__version__)
     storage = make_storage(
         settings.storage.backend,
@@ -95,7 +97,8 @@ def make_ground(
         host=host_facts(settings.server),
         files=files,
         families=families,
-        spawner=LocalSpawner(families),
+        one_core=one_core,
+        spawner=LocalSpawner(families, one_core=one_core),
         log_writer=LogWriter(),
         metrics=metrics,
         observer=DaemonObserver(metrics, clock),

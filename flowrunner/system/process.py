@@ -27,6 +27,7 @@ from flowrunner.system.descent import signal_group
 from flowrunner.system.family import Enclosure, Families
 from flowrunner.system.identity import Identity, as_user
 from flowrunner.system.leader import Leaders, Streams, kill_and_reap, reap
+from flowrunner.system.one_core import OneCore
 from flowrunner.system.output import OutputSink, Stream
 from flowrunner.system.pipes import PipeReader
 from flowrunner.system.program_file import check_program
@@ -139,21 +140,27 @@ class LocalSpawner:
         families: How everything that an attempt starts is held together.
         threads: How many spawns may be under way at once. More threads make the slowest spawn
             slower and nothing faster.
+        one_core: What the threads share with the loop while several are at work.
 
     Attributes:
         threads: Those in which it spawns; other short work around a process may run there too.
     """
 
-    def __init__(self, families: Families, threads: int = 8) -> None:
+    def __init__(
+        self, families: Families, threads: int = 8, one_core: OneCore | None = None
+    ) -> None:
         self._families = families
+        self._one_core = one_core or OneCore()
         self._leaders = Leaders()
         self._nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        self.threads = Threads(threads, "spawn")
+        self.threads = Threads(threads, "spawn", before=self._one_core.join)
 
     def spawn(
         self, prepare: Callable[[], SpawnRequest], output: OutputSink
     ) -> asyncio.Future[Process]:
         """As `Spawner.spawn` says."""
+        if self.threads.under_way:
+            self._one_core.gather()
         return self.threads.make(
             partial(self._start, prepare),
             lambda child: _LocalProcess(child, output),
@@ -198,7 +205,8 @@ class LocalSpawner:
             stdin = self._nothing if request.stdin is None else _stdin(request.stdin, always)
             words = (*enclosure.prologue, *request.prologue, *words, *request.argv)
             streams = Streams(stdin, stdout_end, stderr_end)
-            pid = self._leaders.start(words, env, request.cwd, streams)
+            with self._one_core.spread():
+                pid = self._leaders.start(words, env, request.cwd, streams)
             on_failure.callback(kill_and_reap, pid)
             pidfd = os.pidfd_open(pid)
             os.set_blocking(stdout, False)
@@ -209,6 +217,7 @@ class LocalSpawner:
     def close(self) -> None:
         """Waits for spawns under way; blocks. Processes already handed out are not touched."""
         self.threads.close()
+        self._one_core.scatter()
         nothing, self._nothing = self._nothing, -1
         if nothing >= 0:
             os.close(nothing)

@@ -33,20 +33,29 @@ class _Job(NamedTuple):
     future: asyncio.Future[Any]
 
 
+def _nothing() -> None:
+    pass
+
+
 class Threads:
     """A few threads, started as they are needed; used from one event loop at a time.
 
     Args:
         most: How many pieces of work may be under way at once.
         name: How the names of the threads begin.
+        before: Called in the thread before each piece of work; must not raise.
+
+    Attributes:
+        under_way: How many pieces of work are queued or in a thread.
     """
 
-    def __init__(self, most: int, name: str) -> None:
+    def __init__(self, most: int, name: str, before: Callable[[], None] = _nothing) -> None:
         self._most = most
         self._name = name
+        self._before = before
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._under_way = 0
+        self.under_way = 0
         self._is_closed = False
 
     def run(self, work: Callable[[], T], /) -> asyncio.Future[T]:
@@ -64,8 +73,8 @@ class Threads:
             unclaimed: Gets the result, in a thread, if the future was cancelled meanwhile.
         """
         future: asyncio.Future[U] = asyncio.get_running_loop().create_future()
-        self._under_way += 1
-        if self._under_way > len(self._threads) < self._most:
+        self.under_way += 1
+        if self.under_way > len(self._threads) < self._most:
             self._start_thread()
         self._jobs.put(_Job(work, receive, unclaimed, future))
         return future
@@ -92,12 +101,13 @@ class Threads:
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
+            self._before()
             _carry_out(job, self._deliver)
             del job  # while it waits for the next one it must keep nothing alive
 
     def _deliver(self, job: _Job, result: Any, error: BaseException | None) -> None:
         """Ends a job; in the loop."""
-        self._under_way -= 1
+        self.under_way -= 1
         future = job.future
         if error is not None:
             if not future.cancelled():

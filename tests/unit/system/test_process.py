@@ -18,6 +18,7 @@ import pytest
 
 from flowrunner.errors import ExecutionError
 from flowrunner.system.descent import DescentFamilies
+from flowrunner.system.one_core import LinuxAffinity, OneCore
 from flowrunner.system.process import ExitStatus, LocalSpawner, Process, SpawnRequest
 from tests.fakes.spawner import FakeSpawner, Performance, RecordingSink
 from tests.fakes.virtual_time import run_virtual
@@ -427,6 +428,44 @@ def test_cancelled_spawn_leaks_no_child() -> None:
     spawner.close()
     gc.collect()  # an unreaped Popen would warn here
     assert (open_descriptors(), children()) == before
+
+
+class SpyAffinity(LinuxAffinity):
+    """Notes to how few cores a thread was bound."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fewest = os.cpu_count() or 1
+
+    def allow(self, cores: frozenset[int], thread: int = 0) -> None:
+        self.fewest = min(self.fewest, len(cores))
+        super().allow(cores, thread)
+
+
+def test_programs_of_a_burst_may_run_on_every_core() -> None:
+    """Many started at a time: loop and threads share a core, what they start is not bound to it."""
+    affinity = SpyAffinity()
+    before = os.sched_getaffinity(0)
+    spawner = LocalSpawner(DescentFamilies(), one_core=OneCore(affinity))
+
+    async def one() -> bytes:
+        sink = RecordingSink()
+        process = await spawner.spawn(shell("grep Cpus_allowed: /proc/self/status"), sink)
+        await process.wait()
+        await process.drain()
+        await process.close()
+        return sink.data["stdout"]
+
+    async def main() -> set[bytes]:
+        return set(await asyncio.gather(*(one() for _ in range(40))))
+
+    seen = asyncio.run(main())
+    spawner.close()
+    assert affinity.fewest == 1  # of a host with one core, too
+    assert {int(mask.split()[1].replace(b",", b""), 16) for mask in seen} == {
+        sum(1 << core for core in before)
+    }
+    assert os.sched_getaffinity(0) == before
 
 
 def test_cancelled_spawn_that_waits_for_a_thread_never_starts() -> None:
