@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from flowrunner.config.loader import LoadedSettings
@@ -65,9 +64,8 @@ def serve(
 
 async def _run(build_parts: Callable[[], Parts], read: ReadSettings, log: LogControl) -> None:
     parts, clock = build_parts(), SystemClock()
-    begin = parts.ground.one_core.release  # git and compiling processes are started in these
-    threads = ThreadPoolExecutor(thread_name_prefix="asyncio", initializer=begin)
-    asyncio.get_running_loop().set_default_executor(threads)
+    # Git and compiling processes are started in these threads.
+    asyncio.get_running_loop().set_default_executor(parts.ground.one_core.executor())
     access, tls = make_access(parts, clock), make_tls(parts.settings)
     if tls is None and not parts.settings.server.listen.is_loopback:
         _LOG.warning(

@@ -5,11 +5,10 @@ core and often the waking of one that sleeps: with several programs being starte
 threads that start them and the event loop spend a third of their processor time on that. On one
 core a turn is a mere change of threads, and the other cores are left to the programs.
 
-So it is for a burst alone. Nothing tells the scheduler of Linux that a core would be liked, only
-that no other may be taken, and a daemon that is bound for good to a core would have no way out of
-it when others want that core, too. Who may be bound are the event loop and the threads that start
-programs, which ask for it; a program never is, and neither is a thread that begins meanwhile, if
-`release` is the first that it does.
+So it is for a burst alone. Linux cannot be told that a thread would like a core, only that it may
+have no other, and a daemon bound to one for good could not leave it to others who want it, too.
+Bound are the event loop and the threads that start programs; a program never is. A thread inherits
+from who makes it: one of `executor` is freed at once, any other at the end of the burst.
 
 Sources: sched_setaffinity(2), which a thread applies to itself with the number 0 and which its
 children and threads inherit; sched_getcpu(3).
@@ -23,6 +22,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
@@ -109,10 +109,9 @@ class OneCore:
             self._own.burst = burst
             self._allow(self._core if burst else self._all)
 
-    def release(self) -> None:
-        """Lets the calling thread run where it may; for one that begins, and has inherited."""
-        if self._all:
-            self._allow(self._all)
+    def executor(self) -> ThreadPoolExecutor:
+        """Returns threads for an event loop which are free whatever it is when they begin."""
+        return ThreadPoolExecutor(thread_name_prefix="asyncio", initializer=self._release)
 
     @contextmanager
     def spread(self) -> Iterator[None]:
@@ -136,6 +135,10 @@ class OneCore:
                 if thread.native_id is not None:
                     with suppress(OSError):  # it has ended
                         self._affinity.allow(self._all, thread.native_id)
+
+    def _release(self) -> None:
+        if self._all:
+            self._allow(self._all)
 
     def _look_later(self) -> None:
         self._is_needed = False

@@ -154,17 +154,42 @@ def test_a_burst_that_ends_while_something_is_started_binds_nobody() -> None:
     run_virtual(main())
 
 
-def test_a_thread_that_has_inherited_is_freed_when_it_begins() -> None:
-    """A thread made in a burst is bound like who made it until it releases itself."""
-    affinity = FakeAffinity()
-    cores, worker = OneCore(affinity), Worker(affinity)
+def test_a_thread_of_the_executor_is_free_in_a_burst() -> None:
+    """A thread that the bound loop makes for short work may start a process, and is not bound."""
+    before = os.sched_getaffinity(0)
+    cores = OneCore()
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(cores.executor())
+        cores.gather()
+        assert len(os.sched_getaffinity(0)) == 1
+        assert await asyncio.to_thread(os.sched_getaffinity, 0) == before
+        cores.scatter()
+
+    asyncio.run(main())
+    assert os.sched_getaffinity(0) == before
+
+
+def test_a_thread_that_begins_in_a_burst_is_free_behind_it() -> None:
+    """Any other thread has what the loop had, and the end of the burst frees it."""
+    before, seen = os.sched_getaffinity(0), list[set[int]]()
+    cores, is_over = OneCore(), threading.Event()
+
+    def work() -> None:
+        is_over.wait()
+        seen.append(os.sched_getaffinity(0))
 
     async def main() -> None:
         cores.gather()
-        assert worker.does(lambda: affinity.allow(frozenset({HERE}))) == {HERE}
-        assert worker.does(cores.release) == ALL
+        thread = threading.Thread(target=work)
+        thread.start()
+        cores.scatter()
+        is_over.set()
+        thread.join()
 
-    run_virtual(main())
+    asyncio.run(main())
+    assert seen == [before]
 
 
 def test_a_thread_that_joins_first_behind_its_burst_is_freed() -> None:
