@@ -198,9 +198,12 @@ class Engine:
         self._queue(entry)
         self._services.observer.execution_queued(execution)
 
-    def resume(self, execution: Execution, spec: FlowSpec, history: History) -> None:
-        """Goes on with an execution that had begun before a restart; it keeps its place."""
-        entry = Entry(execution=execution, spec=spec, history=history, is_resumed=True)
+    def resume(
+        self, execution: Execution, spec: FlowSpec, history: History, asked: Reason | None = None
+    ) -> None:
+        """Goes on, after a restart, with one that had begun, in its place; `asked` cancels it."""
+        entry = Entry(execution=execution, spec=spec, history=history, cancel_reason=asked)
+        entry.is_resumed = True
         entry.stored.set_result(True)
         self._admission.take(ticket_of(execution), spec.concurrency)
         self._launch(entry)

@@ -13,7 +13,6 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from flowrunner.dataclass import dataclass
@@ -163,17 +162,16 @@ class _Recovery:
     def carry_on(self) -> None:
         """Hands over to the engine all that goes on, in one turn of the loop.
 
-        An orphan that runs has been asked to end by then, so that none of its nodes starts anew.
+        An orphan that runs is asked to end by then, so that none of its nodes starts anew. That is
+        journaled like any cancel: who cancels it as well is told so once it is on disk.
         """
         orphans = self.orphans()
         for execution, spec, history in self._decided:
             if execution.state is not ExecutionState.RUNNING:
                 self._engine.restore(execution, spec, history)
-            elif execution.id in orphans and not execution.reason:
-                asked = replace(execution, reason=str(Reason.PARENT))
-                self._engine.resume(asked, spec, history)
-            else:
-                self._engine.resume(execution, spec, history)
+                continue
+            is_asked = execution.id in orphans and not execution.reason
+            self._engine.resume(execution, spec, history, Reason.PARENT if is_asked else None)
 
     def orphans(self) -> frozenset[ExecutionId]:
         """Returns what goes on though no attempt waits for it any more, or will."""

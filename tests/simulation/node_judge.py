@@ -197,10 +197,7 @@ class NodeJudge:
         missing = [name for name in graph_of(flow).needs if name not in final]
         if missing:
             self._fail(f"{execution.id} has ended, and its node {missing[0]} has not")
-        # A start asks children for which nobody waits any more, and writes that with their end.
-        is_child = execution.parent is not None and execution.parent.is_waited
-        asked = "parent" if is_child and execution.reason == "parent" else ""
-        case = self.case_of(execution, asked=known.reason or asked)
+        case = self.case_of(execution, asked=known.reason)
         for misfit in misfits(case):
             self._fail(f"{execution.id} has ended, {misfit}")
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 from typing import Any
 from unittest.mock import patch
 
 from flowrunner.engine import engine
 from flowrunner.engine.ends import Ends
+from flowrunner.engine.engine import Engine
+from flowrunner.engine.history import History
 from flowrunner.model.execution import Execution
+from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import AttemptKey
+from flowrunner.model.states import Reason
 from flowrunner.triggers import children
 from tests.simulation.bugs import Bug, exchange
 
@@ -27,11 +33,29 @@ def _tells_nobody(_: Any) -> Any:
     return tell
 
 
+def _asks_in_memory(resume: Callable[..., None]) -> Any:
+    def asks(
+        self: Engine,
+        execution: Execution,
+        spec: FlowSpec,
+        history: History,
+        asked: Reason | None = None,
+    ) -> None:
+        resume(self, replace(execution, reason=str(asked or execution.reason)), spec, history)
+
+    return asks
+
+
 CHILD_BUGS = {
     "ask for a child once more": Bug(
         plant=lambda: patch.object(children, "_start_key", _another_key),
         found_as="has the children",
         seed=37,
+    ),
+    "ask in memory only for the end of a child that nobody waits for": Bug(
+        plant=exchange(Engine, "resume", _asks_in_memory),
+        found_as="nothing has ended it|and that is not durable",
+        seed=139,
     ),
     "tell nobody that a child has ended": Bug(
         plant=exchange(Ends, "tell", _tells_nobody),

@@ -307,6 +307,44 @@ def test_attempt_that_must_not_go_on_ends_its_child(is_stop: bool) -> None:  # n
     simulate(story, WORK)
 
 
+def test_cancel_of_a_child_that_nobody_waits_for_is_kept_when_it_is_told() -> None:
+    """The restart has asked it to end already, and a further crash must not forget that either."""
+    text = PARENT.replace("child}", "child}, on_interrupt: fail")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text)
+        after = await next_life(world, {"tidy": Act(lasts_s=60)})
+        await after.recover()
+        await asyncio.sleep(5)
+        child = await only_child(after, parent)
+        assert await after.engine.cancel(child.id)
+        child = await only_child(after, parent)
+        assert (child.state, child.reason) == (ExecutionState.RUNNING, "parent")
+        await settled(after, parent)
+
+    simulate(story, WORK)
+
+
+def test_cancel_of_a_child_that_nobody_waits_for_is_not_told_while_it_is_not_kept() -> None:
+    """What the restart asks is journaled, and while that fails nobody is told that it is done."""
+    text = PARENT.replace("child}", "child}, on_interrupt: fail")
+
+    async def story(world: World) -> None:
+        parent = await started(world, text)
+        after = await next_life(world, {"tidy": Act(lasts_s=60)})
+        child = await only_child(after, parent)
+        after.disk.fail("update running")
+        await after.recover()
+        await asyncio.sleep(5)
+        with pytest.raises(StorageError):
+            await after.engine.cancel(child.id)
+        after.disk.mend()
+        await settled(after, parent)
+        assert (await only_child(after, parent)).reason == "parent"
+
+    simulate(story, WORK)
+
+
 def test_stop_waits_no_longer_than_for_the_work_of_the_child() -> None:
     """A parent that must not go on is left with its child; the stop does not hang on it."""
     text = PARENT.replace("child}", "child}, on_interrupt: fail")
