@@ -27,7 +27,7 @@ from flowrunner.model.ids import AttemptKey, Json
 from flowrunner.model.secret import SecretValue, revealed
 from flowrunner.model.states import AttemptState, Reason
 from flowrunner.model.values import text_of
-from flowrunner.nodes.base import LeftError, Node, NodeFailedError, NodeResult
+from flowrunner.nodes.base import EndedBeforeError, LeftError, Node, NodeFailedError, NodeResult
 from flowrunner.nodes.context import ExecutionContext
 from flowrunner.nodes.messages import masked, masked_details
 from flowrunner.nodes.outputs import OUTPUT_LIMIT, output_error, refuse_secrets
@@ -152,7 +152,8 @@ class AttemptRunner:
         except LeftError:
             raise
         except Exception as error:  # a node type may be foreign code: its fault ends one attempt
-            if bound.expired():
+            was_up = spec.timeout_s is not None and isinstance(error, EndedBeforeError)
+            if bound.expired() or was_up:
                 text = f"took longer than its timeout of {spec.timeout_s:g} s"
                 raise _TimeoutStruckError(text) from error
             if isinstance(error, ExecutionError):

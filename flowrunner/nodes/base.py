@@ -61,6 +61,14 @@ class NodeFailedError(ExecutionError):
         self.outputs = outputs or {}
 
 
+class EndedBeforeError(ExecutionError):
+    """What an attempt waited for was ended for it, by the attempt itself in an earlier life.
+
+    So the time of an attempt with a `timeout` was up, whatever a clock that was set back meanwhile
+    leaves of it.
+    """
+
+
 class LeftError(Exception):
     """The daemon stops before what an attempt waits for has ended: it is left to the next life.
 

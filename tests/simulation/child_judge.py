@@ -13,6 +13,7 @@ from flowrunner.model.execution import Attempt, Execution, NodeStatus
 from flowrunner.model.ids import AttemptKey, ExecutionId, Json
 from flowrunner.model.states import ExecutionState, Reason
 from tests.simulation.lines import Lines, group_of
+from tests.simulation.node_judge import NodeJudge
 
 MOST_ABOVE = 16
 _GRACE_S = 5.0
@@ -33,7 +34,7 @@ class ChildJudge:
     Args:
         tables: What is durable.
         lines: Knows which rules are in force, and for how long.
-        flow_of: Returns the text of the version that an execution runs.
+        nodes: Knows the text of the version that an execution runs.
         now: The monotonic time, in seconds.
         fail: Called with what does not hold.
     """
@@ -42,13 +43,13 @@ class ChildJudge:
         self,
         tables: Any,
         lines: Lines,
-        flow_of: Callable[[Execution], Mapping[str, Json]],
+        nodes: NodeJudge,
         now: Callable[[], float],
         fail: Callable[[str], None],
     ) -> None:
         self._tables = tables
         self._lines = lines
-        self._flow_of = flow_of
+        self._nodes = nodes
         self._now = now
         self._fail = fail
         self._children: dict[AttemptKey, ExecutionId] = {}
@@ -104,8 +105,18 @@ class ChildJudge:
         elif attempt.reason in _ENDS:
             if state != _ENDS[attempt.reason]:
                 self._fail(f"{attempt.key} says {attempt.reason}, and its child is {state}")
-            if found is not None and found.reason == "parent":
+            is_cut = found is not None and found.reason == "parent"
+            if is_cut and not self._is_forgotten(attempt.key):
                 self._fail(f"{attempt.key} was waiting, and its child was ended for it")
+
+    def _is_forgotten(self, key: AttemptKey) -> bool:
+        """Whether an earlier life may have ended the child for a bound that now lies ahead.
+
+        Of an attempt without a `timeout` that is `finally_timeout`, and a clock that was set back.
+        """
+        node, flow = key.node, self._nodes.flow_of(self._tables.executions[key.execution])
+        is_bounded = "timeout" in self._nodes.node_of(key.execution, node)
+        return not is_bounded and node not in _names(flow) and self._nodes.saw_jump(key)
 
     def settles(self, node: NodeStatus) -> None:
         """Judges that no child goes on for which a node was waiting that is final."""
@@ -146,10 +157,12 @@ class ChildJudge:
         if child.reason:
             return ""
         parent = self._tables.executions[key.execution]
-        is_over = bool(parent.reason) and key.node in _names(self._flow_of(parent))
+        is_over = bool(parent.reason) and key.node in _names(self._nodes.flow_of(parent))
         if not is_asking or is_over:
             final = self._tables.nodes.get(child.id, {})
-            is_ending = child.started_at and all(n in final for n in _names(self._flow_of(child)))
+            is_ending = child.started_at and all(
+                n in final for n in _names(self._nodes.flow_of(child))
+            )
             return "" if is_ending else f"nobody asks the child {child.id} to end with {key}"
         if child.state is ExecutionState.QUEUED and not self._is_held_up(child):
             return f"the child {child.id} waits, and nobody is in its way"

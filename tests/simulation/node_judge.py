@@ -191,6 +191,10 @@ class NodeJudge:
         if passed_s < least_s - _COMMIT_S or (is_calm and passed_s > most_s + _SETTLING_S):
             self._fail(f"the wait {attempt.key} took {passed_s:.3f} s, not {least_s:g} s")
 
+    def saw_jump(self, attempt: AttemptKey) -> bool:
+        """Whether the clock on the wall was set since an attempt has begun."""
+        return self._waits[attempt][1] != len(self._jumps)
+
     def ends(self, execution: Execution, known: Execution) -> None:
         """Judges all nodes of an execution that has begun and ends now."""
         flow, final = self._flows[execution.digest], self._tables.nodes.get(execution.id, {})

@@ -89,9 +89,7 @@ class Oracle:
         self.is_disk_well = True
         self.nodes = NodeJudge(self._tables, clock.monotonic, clock.now, self.fail)
         self.lines = Lines(self._tables, clock.monotonic, self.fail)
-        self.children = ChildJudge(
-            self._tables, self.lines, self.nodes.flow_of, clock.monotonic, self.fail
-        )
+        self.children = ChildJudge(self._tables, self.lines, self.nodes, clock.monotonic, self.fail)
         self.processes = ProcessJudge(clock.monotonic, self.fail)
         self.late = SlotJudge(
             self._tables, clock.monotonic, clock.now, lambda: self.is_disk_well, self.fail

@@ -16,8 +16,8 @@ from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import OnInterrupt
 from flowrunner.model.ids import AttemptKey, ExecutionId, FlowKey, Json
-from flowrunner.model.states import ExecutionState
-from flowrunner.nodes.base import NodeResult, ParamProblem
+from flowrunner.model.states import ExecutionState, Reason
+from flowrunner.nodes.base import EndedBeforeError, NodeResult, ParamProblem
 from flowrunner.nodes.context import ExecutionContext
 
 EXECUTION_ID = "execution_id"
@@ -191,7 +191,8 @@ def _failed(ended: Execution) -> ExecutionError:
         "reason": ended.reason,
         "error": error.code if error else None,
     }
-    return ExecutionError(
+    kind = EndedBeforeError if ended.reason == Reason.PARENT else ExecutionError
+    return kind(
         f"the flow {ended.flow.name!r} {_ENDED[ended.state]}" + (f": {why}" if why else ""),
         code=f"flow_{ended.state}",
         details=details,

@@ -290,6 +290,22 @@ def test_timeout_that_struck_while_the_daemon_was_down_ends_the_child(text: str)
     simulate(story, WORK)
 
 
+def test_timeout_that_struck_before_a_crash_counts_though_the_clock_is_set_back() -> None:
+    """The child has been asked to end for it, and no person has cancelled that."""
+
+    async def story(world: World) -> None:
+        parent = await started(world, PARENT.replace("child}", "child}, timeout: 30s"))
+        await asyncio.sleep(30)
+        assert (await only_child(world, parent)).reason == "parent"
+        after = await next_life(world)
+        after.clock.jump(-3600)
+        await after.recover()
+        outcome = await settled(after, parent)
+        assert (outcome.states["sub"], outcome.reasons["sub"]) == ("timed_out", "timeout")
+
+    simulate(story, {**WORK, "tidy": Act(lasts_s=60)})
+
+
 @pytest.mark.parametrize("is_stop", [False, True], ids=["crash", "stop"])
 def test_attempt_that_must_not_go_on_ends_its_child(is_stop: bool) -> None:  # noqa: FBT001 - drawn
     """With `on_interrupt: fail` nothing is left of the attempt, before `finally` begins."""
