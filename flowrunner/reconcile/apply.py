@@ -12,7 +12,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from flowrunner.model.accounts import NO_ACCOUNTS, AccountMap
 from flowrunner.model.channels import ANY_CHANNELS
@@ -22,6 +22,7 @@ from flowrunner.model.ids import FlowKey
 from flowrunner.reconcile.bars import bar_of
 from flowrunner.reconcile.conditions import Alike, is_invalid, unread_conditions
 from flowrunner.reconcile.history import NO_HISTORY, KeepsHistory
+from flowrunner.reconcile.lacking import Lacking, Lacks
 from flowrunner.reconcile.missing_secrets import SecretNeeds
 from flowrunner.reconcile.plan import Plan
 from flowrunner.reconcile.prune import PruneGuard
@@ -56,40 +57,6 @@ class FlowsPreparer(Protocol):
         self, coming: Iterable[FlowEntry], before: Mapping[FlowKey, FlowEntry]
     ) -> None:
         """Gets ready for versions that come into force; raises `StorageError`: the pass fails."""
-
-
-class _Lacking(NamedTuple):
-    """What a flow lacks on this host."""
-
-    secrets: tuple[str, ...] = ()
-    user: str = ""
-
-
-_LACKS_NOTHING = _Lacking()
-
-
-class _Lacks(NamedTuple):
-    """What flows lack on this host."""
-
-    secrets: Mapping[FlowKey, tuple[str, ...]]
-    users: Mapping[FlowKey, str]
-
-    def news(self, before: _Lacks) -> set[FlowKey]:
-        """Returns the flows of which it says something else than another look did before."""
-        pairs = ((self.secrets, before.secrets), (self.users, before.users))
-        return {
-            key
-            for these, those in pairs
-            if these is not those and these != those
-            for key in these.keys() | those.keys()
-            if these.get(key) != those.get(key)
-        }
-
-    def of(self, key: FlowKey) -> _Lacking:
-        """Returns what one flow lacks; the same object for all that lack nothing."""
-        if key not in self.secrets and key not in self.users:
-            return _LACKS_NOTHING
-        return _Lacking(self.secrets.get(key, ()), self.users.get(key, ""))
 
 
 class Applier:
@@ -127,7 +94,7 @@ class Applier:
         """What left since the subscribers were last told; None when they know everything."""
         self._needs = SecretNeeds()
         self._with_users: Mapping[FlowKey, FlowSpec] = {}
-        self._lacking = _Lacks({}, {})
+        self._lacking = Lacks({}, {})
         self._is_reading, self._was_read = False, False
         """Whether the source was read in this life: until then conditions are not the last word."""
         self._alike = Alike()
@@ -135,6 +102,8 @@ class Applier:
         """Flows of which the first look at the source may say something else than was said."""
         self._is_first = True
         """Whether conditions are still those that an earlier life has told."""
+        self._has_moved = False
+        """Whether a pause or channels came or went since a plan was last looked at."""
         self._is_inherited = True
         """Whether an earlier life may have died between writing the records and their sync."""
 
@@ -168,16 +137,16 @@ class Applier:
         coming = [plan.entries[key] for key in plan.changed]
         for preparer in self._preparers:
             await preparer.flows_coming(coming, before)
-        await self._keep(plan, before, must_sync=must_sync)
-        lacks = await asyncio.to_thread(self._lacks, plan)
-        now = self._clock.now()
-        current = self._registry.entries  # a pause may have come or gone meanwhile
-        self._is_reading = plan.is_read
-        touched = self._touched(plan, before) | (lacks.news(self._lacking) & plan.entries.keys())
-        settled = {
-            key: self._settled(plan.entries[key], before.get(key), lacks.of(key), now)
-            for key in touched
-        }
+        must_sync = await self._write(plan, before) or must_sync
+        self._has_moved, lasting = False, asyncio.create_task(self._make_last(must=must_sync))
+        try:  # the disk needs no processor
+            lacks = await asyncio.to_thread(self._lacks, plan)
+            settled = self._all_settled(plan, before, lacks)
+        finally:
+            await lasting
+        if self._has_moved:
+            settled = self._all_settled(plan, before, lacks)
+        current = self._registry.entries
         self._lacking, self._was_read = lacks, self._was_read or plan.is_read
         self._is_first = False
         self._alike.forget()
@@ -187,6 +156,21 @@ class Applier:
         if self._unannounced is not None:
             self.announce(self._unannounced)
         return changed
+
+    def _all_settled(
+        self, plan: Plan, before: Mapping[FlowKey, FlowEntry], lacks: Lacks
+    ) -> dict[FlowKey, FlowEntry]:
+        """Returns the entries that may be other ones than are in force, with all that they say."""
+        now = self._clock.now()
+        touched = self._touched(plan, before) | (lacks.news(self._lacking) & plan.entries.keys())
+        self._is_reading = plan.is_read
+        try:
+            return {
+                key: self._settled(plan.entries[key], before.get(key), lacks.of(key), now)
+                for key in touched
+            }
+        finally:
+            self._is_reading = False  # what is in force meanwhile was not read
 
     def _put(
         self, plan: Plan, settled: Mapping[FlowKey, FlowEntry], current: Mapping[FlowKey, FlowEntry]
@@ -221,7 +205,7 @@ class Applier:
 
     def renew_conditions(self, key: FlowKey) -> None:
         """Makes the conditions of a flow say what is known of its pause."""
-        entry = self._registry.get(key)
+        entry, self._has_moved = self._registry.get(key), True
         if entry is not None:
             labels = self._registry.lacking_labels(entry.spec)
             renewed = self._conditioned(entry, labels, self._clock.now())
@@ -231,6 +215,7 @@ class Applier:
     def channels_changed(self) -> None:
         """Makes the flows that name channels say whether they may start with those in force."""
         now, renewed = self._clock.now(), dict[FlowKey, FlowEntry]()
+        self._has_moved = True
         for key, entry in self._registry.entries.items():
             labels = self._registry.lacking_labels(entry.spec)
             bar = self._bar(entry, labels)
@@ -247,7 +232,7 @@ class Applier:
             subscriber.flows_changed(self._registry.entries, removed)
         self._unannounced = None
 
-    def _lacks(self, plan: Plan) -> _Lacks:
+    def _lacks(self, plan: Plan) -> Lacks:
         """Returns what this host has to say of the flows of a plan; blocks.
 
         Every flow is asked about in each pass that looks at all files, since secrets and users come
@@ -268,9 +253,9 @@ class Applier:
         if plan.is_glance:
             missing = self._needs.missing(self._secrets, plan.touched)
             refused = refused_users(named, self._users)
-            return _Lacks(missing, _others(self._lacking.users, touched) | refused)
+            return Lacks(missing, _others(self._lacking.users, touched) | refused)
         missing = self._needs.missing(self._secrets)
-        return _Lacks(missing, refused_users(self._with_users, self._users))
+        return Lacks(missing, refused_users(self._with_users, self._users))
 
     def _recalled(self, entry: FlowEntry, now: tuple[Condition, ...]) -> tuple[Condition, ...]:
         """Returns conditions with the times that an earlier life has told.
@@ -299,7 +284,7 @@ class Applier:
         return not is_same or is_invalid(recorded)  # it was not looked at yet in this life
 
     def _settled(
-        self, entry: FlowEntry, before: FlowEntry | None, lacking: _Lacking, now: datetime
+        self, entry: FlowEntry, before: FlowEntry | None, lacking: Lacking, now: datetime
     ) -> FlowEntry:
         """Returns an entry with what this host has to say; the one in force if that is equal."""
         labels = self._registry.lacking_labels(entry.spec)
@@ -330,10 +315,8 @@ class Applier:
         is_same = conditions is entry.conditions
         return entry if is_same else replace(entry, conditions=conditions)
 
-    async def _keep(
-        self, plan: Plan, before: Mapping[FlowKey, FlowEntry], *, must_sync: bool
-    ) -> None:
-        """Writes the last good definitions that changed, then makes all of them durable."""
+    async def _write(self, plan: Plan, before: Mapping[FlowKey, FlowEntry]) -> bool:
+        """Writes the last good definitions that changed; returns whether there were any."""
         keys: AbstractSet[FlowKey] = plan.entries.keys()
         if plan.touched is not None:
             keys = plan.touched | (self._unsure & keys)
@@ -348,7 +331,11 @@ class Applier:
         if stale:
             await self._store.put([_record(entry, self._clock) for entry in stale])
         await _together(self._store.delete(key) for key in gone)
-        if stale or gone or must_sync:
+        return bool(stale or gone)
+
+    async def _make_last(self, *, must: bool) -> None:
+        """Makes all that was written durable, if anything may not be."""
+        if must:
             await self._store.sync()
             self._is_inherited = False
         self._unsure.clear()

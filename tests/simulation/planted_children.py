@@ -12,10 +12,12 @@ from flowrunner.engine import engine
 from flowrunner.engine.ends import Ends
 from flowrunner.engine.engine import Engine
 from flowrunner.engine.history import History
+from flowrunner.errors import ExecutionError
 from flowrunner.model.execution import Execution
 from flowrunner.model.flow import FlowSpec
 from flowrunner.model.ids import AttemptKey
 from flowrunner.model.states import Reason
+from flowrunner.nodes.builtin import flow as flow_node
 from flowrunner.triggers import children
 from tests.simulation.bugs import Bug, exchange
 
@@ -56,6 +58,11 @@ CHILD_BUGS = {
         plant=exchange(Engine, "resume", _asks_in_memory),
         found_as="nothing has ended it|and that is not durable",
         seed=139,
+    ),
+    "take what a timeout has ended for what a person has cancelled": Bug(
+        plant=lambda: patch.object(flow_node, "EndedBeforeError", ExecutionError),
+        found_as="its child was ended for it",
+        seed=327,
     ),
     "tell nobody that a child has ended": Bug(
         plant=exchange(Ends, "tell", _tells_nobody),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 import pytest
 
 from flowrunner.errors import RefusedError, StorageError
-from flowrunner.model.conditions import ConditionReason, ConditionType, Status
+from flowrunner.model.conditions import Condition, ConditionReason, ConditionType, Status
 from flowrunner.model.ids import FlowKey
+from flowrunner.model.pause import Pause
 from flowrunner.reconcile.apply import Applier
+from flowrunner.reconcile.history import NoHistory
 from flowrunner.reconcile.plan import keep_all, make_plan
 from flowrunner.registry.entry import FlowEntry
 from flowrunner.registry.registry import FlowRegistry
@@ -42,6 +45,9 @@ class FaultyFlows(MemoryFlows):
         super().__init__()
         self.fails: set[str] = set()
         self.calls: list[str] = []
+        self.sync_s = 0.0
+        """Of virtual time."""
+        self.meanwhile: Callable[[], None] = lambda: None
 
     async def put(self, records: Sequence[FlowRecord]) -> None:
         for record in records:
@@ -56,11 +62,23 @@ class FaultyFlows(MemoryFlows):
 
     async def sync(self) -> None:
         self._check("sync")
+        await asyncio.sleep(self.sync_s)
+        self.meanwhile()
         self.calls.append("sync")
 
     def _check(self, call: str) -> None:
         if call in self.fails:
             raise StorageError("no room", code="storage.full")
+
+
+class Remembers(NoHistory):
+    """A history that has told the same of every flow."""
+
+    def __init__(self, told: tuple[Condition, ...]) -> None:
+        self._told = told
+
+    def recorded(self, key: FlowKey) -> tuple[Condition, ...]:
+        return self._told
 
 
 class Subscriber:
@@ -141,6 +159,49 @@ def test_registry_and_subscribers_change_in_one_turn(world: World) -> None:
     entries, removed = world.subscriber.told[0]
     assert list(entries) == [A]
     assert removed == frozenset()
+
+
+def test_pause_that_comes_while_records_are_brought_to_the_disk_counts(world: World) -> None:
+    """What is put in force then says so, though its conditions were worked out before."""
+
+    def pause() -> None:
+        world.registry.set_pause(A, Pause(at=DEFAULT_START))
+        world.applier.renew_conditions(A)
+
+    world.store.sync_s, world.store.meanwhile = 1.0, pause
+    world.apply({"a.yaml": flow_text("a")})
+    assert world.condition(A, ConditionType.PAUSED)[0] is Status.TRUE
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["meanwhile", "failed"])
+def test_pause_before_a_first_look_is_on_disk_tells_nothing_of_it(
+    world: World, *, fails: bool
+) -> None:
+    """A file that was invalid in an earlier life stays so until the version after it is kept."""
+
+    def pause() -> None:
+        world.registry.set_pause(A, Pause(at=DEFAULT_START))
+        world.applier.renew_conditions(A)
+        seen.append(world.condition(A, ConditionType.VALID)[0])
+
+    seen: list[Status] = []
+    known = World()
+    known.apply({"a.yaml": flow_text("a")})
+    known.apply({"a.yaml": broken_text("a")})
+    world.apply({"a.yaml": flow_text("a")})
+    world.restart()
+    world.applier.history = Remembers(known.registry.entries[A].conditions)
+    files = {"a.yaml": flow_text("a", description="another")}
+    if fails:
+        world.store.fails = {"sync"}
+        with pytest.raises(StorageError):
+            world.apply(files)
+        pause()
+    else:
+        world.store.sync_s, world.store.meanwhile = 1.0, pause
+        world.apply(files)
+        assert world.condition(A, ConditionType.VALID)[0] is Status.TRUE
+    assert seen == [Status.FALSE]
 
 
 def test_store_fault_changes_nothing(world: World) -> None:
