@@ -18,8 +18,18 @@ Known = Mapping[int, Sequence[Attempt]]
 """The durable attempts of the items of a node, by index."""
 
 
-def judge_begin(node: Mapping[str, Json], attempt: Attempt, known: Known) -> Iterator[str]:
-    """Yields why an attempt of an item must not begin now."""
+def judge_begin(
+    node: Mapping[str, Json], attempt: Attempt, known: Known, *, is_calm: bool
+) -> Iterator[str]:
+    """Yields why an attempt of an item must not begin now.
+
+    Args:
+        node: The text of its node.
+        attempt: It.
+        known: What has begun before it.
+        is_calm: Whether the disk has been well in this life. Else it may have lost the end of an
+            item, and kept the begin of the next one, which the fault then keeps from its work.
+    """
     index = attempt.key.item_index
     yield from judge_repeat(attempt, known)
     failed = [other for other, tries in known.items() if _has_failed(tries)]
@@ -31,7 +41,7 @@ def judge_begin(node: Mapping[str, Json], attempt: Attempt, known: Known) -> Ite
     if missing:
         yield f"begins before the item {missing[0]}"
     others = [other for other, tries in known.items() if not _is_over(tries)]
-    if len(others) >= node.get("max_parallel", 1):
+    if is_calm and len(others) >= node.get("max_parallel", 1):
         yield f"begins beside the items {others}"
 
 

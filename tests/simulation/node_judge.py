@@ -153,13 +153,18 @@ class NodeJudge:
                 f"is {bound_s:g} s"
             )
 
-    def begins(self, attempt: Attempt) -> None:
-        """Judges a begin that becomes durable: of items, is it the turn of this one?"""
+    def begins(self, attempt: Attempt, *, is_calm: bool) -> None:
+        """Judges a begin that becomes durable: of items, is it the turn of this one?
+
+        Args:
+            attempt: It.
+            is_calm: Whether the disk has been well in this life.
+        """
         node = self.node_of(attempt.key.execution, attempt.key.node)
         self._waits.setdefault(attempt.key, (self._now(), len(self._jumps)))
         if "foreach" in node:
             known = self._attempts(attempt.key.execution, attempt.key.node)
-            for told in judge_begin(node, attempt, known):
+            for told in judge_begin(node, attempt, known, is_calm=is_calm):
                 self._fail(f"{_name(attempt)} {told}")
 
     def finishes(self, attempt: Attempt, *, is_calm: bool) -> None:

@@ -401,7 +401,7 @@ class Oracle:
 
     def _begins(self, attempt: Attempt) -> None:
         self._finishes(attempt)
-        self.nodes.begins(attempt)
+        self.nodes.begins(attempt, is_calm=self.is_disk_well)
 
     def _finishes(self, attempt: Attempt, node: NodeStatus | None = None) -> None:
         key = attempt.key

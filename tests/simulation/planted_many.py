@@ -117,7 +117,7 @@ MANY_BUGS = {
     ),
     "try one item more at once": Bug(
         plant=exchange(ItemsRun, "__init__", _more_at_once),
-        found_as="begins beside the items",
+        found_as="begins beside the items|run beside each other",
     ),
     "go on after an item has failed": Bug(
         plant=exchange(ItemsRun, "cut", _goes_on),

@@ -111,6 +111,8 @@ class ProcessJudge:
         running = sum(each.leader_until > now for each in self._living)
         if self.slots is not None and running > self.slots.most:
             self._fail(f"{running} processes run in {self.slots.most} places")
+        if "foreach" in node:
+            self._judge_items(key, node.get("max_parallel", 1))
 
     def look(self) -> None:
         """Judges that somebody works in each place that is held."""
@@ -129,6 +131,15 @@ class ProcessJudge:
             return
         if last is None or last.status.exit_code != 0:
             self._fail(f"the wait {key} has succeeded, its last probe {last and last.status}")
+
+    def _judge_items(self, key: AttemptKey, most: int) -> None:
+        """Judges how many items of a node are at work, whatever the journal has lost of them."""
+        now = self._now()
+        running = (key_of_process(each.env) for each in self._living if each.leader_until > now)
+        items = {each.item_index for each in running if each[:2] == key[:2]}
+        if len(items) > most:
+            name = f"{key.node} of {key.execution}"
+            self._fail(f"the items {sorted(items)} of {name} run beside each other")
 
     def _judge_probe(
         self, name: str, key: AttemptKey, node: Mapping[str, Json], before: Group
