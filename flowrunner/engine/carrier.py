@@ -74,7 +74,19 @@ class Entry:
         """Whether a cancel without `force` would change anything."""
         if self.is_ending:
             return False
-        return self.run.takes_cancel if self.run else True
+        return self.run.takes_cancel if self.run else self._has_nodes_left
+
+    @property
+    def is_asked_in_vain(self) -> bool:
+        """Whether it was asked to end, without `force`, when only its `finally` was left."""
+        is_asked = self.cancel_reason is not None and not self.execution.reason
+        return is_asked and not self.is_forced and not self._has_nodes_left
+
+    @property
+    def _has_nodes_left(self) -> bool:
+        """Whether any node has not ended but for those of `finally`, as the journal had it."""
+        ended = {status.node for status in self.history.nodes}
+        return any(node.id not in ended for node in self.spec.nodes)
 
     def as_running(self, at: datetime, asked: Reason | None = None) -> Execution:
         """Returns the execution as it is journaled while it runs, also if it is asked to end.
@@ -96,7 +108,7 @@ class Entry:
 
         With `force` its `finally` does not run.
         """
-        if self.is_ending:
+        if not (force or self.run or self.takes_cancel) or self.is_ending:
             return
         self.cancel_reason = self.cancel_reason or reason
         self.is_forced = self.is_forced or force
@@ -194,32 +206,36 @@ class Carrier:
                 if error.code == _OWN_FAULT:
                     raise
             entry.run, entry.execution = None, run.asked_to_end
-            history = await self._read_again(entry)
-            if history is None:
+            if not await self._read_again(entry):
                 return None
-            entry.history = history
-            for child in history.orphans:
+            for child in entry.history.orphans:
                 await self._ends.bring_about(child)
 
-    async def _read_again(self, entry: Entry) -> History | None:
-        """Returns what the journal has, once it is written again; None at a stop of the daemon.
+    async def _read_again(self, entry: Entry) -> bool:
+        """Takes over what the journal has, once it is written again; False at a stop of the daemon.
 
-        Only a write that is kept tells that what is read will stay.
+        Only a write that is kept tells that what is read will stay. A cancel that came meanwhile
+        has been written as if there were something left to end, which only the journal can tell.
         """
         journal, execution_id = self._services.journal, entry.execution.id
         while not entry.is_held:
             await asyncio.sleep(_AGAIN_S)
             try:
-                await self._store(entry.as_running(self._services.clock.now()))
-                return History(
+                await self._store(self._running(entry))
+                entry.history = History(
                     nodes=await journal.nodes(execution_id),
                     attempts=await journal.attempts(execution_id),
                     children=self._children(execution_id),
                 )
+                if entry.is_asked_in_vain:
+                    entry.cancel_reason = None
+                    await self._store(self._running(entry))
             except StorageError as error:
                 if error.code == _OWN_FAULT:
                     raise
-        return None
+            else:
+                return True
+        return False
 
     async def _mark_running(self, entry: Entry) -> bool:
         """Journals that a waiting execution begins; False when a stop came before the disk."""

@@ -129,7 +129,7 @@ class Engine:
                 await self.cancel(child, Reason.PARENT, force=True)
         if entry.run is not None:
             await entry.run.written()
-        elif entry.takes_cancel:
+        elif entry.takes_cancel or (force and not entry.is_ending):
             asked = entry.as_running(self._services.clock.now())
             await self._services.executions.update(asked)
         return True

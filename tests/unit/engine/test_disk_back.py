@@ -107,6 +107,49 @@ def test_cancel_while_the_disk_is_full_has_its_effect_when_it_is_back() -> None:
     assert outcome.reasons == {"a": "", "b": "cancelled", "c": "cancelled"}
 
 
+def test_cancel_of_a_finally_while_the_disk_is_full_asks_for_nothing() -> None:
+    """All that it could end has ended before: what comes after a crash must not be told of it."""
+    text = flow("  - {id: a, run: x}", top="finally: [{id: f, run: x, on_interrupt: rerun}]")
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(5)
+        world.disk.fail("finish f", "update")
+        await asyncio.sleep(10)
+        with pytest.raises(StorageError):
+            await world.engine.cancel(accepted.id)
+        world.disk.mend()
+        await asyncio.sleep(10)
+        kept = await world.storage.executions.get(accepted.id)
+        assert kept is not None
+        assert (kept.state, kept.reason) == (ExecutionState.RUNNING, "")
+        outcome = await world.end_of(accepted.id)
+        assert outcome.execution.state is ExecutionState.SUCCEEDED
+
+    simulate(story, {"f": [Act(lasts_s=10), Act(lasts_s=60)]})
+
+
+def test_force_leaves_out_a_finally_that_is_about_to_go_on() -> None:
+    """There is no run of it yet in a new life, and what is told is journaled all the same."""
+    text = flow("  - {id: a, run: x}", top="finally: [{id: f, run: x, on_interrupt: rerun}]")
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(text))
+        await asyncio.sleep(5)
+        after = world.after_crash()
+        await world.engine.drain(0)
+        await after.recover()
+        assert after.engine.live_states(accepted.id) is None
+        assert await after.engine.cancel(accepted.id, force=True)
+        assert (await after.outcome(accepted.id)).execution.reason == "forced"
+        outcome = await after.end_of(accepted.id)
+        await after.idle()
+        assert outcome.states == {"a": "succeeded", "f": "cancelled"}
+        assert after.spawned("f") == []
+
+    simulate(story, {"f": Act(lasts_s=10)})
+
+
 def test_second_cancel_says_no_more_than_the_journal_has() -> None:
     """While the first one could not be journaled and its processes still end, it is refused too."""
 
