@@ -175,11 +175,14 @@ class AttemptRunner:
         return result
 
     def _time_left_s(self, node: Node, spec: NodeSpec, attempt: Attempt) -> float | None:
-        """Returns the bound of the time to come; of an attempt that goes on some is gone."""
+        """Returns the bound of the time to come; of an attempt that goes on some is gone.
+
+        Never more than all of it: the clock of a host may begin in the past.
+        """
         if spec.timeout_s is None or not survives(node, spec):
             return spec.timeout_s
         passed = self._services.clock.now() - attempt.started_at
-        return max(0.0, spec.timeout_s - passed.total_seconds())
+        return min(spec.timeout_s, max(0.0, spec.timeout_s - passed.total_seconds()))
 
     def _resolve(self, spec: NodeSpec, scope: ContextScope) -> _Given:
         """Returns what the node is given, before anything can be said about it."""

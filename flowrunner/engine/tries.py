@@ -58,7 +58,8 @@ class Tries:
         """
         while True:
             if standing.due_at is not None:
-                await self._sleep_until(standing.due_at)
+                most_s = spec.retry.delay_after(standing.tries - 1, 0)
+                await self._sleep_until(standing.due_at, most_s)
             outcome = await self._attempt(spec, scope, standing, item)
             if standing.open is not None:
                 self.over.add(standing.open.key)
@@ -75,8 +76,10 @@ class Tries:
             return None
         return outcome
 
-    async def _sleep_until(self, at: datetime) -> None:
-        await asyncio.sleep(max(0.0, (at - self._services.clock.now()).total_seconds()))
+    async def _sleep_until(self, at: datetime, most_s: float) -> None:
+        """Sleeps no longer than the whole delay: the clock may have been set back since."""
+        left_s = (at - self._services.clock.now()).total_seconds()
+        await asyncio.sleep(min(max(0.0, left_s), most_s))
 
     async def _attempt(
         self, spec: NodeSpec, scope: ContextScope, standing: Standing, item: int

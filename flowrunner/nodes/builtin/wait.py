@@ -4,7 +4,8 @@ The third end of a wait, a `probe` that succeeds, starts processes: `flowrunner.
 carries it out. What params either form may have: `flowrunner.nodes.wait_params`.
 
 Both ends are moments on the wall clock: that of `for` counts from the begin of the attempt, which
-the next life of the daemon knows; that of `until` is written or computed, the same in every life.
+the next life of the daemon knows, but never further away than `for` says, whatever the clock of a
+host shows that has just booted; that of `until` is written or computed, the same in every life.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class WaitNode:
                 await asyncio.sleep(min(left_s, _GLANCE_S))
             return NodeResult()
         passed_s = (ctx.clock.now() - ctx.started_at).total_seconds()
-        await asyncio.sleep(max(0.0, parse_duration(str(params["for"])) - passed_s))
+        whole_s = parse_duration(str(params["for"]))
+        await asyncio.sleep(min(whole_s, max(0.0, whole_s - passed_s)))
         return NodeResult()
 
 

@@ -161,6 +161,29 @@ def test_retry_delay_keeps_its_end() -> None:
     assert second(outcome, "a") == 180
 
 
+@pytest.mark.parametrize(
+    ("node", "all_s"),
+    [
+        ("type: wait, params: {for: 1h}", 3600),
+        ("type: wait, params: {for: 1h}, timeout: 10s", 10),
+        ("run: x, retry: {max_attempts: 2, delay: 1m}", 60),
+    ],
+    ids=["wait", "timeout", "retry"],
+)
+def test_clock_of_the_past_makes_nothing_longer_than_it_is(node: str, all_s: float) -> None:
+    """A host without a battery boots with it: no wait, timeout or delay grows by that."""
+
+    async def story(world: World) -> None:
+        accepted = await world.submit(world.define(flow(f"  - {{id: a, {node}}}")))
+        after = await crashed(world)
+        after.clock.jump(-86_400 * 365)
+        await after.recover()
+        await settled(after, accepted.id)
+        assert asyncio.get_running_loop().time() == 5 + all_s
+
+    simulate(story, {"a": FAILS})
+
+
 def test_second_crash_finds_the_same_wait() -> None:
     """Ends of the daemon may come one after the other: the wait ends when it should."""
 
