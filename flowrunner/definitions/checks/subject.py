@@ -7,9 +7,9 @@ from datetime import date
 from functools import cached_property
 from types import MappingProxyType
 
+from flowrunner.definitions.braced import Braced
 from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks.braced import braced_texts
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
@@ -73,9 +73,9 @@ class Subject:
         self.inputs: dict[str, dict[str, Json]] = data.get("inputs", {})
 
     @cached_property
-    def braced(self) -> list[tuple[Path, str]]:
+    def braced(self) -> list[Braced]:
         """The texts that hold `{`, with their paths."""
-        return braced_texts(self.data)
+        return self.document.braced_in(self.data)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""
