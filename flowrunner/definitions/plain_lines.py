@@ -81,7 +81,8 @@ class Line(NamedTuple):
         value: Lists and mappings are for reading only, as in every document.
         value_at: Where that begins.
         more: `NOTHING`, `BRACKETS`, the header of a text on the lines below, or empty.
-        braced: The texts in the value that hold a brace, by the way from the value to them.
+        braced: The texts in the value that hold a brace, by the way from the value to them; True
+            for a value that is one.
     """
 
     dash: int
@@ -90,7 +91,7 @@ class Line(NamedTuple):
     value: Json
     value_at: int
     more: str
-    braced: tuple[Braced, ...] = ()
+    braced: tuple[Braced, ...] | bool = False
 
 
 def long_line_of(text: str) -> Line | None:
@@ -105,7 +106,7 @@ def long_line_of(text: str) -> Line | None:
     key, colon, rest = text[dash:].partition(":")
     if colon and _is_key(key):
         if not rest:
-            return _NEW(Line, (dash, key, dash, None, 0, NOTHING, ()))
+            return _NEW(Line, (dash, key, dash, None, 0, NOTHING, False))
         value, more = rest[1:], ""
         is_known = rest[0] == " " and _is_whole(value)
         if is_known:
@@ -177,13 +178,13 @@ def _matched(text: str) -> Line | None:
     return Line(len(dash or ""), key or "", match.start(2), value, at, more, braced)
 
 
-def _braced(value: Json, text: str) -> tuple[Braced, ...]:
+def _braced(value: Json, text: str) -> tuple[Braced, ...] | bool:
     """Returns the texts with a brace in the value of a line."""
     if "{" not in text:
-        return ()
+        return False
     if isinstance(value, str):
-        return (((), value),) if "{" in value else ()
-    return tuple(braced_texts(value)) if isinstance(value, dict | list) else ()
+        return "{" in value
+    return tuple(braced_texts(value)) if isinstance(value, dict | list) else False
 
 
 def _value_of(match: re.Match[str]) -> tuple[Json, int, str]:

@@ -101,15 +101,14 @@ class _Level:
         path: The way to it.
     """
 
-    __slots__ = ("column", "data", "is_list", "keys_in", "parts", "path")
+    __slots__ = ("column", "data", "keys_in", "parts", "path")
 
-    def __init__(self, column: int, path: Path, *, is_list: bool = False) -> None:
+    def __init__(self, column: int, keys_in: int, path: Path, data: Any, parts: Any) -> None:
         self.column = column
+        self.keys_in = keys_in
         self.path = path
-        self.is_list = is_list
-        self.keys_in = -1 if is_list else column
-        self.data: Any = [] if is_list else {}
-        self.parts: Any = [] if is_list else {}
+        self.data = data
+        self.parts = parts
 
 
 class _Reading:
@@ -118,8 +117,8 @@ class _Reading:
     def __init__(self, lines: list[str]) -> None:
         self._lines = lines
         self._row = 1 if lines[0] == "---" else 0
-        self._root = self._level = _Level(0, ())
-        self._root.keys_in = -1  # its first key is looked at more closely: with it all begins
+        # The first key of the root is looked at more closely: with it all begins.
+        self._root = self._level = _Level(0, -1, (), {}, {})
         self._start = -1
         self._pending = ""
         """The key that the lines below may have a value for."""
@@ -149,7 +148,7 @@ class _Reading:
             if more:
                 value, spot = self._beyond(said, level, place + value_at)
             if braced:
-                self._note(level, key, braced)
+                self._note(level, key, value, braced)
             if not key:
                 level.data.append(value)
                 level.parts.append(spot)
@@ -164,24 +163,32 @@ class _Reading:
 
     def _level_of(self, column: int, place: int, key_place: int, said: Line) -> _Level:
         """Returns the collection that a line adds to; opens and closes others on the way."""
-        is_list = said.dash > 0
-        level = self._level
+        dash, level = said.dash, self._level
         if self._start < 0:
-            self._start, self._root.keys_in = place, 0
+            self._start, level.keys_in = place, 0
         if self._pending:
-            key, self._pending = self._pending, ""
-            if column > level.column or (is_list and column == level.column):
-                inner = _Level(column, (*level.path, key), is_list=is_list)
-                level.data[key] = inner.data
-                level.parts[key] = _NEW(Block, (place, inner.parts))
-                level = self._entered(inner)
-        if column != level.column or level.is_list is not is_list:
-            level = self._back_to(column, is_list=is_list)
-        if not is_list or not said.key:
+            level = self._below(level, column, place, said)
+        if column != level.column or (level.keys_in < 0) is not (dash > 0):
+            level = self._back_to(column, is_list=dash > 0)
+        if not dash or not said.key:
             return level
-        inner = _Level(column + said.dash, (*level.path, len(level.data)))
+        inside = column + dash
+        inner = _Level(inside, inside, (*level.path, len(level.data)), {}, {})
         level.data.append(inner.data)
         level.parts.append(_NEW(Block, (key_place, inner.parts)))
+        return self._entered(inner)
+
+    def _below(self, level: _Level, column: int, place: int, said: Line) -> _Level:
+        """Opens what the key above holds, if a line is deeper; else that stands for nothing."""
+        key, self._pending = self._pending, ""
+        if column <= level.column and not (said.dash and column == level.column):
+            return level
+        way = (*level.path, key)
+        inner = (
+            _Level(column, -1, way, [], []) if said.dash else _Level(column, column, way, {}, {})
+        )
+        level.data[key] = inner.data
+        level.parts[key] = _NEW(Block, (place, inner.parts))
         return self._entered(inner)
 
     def _entered(self, inner: _Level) -> _Level:
@@ -194,9 +201,9 @@ class _Reading:
     def _back_to(self, column: int, *, is_list: bool) -> _Level:
         """Closes what ends with a line; a list may stand in the column of what holds it."""
         level, above = self._level, self._above
-        while above and (column < level.column or (level.is_list and not is_list)):
+        while above and (column < level.column or (level.keys_in < 0 and not is_list)):
             level = above.pop()
-        if column != level.column or level.is_list is not is_list:
+        if column != level.column or (level.keys_in < 0) is not is_list:
             raise NotPlainError
         self._level = level
         return level
@@ -210,13 +217,22 @@ class _Reading:
             return said.value, _NEW(Block, (place, None))
         text = self._text(level.column, said.more)
         if "{" in text:
-            self._note(level, said.key, (((), text),))
+            self._note(level, said.key, text, True)
         return text, place
 
-    def _note(self, level: _Level, key: str, braced: Iterable[Braced]) -> None:
+    def _note(
+        self,
+        level: _Level,
+        key: str,
+        value: Json,
+        braced: Iterable[Braced] | bool,  # noqa: FBT001 - by place, hot path
+    ) -> None:
         """Takes note of the texts with a brace in a value that is added to a collection."""
         way = (*level.path, key or len(level.data))
-        self._braced += [((*way, *rest), text) for rest, text in braced]
+        if braced is True:
+            self._braced.append((way, value))
+        elif braced:
+            self._braced += [((*way, *rest), text) for rest, text in braced]
 
     def _text(self, column: int, header: str) -> str:
         """Returns a text of several lines, which stand deeper than the column."""
@@ -225,14 +241,12 @@ class _Reading:
         indent = len(first) - len(first.lstrip(" "))
         if indent <= column or indent == len(first):
             raise NotPlainError
-        pad, found = first[:indent], []
+        pad, start = first[:indent], row
         while row < count and (lines[row].startswith(pad) or not lines[row]):
-            found.append(lines[row][indent:])
             row += 1
-        if row == count:  # the text ends in a line break, after which there is no line
-            found.pop()
         self._row = row
-        body = "\n".join(found)
+        end = row - 1 if row == count else row  # after the last line break there is no line
+        body = "\n".join(lines[start:end])[indent:].replace("\n" + pad, "\n")
         if " \n" in body or body[-1:] == " ":
             raise NotPlainError
         body = body.rstrip("\n")
