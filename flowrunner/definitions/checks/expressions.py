@@ -105,6 +105,7 @@ class _Checker:
         self._knows_names = names
         self._order = FlowOrder(subject)
         self._kinds = FlowKinds(subject)
+        self._names = _names_of(subject)
         self._good: set[tuple[frozenset[str], str, tuple[str | int, ...]]] = set()
 
     def is_good(self, place: Place) -> bool:
@@ -326,18 +327,19 @@ class _Checker:
         doubtful = self._subject.is_doubtful("secrets")
         return None if doubtful else self._subject.data.get("secrets", [])
 
-    @cached_property
-    def _names(self) -> dict[str, frozenset[str]]:
-        data = self._subject.data
-        own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars")}
-        own["env"] = frozenset(
-            name
-            for name, value in data.get("env", {}).items()
-            if value is not None and not (isinstance(value, str) and "${{" in value)
-        )
-        return {**own, **_MEMBERS}
-
     def _finding(self, code: Code, message: str, place: Place, offset: int, hint: str) -> Finding:
         return self._subject.document.finding(
             code, message, path=place.path, offset=offset, hint=hint
         )
+
+
+def _names_of(subject: Subject) -> dict[str, frozenset[str]]:
+    """Returns the names in each context, as far as they are known."""
+    data = subject.data
+    own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars")}
+    own["env"] = frozenset(
+        name
+        for name, value in data.get("env", {}).items()
+        if value is not None and not (isinstance(value, str) and "${{" in value)
+    )
+    return {**own, **_MEMBERS}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
 from types import MappingProxyType
 
 from flowrunner.definitions.braced import Braced
@@ -40,6 +39,7 @@ class Subject:
         graphs: The needs of the nodes of both lists.
         triggers: As written.
         inputs: Those that are declared, as written.
+        braced: The texts that hold `{`, with their paths.
     """
 
     def __init__(
@@ -71,11 +71,7 @@ class Subject:
         self.graphs = {"nodes": NeedsGraph(self.nodes), "finally": finals}
         self.triggers: list[dict[str, Json]] = data.get("triggers", [])
         self.inputs: dict[str, dict[str, Json]] = data.get("inputs", {})
-
-    @cached_property
-    def braced(self) -> list[Braced]:
-        """The texts that hold `{`, with their paths."""
-        return self.document.braced_in(self.data)
+        self.braced: list[Braced] = document.braced_in(data)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""
