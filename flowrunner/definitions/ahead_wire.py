@@ -10,9 +10,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from flowrunner.definitions.cache_lines import key_of
+from flowrunner.definitions.candidate import FileText
 from flowrunner.definitions.compiler import Compiler
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.late_flow import gist_of_definition
@@ -118,17 +120,26 @@ class AheadCompiler:
 
     def _compiled(
         self, files: Sequence[tuple[str, str, str, int]], layers: Mapping[str, Layers], data: bytes
-    ) -> Iterator[Compiled]:
-        start = 0
-        for file, account, above, size in files:
-            ask = Ask(data[start : start + size], file, account, layers[above])
-            start += size
-            candidate, definition = self._compiler.draft(ask.data, file=file, layers=ask.layers)
-            if definition is None:
-                yield Compiled(line_for(ask.key, candidate, "", b""), b"")
-                continue
-            digest, gist = digest_of(definition), gist_of_definition(definition)
-            yield Compiled(line_for(ask.key, candidate, digest, gist), laid_out(definition))
+    ) -> list[Compiled]:
+        """Takes each step for all files before the next one; see `Examiner.examine_each`."""
+        ends = accumulate(size for *_, size in files)
+        asks = [
+            Ask(data[end - size : end], file, account, layers[above])
+            for (file, account, above, size), end in zip(files, ends, strict=True)
+        ]
+        drafts = self._compiler.drafts([FileText(it.data, it.file, it.layers) for it in asks])
+        flows = [definition for _, definition in drafts if definition is not None]
+        told = zip(
+            [digest_of(each) for each in flows],
+            [gist_of_definition(each) for each in flows],
+            [laid_out(each) for each in flows],
+            strict=True,
+        )
+        found = [("", b"", b"") if definition is None else next(told) for _, definition in drafts]
+        return [
+            Compiled(line_for(ask.key, candidate, digest, gist), text)
+            for ask, (candidate, _), (digest, gist, text) in zip(asks, drafts, found, strict=True)
+        ]
 
     def _layers_of(self, chain: Sequence[Sequence[str]]) -> Layers:
         told: _Told = tuple((file, content, text) for file, content, text in chain)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.claims import NO_CLAIMS, Claims
@@ -40,6 +40,18 @@ class Candidate:
     findings: tuple[Finding, ...] = ()
     as_of: date | None = None
     claims: Claims = NO_CLAIMS
+
+
+class FileText(NamedTuple):
+    """The text of a file, its path for findings, and the defaults above it."""
+
+    data: bytes
+    file: str
+    layers: Layers = NO_LAYERS
+
+
+Draft: TypeAlias = tuple[Candidate, Mapping[str, Json] | None]
+"""The candidate of a file without its flow, and the definition of that; None if it has errors."""
 
 
 class Reader(Protocol):

@@ -6,14 +6,14 @@ here, so that what one of them says is what the others do. It reads no file itse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 from flowrunner.definitions.build import build_flow
-from flowrunner.definitions.candidate import NO_LAYERS, Candidate, Reader
+from flowrunner.definitions.candidate import NO_LAYERS, Candidate, Draft, FileText, Reader
 from flowrunner.definitions.catalog import NodeCatalog
 from flowrunner.definitions.flow_schema import flow_schema
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
@@ -80,15 +80,17 @@ class Compiler:
         spec, kept = (make or self.restore)(key, digest, definition)
         return replace(candidate, spec=spec, definition=kept)
 
-    def draft(
-        self, data: bytes, *, file: str, layers: Layers = NO_LAYERS
-    ) -> tuple[Candidate, Mapping[str, Json] | None]:
+    def draft(self, data: bytes, *, file: str, layers: Layers = NO_LAYERS) -> Draft:
         """Returns the candidate of a file without its flow, and the definition of that.
 
         `layers` are the defaults above it. While one of them is broken there is no definition, and
         its findings come before those of the file.
         """
-        return self._drafts.draft(data, file=file, layers=layers)
+        return self._drafts.draft(FileText(data, file, layers))
+
+    def drafts(self, files: Sequence[FileText]) -> list[Draft]:
+        """Returns the drafts of many files, which takes less time than one after the other."""
+        return self._drafts.drafts(files)
 
     def is_current(self, candidate: Candidate) -> bool:
         """Whether reading the same bytes now would give the same candidate."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from flowrunner.definitions.braced import Braced, braced_texts
 from flowrunner.definitions.codes import Code
 from flowrunner.definitions.source import Path, Position, Source
 from flowrunner.model.finding import Finding, Severity, pointer_of
@@ -26,6 +27,10 @@ _ESCAPES: Mapping[str, str] = {"'": "'", '"': "\\"}
 
 class Places(Protocol):
     """Knows where values stand without the events of a document."""
+
+    @property
+    def braced(self) -> list[Braced]:
+        """The texts that hold `{`, in their order."""
 
     def position(self, path: Path) -> Position | None:
         """Returns where a value begins, or its nearest ancestor that exists; None: unknown here."""
@@ -69,6 +74,12 @@ class Document:
         found = Document(self.data, self._source, lambda: self._tree, self._places)
         found._elsewhere, found._remark = elsewhere, remark
         return found
+
+    def braced_in(self, data: Mapping[str, Json]) -> list[Braced]:
+        """Returns the texts of some data that hold `{`; at hand for what was read."""
+        if self._places is not None and data == self.data:  # equal parts are mostly the same ones
+            return self._places.braced
+        return braced_texts(data)
 
     def position(self, path: Path, *, key: bool = False) -> Position:
         """Returns where a value stands, or its key.

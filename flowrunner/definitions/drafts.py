@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from functools import cached_property
+from typing import NamedTuple
 
-from flowrunner.definitions.candidate import Candidate
+from flowrunner.definitions.candidate import Candidate, Draft, FileText
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks import check_defaults, check_definition, depends_on_date
+from flowrunner.definitions.checks import OF_DEFAULTS, OF_FLOWS, Check, depends_on_date
 from flowrunner.definitions.checks.texts import FEW_TEXTS, Texts
 from flowrunner.definitions.claims import NO_CLAIMS, claims_of, name_claim
 from flowrunner.definitions.defaults_schema import defaults_schema
 from flowrunner.definitions.document import Document
 from flowrunner.definitions.effective import effective_definition, env_text
-from flowrunner.definitions.examine import Check, Examiner, Surroundings
+from flowrunner.definitions.examine import Examined, Examiner, Surroundings
 from flowrunner.definitions.folder_defaults import FolderDefaults, Layers
 from flowrunner.definitions.foreign import is_foreign, not_a_flow
 from flowrunner.definitions.schema import FlowSchema
@@ -32,6 +33,15 @@ from flowrunner.model.ids import Json
 
 _BELOW_BROKEN = Surroundings(doubtful=frozenset({("env",)}), inherited=None)
 _FLOW_NAME = re.compile(FLOW_NAME)
+
+
+class _Read(NamedTuple):
+    """A flow that was read, and what is to be examined of it."""
+
+    document: Document
+    name: str | None
+    layers: Layers
+    examined: Examined
 
 
 class Drafts:
@@ -54,52 +64,50 @@ class Drafts:
         self._catalog = catalog
         self._as_of = as_of
         self._texts = Texts(FEW_TEXTS if texts is None else texts)
-        self._flows = self._examiner(schema, check_definition)
+        self._flows = self._examiner(schema, OF_FLOWS)
 
     @cached_property
     def _defaults(self) -> Examiner:
-        return self._examiner(FlowSchema(defaults_schema()), check_defaults)
+        return self._examiner(FlowSchema(defaults_schema()), OF_DEFAULTS)
 
-    def _examiner(self, schema: FlowSchema, check: Check) -> Examiner:
-        return Examiner(schema, check, self._catalog, self._as_of, self._texts)
+    def _examiner(self, schema: FlowSchema, checks: Sequence[Check]) -> Examiner:
+        return Examiner(schema, checks, self._catalog, self._as_of, self._texts)
 
-    def draft(
-        self, data: bytes, *, file: str, layers: Layers
-    ) -> tuple[Candidate, Mapping[str, Json] | None]:
+    def draft(self, text: FileText) -> Draft:
         """Returns the candidate of a file without its flow, and the definition of that.
 
-        `layers` are the defaults above it. While one of them is broken there is no definition, and
-        its findings come before those of the file.
+        While the defaults above it are broken there is no definition, and their findings come
+        before those of the file.
         """
-        try:
-            document = read_yaml(data, file=file)
-        except YamlError as error:
-            return Candidate(file=file, findings=(*layers.broken, error.finding)), None
-        foreign = not_a_flow(document)
-        if foreign is not None:
-            certain = is_foreign(document.data)
-            return Candidate(file=file, is_foreign=certain, findings=(foreign,)), None
-        name = _name(document.data)
-        findings = layers.broken + self._findings(document, name, layers)
+        read = _read(text)
+        if isinstance(read, Candidate):
+            return read, None
+        return self._drafted(read, self._flows.examine(*read.examined))
+
+    def drafts(self, texts: Iterable[FileText]) -> list[Draft]:
+        """Returns what `draft` does of each, step by step for all of them."""
+        read = [_read(text) for text in texts]
+        good = [each for each in read if isinstance(each, _Read)]
+        findings = iter(self._flows.examine_each([each.examined for each in good]))
+        return [
+            (each, None) if isinstance(each, Candidate) else self._drafted(each, next(findings))
+            for each in read
+        ]
+
+    def _drafted(self, read: _Read, own: tuple[Finding, ...]) -> Draft:
+        document, name, layers = read.document, read.name, read.layers
+        findings = layers.broken + own
         as_of = self._as_of() if depends_on_date(document.data) else None
         is_flow = name is not None and not any(finding.is_error for finding in findings)
         if is_flow:
             claims = claims_of(document)
         else:
             claims = NO_CLAIMS if name is None else name_claim(document)
-        candidate = Candidate(file=file, name=name, findings=findings, as_of=as_of, claims=claims)
+        candidate = Candidate(
+            file=document.file, name=name, findings=findings, as_of=as_of, claims=claims
+        )
         definition = effective_definition(document, layers, self._catalog) if is_flow else None
         return candidate, definition
-
-    def _findings(
-        self, document: Document, name: str | None, layers: Layers
-    ) -> tuple[Finding, ...]:
-        """Returns what is wrong with a flow; below broken defaults, apart from its environment."""
-        if layers.broken:
-            return self._flows.examine(document, document.data, _BELOW_BROKEN)
-        seen = layers.document(document, name)
-        around = Surroundings(complete=layers.with_env, inherited=layers.defaults)
-        return self._flows.examine(seen, document.data, around)
 
     def read_defaults(self, data: bytes, *, file: str) -> FolderDefaults:
         """Returns what a `_defaults.yaml` says; never raises for anything the file holds.
@@ -118,6 +126,24 @@ class Drafts:
             return found
         env = env_text(document, ("env",), written.get("env", {}))
         return replace(found, data=written, env=env)
+
+
+def _read(text: FileText) -> _Read | Candidate:
+    """Reads a file; returns its candidate if it is no flow."""
+    data, file, layers = text
+    try:
+        document = read_yaml(data, file=file)
+    except YamlError as error:
+        return Candidate(file=file, findings=(*layers.broken, error.finding))
+    foreign = not_a_flow(document)
+    if foreign is not None:
+        return Candidate(file=file, is_foreign=is_foreign(document.data), findings=(foreign,))
+    name = _name(document.data)
+    if layers.broken:  # of its environment nothing is known
+        return _Read(document, name, layers, Examined(document, document.data, _BELOW_BROKEN))
+    seen = layers.document(document, name)
+    around = Surroundings(complete=layers.with_env, inherited=layers.defaults)
+    return _Read(document, name, layers, Examined(seen, document.data, around))
 
 
 def _name(data: Mapping[str, Json]) -> str | None:

@@ -6,15 +6,16 @@ all mistakes of a file at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from datetime import date
 from functools import cached_property
-from itertools import count, islice
+from itertools import chain, count, islice
+from typing import NamedTuple
 
 from flowrunner.dataclass import dataclass
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks import Subject
+from flowrunner.definitions.checks import Check, Subject
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
 from flowrunner.definitions.salvage import Salvager
@@ -32,7 +33,6 @@ MAX_WARNINGS = 1_000
 MAX_TEXT = 400
 """Longest message and longest hint in characters."""
 
-Check = Callable[[Subject], Iterator[Finding]]
 Complete = Callable[[Mapping[str, Json]], Mapping[str, Json]]
 
 
@@ -51,6 +51,14 @@ class Surroundings:
     inherited: Mapping[str, Json] | None = field(default_factory=dict)
 
 
+class Examined(NamedTuple):
+    """What is examined; see `Examiner.examine`."""
+
+    document: Document
+    data: Json
+    around: Surroundings
+
+
 class Examiner:
     """Examines documents against one schema and the checks that belong to it.
 
@@ -61,13 +69,13 @@ class Examiner:
     def __init__(
         self,
         schema: FlowSchema,
-        check: Check,
+        checks: Sequence[Check],
         catalog: NodeCatalog,
         as_of: Callable[[], date],
         texts: Texts,
     ) -> None:
         self.schema = schema
-        self._check = check
+        self._checks = checks
         self._catalog = catalog
         self._as_of = as_of
         self._texts = texts
@@ -77,10 +85,24 @@ class Examiner:
         found = _first(_distinct(self._findings(document, data, around)))
         return tuple(sorted(set(map(_bounded, found))))
 
+    def examine_each(self, asked: Sequence[Examined]) -> list[tuple[Finding, ...]]:
+        """Returns what `examine` does of each.
+
+        Takes each check to all of them before the next check: a processor keeps what one check
+        needs at hand, which is a quarter of the time. Where one finds something, as seldom, that
+        document is examined by itself.
+        """
+        fitting = [at for at, each in enumerate(asked) if self.schema.is_valid(each.data)]
+        clean = {at: self._subject(*asked[at]) for at in fitting}
+        for check in self._checks:
+            for at in [at for at, subject in clean.items() if next(check(subject), None)]:
+                del clean[at]
+        return [() if at in clean else self.examine(*each) for at, each in enumerate(asked)]
+
     def _findings(self, document: Document, data: Json, around: Surroundings) -> Iterator[Finding]:
         problems = self.schema.problems(data)
         if not problems:
-            yield from self._check(self._subject(document, data, around))
+            yield from self._checked(self._subject(document, data, around))
             return
         for problem in problems:
             yield _located(document, problem)
@@ -88,7 +110,10 @@ class Examiner:
         if salvaged is None:
             return
         subject = self._subject(document, salvaged.data, around, salvaged.doubtful)
-        yield from filter(salvaged.concerns_author, self._check(subject))
+        yield from filter(salvaged.concerns_author, self._checked(subject))
+
+    def _checked(self, subject: Subject) -> Iterator[Finding]:
+        return chain.from_iterable(check(subject) for check in self._checks)
 
     def _subject(
         self,

@@ -12,6 +12,7 @@ from functools import lru_cache
 from string import ascii_letters, digits
 from typing import Any, NamedTuple
 
+from flowrunner.definitions.braced import Braced, braced_texts
 from flowrunner.definitions.yaml_scalars import VALUE_STARTS, NumberTooLargeError, resolve_plain
 from flowrunner.model.ids import Json
 
@@ -22,7 +23,7 @@ NOTHING, BRACKETS = "nothing", "brackets"
 """What a line may hold instead of a value that is whole: see `Line.more`."""
 
 _KEPT = 2_048
-_MOST_KEPT = 200
+MOST_KEPT = 200
 """Characters of a line that is kept."""
 
 _DEEPEST = 10
@@ -80,6 +81,8 @@ class Line(NamedTuple):
         value: Lists and mappings are for reading only, as in every document.
         value_at: Where that begins.
         more: `NOTHING`, `BRACKETS`, the header of a text on the lines below, or empty.
+        braced: The texts in the value that hold a brace, by the way from the value to them; True
+            for a value that is one.
     """
 
     dash: int
@@ -88,24 +91,22 @@ class Line(NamedTuple):
     value: Json
     value_at: int
     more: str
+    braced: tuple[Braced, ...] | bool = False
 
 
-def line_of(text: str) -> Line | None:
+def long_line_of(text: str) -> Line | None:
     """Returns what a line without its indentation says; None if that is nothing.
+
+    Knows most by a few looks at them; the patterns take twice as long.
 
     Raises:
         NotPlainError: That takes a closer look.
     """
-    return _known(text) if len(text) <= _MOST_KEPT else _line_of(text)
-
-
-def _line_of(text: str) -> Line | None:
-    """Knows most lines by a few looks at them; the patterns take twice as long."""
     dash = 2 if text.startswith("- ") else 0
     key, colon, rest = text[dash:].partition(":")
     if colon and _is_key(key):
         if not rest:
-            return _NEW(Line, (dash, key, dash, None, 0, NOTHING))
+            return _NEW(Line, (dash, key, dash, None, 0, NOTHING, False))
         value, more = rest[1:], ""
         is_known = rest[0] == " " and _is_whole(value)
         if is_known:
@@ -115,8 +116,13 @@ def _line_of(text: str) -> Line | None:
         elif rest[:2] in _OPENING and (said := _simple(value)) is not None:
             is_known, more = True, BRACKETS
         if is_known:
-            return _NEW(Line, (dash, key, dash, said, dash + len(key) + 2, more))
+            at, braced = dash + len(key) + 2, _braced(said, value)
+            return _NEW(Line, (dash, key, dash, said, at, more, braced))
     return _matched(text)
+
+
+line_of = lru_cache(maxsize=_KEPT)(long_line_of)
+"""Does the same for a line of up to `MOST_KEPT` characters, and keeps it."""
 
 
 def _is_key(text: str) -> bool:
@@ -168,7 +174,17 @@ def _matched(text: str) -> Line | None:
     value, at, more = _value_of(match)
     if key is None and more == NOTHING:
         raise NotPlainError
-    return Line(len(dash or ""), key or "", match.start(2), value, at, more)
+    braced = _braced(value, text)
+    return Line(len(dash or ""), key or "", match.start(2), value, at, more, braced)
+
+
+def _braced(value: Json, text: str) -> tuple[Braced, ...] | bool:
+    """Returns the texts with a brace in the value of a line."""
+    if "{" not in text:
+        return False
+    if isinstance(value, str):
+        return "{" in value
+    return tuple(braced_texts(value)) if isinstance(value, dict | list) else False
 
 
 def _value_of(match: re.Match[str]) -> tuple[Json, int, str]:
@@ -186,9 +202,6 @@ def _value_of(match: re.Match[str]) -> tuple[Json, int, str]:
     if double is single is None:
         return None, 0, NOTHING
     return _unquoted(double, single), match.start(5 if double is None else 4) - 1, ""
-
-
-_known = lru_cache(maxsize=_KEPT)(_line_of)
 
 
 def _resolved(text: str) -> Json:

@@ -182,7 +182,7 @@ def line_for(key: bytes, candidate: Candidate, digest: str, gist: bytes) -> Line
         name=(candidate.name or "").encode(),
         as_of=b"" if as_of is None else as_of.isoformat().encode(),
         foreign=_FOREIGN if candidate.is_foreign else b"",
-        findings=_json([told(finding, candidate.file) for finding in candidate.findings]),
+        findings=_findings_text(candidate) if candidate.findings else _NO_FINDINGS,
         claims=_claims_text(candidate.claims),
         gist=gist,
     )
@@ -204,6 +204,10 @@ def facts_key(stat: FileStat, around: tuple[bytes, bytes, bytes]) -> bytes:
     """Returns the key of a file by its facts alone; empty for a name that fits into no line."""
     key = b" ".join((facts_text(stat).encode(), *around))
     return b"" if _FIELD in key or b"\n" in key else key
+
+
+def _findings_text(candidate: Candidate) -> bytes:
+    return _json([told(finding, candidate.file) for finding in candidate.findings])
 
 
 def _claims_text(claims: Claims) -> bytes:

@@ -41,7 +41,7 @@ def read_yaml(data: bytes, *, file: str) -> Document:
         YamlError: FR101 to FR108 and FR112 to FR115, the first thing wrong with the file.
     """
     source = _decode(data, file)
-    plain = plain_document(source.text)
+    plain = plain_document(source)
     if plain is not None:
         return Document(plain.data, source, lambda: _composed(source).tree(), plain)
     return _composed(source).document()

@@ -136,7 +136,8 @@ class FlowHistory:
         self._broken: deque[tuple[Breach, datetime]] = deque(maxlen=_MOST_WAITING)
         """Promises that were found broken before the first look, and when."""
         self._events: list[FlowEvent] = []
-        self._states: set[FlowKey] = set()
+        self._states: dict[FlowKey, None] = {}
+        """Those that are new, in the order in which they were told."""
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -223,7 +224,7 @@ class FlowHistory:
         telling = self._telling(key, revision, entry.generation)
         if events := list(_news(old, entry, telling)):
             state = FlowState(
-                number=0,
+                number=telling.number,
                 conditions=entry.conditions,
                 digest=entry.digest,
                 rejected=_rejected(entry),
@@ -245,11 +246,11 @@ class FlowHistory:
 
     def _keep(self, state: FlowState, events: list[FlowEvent]) -> None:
         """Takes note of the events of a flow, and of what they come to."""
-        key = events[0].flow
-        self._told[key] = replace(state, number=events[-1].number)
+        key, number = events[0].flow, events[-1].number
+        self._told[key] = state if state.number == number else replace(state, number=number)
         (self._held.add if state.is_held else self._held.discard)(key)
         self._events += events
-        self._states.add(key)
+        self._states[key] = None
         if self._teller is not None:
             for event in events:
                 self._marks.update(self._teller.left_by_event(event))
@@ -263,7 +264,7 @@ class FlowHistory:
         """Writes what was told, all or none; what cannot be written waits for the next time."""
         async with self._turn:
             events, self._events = self._events[-_MOST_WAITING:], []
-            keys, self._states = self._states, set()
+            keys, self._states = self._states, {}
             if not keys:
                 return
             marks, self._marks = self._marks, {}
@@ -273,7 +274,7 @@ class FlowHistory:
             except StorageError as error:
                 _LOG.error("history.not_recorded code=%s: %s", error.code, error.message)
                 self._events[:0] = events
-                self._states |= keys
+                self._states = {**keys, **self._states}
                 self._marks = {**marks, **self._marks}
                 return
             if self._teller is not None:

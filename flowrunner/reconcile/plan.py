@@ -284,11 +284,23 @@ def next_entry(
     An error among the findings between files keeps the new version out.
     """
     candidate, findings = file.candidate, (*between, *file.candidate.findings)
+    spec = None if any(finding.is_error for finding in between) else candidate.spec
+    is_first = before is None and file.content and spec is not None
+    if is_first and candidate.definition is not None:  # as all at a first start
+        return FlowEntry(
+            key=key,
+            path=candidate.file,
+            spec=spec,
+            definition=candidate.definition,
+            revision=revision,
+            content=file.content,
+            observed_generation=1,
+            findings=findings,
+        )
     base = before or FlowEntry(key=key, path=candidate.file, generation=0)
     is_same_file = file.content in ("", base.content) and base.path == candidate.file
     if before is not None and is_same_file and base.findings == findings:
         return before  # one that still cannot be read has no content
-    spec = None if any(finding.is_error for finding in between) else candidate.spec
     is_same_version = spec is not None and spec.digest == base.digest
     is_rewritten = is_same_version and base.observed_generation == base.generation
     is_new = file.content not in ("", base.content) and not is_rewritten

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.flow_files import flow_text
+from flowrunner.definitions.braced import braced_texts
 from flowrunner.definitions.document import Path
 from flowrunner.definitions.plain_yaml import plain_document
 from flowrunner.definitions.source import Source
@@ -32,6 +33,7 @@ a: {b: }|a: [a:b]|a: {b: 'x, y'}|a: {"b": c}|a: [~, null, 1e3]|a: [a b, c  d]|a:
 a: 99999999999999999999|a: *b|a: &b c|a: !b c|<<: a|? a|a: \\|a: x: |a: `x`|a: @x|a: %x|a: ,x
 - x|- a: 1|- a: b|- |-|- 'x'|- [a]|- {a: b}|- - a|- -1|- --- a|- |-|- >|- # c|- a:|-a: 1
 a: >|a: >-|a: >+|a: >2|text|more text|# c|#c|---|...|%YAML 1.2|    |
+a: x{y|a: "${{ b }}"|- "{a}"|a: {b: "{", c: ["{d}", e]}|- {a: [x, '{']}|- b: ${{ c }}
 """.replace("\n", "|").split("|")
 LINES += [f"{key}: {header}" for key in "ab" for header in ("|", "|-", "|+", "| # c", "|2", "|x")]
 SIGNS = "ab:#-?{}[]'\"|>&*! ,.0~$%@`\\=<é1_/+^(;"
@@ -73,11 +75,12 @@ def test_single_lines_read_alike(line: str) -> None:
 
 def agrees(text: str) -> bool:
     """Compares the two; whether there was something to compare."""
-    plain = plain_document(text)
+    plain = plain_document(Source(text, file="plain.yaml"))
     if plain is None or Source(text, file="f").find_forbidden() is not None:
         return False
     document = parse_yaml(text.encode(), file="f")
     assert repr(plain.data) == repr(document.data)
+    assert plain.braced == braced_texts(plain.data)
     for path in _paths(document.data):
         position = plain.position(path)
         assert position is None or position == document.position(path), path

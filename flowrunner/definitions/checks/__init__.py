@@ -5,7 +5,9 @@ All of them expect data that fits the schema and a document that tells positions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TypeAlias
 
 from flowrunner.definitions.checks.clock_changes import check_clock_changes, depends_on_date
 from flowrunner.definitions.checks.expressions import check_expressions
@@ -23,30 +25,34 @@ from flowrunner.definitions.checks.unreachable import check_unreachable
 from flowrunner.definitions.checks.values import check_values
 from flowrunner.model.finding import Finding
 
-__all__ = ["Subject", "check_defaults", "check_definition", "depends_on_date"]
+__all__ = ["OF_DEFAULTS", "OF_FLOWS", "Check", "Subject", "depends_on_date"]
 
 
-def check_definition(subject: Subject) -> Iterator[Finding]:
-    """Yields every finding about a definition that fits the schema."""
-    yield from check_graph(subject)
-    yield from check_switches(subject)
-    yield from check_nodes(subject)
-    yield from check_processes(subject)
-    yield from check_quantities(subject)
-    yield from check_inputs(subject)
-    yield from check_limits(subject)
-    yield from check_values(subject)
-    yield from check_triggers(subject)
-    yield from check_clock_changes(subject)
-    yield from check_expressions(subject)
-    yield from check_unreachable(subject)
-    yield from check_lookalikes(subject)
+Check: TypeAlias = Callable[[Subject], Iterator[Finding]]
+"""Yields findings about one aspect of a definition that fits the schema."""
 
+OF_FLOWS: tuple[Check, ...] = (
+    check_graph,
+    check_switches,
+    check_nodes,
+    check_processes,
+    check_quantities,
+    check_inputs,
+    check_limits,
+    check_values,
+    check_triggers,
+    check_clock_changes,
+    check_expressions,
+    check_unreachable,
+    check_lookalikes,
+)
+"""All that are made of a flow."""
 
-def check_defaults(subject: Subject) -> Iterator[Finding]:
-    """Yields findings about a `_defaults.yaml` that hold for every flow below it."""
-    yield from check_processes(subject)
-    yield from check_quantities(subject)
-    yield from check_values(subject)
-    yield from check_expressions(subject, names=False)
-    yield from check_lookalikes(subject)
+OF_DEFAULTS: tuple[Check, ...] = (
+    check_processes,
+    check_quantities,
+    check_values,
+    partial(check_expressions, names=False),
+    check_lookalikes,
+)
+"""Those of a `_defaults.yaml`, whose findings hold for every flow below it."""

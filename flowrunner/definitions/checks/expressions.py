@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 
 from flowrunner.definitions import codes
@@ -93,7 +93,8 @@ def check_expressions(subject: Subject, *, names: bool = True) -> Iterator[Findi
     """
     checker = _Checker(subject, names=names)
     for place in places(subject):
-        yield from checker.check(place)
+        if not checker.is_good(place):
+            yield from checker.complaints(place)
 
 
 class _Checker:
@@ -104,14 +105,11 @@ class _Checker:
         self._knows_names = names
         self._order = FlowOrder(subject)
         self._kinds = FlowKinds(subject)
+        self._names = _names_of(subject)
         self._good: set[tuple[frozenset[str], str, tuple[str | int, ...]]] = set()
 
-    def check(self, place: Place) -> Iterable[Finding]:
-        """Returns what is wrong with a place; nearly always nothing, which is told fast."""
-        return () if self._is_good(place) else self._complaints(place)
-
-    def _is_good(self, place: Place) -> bool:
-        """Whether nothing is wrong with a place; False also where that takes a closer look."""
+    def is_good(self, place: Place) -> bool:
+        """Whether nothing is wrong with a place, as nearly always; False: that is to be seen."""
         kind, kinds = place.kind, self._kinds
         if kind in _LOOKED_AT or kinds.has_items(place.node):
             return False
@@ -143,7 +141,7 @@ class _Checker:
             self._good.add((contexts, root, path))
         return is_good
 
-    def _complaints(self, place: Place) -> Iterator[Finding]:
+    def complaints(self, place: Place) -> Iterator[Finding]:
         """Yields what is wrong with a place."""
         if place.kind in (Kind.INTERPRETED, Kind.LITERAL):
             found = find_expression(place.text)
@@ -329,18 +327,19 @@ class _Checker:
         doubtful = self._subject.is_doubtful("secrets")
         return None if doubtful else self._subject.data.get("secrets", [])
 
-    @cached_property
-    def _names(self) -> dict[str, frozenset[str]]:
-        data = self._subject.data
-        own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars")}
-        own["env"] = frozenset(
-            name
-            for name, value in data.get("env", {}).items()
-            if value is not None and not (isinstance(value, str) and "${{" in value)
-        )
-        return {**own, **_MEMBERS}
-
     def _finding(self, code: Code, message: str, place: Place, offset: int, hint: str) -> Finding:
         return self._subject.document.finding(
             code, message, path=place.path, offset=offset, hint=hint
         )
+
+
+def _names_of(subject: Subject) -> dict[str, frozenset[str]]:
+    """Returns the names in each context, as far as they are known."""
+    data = subject.data
+    own = {root: frozenset(data.get(root, {})) for root in ("inputs", "vars")}
+    own["env"] = frozenset(
+        name
+        for name, value in data.get("env", {}).items()
+        if value is not None and not (isinstance(value, str) and "${{" in value)
+    )
+    return {**own, **_MEMBERS}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cached_property
 from types import MappingProxyType
 
+from flowrunner.definitions.braced import Braced
 from flowrunner.definitions.build import NODE_LISTS
 from flowrunner.definitions.catalog import NodeCatalog
-from flowrunner.definitions.checks.braced import braced_texts
 from flowrunner.definitions.checks.needs import NeedsGraph
 from flowrunner.definitions.checks.texts import Texts
 from flowrunner.definitions.document import Document, Path
@@ -40,6 +39,7 @@ class Subject:
         graphs: The needs of the nodes of both lists.
         triggers: As written.
         inputs: Those that are declared, as written.
+        braced: The texts that hold `{`, with their paths.
     """
 
     def __init__(
@@ -71,11 +71,7 @@ class Subject:
         self.graphs = {"nodes": NeedsGraph(self.nodes), "finally": finals}
         self.triggers: list[dict[str, Json]] = data.get("triggers", [])
         self.inputs: dict[str, dict[str, Json]] = data.get("inputs", {})
-
-    @cached_property
-    def braced(self) -> list[tuple[Path, str]]:
-        """The texts that hold `{`, with their paths."""
-        return braced_texts(self.data)
+        self.braced: list[Braced] = document.braced_in(data)
 
     def is_doubtful(self, *path: str | int) -> bool:
         """Whether a value, something in it or something around it may not be the author's."""

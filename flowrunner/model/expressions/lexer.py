@@ -26,7 +26,8 @@ class Token(NamedTuple):
 
     Attributes:
         kind: One of the constants above, or the sign itself, such as ``&&``.
-        value: The name, the sign, or what a literal means.
+        value: The name, the sign, or what a literal means. Names that nothing but dots stands
+            between are one: ``inputs.day``.
         offset: Its first code point in the text, from 0.
         end: The code point after it.
     """
@@ -40,7 +41,7 @@ class Token(NamedTuple):
 # Possessive, so that an unterminated string is refused where it begins and in linear time.
 _TOKEN = re.compile(
     rf"""[ \t\r\n]*+(?:
-    (?P<word>{NAME.pattern})
+    (?P<word>(?:true|false|null)(?![A-Za-z0-9_-])|{NAME.pattern}(?:\.{NAME.pattern})*+)
     |(?P<number>-?[0-9](?:[eE][+-]|[0-9A-Za-z_.])*+)
     |(?P<string>'[^']*+(?:''[^']*+)*+')
     |(?P<sign>==(?!=)|!=(?!=)|<=|>=|<(?!>)|>|&&|\|\||!(?!=)|[()\[\].,])

@@ -6,6 +6,8 @@ anything that walks the tree can run out of stack. Whether names exist is not kn
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from flowrunner.model.expressions.errors import ExpressionSyntaxError
 from flowrunner.model.expressions.function_table import Function
 from flowrunner.model.expressions.functions import FUNCTIONS, hint_for_function
@@ -152,15 +154,15 @@ class _Parser:
             return self._members(self._group(), offset)
         if kind != WORD:
             raise self._unexpected("")
-        name = str(value)
+        name, *keys = str(value).split(".")
         self._take()
-        if self._token.kind == "(":
+        if not keys and self._token.kind == "(":
             return self._members(self._call(name, token), offset)
-        if name in _WORDS:
+        if name in _WORDS:  # never before a dot
             return Literal(value=_WORDS[name], offset=offset, end=end)
         if name in FUNCTIONS or name.lower() in _FOREIGN:
             raise self._no_name(name, token)
-        return self._members(Name(name=name, offset=offset, end=end), offset)
+        return self._members(Name(name=name, offset=offset, end=offset + len(name)), offset, keys)
 
     def _no_name(self, name: str, token: Token) -> ExpressionSyntaxError:
         if name in FUNCTIONS:
@@ -200,11 +202,15 @@ class _Parser:
             function.check(arguments)
         return Call(function=name, arguments=tuple(arguments), offset=token.offset, end=closing.end)
 
-    def _members(self, base: Node, offset: int) -> Node:
-        keys: list[Key] = []
+    def _members(self, base: Node, offset: int, names: Iterable[str] = ()) -> Node:
+        """Returns a part with the members of it that are named so far, and those that follow."""
+        keys: list[Key] = [*names]
         while (kind := self._token.kind) in _BEFORE_KEY:
             self._take()
-            keys.append(self._named() if kind == "." else self._indexed())
+            if kind == ".":
+                keys += self._named()
+            else:
+                keys.append(self._indexed())
         if kind == "(":
             raise ExpressionSyntaxError(
                 "only a function can be called",
@@ -217,9 +223,9 @@ class _Parser:
             return Path(base=base.base, keys=(*base.keys, *keys), offset=offset, end=self._end)
         return Path(base=base, keys=tuple(keys), offset=offset, end=self._end)
 
-    def _named(self) -> str:
+    def _named(self) -> list[str]:
         if self._token.kind == WORD:
-            return str(self._take().value)
+            return str(self._take().value).split(".")
         raise self._unexpected("after a dot stands a name; others are written ['name'] or [0]")
 
     def _indexed(self) -> Key:
@@ -263,12 +269,13 @@ class _Parser:
 
     def _unexpected(self, hint: str) -> ExpressionSyntaxError:
         """Returns the error for the next token, with a hint of its own where there is one."""
-        token = self._token
+        token, value = self._token, str(self._token.value)
         if token.kind == END:
             return ExpressionSyntaxError("a value is missing at the end", token.offset, hint)
         if token.kind == WORD:
-            hint = _FOREIGN.get(str(token.value).lower(), hint)
-        shown = "string" if token.kind == STRING else f"`{str(token.value)[:40]}`"
+            value = value.partition(".")[0]
+            hint = _FOREIGN.get(value.lower(), hint)
+        shown = "string" if token.kind == STRING else f"`{value[:40]}`"
         return ExpressionSyntaxError(f"unexpected {shown}", token.offset, hint)
 
 

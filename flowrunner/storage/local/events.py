@@ -24,16 +24,15 @@ from flowrunner.storage.local.event_codec import (
     state_row,
     states_of,
 )
+from flowrunner.storage.local.inserts import Insert
 from flowrunner.storage.local.marks import apply_marks
 from flowrunner.storage.local.readers import Readers
 from flowrunner.storage.local.writer import Writer
 
-_EVENT_MARKS = ", ".join("?" * len(EVENT_COLUMNS.split(",")))
-_STATE_MARKS = ", ".join("?" * len(STATE_COLUMNS.split(",")))
 _THIS = "account = ? AND flow = ?"
 
-_ADD = f"INSERT OR REPLACE INTO flow_events ({EVENT_COLUMNS}) VALUES ({_EVENT_MARKS})"  # noqa: S608 - constants
-_KEEP = f"INSERT OR REPLACE INTO flow_states ({STATE_COLUMNS}) VALUES ({_STATE_MARKS})"  # noqa: S608 - constants
+_ADD = Insert("flow_events", EVENT_COLUMNS, otherwise="REPLACE", most=512)
+_KEEP = Insert("flow_states", STATE_COLUMNS, otherwise="REPLACE", most=512)
 _TRIM = f"DELETE FROM flow_events WHERE {_THIS} AND number <= ?"  # noqa: S608 - constants
 _STATES = f"SELECT {STATE_COLUMNS} FROM flow_states"  # noqa: S608 - constants
 _LIST = f"""SELECT {EVENT_COLUMNS} FROM flow_events
@@ -93,10 +92,12 @@ def _record(
     marks: MarkChange,
 ) -> None:
     apply_marks(connection, marks)
-    connection.executemany(_ADD, map(event_row, events))
+    for at in range(0, len(events), _ADD.most):  # of ten thousand rows few are there at a time
+        _ADD.add(connection, [event_row(event) for event in events[at : at + _ADD.most]])
     known: dict[int, str] = {}
     in_order = sorted(states.items(), key=itemgetter(0))  # as they lie on the disk
-    connection.executemany(_KEEP, (state_row(*item, known) for item in in_order))
+    for at in range(0, len(in_order), _KEEP.most):
+        _KEEP.add(connection, [state_row(*it, known) for it in in_order[at : at + _KEEP.most]])
     full = ((flow, state.number - MOST_EVENTS) for flow, state in states.items())
     connection.executemany(_TRIM, [(*flow, number) for flow, number in full if number > 0])
 

@@ -28,18 +28,22 @@ class Insert(NamedTuple):
         table: Its name.
         columns: Their names, with commas between them.
         tail: What stands behind the values.
+        otherwise: What becomes of a row that cannot be added; `REPLACE` takes the place of another.
+        most: Rows of one statement.
     """
 
     table: str
     columns: str
     tail: str = ""
+    otherwise: str = "ROLLBACK"
+    most: int = MOST_ROWS
 
     def add(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         """Adds rows in their order, by statements of few lengths, which SQLite has at hand."""
         begin = 0
         while begin < len(rows):
             left = len(rows) - begin
-            end = begin + min(1 << (left.bit_length() - 1), MOST_ROWS)
+            end = begin + min(1 << (left.bit_length() - 1), self.most)
             values = tuple(chain.from_iterable(rows[begin:end]))
             connection.execute(_statement(self, end - begin), values)
             begin = end
@@ -47,7 +51,8 @@ class Insert(NamedTuple):
 
 @lru_cache
 def _statement(insert: Insert, rows: int) -> str:
-    table, columns, tail = insert
+    table, columns, tail, otherwise, _ = insert
     marks = f"({', '.join('?' * len(columns.split(',')))})"
     values = ", ".join([marks] * rows)
-    return f"INSERT OR ROLLBACK INTO {table} ({columns}) VALUES {values} {tail}"  # noqa: S608 - constants
+    into = f"INSERT OR {otherwise} INTO {table} ({columns})"
+    return f"{into} VALUES {values} {tail}"

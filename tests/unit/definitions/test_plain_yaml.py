@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks.flow_files import flow_text
 from flowrunner.definitions.plain_yaml import plain_document
+from flowrunner.definitions.source import Source
 from flowrunner.definitions.yaml_reader import parse_yaml, read_yaml
 from tests.fakes.nodes import builtin_compiler
 
@@ -17,7 +18,7 @@ NESTED = "".join(f"{'  ' * depth}k:\n" for depth in range(40)) + "  " * 40 + "k:
 @pytest.mark.parametrize("number", range(8))
 def test_flows_are_read_at_a_glance(number: int) -> None:
     """A flow as people write them needs no parser, which takes about twice as long."""
-    plain = plain_document(flow_text(number))
+    plain = plain_document(Source(flow_text(number), file="plain.yaml"))
 
     assert plain is not None
     assert plain.data == parse_yaml(flow_text(number).encode(), file="f").data
@@ -48,7 +49,7 @@ def test_flows_are_read_at_a_glance(number: int) -> None:
 )
 def test_all_else_is_left_to_the_parser(text: str) -> None:
     """What is not plain is not refused: the parser has the last word."""
-    assert plain_document(text) is None
+    assert plain_document(Source(text, file="plain.yaml")) is None
 
 
 def test_flows_with_like_lines_do_not_meddle() -> None:

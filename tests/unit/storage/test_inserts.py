@@ -75,3 +75,14 @@ def test_row_that_may_be_there_already_is_passed_over(
     WORDS.add(connection, rows(2))
     insert.add(connection, rows(5))
     assert words(path) == [word for (word,) in rows(5)]
+
+
+def test_row_may_take_the_place_of_another(connection: sqlite3.Connection, path: Path) -> None:
+    """Where that is asked for nothing is refused, and a statement may have more rows."""
+    statements: list[str] = []
+    insert = Insert("words", "word", otherwise="REPLACE", most=4 * MOST_ROWS)
+    insert.add(connection, rows(2))
+    connection.set_trace_callback(statements.append)
+    insert.add(connection, rows(4 * MOST_ROWS))
+    assert len(statements) == 1
+    assert words(path) == [word for (word,) in rows(4 * MOST_ROWS)]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
-from flowrunner.definitions.document import Path
+from flowrunner.definitions.source import Path
 from flowrunner.model.ids import Json
 
+Braced: TypeAlias = tuple[Path, str]
+"""A text, and the way to it."""
 
-def braced_texts(data: Mapping[str, Json]) -> list[tuple[Path, str]]:
+
+def braced_texts(data: Mapping[str, Json] | list[Json]) -> list[Braced]:
     """Returns the texts that hold `{`, in their order."""
     found: list[tuple[list[str | int], str]] = []
     _collect(data, found)
