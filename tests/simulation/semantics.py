@@ -260,7 +260,8 @@ class _Judge:
         assert found, f"the model does not know {term!r}"
         name, fact, operator, value = found.groups()
         seen = self._seen[name]
-        exit_code = seen.tries[-1].exit_code if seen.tries else None
+        has_code = seen.tries and seen.state != "cancelled"  # whatever ended before it was
+        exit_code = seen.tries[-1].exit_code if has_code else None
         is_so = (seen.state if fact == "state" else str(exit_code)) == value
         return is_so == (operator == "==")
 
