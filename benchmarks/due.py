@@ -160,9 +160,11 @@ async def _until(condition: Callable[[], bool]) -> None:
 
 async def _until_ended(parts: Parts, flows: int, slot: datetime) -> None:
     """Returns when every flow has run; one alone may have begun and ended between two looks."""
-    while (  # noqa: ASYNC110 - what is waited for tells nobody
-        parts.engine.running_count or len(await _executions(parts, flows, slot)) < flows
-    ):
+    while True:
+        await _until(lambda: parts.engine.running_count == 0)
+        found = await _executions(parts, flows, slot)
+        if len(found) == flows and all(each.state.is_final for each in found):
+            return
         await asyncio.sleep(0.005)
 
 
