@@ -137,8 +137,8 @@ class World:
                 return {step.path} | self.put(step.other, data) if data else set()
             case "swap":
                 one, other = self.take(step.path), self.take(step.other)
-                found = self.put(step.other, one) if one else set()
-                return found | (self.put(step.path, other) if other else set())
+                found = {step.path} | self.put(step.other, one) if one else set()
+                return found | ({step.other} | self.put(step.path, other) if other else set())
             case "defaults":
                 above = {"version": 1, "env": {"A": str(step.version)}}
                 return self.put("sub/_defaults.yaml", json.dumps(above).encode())
