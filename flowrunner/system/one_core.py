@@ -115,8 +115,12 @@ class OneCore:
 
     @contextmanager
     def spread(self) -> Iterator[None]:
-        """Lets what the calling thread starts meanwhile run where it may."""
-        burst = self._burst
+        """Lets what the calling thread starts meanwhile run where it may.
+
+        It goes by what the thread itself has done last: one that joins while the burst ends may be
+        bound although nobody is any more.
+        """
+        burst = getattr(self._own, "burst", 0)
         if not burst:
             yield
             return
@@ -126,6 +130,8 @@ class OneCore:
         finally:
             if burst == self._burst:
                 self._allow(self._core)
+            else:
+                self._own.burst = 0
 
     def scatter(self) -> None:
         """Ends a burst, for every thread."""
@@ -155,7 +161,8 @@ class OneCore:
         try:
             self._affinity.allow(cores)
         except OSError as error:  # a filter of system calls, or these cores are gone
+            if not self._is_refused:
+                _LOG.info("process.cores_refused: %s", error.strerror or error)
             self._is_refused = True  # so the next look is the last
-            _LOG.info("process.cores_refused: %s", error.strerror or error)
             return False
         return True

@@ -23,6 +23,7 @@ class FakeAffinity:
         self.bound: dict[int, frozenset[int]] = {}
         self.calls = 0
         self.refuses = False
+        self.before: Callable[[], None] = lambda: None
 
     def here(self) -> int | None:
         return self._here
@@ -32,6 +33,7 @@ class FakeAffinity:
 
     def allow(self, cores: frozenset[int], thread: int = 0) -> None:
         self.calls += 1
+        self.before()
         if self.refuses:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
         self.bound[thread or threading.get_native_id()] = cores
@@ -152,6 +154,31 @@ def test_a_burst_that_ends_while_something_is_started_binds_nobody() -> None:
         assert worker.does(start) == ALL
 
     run_virtual(main())
+
+
+def test_a_thread_that_joins_while_the_burst_ends_starts_nothing_bound() -> None:
+    """It is bound behind the burst, when everybody was freed; what it starts is not."""
+    affinity = FakeAffinity()
+    cores, worker = OneCore(affinity), Worker(affinity)
+    seen: list[frozenset[int]] = []
+
+    def end() -> None:
+        affinity.before = lambda: None
+        cores.scatter()
+
+    def start() -> None:
+        affinity.before = end
+        cores.join()
+        seen.append(affinity.own)
+        with cores.spread():
+            seen.append(affinity.own)
+
+    async def main() -> None:
+        cores.gather()
+        assert worker.does(start) == ALL
+
+    run_virtual(main())
+    assert seen == [{HERE}, ALL]
 
 
 def test_a_thread_of_the_executor_is_free_in_a_burst() -> None:
